@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hpo.curves import Cell, Curves, Failed, Trained
+from hpo.curves import Cell, Curves, Failed
 from hpo.ledger import EpochLedger
 from hpo.methods.protocol import Schedule
 from hpo.space import Config

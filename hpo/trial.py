@@ -60,6 +60,19 @@ class RunKey:
 
 
 @dataclass(frozen=True)
+class Method:
+    """A method as a study names it: its registered name, a label that is unique in the study, and its options.
+
+    `parallelism`: virtual workers of its runs where they differ from the study's.
+    """
+
+    name: str
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parallelism: int | None = None
+
+
+@dataclass(frozen=True)
 class Segment:
     """The epochs start+1 .. stop of a run's trial, which the schedule is sure to want.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from hpo.space import Config, SearchSpace, Value
-from hpo.trial import Decision, Observation, Segment
+from hpo.trial import Decision, Method, Observation, Segment
+
+__all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,3 @@ Factory: TypeAlias = Callable[..., Schedule]
 
 class InvalidOption(ValueError):
     """A method's option that cannot hold; the message says what must hold and what was got."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method as a study names it: the registered name, a label that is unique in the study, and its options."""
-
-    name: str
-    label: str
-    options: Mapping[str, Any] = field(default_factory=dict)
