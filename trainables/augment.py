@@ -1,0 +1,114 @@
+"""Augmentation presets: altered copies of image batches, drawn from a generator that the caller owns. No global seed.
+
+Geometric presets draw their parameters for each image and alter the whole batch in one call; the policies are
+torchvision.transforms.v2's own, image by image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from trainables.errors import BadData
+
+Alter = Callable[[Tensor, Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A preset. `copies` is how many samples an epoch takes of each image.
+
+    With `copies` of 1 every sample is altered. With more, the first is the original: in an epoch of n * copies
+    samples, sample i is copy i // n of image i % n, and copy 0 goes in unaltered.
+    """
+
+    name: str
+    alter: Alter
+    copies: int = 1
+
+    def __call__(self, images: Tensor, generator: Generator, original: Tensor | None = None) -> Tensor:
+        """The batch, altered; the images given are not written to.
+
+        `images` [N, 3, S, S] is uint8, or float in [0, 1], and so is what comes back. `original` bool [N] marks the
+        rows to leave as they are. The draws depend on the generator and N alone.
+        """
+        if not len(images):
+            return images
+        altered = self.alter(images, generator)
+        if original is None:
+            return altered
+        return torch.where(original.to(images.device)[:, None, None, None], images, altered)
+
+
+def augmentation(preset: str) -> Augmentation | None:
+    """The preset of that name; None for "none". Raises BadData for an unknown name."""
+    if preset not in PRESETS:
+        raise BadData(f"augment must be one of {', '.join(PRESETS)}, but got {preset!r}")
+    return PRESETS[preset]
+
+
+def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.rand(count, generator=generator) * (high - low) + low
+
+
+def _flip(images: Tensor, generator: Generator, flip: Callable[[Tensor], Tensor]) -> Tensor:
+    """Each image flipped with probability 1/2."""
+    chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    return torch.where(chosen[:, None, None, None], flip(images), images)
+
+
+def _rotate_zoom(images: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
+    """Each image turned by its `angle` [N] in radians and enlarged by its `zoom` [N]; edges are repeated outwards."""
+    cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    zero = torch.zeros_like(angle)
+    theta = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)  # [N, 2, 3]
+    pixels = images.float()
+    grid = functional.affine_grid(theta.to(pixels), list(pixels.shape), align_corners=False)
+    moved = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved.to(images.dtype) if images.is_floating_point() else moved.round().to(images.dtype)
+
+
+def _paper001(images: Tensor, generator: Generator) -> Tensor:
+    """Rotation by 0..10 degrees, zoom by -10..+10 percent, vertical flip (Wojciuk et al. 2024, Study III)."""
+    angle = _uniform(len(images), 0, 10, generator) * (torch.pi / 180)
+    zoom = _uniform(len(images), 0.9, 1.1, generator)
+    return _flip(_rotate_zoom(images, angle, zoom), generator, v2.functional.vertical_flip)
+
+
+def _flips_crops(images: Tensor, generator: Generator) -> Tensor:
+    """Horizontal flip, and a crop of the full size from the image padded by an eighth on each side."""
+    count, _, height, width = images.shape
+    pad = max(1, height // 8)
+    padded = functional.pad(images.float(), (pad,) * 4, mode="replicate").to(images.dtype)
+    offset = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator).to(images.device)
+    rows = offset[:, :1] + torch.arange(height, device=images.device)  # [N, S]
+    columns = offset[:, 1:] + torch.arange(width, device=images.device)
+    which = torch.arange(count, device=images.device)[:, None, None]
+    cropped = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]  # [N, S, S, 3]
+    return _flip(cropped.permute(0, 3, 1, 2), generator, v2.functional.horizontal_flip)
+
+
+def _each(transform: Callable[[Tensor], Tensor]) -> Alter:
+    """A transform of torchvision's on each image. They draw from torch's global generator: it is lent and put back."""
+
+    def alter(images: Tensor, generator: Generator) -> Tensor:
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return torch.stack([transform(image) for image in images])
+
+    return alter
+
+
+PRESETS: dict[str, Augmentation | None] = {
+    "none": None,
+    "paper001": Augmentation("paper001", _paper001, copies=4),
+    "flips_crops": Augmentation("flips_crops", _flips_crops),
+    "randaugment": Augmentation("randaugment", _each(v2.RandAugment())),
+    "trivialaugment": Augmentation("trivialaugment", _each(v2.TrivialAugmentWide())),
+}
