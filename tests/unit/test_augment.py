@@ -78,7 +78,7 @@ def test_paper001_turns_by_at_most_ten_degrees_and_zooms_by_at_most_ten_percent(
 
 def test_none_is_no_augmentation_and_unknown_names_are_refused():
     assert augmentation("none") is None
-    with pytest.raises(BadData, match="augment must be one of none, paper001, .* but got 'papper001'"):
+    with pytest.raises(BadData, match=r"augment must be one of none, paper001, .* but got 'papper001'"):
         augmentation("papper001")
 
 
