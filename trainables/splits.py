@@ -1,0 +1,112 @@
+"""Which image goes where: stratified splits, balanced subsets, folds and class weights, on label arrays. Pure.
+
+A part of the data may be asked for as a fraction (0.2), a count (2000), or a count in each class ("50 per class").
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.errors import BadData
+
+Indexes = NDArray[np.int64]
+Share = float | int | str
+
+_PER_CLASS = re.compile(r"(\d+) per class")
+
+
+def is_share(value: object) -> bool:
+    """Whether `value` says how much to take; a string that does not is the name of a ready split."""
+    return isinstance(value, int | float) or (isinstance(value, str) and bool(_PER_CLASS.fullmatch(value)))
+
+
+def quotas(counts: Indexes, share: Share, *, balanced: bool = False, what: str = "train") -> Indexes:
+    """How many of each class to take, [K], when there are `counts` [K] of them.
+
+    Stratified: in proportion to `counts`, rounded so that the sum is exact, at least one of each class. Balanced:
+    as many of each class, the first classes one more where the count does not divide; a fraction is then one of
+    the rarest class's. Raises BadData where the classes do not hold so many.
+    """
+    classes = len(counts)
+    if isinstance(share, str):
+        match = _PER_CLASS.fullmatch(share)
+        if not match:
+            raise BadData(f"{what} must be a fraction, a count or 'N per class', but got {share!r}")
+        wanted = np.full(classes, int(match[1]))
+    elif isinstance(share, float):
+        if not 0 < share <= 1:
+            raise BadData(f"{what} must be a fraction in (0, 1] or a whole number of images, but got {share}")
+        if balanced:
+            wanted = np.full(classes, int(share * counts.min()))
+        else:
+            wanted = _proportional(counts, round(share * int(counts.sum())))
+    elif balanced:
+        wanted = np.full(classes, share // classes) + (np.arange(classes) < share % classes)
+    else:
+        wanted = _proportional(counts, share)
+    if wanted.min() < 1:
+        hint = "; write 1.0 for all of them" if share == 1 else ""
+        raise BadData(f"{what} must hold at least one image of each of the {classes} classes, but got {share}{hint}")
+    short = np.flatnonzero(wanted > counts)
+    if len(short):
+        k = int(short[0])
+        raise BadData(
+            f"{what}: {share} needs {wanted.sum()} images, {wanted[k]} of class number {k}, "
+            f"but there are {counts.sum()}, {counts[k]} of that class"
+        )
+    return wanted
+
+
+def _proportional(counts: Indexes, total: int) -> Indexes:
+    """`total` shared out in proportion to `counts` by largest remainders, each class getting one before any two."""
+    present = np.minimum(counts, 1)
+    if total < present.sum():
+        return np.zeros_like(counts)
+    exact = counts * (total / max(1, int(counts.sum())))
+    floor: Indexes = np.maximum(np.floor(exact + 1e-9).astype(np.int64), present)
+    while floor.sum() > total:  # the ones given to rare classes come from the largest
+        floor[np.argmax(floor)] -= 1
+    remainder = np.argsort(-(exact - floor), kind="stable")
+    floor[remainder[: total - floor.sum()]] += 1
+    return floor
+
+
+def take(labels: Indexes, wanted: Indexes, rng: np.random.Generator) -> tuple[Indexes, Indexes]:
+    """Draws `wanted` [K] of each class from `labels` [n]: the places taken and the places left, both ascending."""
+    taken = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(wanted)]
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[np.concatenate(taken)] = True
+    return np.flatnonzero(mask), np.flatnonzero(~mask)
+
+
+def folds(labels: Indexes, count: int, rng: np.random.Generator) -> list[Indexes]:
+    """`count` disjoint stratified parts of `labels` [n] that make up the whole, sizes at most one apart in a class."""
+    rarest = np.bincount(labels).min()
+    if rarest < count:
+        raise BadData(f"{count} folds need at least {count} images of each class, but one class has {rarest}")
+    place = np.empty(len(labels), dtype=np.int64)
+    dealt = 0
+    for k in range(int(labels.max()) + 1):
+        members = rng.permutation(np.flatnonzero(labels == k))
+        place[members] = (np.arange(len(members)) + dealt) % count  # going on where the last class ended evens sizes
+        dealt += len(members)
+    return [np.flatnonzero(place == f) for f in range(count)]
+
+
+def class_weights(scheme: str, labels: Indexes, classes: int) -> NDArray[np.float64] | None:
+    """The loss's weight of each class, [K]; None for "none".
+
+    log: w_k = ln(n / n_k), and 1 for the most common class (Wojciuk et al. 2024, Study III; n images, n_k of class
+    k). balanced: n / (K n_k), which makes every class weigh the same.
+    """
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    if scheme == "none":
+        return None
+    if scheme == "log":
+        return np.where(counts == counts.max(), 1.0, np.log(counts.sum() / np.maximum(counts, 1)))
+    if scheme == "balanced":
+        return np.asarray(counts.sum() / (classes * np.maximum(counts, 1)))
+    raise BadData(f"class_weights must be none, log or balanced, but got {scheme!r}")
