@@ -1,0 +1,41 @@
+"""Checks of methods' options: one sentence each, with what must hold and what was got. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from hpo.methods.protocol import InvalidOption, Setting
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None, because: str = "") -> int:
+    """`value` where it is a whole number in [low, high]; raises InvalidOption else."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and low <= value and (high is None or value <= high)
+    if not fits:
+        bound = f"{name} >= {low}" if high is None else f"{low} <= {name} <= {high}"
+        raise InvalidOption(f"{name} must be a whole number with {bound}{because}, but got {value!r}")
+    return int(value)
+
+
+def real(name: str, value: Any, low: float, high: float) -> float:
+    """`value` where it is a number in [low, high]; raises InvalidOption else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidOption(f"{name} must be a number with {low:g} <= {name} <= {high:g}, but got {value!r}")
+    return float(value)
+
+
+def epochs(setting: Setting, max_epochs: Any) -> int:
+    """A method's own R: that of the study where the option is not given, and never more."""
+    if max_epochs is None:
+        return setting.max_epochs
+    return whole("max_epochs", max_epochs, 1, setting.max_epochs, " (the study's budget.max_epochs)")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` where a known word is near, else the whole list of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(word), known, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(known)}" if known else "; there are none"
