@@ -84,7 +84,9 @@ class Run:
     under the virtual clock. Under the arrival clock that order decides, `script` repeats a stored one.
     """
 
-    def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Mapping[int, tuple[str, int]] | None = None):
+    def __init__(
+        self, key: RunKey, schedule: Schedule, rules: Rules, script: Mapping[int, tuple[str, int]] | None = None
+    ):
         self.key = key
         self.rules = rules
         self.schedule = schedule
@@ -355,7 +357,9 @@ class Run:
             last = next(t.reason for t in reversed(self.trials) if t.status == "failed")
             self.reason = f"{FAILURES_IN_A_ROW} trials in a row failed before their first epoch; the last: {last}"
         elif left < self.rules.charge:
-            self.reason = f"{left} epochs are left, and an epoch of {self.rules.charge} folds is charged {self.rules.charge}"
+            self.reason = (
+                f"{left} epochs are left, and an epoch of {self.rules.charge} folds is charged {self.rules.charge}"
+            )
         else:
             self.reason = f"the method has no configuration left to train; {left} epochs were not needed"
 

@@ -196,11 +196,17 @@ class Study(Section):
             label = str(options.pop("label", name))
             parallelism = options.pop("parallelism", None)
             if parallelism is not None and not (isinstance(parallelism, int) and parallelism >= 1):
-                raise _Located(("methods", i, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}")
+                raise _Located(
+                    ("methods", i, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}"
+                )
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+:-]*", label):
-                raise _Located(("methods", i), f"a method's label must be letters, digits and . _ + : -, but got {label!r}")
+                raise _Located(
+                    ("methods", i), f"a method's label must be letters, digits and . _ + : -, but got {label!r}"
+                )
             if any(other.label == label for other in methods):
-                raise _Located(("methods", i), f"methods must differ, but got {label!r} twice; give one of them a `label`")
+                raise _Located(
+                    ("methods", i), f"methods must differ, but got {label!r} twice; give one of them a `label`"
+                )
             methods.append(Method(name, label, options, parallelism))
         return tuple(methods)
 
@@ -222,7 +228,8 @@ class Study(Section):
             "data": self.data,
             "model": self.model,
             "fixed": self.fixed,
-            "early_stopping": stopping and {"patience": stopping.patience, "metric": stopping.metric, "mode": stopping.mode},
+            "early_stopping": stopping
+            and {"patience": stopping.patience, "metric": stopping.metric, "mode": stopping.mode},
         }
 
     def located(self) -> dict[str, Any]:
@@ -247,7 +254,12 @@ class Study(Section):
         """The resolved study as JSON: what the store keeps and reports print."""
         shown = self.model_dump(mode="json", by_alias=True)
         shown["methods"] = [
-            {"name": m.name, "label": m.label, "options": dict(m.options), "parallelism": m.parallelism or self.parallelism}
+            {
+                "name": m.name,
+                "label": m.label,
+                "options": dict(m.options),
+                "parallelism": m.parallelism or self.parallelism,
+            }
             for m in self.methods
         ]
         return shown
@@ -328,7 +340,9 @@ def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
         condition = entry.get("if")
         if condition is not None:
             if not isinstance(condition, dict) or not condition:
-                raise _Located(("space", name, "if"), f"if must map a hyperparameter to its values, but got {condition!r}")
+                raise _Located(
+                    ("space", name, "if"), f"if must map a hyperparameter to its values, but got {condition!r}"
+                )
             conditions[name] = {p: tuple(v) if isinstance(v, list) else (v,) for p, v in condition.items()}
     with _at("space"):
         return SearchSpace(domains, conditions)

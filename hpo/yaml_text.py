@@ -32,17 +32,23 @@ class Document:
         try:
             self.root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise StudyError(f"a study file must exist, but there is no {path}; see `hpo studies` for presets") from None
+            raise StudyError(
+                f"a study file must exist, but there is no {path}; see `hpo studies` for presets"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"a study file must be readable UTF-8 text, but {path} is not: {error}") from None
         except MarkedYAMLError as error:
             mark = error.problem_mark
             place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-            raise StudyError(f"{place}: a study file must be valid YAML, but {' '.join(str(error.problem).split())}") from None
+            raise StudyError(
+                f"{place}: a study file must be valid YAML, but {' '.join(str(error.problem).split())}"
+            ) from None
         except YAMLError as error:
             raise StudyError(f"{path}: a study file must be valid YAML, but {' '.join(str(error).split())}") from None
         if not isinstance(self.root, dict):
-            raise StudyError(f"{path}: a study file must be a mapping of keys to values, but got {type(self.root).__name__}")
+            raise StudyError(
+                f"{path}: a study file must be a mapping of keys to values, but got {type(self.root).__name__}"
+            )
 
     @property
     def values(self) -> dict[str, Any]:

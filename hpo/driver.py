@@ -1,0 +1,310 @@
+"""The only file that imports ray.tune: one Tuner whose searcher and scheduler are thin adapters over the dispatch.
+
+A Tune trial is one assignment: a segment of a trial, or an exam. A finished assignment's actor takes the next one
+(reuse_actors), so that a slot starts one process. Pausing and resuming are our own checkpoints, which any node reads:
+Tune's snapshots drop scheduler state and are switched off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1000000")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_TUNE_DISABLE_AUTO_CALLBACK_SYNCER", "1")
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from hpo.dispatch import Dispatch
+from hpo.study import Resources
+from hpo.training import Assignment, Report, Training
+
+MOST_SLOTS = 4096
+WORKER_DEATHS = 3  # how often an assignment is started again after its worker or node died
+REFRESH_SECONDS = 2.0
+
+
+class Interrupted(Exception):
+    """The study was asked to stop; everything that arrived is in the store."""
+
+
+class SegmentWorker(tune.Trainable):
+    """The actor side: takes an assignment, trains, reports."""
+
+    _training: Training | None = None
+    _sequence = 0
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._training = Training(Assignment(**json.loads(config["assignment"])), self._training)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assert self._training is not None
+        report = self._training.step()
+        self._sequence += 1
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        return {"report": asdict(report), "worker": worker, "sequence": self._sequence, "done": report.done}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Ours are written by the training itself."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Ours are read by the training itself."""
+
+
+class Slots:
+    """How many assignments may be under way: what the cluster's living nodes can hold, at most `limit`."""
+
+    def __init__(self, resources: Resources, limit: int | None) -> None:
+        self._need = {"CPU": resources.cpus, "GPU": resources.gpus}
+        self._limit = limit or MOST_SLOTS
+        self._count, self._at = 0, -REFRESH_SECONDS
+
+    @property
+    def count(self) -> int:
+        if time.monotonic() - self._at > REFRESH_SECONDS:
+            self._at = time.monotonic()
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._count = min(self._limit, sum(self._fit(node) for node in nodes))
+        return self._count
+
+    def _fit(self, node: Mapping[str, float]) -> int:
+        needs = [int(node.get(name, 0) / amount + 1e-9) for name, amount in self._need.items() if amount > 0]
+        return min(needs, default=self._limit)
+
+
+class Link:
+    """What searcher, scheduler, stopper and callback share. An error in any of them stops the experiment and is kept."""
+
+    def __init__(self, dispatch: Dispatch, slots: Slots, observe: Callable[[Dispatch, int], None]) -> None:
+        self.dispatch = dispatch
+        self.slots = slots
+        self.error: BaseException | None = None
+        self.interrupted: str = ""
+        self._observe = observe
+        self._running: dict[str, Assignment] = {}
+        self._seen: dict[str, tuple[str, int]] = {}
+
+    @property
+    def stopping(self) -> bool:
+        return self.error is not None or bool(self.interrupted)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.error = self.error or error
+
+    def suggest(self, name: str) -> dict[str, Any] | str | None:
+        with self.kept():
+            if self.stopping or self.dispatch.finished:
+                return str(Searcher.FINISHED)
+            if len(self.dispatch.live) >= self.slots.count:
+                return None
+            assignment = self.dispatch.next()
+            if assignment is None and not self.dispatch.live and self.dispatch.waiting:
+                self.dispatch.think(1.0)  # Tune would sleep a whole second where nothing runs
+                assignment = self.dispatch.next()
+            if assignment is not None:
+                self._running[name] = assignment
+                return {"assignment": json.dumps(asdict(assignment))}
+        return None
+
+    def receive(self, name: str, result: Mapping[str, Any]) -> None:
+        """A worker's report. Tune shows the last one again when a trial completes: each counts once."""
+        with self.kept():
+            stamp = (str(result.get("worker")), int(result.get("sequence", 0)))
+            if "report" not in result or self._seen.get(name) == stamp or name not in self._running:
+                return
+            self._seen[name] = stamp
+            report = Report(**result["report"])
+            self.dispatch.report(self._running[name], report, stamp[0])
+            if report.done:
+                self._forget(name)
+
+    def died(self, name: str, reason: str) -> None:
+        with self.kept():
+            if name in self._running and not self.stopping:
+                self.dispatch.lost(self._running[name], reason)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._running.pop(name, None)
+        self._seen.pop(name, None)
+
+    def observe(self) -> None:
+        with self.kept():
+            self._observe(self.dispatch, self.slots.count)
+
+
+class ArenaSearcher(Searcher):
+    """Hands the dispatch's assignments to Tune."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(metric=None, mode=None)
+        self._link = link
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        return self._link.suggest(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The scheduler has told the dispatch already."""
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """The store is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The store is the state."""
+
+
+class ArenaScheduler(FIFOScheduler):
+    """Hands workers' reports to the dispatch. It never stops or pauses: an assignment ends where it was to end."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        self._link.receive(trial.trial_id, result)
+        return str(TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self._link.receive(trial.trial_id, trial.last_result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        if not trial.should_recover():
+            lines = str(trial.get_pickled_error() or "its worker died").strip().splitlines()
+            self._link.died(trial.trial_id, f"its worker died {WORKER_DEATHS + 1} times; the last: {lines[-1][:300]}")
+
+
+class LinkStopper(Stopper):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._link.stopping
+
+
+class LinkObserver(Callback):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._at = 0.0
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() - self._at > 0.25:
+            self._at = time.monotonic()
+            self._link.observe()
+
+
+def drive(
+    dispatch: Dispatch,
+    resources: Resources,
+    *,
+    limit: int | None = None,
+    observe: Callable[[Dispatch, int], None] = lambda dispatch, slots: None,
+) -> None:
+    """Plays the study on the cluster that ray is connected to, until every run is over and every exam taken.
+
+    `limit`: the most assignments at a time. Raises Interrupted on SIGINT and SIGTERM, StudyFailed, or what went wrong;
+    in each case the store holds all that arrived, and the same call goes on from there.
+    """
+    link = Link(dispatch, Slots(resources, limit), observe)
+    complete = False
+    try:
+        if not dispatch.finished:
+            with _signals(link), _scratch() as scratch:
+                _tuner(link, resources, scratch).fit()
+        if link.error is not None:
+            raise link.error
+        if link.interrupted:
+            raise Interrupted(link.interrupted)
+        complete = dispatch.finished
+    finally:
+        dispatch.finish(complete)
+
+
+def _tuner(link: Link, resources: Resources, scratch: str) -> Tuner:
+    needs: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
+    if resources.memory_gb:
+        needs["memory"] = resources.memory_gb * 2**30
+    return Tuner(
+        tune.with_resources(SegmentWorker, needs),
+        tune_config=TuneConfig(
+            search_alg=ArenaSearcher(link),
+            scheduler=ArenaScheduler(link),
+            num_samples=-1,
+            max_concurrent_trials=MOST_SLOTS,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.trial_id),
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=RunConfig(
+            name="study",
+            storage_path=scratch,
+            verbose=0,
+            stop=LinkStopper(link),
+            callbacks=[LinkObserver(link)],
+            failure_config=FailureConfig(max_failures=WORKER_DEATHS),
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+            log_to_file=False,
+        ),
+    )
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """Tune's own files: nothing in them is needed again."""
+    folder = tempfile.mkdtemp(prefix="hpo-tune-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _signals(link: Link) -> Iterator[None]:
+    """SIGINT and SIGTERM end the study cleanly; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if link.interrupted:
+            raise KeyboardInterrupt
+        link.interrupted = signal.Signals(number).name
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

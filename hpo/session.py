@@ -1,0 +1,145 @@
+"""One sitting at a study: store opened, cluster reached, game played, report written. What `hpo run` does."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo import environment, plan
+from hpo import store as stores
+from hpo.dispatch import Dispatch, StudyFailed, scripts
+from hpo.progress import Progress
+from hpo.space import Value
+from hpo.study import Study
+from hpo.trial import Observation
+from hpo.yaml_text import StudyError
+
+AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
+
+
+class InterruptedStudy(Exception):
+    """The study was asked to stop; the sentence says how to go on."""
+
+
+__all__ = ["InterruptedStudy", "StudyFailed", "play", "prior_observations", "write_report"]
+
+
+def play(study: Study, *, address: str | None, workers: int | None, quiet: bool, command: str) -> Path | str:
+    """Runs the study, or goes on with it, and writes its report; returns where the report lies.
+
+    Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
+    InterruptedStudy on SIGINT and SIGTERM.
+    """
+    _check_trainable(study)
+    runs = plan.runs(study, prior=prior_observations(study), cost=plan.epoch_cost(study))
+    writer = stores.StudyWriter.open(
+        study.store,
+        study=study.study,
+        definition=study.definition,
+        digest=study.digest,
+        environment=environment.collect(),
+        space_kinds=study.kinds,
+    )
+    try:
+        if study.clock == "arrival":
+            stored = scripts(writer.stored)
+            runs = plan.runs(study, prior=prior_observations(study), cost=plan.epoch_cost(study), scripts=stored)
+        dispatch = Dispatch(study, runs, writer, checkpoint_place(study), AHEAD)
+    except BaseException:
+        writer.close(compact=False)
+        raise
+    if dispatch.finished:
+        dispatch.finish(complete=True)
+    else:
+        _drive(study, dispatch, address, workers, quiet, command)
+    return write_report(study, command)
+
+
+def _drive(
+    study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str
+) -> None:
+    from cluster.connect import connect
+
+    try:
+        connection = connect(address, workers=workers, cpus_per_worker=study.resources.cpus)
+    except BaseException:
+        dispatch.finish(complete=False)
+        raise
+    from hpo.driver import Interrupted, drive
+
+    with connection, Progress(quiet=quiet) as progress:
+        try:
+            drive(dispatch, study.resources, limit=workers, observe=progress)
+        except Interrupted as signal:
+            charged = sum(run.ledger.committed for run in dispatch.arena.runs)
+            raise InterruptedStudy(
+                f"stopped by {signal} with {charged} epochs charged, all of them in {study.store}; to go on: {command}"
+            ) from None
+        finally:
+            progress(dispatch, 0)
+
+
+def _check_trainable(study: Study) -> None:
+    if study.trainable == "image_classifier":
+        environment.check_torch()
+        return
+    from trainables import load
+
+    try:
+        load(study.trainable)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise study.error(
+            ("trainable",), f"the trainable must be importable, but {study.trainable!r} is not: {error}"
+        ) from None
+
+
+def checkpoint_place(study: Study) -> str:
+    """Checkpoints lie beside the study's tables."""
+    base = study.store if "://" in study.store else str(Path(study.store).resolve())
+    return f"{base.rstrip('/')}/{study.study}/checkpoints"
+
+
+def prior_observations(study: Study) -> Sequence[Observation]:
+    """Earlier results of a store for the searchers to learn from: oriented, larger is better."""
+    if study.prior is None:
+        return ()
+    data = stores.read(study.prior)
+    sign = 1.0 if study.mode == "max" else -1.0
+    if study.metric not in data.epochs.column_names:
+        raise StudyError(f"prior must hold the study's metric {study.metric!r}, but {study.prior} has no such column")
+    names = list(study.space.names)
+    columns = [f"config_{name}" for name in names]
+    missing = [c for c in columns if c not in data.epochs.column_names]
+    if missing:
+        raise StudyError(f"prior must hold every hyperparameter of the space, but {study.prior} has no {missing[0]!r}")
+    found = []
+    for row in data.epochs.select([*columns, "epoch", "attempt", study.metric]).to_pylist():
+        config = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
+        value = row[study.metric]
+        if row["attempt"] == 0 and value is not None and value == value and config in study.space:
+            found.append(Observation(config, row["epoch"], sign * value))
+    return found
+
+
+def _typed(study: Study, name: str, value: Value) -> Value:
+    """A column's value as the space has it: mixed choices are stored as text."""
+    options = getattr(study.space.domains[name], "options", None)
+    if options is None:
+        return value
+    return next((option for option in options if option == value or str(option) == str(value)), value)
+
+
+def write_report(study: Study, command: str) -> Path | str:
+    """The HTML report beside a local store's tables; for S3 in the working folder. Returns its path."""
+    from hpo import report
+    from hpo.compare import compare
+    from hpo.importance import importance_or_none
+
+    data = stores.read(study.store, study.study)
+    folder = Path() if "://" in study.store else Path(study.store) / study.study
+    path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
+    report.write_html(
+        data, compare(data), importance_or_none(data, seed=0), path, command=command or shlex.join(["hpo"])
+    )
+    return path
