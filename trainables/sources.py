@@ -1,0 +1,255 @@
+"""Where images come from: scikit-learn's digits, torchvision's data sets, image folders, .npz arrays. Reads only.
+
+A source names its classes and its parts (ready splits, or one part "all"); an image is decoded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from trainables.errors import BadData
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+READY = {"training": "train", "trainval": "train", "val": "validation", "valid": "validation", "dev": "validation"}
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images with class numbers `labels` [n]; `image(i)` decodes one, `called(i)` names it in messages."""
+
+    labels: NDArray[np.int64]
+    image: Callable[[int], Image.Image | NDArray[Any]]
+    called: Callable[[int], str] = "image {}".format
+
+
+@dataclass(frozen=True)
+class Source:
+    """`parts` has "all", or "train" and perhaps "validation", "test"."""
+
+    classes: tuple[str, ...]
+    parts: Mapping[str, Part]
+
+
+def pixels(image: Image.Image | NDArray[Any], size: int) -> NDArray[np.uint8]:
+    """An image squeezed to size x size, as uint8 [size, size, 3]; any mode, transparency over white, EXIF turned."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(_as_bytes(image))
+    image.draft(None, (2 * size, 2 * size))  # a JPEG decodes to the nearest larger eighth: several times faster
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    # Box filter first where the image is much larger, then bilinear: antialiased, and fast.
+    shrunk = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(shrunk, dtype=np.uint8)
+
+
+def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """[H, W], [H, W, 1], [H, W, 3] or [3, H, W] in 0..255, or float in 0..1, as uint8 [H, W] or [H, W, 3]."""
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+        raise ValueError(f"an image must have shape [H, W] or [H, W, 1 or 3], but got {list(array.shape)}")
+    if np.issubdtype(array.dtype, np.floating):
+        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+            raise ValueError("an image of floats must lie in [0, 1]")
+        array = (array * 255).round()
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+# -- digits -------------------------------------------------------------------------------------------------------
+
+
+def digits() -> Source:
+    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), as scikit-learn ships them."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = (bunch.images * (255 / 16)).round().astype(np.uint8)  # ink is 0..16
+    part = Part(bunch.target.astype(np.int64), lambda i: images[i])
+    return Source(tuple("0123456789"), {"all": part})
+
+
+# -- image folders ------------------------------------------------------------------------------------------------
+
+
+def image_folder(root: Path) -> Source:
+    """A folder a class, or first a folder a split (train, validation or val, test) and in it a folder a class.
+
+    Raises BadData where there are fewer than two classes, an empty class, or splits with other classes than train.
+    """
+    if not root.is_dir():
+        raise BadData(f"data.root must be a folder of images, but there is none at {root}")
+    ready = {READY.get(p.name.lower(), p.name.lower()): p for p in _folders(root)}
+    ready = {name: ready[name] for name in ("train", "validation", "test") if name in ready}
+    if "train" not in ready:
+        ready = {"all": root}
+    learned = next(iter(ready.values()))
+    classes = tuple(p.name for p in _folders(learned))
+    if len(classes) < 2:
+        raise BadData(f"{learned} must hold a folder for each of at least two classes, but got {list(classes)}")
+    return Source(classes, {name: _folder_part(name, folder, classes) for name, folder in ready.items()})
+
+
+def _folder_part(name: str, folder: Path, classes: tuple[str, ...]) -> Part:
+    strange = [p.name for p in _folders(folder) if p.name not in classes]
+    if strange:
+        raise BadData(f"{folder} must hold only classes that train has, but got {strange[0]!r}")
+    paths: list[Path] = []
+    labels: list[int] = []
+    for k, title in enumerate(classes):
+        files = _files(folder / title)
+        if name in ("train", "all") and not any(is_image(p) for p in files):
+            raise BadData(f"every class must have images, but {folder / title} has none")
+        paths += files
+        labels += [k] * len(files)
+    names = [str(p.relative_to(folder.parent)) for p in paths]
+    return Part(np.array(labels, dtype=np.int64), lambda i: _open(paths[i]), names.__getitem__)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below `folder` but hidden ones, sorted: what is no image is found out when it is decoded."""
+    found = []
+    for parent, below, names in os.walk(folder, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found += [Path(parent) / name for name in names if not name.startswith(".") and name.lower() != "thumbs.db"]
+    return sorted(found)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name says that it is an image."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def _open(path: Path) -> Image.Image:
+    if not is_image(path):
+        raise ValueError("not an image file")
+    return Image.open(path)
+
+
+# -- arrays -------------------------------------------------------------------------------------------------------
+
+_IMAGES, _LABELS = ("images", "x"), ("labels", "y")
+
+
+def npz(path: Path) -> Source:
+    """Arrays of a .npz file: `images` and `labels` (or x and y), or of ready splits.
+
+    With splits as `train_images`, `train_labels`, `val_images`, ... (MedMNIST) or `x_train`, `y_train`, ... (Keras).
+    Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], uint8 or float in [0, 1]; labels numbers or strings [n].
+    """
+    try:
+        file = np.load(path, allow_pickle=False)
+        arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise BadData(f"data.root must be an .npz file, but there is none at {path}") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadData(f"{path} must be an .npz file of plain arrays, but it is not: {error}") from None
+    found = {}
+    for split in ("", "train", "val", "valid", "validation", "dev", "test"):
+        pair = _pair(arrays, split)
+        if pair:
+            found[READY.get(split, split) or "all"] = pair
+    if not found or ("train" not in found and "all" not in found):
+        raise BadData(f"{path} must hold arrays images and labels (or train_images, ...), but got {sorted(arrays)}")
+    values = np.unique(np.concatenate([labels for _, labels in found.values()]))
+    if len(values) < 2:
+        raise BadData(f"{path} must hold at least two classes, but got {values.tolist()}")
+    parts = {name: _array_part(path, x, np.searchsorted(values, y)) for name, (x, y) in found.items()}
+    return Source(tuple(str(v) for v in values), parts)
+
+
+def _pair(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    for image, label in zip(_IMAGES, _LABELS, strict=True):
+        for names in ((f"{split}_{image}", f"{split}_{label}"), (f"{image}_{split}", f"{label}_{split}")):
+            x, y = (arrays.get(name.strip("_")) for name in names)
+            if x is not None and y is not None:
+                return x, y.reshape(len(y), -1)[:, 0] if y.ndim else y
+    return None
+
+
+def _array_part(path: Path, images: NDArray[Any], labels: NDArray[np.int64]) -> Part:
+    if len(images) != len(labels):
+        raise BadData(f"{path} must hold as many labels as images, but got {len(labels)} and {len(images)}")
+    return Part(labels.astype(np.int64), lambda i: images[i])
+
+
+# -- torchvision --------------------------------------------------------------------------------------------------
+
+_FLAG = {"train": {"train": True}, "test": {"train": False}}
+_TWO = {"train": {"split": "train"}, "test": {"split": "test"}}
+_THREE = {"train": {"split": "train"}, "validation": {"split": "val"}, "test": {"split": "test"}}
+_ONE: dict[str, dict[str, Any]] = {"all": {}}
+TORCHVISION: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "caltech101": ("Caltech101", _ONE),
+    "cifar10": ("CIFAR10", _FLAG),
+    "cifar100": ("CIFAR100", _FLAG),
+    "country211": ("Country211", {**_THREE, "validation": {"split": "valid"}}),
+    "dtd": ("DTD", _THREE),
+    "eurosat": ("EuroSAT", _ONE),
+    "fashion_mnist": ("FashionMNIST", _FLAG),
+    "fgvc_aircraft": ("FGVCAircraft", _THREE),
+    "flowers102": ("Flowers102", _THREE),
+    "food101": ("Food101", _TWO),
+    "gtsrb": ("GTSRB", _TWO),
+    "imagenette": ("Imagenette", {"train": {"split": "train"}, "validation": {"split": "val"}}),
+    "kmnist": ("KMNIST", _FLAG),
+    "mnist": ("MNIST", _FLAG),
+    "oxford_pets": ("OxfordIIITPet", {"train": {"split": "trainval"}, "test": {"split": "test"}}),
+    "pcam": ("PCAM", _THREE),
+    "stanford_cars": ("StanfordCars", _TWO),
+    "stl10": ("STL10", _TWO),
+    "svhn": ("SVHN", _TWO),
+    "usps": ("USPS", _FLAG),
+}
+
+
+def torchvision_set(name: str, root: Path, *, download: bool) -> Source:
+    """A data set of torchvision's from `root`, downloaded there first where asked."""
+    from torchvision import datasets
+
+    kind, splits = TORCHVISION[name]
+    try:
+        made = {part: getattr(datasets, kind)(root, download=download, **options) for part, options in splits.items()}
+    except (RuntimeError, OSError, ValueError) as error:
+        raise BadData(
+            f"data.root must hold {name}, but {root} does not ({str(error).splitlines()[0]}); copy it there, "
+            "or set download: true where the machine may"
+        ) from error
+    parts = {part: _torchvision_part(data) for part, data in made.items()}
+    count = 1 + max(int(part.labels.max()) for part in parts.values())
+    titles = getattr(next(iter(made.values())), "classes", None) or [str(k) for k in range(count)]
+    return Source(tuple(t if isinstance(t, str) else ", ".join(t) for t in titles), parts)
+
+
+def _torchvision_part(data: Any) -> Part:
+    return Part(_labels(data), lambda i: data[i][0])
+
+
+def _labels(data: Any) -> NDArray[np.int64]:
+    """The class numbers [n] of a torchvision data set, without decoding its images where it keeps them."""
+    for name in ("targets", "labels", "_labels", "y"):
+        values = getattr(data, name, None)
+        if values is not None:
+            return np.asarray(values, dtype=np.int64)
+    for name in ("_samples", "samples"):
+        values = getattr(data, name, None)
+        if values is not None:
+            return np.array([label for _, label in values], dtype=np.int64)
+    return np.array([data[i][1] for i in range(len(data))], dtype=np.int64)
