@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 
@@ -62,7 +62,7 @@ class Document:
         node: Any = self.root
         mark = (0, 0)
         for part in location:
-            if not isinstance(node, CommentedBase):
+            if not isinstance(node, (CommentedMap, CommentedSeq)):
                 break
             try:
                 mark = node.lc.key(part) if isinstance(node, dict) else node.lc.item(part)

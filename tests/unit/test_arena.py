@@ -1,0 +1,198 @@
+"""The game: budgets are exact, order of arrival changes nothing, replay repeats, whatever fails or ends early."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo import methods
+from hpo.arena import Arena
+from hpo.curves import Curves
+from hpo.methods.protocol import Method, Setting
+from hpo.run import Rules, Run, replayed
+from hpo.space import Choice, Float, SearchSpace
+from hpo.trial import Charge, RunKey, TrialKey
+
+SPACE = SearchSpace({"rate": Float(1e-4, 1e-1, log=True, grid=(1e-3, 1e-2)), "optimizer": Choice(("adam", "sgd"))})
+
+
+def run_of(name: str, *, budget: int, max_epochs: int, workers: int, seed: int = 0, clock: str = "virtual",
+           mode: str = "max", charge: int = 1, script=None, **options) -> Run:  # fmt: skip
+    setting = Setting(SPACE, budget, max_epochs, seed, workers)
+    schedule = methods.build(Method(name, name, options), setting)
+    rules = Rules(
+        budget, workers, charge, mode, clock,
+        key=lambda config, r: TrialKey("task", config, seed, r),
+        cost=lambda config: 1.0 + 2.0 * config["rate"],
+    )  # fmt: skip
+    return Run(RunKey(name, seed), schedule, rules, script)
+
+
+class Oracle:
+    """What an epoch of a trial gives: a pure function of the trial's content; some trials fail, give NaN or end early."""
+
+    def __init__(self, fail: float = 0.0, nan: float = 0.0, end: float = 0.0, ties: bool = False) -> None:
+        self.shares, self.ties = (fail, nan, end), ties
+
+    def __call__(self, key: TrialKey, epoch: int) -> tuple[float, bool] | None:
+        rng = np.random.default_rng([int(key.id, 16), 7])
+        fate, at, level = rng.random(), int(rng.integers(1, 4)), rng.random()
+        fail, nan, end = self.shares
+        if fate < fail and epoch >= at:
+            return None
+        if fail <= fate < fail + nan and epoch == at:
+            return math.nan, False
+        value = 0.5 if self.ties else level * (1 - 1 / (epoch + 1))
+        return value, fail + nan <= fate < fail + nan + end and epoch == at
+
+
+def play(arena: Arena, oracle: Oracle, pick=lambda n: 0, slots: int = 1) -> list[Charge]:
+    """Answers demands epoch by epoch, in the order that `pick` chooses among the open ones."""
+    charges = arena.play()
+    while not arena.done:
+        demands = arena.demands()
+        assert demands, "runs wait and nothing is demanded"
+        demand = demands[pick(min(slots, len(demands)))]
+        trial, epoch = demand.key.id, arena.curves.known(demand.key.id) + 1
+        answer = oracle(demand.key, epoch)
+        moved = arena.fail(trial, "broke") if answer is None else arena.add(trial, epoch, *answer)
+        for run in moved:
+            charges += arena.play_run(run)
+    return charges
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(["grid", "random", "asha"]),
+    budget=st.integers(4, 120),
+    max_epochs=st.integers(1, 9),
+    workers=st.integers(1, 64),
+    shares=st.sampled_from([(0, 0, 0), (0.5, 0, 0), (0, 0.4, 0), (0, 0, 0.5), (0.2, 0.2, 0.3)]),
+    mode=st.sampled_from(["max", "min"]),
+    clock=st.sampled_from(["virtual", "arrival"]),
+    picks=st.randoms(use_true_random=False),
+)
+def test_every_run_is_charged_its_budget_exactly_or_says_why_not(
+    name, budget, max_epochs, workers, shares, mode, clock, picks
+):
+    run = run_of(name, budget=budget, max_epochs=min(max_epochs, budget), workers=workers, mode=mode, clock=clock)
+    arena = Arena([run], Curves(), ahead=5)
+    charges = play(arena, Oracle(*shares), lambda n: picks.randrange(n), slots=4)
+    outcome = run.outcome()
+    assert outcome.status == "complete"
+    assert outcome.committed == len(charges) <= budget
+    assert outcome.committed == budget or outcome.reason
+    assert run.ledger.reserved == 0
+    cells = [(c.trial, c.epoch) for c in charges]
+    assert len(set(cells)) == len(cells)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(["random", "asha"]),
+    workers=st.integers(1, 9),
+    slots=st.integers(1, 9),
+    ahead=st.integers(0, 9),
+    picks=st.randoms(use_true_random=False),
+)
+def test_the_order_in_which_results_arrive_changes_nothing(name, workers, slots, ahead, picks):
+    def charges(pick, slots, ahead):
+        run = run_of(name, budget=60, max_epochs=8, workers=workers)
+        return play(Arena([run], Curves(), ahead), Oracle(0.2, 0.1, 0.2), pick, slots)
+
+    assert charges(lambda n: picks.randrange(n), slots, ahead) == charges(lambda n: 0, 1, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    name=st.sampled_from(["random", "asha"]),
+    clock=st.sampled_from(["virtual", "arrival"]),
+    crash=st.integers(0, 59),
+    picks=st.randoms(use_true_random=False),
+)
+def test_a_run_played_over_stored_curves_goes_on_as_it_would_have(name, clock, crash, picks):
+    def fresh(script=None):
+        return run_of(name, budget=60, max_epochs=8, workers=4, clock=clock, script=script)
+
+    first = Arena([fresh()], Curves())
+    whole = play(first, Oracle(0.2, 0.1, 0.2), lambda n: picks.randrange(n), slots=3)
+    stored = [c for c in whole if c.order < crash]
+    again = Arena([fresh(replayed(stored) if clock == "arrival" else None)], first.curves)
+    repeated = again.play()
+    if clock == "virtual":
+        assert repeated == whole
+    else:
+        assert repeated[: len(stored)] == stored
+    full = Arena([fresh(replayed(whole) if clock == "arrival" else None)], first.curves)
+    assert full.play() == whole
+
+
+def test_runs_that_ask_for_the_same_trial_share_its_training_and_are_both_charged():
+    runs = [run_of("random", budget=24, max_epochs=6, workers=2), run_of("random", budget=24, max_epochs=6, workers=3)]
+    runs[1].key = RunKey("twin", 0)
+    arena = Arena(runs, Curves())
+    trained = 0
+    arena.play()
+    while not arena.done:
+        demand = arena.demands()[0]
+        trained += 1
+        for run in arena.add(demand.key.id, arena.curves.known(demand.key.id) + 1, 0.5):
+            arena.play_run(run)
+    assert trained == 24
+    assert [run.ledger.committed for run in runs] == [24, 24]
+
+
+def test_an_epoch_of_k_folds_is_charged_k():
+    run = run_of("random", budget=50, max_epochs=4, workers=2, charge=3)
+    charges = play(Arena([run], Curves()), Oracle())
+    assert run.ledger.committed == 48 == 3 * len(charges)
+    assert "2 epochs are left" in run.outcome().reason
+
+
+def test_a_study_in_which_everything_fails_ends_with_the_reason():
+    run = run_of("random", budget=50, max_epochs=4, workers=2)
+    arena = Arena([run], Curves())
+    arena.play()
+    while not arena.done:
+        for moved in arena.fail(arena.demands()[0].key.id, "no such layer"):
+            arena.play_run(moved)
+    assert run.outcome().committed == 0
+    assert run.outcome().reason == "100 trials in a row failed before their first epoch; the last: no such layer"
+
+
+def test_the_incumbent_follows_the_mode_and_the_earlier_of_equals_stays():
+    for mode, better in (("max", max), ("min", min)):
+        run = run_of("random", budget=24, max_epochs=4, workers=3, mode=mode)
+        charges = play(Arena([run], Curves()), Oracle())
+        assert run.incumbent is not None
+        assert run.incumbent.value == better(c.value for c in charges)
+    run = run_of("random", budget=24, max_epochs=4, workers=3)
+    first = play(Arena([run], Curves()), Oracle(ties=True))[0]
+    assert (run.incumbent.trial, run.incumbent.epoch) == (first.trial, first.epoch)
+
+
+def test_grid_and_random_are_demanded_ahead_and_never_beyond_the_budget():
+    run = run_of("random", budget=20, max_epochs=6, workers=1)
+    arena = Arena([run], Curves(), ahead=10)
+    arena.play()
+    wanted = arena.demands()
+    assert sum(d.stop for d in wanted) == 20
+    assert [d.at for d in wanted] == sorted(d.at for d in wanted)
+
+
+def test_a_virtual_clock_lets_a_slow_configuration_not_hold_up_the_others():
+    run = run_of("random", budget=40, max_epochs=4, workers=2)
+    charges = play(Arena([run], Curves()), Oracle())
+    assert [c.at for c in charges] == sorted(c.at for c in charges)
+    assert [c.order for c in charges] == list(range(40))
+
+
+def test_a_segment_that_contradicts_the_trial_is_a_bug_that_shows():
+    run = run_of("random", budget=20, max_epochs=4, workers=1)
+    play(Arena([run], Curves()), Oracle())
+    with pytest.raises(ValueError, match="epoch 1 of trial x must come next, but got epoch 3"):
+        Curves().add("x", 3, 0.5)
