@@ -1,1 +1,28 @@
 """What an epoch is: PyTorch fine-tuning and other trainables. No ray anywhere in this package."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+TRAINABLES = {
+    "image_classifier": "trainables.image_classifier:ImageClassifier",
+    "mlp": "trainables.mlp:Mlp",
+    "curves": "trainables.curves:Curves",
+}
+
+
+def load(name: str) -> type[Any]:
+    """The trainable of that name, or "package.module:Class" of one's own. Raises ValueError where there is none."""
+    path = TRAINABLES.get(name, name)
+    module_name, colon, class_name = path.partition(":")
+    if not colon:
+        raise ValueError(f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {name!r}")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?") from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ValueError(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")
+    return found

@@ -1,0 +1,93 @@
+"""The image classifier as a trainable: one fine-tuned model, or one for each fold of a k-fold validation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed import ProcessGroup
+
+from trainables import data
+from trainables.errors import InvalidConfig, OutOfMemory
+from trainables.fine_tuning import FineTuning
+from trainables.parallel import Shard
+from trainables.settings import Settings
+
+
+class ImageClassifier:
+    """Fine-tunes `task["model"]` on `task["data"]`; `config` holds the hyperparameters that `Settings` lists.
+
+    With data.folds: K, an epoch trains K models, each on all folds but one, and its metrics are their means. With a
+    `group` of torch.distributed, its ranks train one trial together: every rank calls the same methods, all get the
+    same metrics, and rank 0 writes. Raises InvalidConfig, Diverged, OutOfMemory (the configuration's fault) and
+    BadData (the study's).
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int, group: ProcessGroup | None = None
+    ) -> None:
+        settings = Settings.of(config)
+        with _explained():
+            whole = data.load(task["data"], image_size=settings.image_size)
+            sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
+            self.models = [FineTuning(settings, task, part, seed, max_epochs, Shard(group)) for part in sets]
+
+    def train_epoch(self) -> dict[str, float]:
+        """One more epoch: loss, accuracy, macro precision, recall and f1, the same with val_, images_per_second."""
+        with _explained():
+            return _mean([model.train_epoch() for model in self.models])
+
+    def test(self) -> dict[str, Any]:
+        """test_loss, test_accuracy ..., and `confusion` as nested lists, rows the true classes (summed over folds)."""
+        with _explained():
+            results = [model.test() for model in self.models]
+        metrics: dict[str, Any] = {f"test_{name}": value for name, value in _mean([m for m, _ in results]).items()}
+        metrics["confusion"] = torch.stack([matrix for _, matrix in results]).sum(0).tolist()
+        return metrics
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the state into `directory`, each file whole or not at all."""
+        for model, folder in self._folders(directory):
+            model.save(folder)
+
+    def load(self, directory: str | Path) -> None:
+        """Continues from what `save` wrote."""
+        with _explained():
+            for model, folder in self._folders(directory):
+                model.load(folder)
+
+    def _folders(self, directory: str | Path) -> Iterator[tuple[FineTuning, Path]]:
+        for k, model in enumerate(self.models):
+            yield model, Path(directory) / f"fold-{k}" if len(self.models) > 1 else Path(directory)
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+_MEMORY = re.compile("can't allocate memory|DefaultCPUAllocator|out of memory|CUDNN_STATUS_ALLOC_FAILED", re.IGNORECASE)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Tells apart what a configuration can do wrong: too much memory, or batch statistics of a single value."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(f"the configuration must fit into memory, but: {_first(error)}") from error
+    except RuntimeError as error:
+        if _MEMORY.search(str(error)):
+            raise OutOfMemory(f"the configuration must fit into memory, but: {_first(error)}") from error
+        raise
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise InvalidConfig("batch_size must be at least 2 where batch normalization sees 1x1 maps, but got 1") from error
+        raise
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,26 @@
+"""Classification metrics from a confusion matrix. Pure."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """int64 [classes, classes]: rows are true classes, columns predicted ones. Both arguments are int64 [N]."""
+    return torch.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def measures(matrix: Tensor) -> dict[str, float]:
+    """accuracy, and macro precision, recall and F1 over the classes that occur among labels or predictions.
+
+    A class that is never predicted has precision 0; one that never occurs but is predicted has recall 0.
+    """
+    counts = matrix.double()
+    hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+    seen = (true + predicted) > 0
+    precision, recall = hits / predicted.clamp(min=1), hits / true.clamp(min=1)
+    f1 = 2 * hits / (true + predicted).clamp(min=1)
+    values = {"accuracy": hits.sum() / counts.sum().clamp(min=1)}
+    values |= {name: value[seen].mean() for name, value in (("precision", precision), ("recall", recall), ("f1", f1))}
+    return {name: float(value) for name, value in values.items()}

@@ -1,0 +1,230 @@
+"""A model as a traced graph: its layers in the order of execution, where it can be cut, and the parts between cuts.
+
+Reads models, changes none. A cut is a place between two steps of the graph; a boundary is a cut that exactly one
+value crosses, a tensor with one row an image: activations can be kept there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
+
+from trainables.backbones import Head
+from trainables.errors import BadData, InvalidConfig
+
+KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
+    ("convolution", (conv._ConvNd,)),
+    ("normalization", (batchnorm._NormBase, normalization.LayerNorm, normalization.GroupNorm, normalization.LocalResponseNorm)),
+    ("attention", (activation.MultiheadAttention,)),
+    ("linear", (nn.Linear, nn.Bilinear)),
+)
+NO_LAYER = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: `finetuned_layers` >= `number` trains it; 1 is the last before the head. `parameters` counts them."""
+
+    number: int
+    name: str
+    kind: str
+    parameters: int
+    position: int  # in the graph
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A clean cut before the graph's step `position`; the value that crosses it is [N, *shape]. 0 is the image."""
+
+    position: int
+    value: str
+    shape: tuple[int, ...]
+
+
+class _Tracer(fx.Tracer):
+    """Goes into a module only where it holds others: what has no parts is a step, whatever package it is from."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        whole = isinstance(m, batchnorm._NormBase | normalization.LayerNorm) or next(m.children(), None) is None
+        return whole or super().is_leaf_module(m, module_qualified_name)
+
+
+class Network:
+    """A model with a `Head`, seen through its graph for images of `image_size` px.
+
+    Raises InvalidConfig where images of that size are too small for the model, BadData where torch.fx cannot trace it.
+    """
+
+    def __init__(self, model: nn.Module, image_size: int) -> None:
+        self.model = model
+        self._graph = _trace(model)
+        self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
+        self._input = next(node for node in self._graph.nodes if node.op == "placeholder")
+        self._output = next(node for node in self._graph.nodes if node.op == "output").args[0]
+        self._position = {node: i for i, node in enumerate(self._nodes)}
+        self._head = self._head_position()
+        self._shapes = _shapes(model, self._graph, image_size)
+        self.layers = tuple(self._layers())
+        self.boundaries = tuple(self._boundaries(image_size))
+
+    def cut(self, finetuned: int | None) -> int:
+        """The graph position of the first step that is trained with the last `finetuned` layers (None: all)."""
+        if finetuned is None or finetuned >= len(self.layers):
+            return 0
+        return self.layers[-finetuned].position if finetuned else self._head
+
+    def boundary(self, cut: int) -> Boundary:
+        """The last boundary at or before `cut`."""
+        return max((b for b in self.boundaries if b.position <= cut), key=lambda b: b.position)
+
+    def section(self, start: Boundary, stop: Boundary | None = None) -> nn.Module:
+        """The part from `start` to `stop` (None: the logits) as a module that shares the model's parameters."""
+        graph = fx.Graph()
+        known: dict[fx.Node, fx.Node] = {}
+        first = self._input if start.position == 0 else self._named(start.value)
+        known[first] = graph.placeholder("activations")
+
+        def find(node: fx.Node) -> fx.Node:
+            if node not in known and node.op == "get_attr":
+                known[node] = graph.node_copy(node)
+            return known[node]
+
+        for node in self._nodes[start.position : stop.position if stop else None]:
+            if node.op != "get_attr":
+                known[node] = graph.node_copy(node, find)
+        graph.output(find(self._named(stop.value) if stop else self._output))
+        return fx.GraphModule(self.model, graph)
+
+    def trained(self, cut: int) -> list[str]:
+        """The names of the parameters used at or after `cut`, in the model's order."""
+        used = set()
+        for node in self._nodes[cut:]:
+            attributes = [n for n in node.all_input_nodes if n.op == "get_attr"]
+            used.update(str(n.target) for n in attributes)
+            if node.op == "call_module":
+                module = self.model.get_submodule(str(node.target))
+                used.update(f"{node.target}.{name}" for name, _ in module.named_parameters())
+        return [name for name, _ in self.model.named_parameters() if name in used]
+
+    def trained_modules(self, cut: int) -> Iterator[nn.Module]:
+        """The modules that run at or after `cut`: in training mode where the others are not."""
+        for node in self._nodes[cut:]:
+            if node.op == "call_module":
+                yield self.model.get_submodule(str(node.target))
+
+    def thaws(self) -> tuple[int, ...]:
+        """The numbers of the layers that have parameters, rising: the steps of gradual unfreezing."""
+        return tuple(sorted(layer.number for layer in self.layers if layer.parameters))
+
+    def _named(self, name: str) -> fx.Node:
+        return next(node for node in self._graph.nodes if node.name == name)
+
+    def _head_position(self) -> int:
+        for position, node in enumerate(self._nodes):
+            if node.op == "call_module" and isinstance(_parent(self.model, str(node.target)), Head):
+                return position
+        raise BadData(f"the model {type(self.model).__name__} must end in a Head, as backbones.build makes it")
+
+    def _layers(self) -> list[Layer]:
+        found = []
+        for node in self._nodes[: self._head]:
+            if node.op == "call_module":
+                module = self.model.get_submodule(str(node.target))
+                kind = _kind(module)
+                if kind:
+                    size = sum(p.numel() for p in module.parameters())
+                    found.append((str(node.target), kind, size, self._position[node]))
+        return [Layer(len(found) - i, *layer) for i, layer in enumerate(found)]
+
+    def _boundaries(self, image_size: int) -> Iterator[Boundary]:
+        yield Boundary(0, self._input.name, (3, image_size, image_size))
+        live: set[fx.Node] = {self._input}
+        last = {node: max((self._position.get(user, len(self._nodes)) for user in node.users), default=-1) for node in self._graph.nodes}
+        for position, node in enumerate(self._nodes[: self._head]):
+            if node.op != "get_attr":
+                live.add(node)
+            live = {n for n in live if last[n] > position}
+            if len(live) == 1:
+                (value,) = live
+                shape = self._shapes.get(value.name)
+                if shape and value is not self._input and shape[0] == _ROWS:
+                    yield Boundary(position + 1, value.name, shape[1:])
+
+
+_ROWS = 2  # images in the pass that finds the shapes
+
+
+def _parent(model: nn.Module, name: str) -> nn.Module:
+    return model.get_submodule(name.rpartition(".")[0])
+
+
+def _kind(module: nn.Module) -> str | None:
+    """What Keras would count the module as; None for what is no layer in paper 001's sense (dropout, reshaping)."""
+    for kind, types in KINDS:
+        if isinstance(module, types):
+            return kind
+    if isinstance(module, NO_LAYER):
+        return None
+    if type(module).__module__ == pooling.__name__ or "Pool" in type(module).__name__:
+        return "pooling"
+    if type(module).__module__ == activation.__name__:
+        return "activation"
+    if "Norm" in type(module).__name__:
+        return "normalization"
+    return "other" if next(module.parameters(), None) is not None else None
+
+
+def _trace(model: nn.Module) -> fx.Graph:
+    training = model.training
+    model.eval()
+    try:
+        return _Tracer().trace(model)
+    except Exception as error:  # whatever the model's own code raises on proxies
+        raise BadData(f"torch.fx must be able to trace {type(model).__name__}, but: {error}") from error
+    finally:
+        model.train(training)
+
+
+class _Shapes(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor) and n.op != "get_attr":
+            self.shapes[n.name] = tuple(value.shape)
+        return value
+
+
+class _Measured(nn.Module):
+    """Runs the graph and keeps each step's shape; a module, so that its parameters can be stood in for."""
+
+    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+        super().__init__()
+        self.inner = fx.GraphModule(model, graph)
+
+    def forward(self, images: Tensor) -> dict[str, tuple[int, ...]]:
+        interpreter = _Shapes(self.inner)
+        interpreter.run(images)
+        return interpreter.shapes
+
+
+def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
+    """Every step's shape for two images, found on the meta device: no arithmetic, no memory."""
+    measured = _Measured(model, graph).eval()
+    values = {**dict(measured.named_parameters()), **dict(measured.named_buffers())}
+    nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
+    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
+    try:
+        with torch.no_grad():
+            shapes: dict[str, tuple[int, ...]] = torch.func.functional_call(measured, nothing, (images,))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InvalidConfig(f"image_size must suit the model, but {image_size} px do not ({first})") from error
+    return shapes
