@@ -14,11 +14,32 @@ __all__ = ["METHODS", "InvalidOption", "Schedule", "Searcher", "Setting", "build
 
 _FULL = "hpo.methods.full:Full"
 _ASHA = "hpo.methods.asha:Asha"
+_STOPPING = "hpo.methods.asha_stopping:AshaStopping"
+_HALVING = "hpo.methods.successive_halving:SuccessiveHalving"
+_HYPERBAND = "hpo.methods.hyperband:Hyperband"
+_ASYNC = "hpo.methods.hyperband:AsyncHyperband"
+_MEDIAN = "hpo.methods.median_stopping:MedianStopping"
+_PATIENCE = "hpo.methods.patience:Patience"
 
 _TABLE = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
     Composition("random", "independent uniform configurations, each trained to the end", _FULL, "random"),
+    Composition("sobol", "scrambled Sobol points, each trained to the end", _FULL, "sobol"),
+    Composition("halton", "scrambled Halton points, each trained to the end", _FULL, "halton"),
+    Composition("bayesian", "Gaussian process with an acquisition function", _FULL, "bayesian"),
+    Composition("tpe", "tree-structured Parzen estimator (Bergstra et al. 2011)", _FULL, "tpe"),
+    Composition("genetic", "a population with tournaments, crossover and mutation", _FULL, "genetic"),
+    Composition("local", "steps around a start point", _FULL, "local"),
+    Composition("cmaes", "covariance matrix adaptation", _FULL, "cmaes"),
     Composition("asha", "asynchronous successive halving with pausing and promotion (Li et al. 2020)", _ASHA),
+    Composition("asha-stopping", "what Ray Tune calls ASHA: trials below the rung's bar stop for good", _STOPPING),
+    Composition("sha", "synchronous successive halving (Jamieson and Talwalkar 2016)", _HALVING),
+    Composition("hyperband", "brackets of synchronous successive halving (Li et al. 2018)", _HYPERBAND),
+    Composition("async-hyperband", "brackets of ASHA side by side (Li et al. 2020)", _ASYNC),
+    Composition("median-stopping", "stops what is below the median of the others (Golovin et al. 2017)", _MEDIAN),
+    Composition("patience", "stops what has not improved for some epochs", _PATIENCE),
+    Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
+    Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
 )
 
 METHODS: dict[str, Factory] = {composition.name: composition for composition in _TABLE}

@@ -10,7 +10,7 @@ from hpo.trial import Decision, Segment
 
 
 class Asha(Composed):
-    """A free worker promotes the best trial in the top 1/eta of a rung, the highest rung first; else it starts a new one.
+    """A free worker promotes the best trial in the top 1/eta of a rung, the highest rung first, or starts a new one.
 
     Trials pause at every rung and may be promoted much later. Options: max_epochs (R), min_epochs (r), eta, s (the
     first rung is r*eta^s), and full_models (N_m of Wojciuk et al. 2024): once that many trials reached R, ASHA has its

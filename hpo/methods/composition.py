@@ -90,12 +90,10 @@ def searcher_options(name: str) -> tuple[str, ...] | None:
 
 def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
     """The searcher of the option `searcher`: a name, or {name: {option: value}}."""
-    name, options = chosen, {}
-    if isinstance(chosen, Mapping) and len(chosen) == 1:
-        name, options = next(iter(chosen.items()))
-    if not isinstance(name, str) or not isinstance(options or {}, Mapping):
+    name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
+    if not isinstance(name, str) or not isinstance(given or {}, Mapping):
         raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {chosen!r}")
-    options = dict(options or {})
+    options: dict[str, Any] = dict(given or {})
     registered = _searchers().SEARCHERS
     if name in registered:
         known = searcher_options(name)
@@ -104,7 +102,8 @@ def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
                 raise unknown_option(f"searcher {name} of {method}", option, known)
     elif ":" not in name:
         raise InvalidOption(f"{method} knows no searcher {name!r}{nearest(name, registered)}")
-    return _searchers().build_searcher(name, setting, **options)
+    searcher: Searcher = _searchers().build_searcher(name, setting, **options)
+    return searcher
 
 
 def foreign(path: str, setting: Setting, options: Mapping[str, Any]) -> Schedule:

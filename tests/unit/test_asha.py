@@ -66,7 +66,7 @@ def test_promotions_of_algorithm_2() -> None:
 
 
 def test_a_rejected_configuration_is_resumed_when_the_rung_has_grown() -> None:
-    """Best first: 0.9 goes up at three entries; 0.8, passed over then, goes up when six entries make the top third two."""
+    """Best first: 0.9 goes up at three entries; 0.8, passed over then, goes up when six make the top third two."""
     seen = played(Asha(setting(9), Listed([0.9, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5]), eta=3), lambda x: x, 9)
     assert seen == [(0, 1), (1, 1), (2, 1), (0, 3), (3, 1), (4, 1), (5, 1), (1, 3), (6, 1)]
 
@@ -114,7 +114,8 @@ def test_a_trial_that_failed_counts_among_the_worst() -> None:
         else:
             schedule.on_failure(trial, 0)
     segment = schedule.next_segment()
-    assert segment is not None and (segment.trial, segment.start, segment.stop) == (1, 1, 3)
+    assert segment is not None
+    assert (segment.trial, segment.start, segment.stop) == (1, 1, 3)
 
 
 def test_without_new_configurations_the_best_paused_trials_train_on() -> None:
