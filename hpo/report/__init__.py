@@ -1,0 +1,18 @@
+"""Reports of a study: a self-contained HTML page, tables in five formats, pictures. Nothing heavy is imported early."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.report.html import write_html
+
+__all__ = ["write_html"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "write_html":
+        from hpo.report.html import write_html
+
+        return write_html
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

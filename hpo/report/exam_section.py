@@ -1,0 +1,182 @@
+"""The report's section on the final exam: validation beside test, precision, recall and F1, confusion matrices. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from hpo.report import plots, series
+from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
+from hpo.report.plots import Looks
+from hpo.report.tables import Cell, Column, Table
+from hpo.store import StudyData
+
+Counts: TypeAlias = NDArray[np.int64]
+SHOWN = 20  # classes: a larger matrix cannot be read, its worst confusions are listed instead
+MEASURES = ("accuracy", "precision", "recall", "f1")
+
+
+def exams(data: StudyData, looks: Looks) -> Section:
+    """What the winners gave on data that no method ever saw."""
+    title = "Final exam"
+    rows = _rows(data)
+    if not rows:
+        text = "No winner has been tested: the study file asks for no final exam, or it has not been taken yet."
+        return Section("exam", title, [Text(text)])
+    lead = (
+        "Each run's winner, chosen by validation, was tested once on data that no method saw. Validation picks the "
+        "luckiest of many trials, so it promises more than the test gives; the test column is the one to believe."
+    )
+    parts: list[Part] = [Text(lead), table(_exam_table(data, rows))]
+    chart = _selection(data, rows, looks)
+    if chart is not None:
+        parts.append(chart)
+    cells = [_confusion(data, method, [row for row in rows if row["method"] == method]) for method in looks]
+    if any(cells):
+        parts.append(Grid([cell for cell in cells if cell]))
+    return Section("exam", title, parts)
+
+
+def _rows(data: StudyData) -> list[dict[str, Any]]:
+    """One row an exam and run whose winner took it; a winner that several runs share counts for each."""
+    taken: dict[str, list[dict[str, Any]]] = {}
+    for exam in data.exams.to_pylist():
+        taken.setdefault(exam["trial"], []).append(exam)
+    return [
+        {**exam, "method": run["method"], "run_seed": run["seed"], "validation": run["incumbent_value"]}
+        for run in data.runs.to_pylist()
+        for exam in sorted(taken.get(run["incumbent_trial"], ()), key=lambda e: (e["exam"] != "winner", e["exam"]))
+    ]
+
+
+def _tested_as(data: StudyData) -> str:
+    """The test column that belongs to the study's metric."""
+    return "test_" + str(data.definition["metric"]).removeprefix("val_")
+
+
+def _exam_table(data: StudyData, rows: Sequence[Mapping[str, Any]]) -> Table:
+    measures = [m for m in MEASURES if any(row.get(f"test_{m}") is not None for row in rows)]
+    columns = [
+        Column("run", "run", "text"), Column("exam", "exam", "text"), Column("train", "train"),
+        Column("validation", "validation"), *(Column(f"test {m.replace('f1', 'F1')}", f"test_{m}") for m in measures),
+    ]  # fmt: skip
+    train = _train_values(data)
+    if not train:
+        columns.pop(2)
+    body = []
+    for row in rows:
+        cells: list[Cell] = [f"{row['method']}/{row['run_seed']}", row["exam"]]
+        if train:
+            cells.append(train.get(row["trial"]) if row["exam"] == "winner" else None)
+        cells.append(row["validation"])
+        body.append((*cells, *(row.get(f"test_{m}") for m in measures)))
+    note = "winner: as the run left it. retrain/SEED: its configuration trained anew, as the study says."
+    return Table("Train, validation and test of every winner", tuple(columns), tuple(body), note)
+
+
+def _train_values(data: StudyData) -> dict[str, float]:
+    """The training metric of each incumbent at its best epoch, where it is recorded."""
+    name = str(data.definition["metric"]).removeprefix("val_")
+    if name not in data.epochs.schema.names:
+        return {}
+    best = {(run["incumbent_trial"], run["incumbent_epoch"]) for run in data.runs.to_pylist()}
+    rows = data.epochs.select(["trial", "epoch", name]).to_pylist()
+    return {row["trial"]: row[name] for row in rows if (row["trial"], row["epoch"]) in best}
+
+
+def _selection(data: StudyData, rows: Sequence[Mapping[str, Any]], looks: Looks) -> Figures | None:
+    column, pairs = _tested_as(data), dict[str, list[tuple[float, float]]]()
+    for row in rows:
+        if row["exam"] == "winner" and row.get(column) is not None and row["validation"] is not None:
+            pairs.setdefault(row["method"], []).append((row["validation"], row[column]))
+    if not pairs:
+        return None
+    figure = plots.selection(pairs, looks, metric=data.definition["metric"].removeprefix("val_"))
+    caption = "Each winner's validation against its test; on the dashed line they agree."
+    return Figures([picture(figure, "selection", "Validation against test of every winner", caption)], "small")
+
+
+# -- confusion ----------------------------------------------------------------------------------------------------
+
+
+def _confusion(data: StudyData, method: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """The method's confusion matrix, summed over its winners; of their retrainings where there are any."""
+    kept = [row for row in rows if row["exam"] != "winner"] or list(rows)
+    found = [np.array(json.loads(row["confusion"]), dtype=np.int64) for row in kept if row.get("confusion")]
+    if not found:
+        return Markup("")
+    counts = np.sum(found, axis=0)
+    names = class_names(data, len(counts))
+    times = f"{len(found)} tests" if len(found) > 1 else "one test"
+    shown = _matrix(counts, names) if len(counts) <= SHOWN else table(_worst(counts, names)).html
+    folded = Markup("<details><summary>Precision, recall and F1 of every class</summary>{}</details>")
+    return Markup("<h3>{}: confusion over {}</h3>{}{}").format(
+        method, times, shown, folded.format(table(_classes(counts, names)).html)
+    )
+
+
+def class_names(data: StudyData, count: int) -> list[str]:
+    """The classes by name where the store knows them, else by number."""
+    named = data.environment.get("classes") or data.definition.get("classes") or ()
+    return [str(name) for name in named] if len(named) == count else [str(i) for i in range(count)]
+
+
+def _matrix(counts: Counts, names: Sequence[str]) -> Markup:
+    """Rows are true classes, columns what was predicted; a cell's shade is its share of the row."""
+    total = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(total, 1)
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    body = Markup("").join(
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
+            name,
+            Markup("").join(
+                Markup('<td style="--share:{:.2f}">{}</td>').format(float(share), int(n))
+                for n, share in zip(counts[i], shares[i], strict=True)
+            ),
+        )
+        for i, name in enumerate(names)
+    )
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table class="matrix">'
+        '<thead><tr><th scope="col">true \\ predicted</th>{}</tr></thead><tbody>{}</tbody></table></div>'
+    ).format(head, body)
+
+
+def _worst(counts: Counts, names: Sequence[str], most: int = 15) -> Table:
+    """The most frequent confusions, for matrices too large to be read."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(wrong, axis=None, kind="stable")[::-1][:most]
+    rows = []
+    for flat in order:
+        i, j = divmod(int(flat), len(names))
+        if wrong[i, j]:
+            rows.append((names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / counts[i].sum())))
+    columns = (
+        Column("true class", "true", "text"), Column("taken for", "predicted", "text"),
+        Column("times", "count", "count"), Column("of the class", "share", "percent"),
+    )  # fmt: skip
+    return Table(f"The {len(rows)} most frequent confusions of {len(names)} classes", columns, tuple(rows))
+
+
+def _classes(counts: Counts, names: Sequence[str]) -> Table:
+    right = np.diag(counts)
+    rows = []
+    for i, name in enumerate(names):
+        precision, recall = _share(right[i], counts[:, i].sum()), _share(right[i], counts[i].sum())
+        f1 = None if precision is None or recall is None else _share(2 * precision * recall, precision + recall) or 0.0
+        rows.append((name, int(counts[i].sum()), precision, recall, f1))
+    columns = (
+        Column("class", "class", "text"), Column("images", "support", "count"), Column("precision", "precision"),
+        Column("recall", "recall"), Column("F1", "f1"),
+    )  # fmt: skip
+    return Table("Every class", columns, tuple(rows), "A dash: the class was never predicted, or is not in the test set.")
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,81 @@
+"""The report: one HTML file that needs no network, from a study's tables, its comparison and its importance.
+
+Reads its template and style sheet beside it; writes the one file that it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from hpo import __version__
+from hpo.files import write_whole
+from hpo.report import palette, series
+from hpo.report.exam_section import exams
+from hpo.report.findings import comparison_sections, importance_section
+from hpo.report.parts import Section
+from hpo.report.record_section import environment, ledger, repeat
+from hpo.report.trials_section import failures, learning, tried
+from hpo.store import StudyData
+
+if TYPE_CHECKING:
+    from hpo.compare import Comparison
+    from hpo.importance import Importance
+
+_TEMPLATES = resources.files("hpo.report") / "templates"
+
+
+def write_html(
+    data: StudyData, comparison: Comparison, importance: Importance | None, path: str | Path, *, command: str
+) -> Path:
+    """Writes the report whole or not at all, and returns its path. `command` is what repeats the study."""
+    path = Path(path)
+    write_whole(path, page(data, comparison, importance, command=command).encode())
+    return path
+
+
+def page(data: StudyData, comparison: Comparison, importance: Importance | None, *, command: str) -> str:
+    """The report as HTML text."""
+    looks = palette.looks(series.labels(data))
+    sections: Sequence[Section] = [
+        *comparison_sections(data, comparison, looks),
+        tried(data, looks),
+        importance_section(data, importance, looks),
+        learning(data, looks),
+        exams(data, looks),
+        failures(data),
+        ledger(data),
+        environment(data),
+        repeat(data, command),
+    ]
+    return _render(
+        title=data.name, verdict=comparison.verdict, facts=facts(data), sections=sections, version=__version__
+    )
+
+
+def facts(data: StudyData) -> list[tuple[str, str]]:
+    """What the study was, in a few words each."""
+    definition = data.definition
+    budget, task = definition.get("budget", {}), definition.get("data", {}).get("name")
+    model = definition.get("model", {}).get("name")
+    found = [
+        ("Task", " · ".join(str(part) for part in (task, model or definition.get("trainable")) if part)),
+        ("Metric", f"{definition['metric']} ({definition['mode']})"),
+        ("Budget of a run", f"{budget.get('epochs', '?')} epochs, {budget.get('max_epochs', '?')} a trial at most"),
+        ("Methods", str(len(series.labels(data)))),
+        ("Seeds", str(len(definition.get("seeds", ())))),
+        ("Trials", f"{len({row.trial for row in series.trials(data)}):,}"),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _render(**values: Any) -> str:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False, keep_trailing_newline=True)
+    template = environment.from_string((_TEMPLATES / "report.html.j2").read_text(encoding="utf-8"))
+    css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return template.render(palette=Markup(palette.css()), css=Markup(css), **values)

@@ -1,0 +1,99 @@
+"""One look per method: a colour for light and for dark paper, a dash and a marker. Pure; no matplotlib, no I/O.
+
+The colours differ in lightness as well as in hue, and each comes with its own dash and marker, so that no figure
+depends on telling hues apart. Pictures use the light colours; HTML pages replace them by the CSS variables that
+`css` defines, so that the same figure reads on light and on dark paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Dash: TypeAlias = tuple[float, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Tint:
+    """A colour by its CSS variable's name, as #rrggbb on light and on dark paper."""
+
+    name: str
+    light: str
+    dark: str
+
+    @property
+    def css(self) -> str:
+        return f"var(--{self.name})"
+
+
+PAPER = Tint("paper", "#ffffff", "#14181d")
+CARD = Tint("card", "#fdfdfc", "#1b2128")
+INK = Tint("ink", "#1b2026", "#e7eaee")
+MUTED = Tint("muted", "#5a636e", "#a3adb9")
+LINE = Tint("line", "#d5d9de", "#39424d")
+ACCENT = Tint("accent", "#2f5d8c", "#86b6e8")
+GOOD = Tint("good", "#1d6b3c", "#7fd39b")
+BAD = Tint("bad", "#a3262c", "#ff9a94")
+
+METHODS = (
+    Tint("method-0", "#0067b1", "#5fb4f2"),
+    Tint("method-1", "#b84300", "#ff9e64"),
+    Tint("method-2", "#00755c", "#4bd6ab"),
+    Tint("method-3", "#9c3f86", "#e6a0d6"),
+    Tint("method-4", "#7d5a00", "#e4c04c"),
+    Tint("method-5", "#404b57", "#c2cad4"),
+    Tint("method-6", "#1f7788", "#86dcec"),
+    Tint("method-7", "#ad1746", "#ff86a3"),
+)
+TINTS = (PAPER, CARD, INK, MUTED, LINE, ACCENT, GOOD, BAD, *METHODS)
+
+DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn, everywhere the same."""
+
+    tint: Tint
+    dash: Dash
+    marker: str
+
+    @property
+    def colour(self) -> str:
+        """#rrggbb on light paper, which is also the key by which HTML pages find the CSS variable."""
+        return self.tint.light
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """A look for each method, by its place in `methods`. Beyond eight the colours repeat with another dash."""
+    return {
+        name: Look(
+            METHODS[i % len(METHODS)], DASHES[(i + i // len(METHODS)) % len(DASHES)], MARKERS[i % len(MARKERS)]
+        )
+        for i, name in enumerate(dict.fromkeys(methods))
+    }
+
+
+def css() -> str:
+    """The style rules that define every colour, for light paper, dark paper and print (which is always light)."""
+    light = "".join(f"--{tint.name}:{tint.light};" for tint in TINTS)
+    dark = "".join(f"--{tint.name}:{tint.dark};" for tint in TINTS)
+    return (
+        f":root{{color-scheme:light dark;{light}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    )
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, 0 (black) to 1 (white), as WCAG 2.2 defines it."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)

@@ -1,0 +1,173 @@
+"""What the figures draw, taken from a study's stored tables: axes, trials, curves, rungs. Pure; reads StudyData only."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpo.report.plots import Axis, Line
+from hpo.store import StudyData
+
+DRAWN = 240  # lines a figure draws at most: more would be a smear, and a large page
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A method's trial, once however many seeds asked for it. `best` is NaN where it never had a finite value."""
+
+    method: str
+    trial: str
+    number: int
+    seed: int
+    config: Mapping[str, Any]
+    status: str
+    epochs: int
+    best: float
+    kind: str
+    reason: str
+
+
+def labels(data: StudyData) -> list[str]:
+    """The methods' labels in the study's order, then any that only the store knows."""
+    named = [str(method["label"]) for method in data.definition.get("methods", ())]
+    return list(dict.fromkeys([*named, *data.runs.column("method").to_pylist()]))
+
+
+def trials(data: StudyData) -> list[TrialRow]:
+    """Every trial of every method, in the runs' order; a trial that several seeds share appears at its first."""
+    found: dict[tuple[str, str], TrialRow] = {}
+    for row in data.trials.to_pylist():
+        config = {k.removeprefix("config_"): v for k, v in row.items() if k.startswith("config_") and v is not None}
+        best = row["best_value"]
+        key = (row["method"], row["trial"])
+        trial = TrialRow(
+            row["method"], row["trial"], row["number"], row["seed"], config, row["status"], row["epochs"],
+            math.nan if best is None else best, row["kind"] or "", row["reason"] or "",
+        )  # fmt: skip
+        if key not in found or trial.epochs > found[key].epochs:
+            found[key] = trial
+    return list(found.values())
+
+
+def axes(data: StudyData) -> dict[str, Axis]:
+    """An axis for each searched hyperparameter, in the study's order."""
+    return {name: _axis(name, domain) for name, domain in data.definition.get("space", {}).items()}
+
+
+def _axis(name: str, domain: Mapping[str, Any]) -> Axis:
+    values = domain.get("values")
+    if values is not None:
+        return Axis(name, 0, len(values) - 1, names=tuple(str(value) for value in values))
+    return Axis(name, float(domain["low"]), float(domain["high"]), bool(domain.get("log")))
+
+
+def place(axis: Axis, value: Any) -> float:
+    """The number at which `value` stands on the axis; NaN where the hyperparameter does not exist in a trial."""
+    if value is None:
+        return math.nan
+    if axis.names:
+        return float(axis.names.index(str(value))) if str(value) in axis.names else math.nan
+    return float(value)
+
+
+def curves(data: StudyData) -> dict[str, list[float]]:
+    """The metric after epochs 1, 2, ... of every trial; its first training counts, what was trained again does not."""
+    metric = data.definition.get("metric", "val_accuracy")
+    if metric not in data.epochs.schema.names:
+        return {}
+    table = data.epochs.select(["trial", "epoch", "attempt", metric]).sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    found: dict[str, list[float]] = defaultdict(list)
+    columns = (table.column(name).to_pylist() for name in table.schema.names)
+    for trial, epoch, _, value in zip(*columns, strict=True):
+        curve = found[trial]
+        if epoch == len(curve) + 1:
+            curve.append(math.nan if value is None else value)
+    return dict(found)
+
+
+def thinned(rows: Sequence[TrialRow], keep: set[str]) -> list[TrialRow]:
+    """At most DRAWN trials, spread evenly over the order in which they came; those in `keep` always."""
+    if len(rows) <= DRAWN:
+        return list(rows)
+    chosen = {round(i) for i in np.linspace(0, len(rows) - 1, DRAWN)}
+    return [row for i, row in enumerate(rows) if i in chosen or row.trial in keep]
+
+
+def winners(data: StudyData) -> set[tuple[str, str]]:
+    """(method, trial) of each run's incumbent."""
+    rows = data.runs.select(["method", "incumbent_trial"]).to_pylist()
+    return {(row["method"], row["incumbent_trial"]) for row in rows if row["incumbent_trial"]}
+
+
+def coordinates(data: StudyData) -> tuple[list[Axis], list[Line]]:
+    """Parallel coordinates: the hyperparameters' axes and the metric's; a line for each trial with a value."""
+    ways, best = axes(data), winners(data)
+    rows = [row for row in trials(data) if math.isfinite(row.best)]
+    metric = data.definition["metric"]
+    worse, better = value_range([row.best for row in rows])
+    if data.definition["mode"] == "min":
+        worse, better = better, worse
+    lines = []
+    for row in thinned(rows, {trial for _, trial in best}):
+        values = [place(axis, row.config.get(name)) for name, axis in ways.items()]
+        strong = (row.method, row.trial) in best
+        lines.append(Line(row.method, [*values, row.best], describe(row, metric), strong))
+    return [*ways.values(), Axis(metric, worse, better)], lines
+
+
+def describe(row: TrialRow, metric: str) -> str:
+    """What a tooltip says of a trial."""
+    config = ", ".join(f"{name}={_plain(value)}" for name, value in row.config.items())
+    return f"{row.method}: {metric} {row.best:.4f} after {row.epochs} epochs; {config}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_plain(value)}" for name, value in config.items())
+
+
+def learning(data: StudyData, method: str, rows: Iterable[TrialRow], values: Mapping[str, Sequence[float]]) -> list[Line]:
+    """One line for each trial of a method, as far as the method was charged for it."""
+    best, metric = winners(data), data.definition["metric"]
+    mine = [row for row in rows if row.method == method and row.epochs > 0 and row.trial in values]
+    return [
+        Line(method, values[row.trial][: row.epochs], describe(row, metric), (method, row.trial) in best)
+        for row in thinned(mine, {trial for _, trial in best})
+    ]
+
+
+def rungs(rows: Iterable[TrialRow], method: str) -> list[int]:
+    """Epochs at which a method left several trials behind, short of the furthest: where its schedule compares them."""
+    stops = [row.epochs for row in rows if row.method == method and row.status in ("paused", "stopped", "completed")]
+    furthest = max(stops, default=0)
+    return sorted({stop for stop in stops if 0 < stop < furthest and stops.count(stop) > 1})
+
+
+def value_range(values: Iterable[float], room: float = 0.0) -> tuple[float, float]:
+    """The ends of an axis: the smallest and the largest finite value, with a share of `room` beyond them."""
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    more = room * (high - low)
+    return (low - more, high + more) if high > low else (low - 0.5, high + 0.5)
+
+
+def points(rows: Iterable[TrialRow], axis: Axis) -> dict[str, tuple[list[float], list[float]]]:
+    """The trials' places on one axis and their best values, by method."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for row in rows:
+        x = place(axis, row.config.get(axis.name))
+        if math.isfinite(x) and math.isfinite(row.best):
+            xs, ys = found.setdefault(row.method, ([], []))
+            xs.append(x)
+            ys.append(row.best)
+    return found

@@ -1,0 +1,106 @@
+"""From a matplotlib figure to an inline SVG that follows the page: its colours, its font, its width. No I/O.
+
+The figure's light colours become CSS variables (see palette), its text stays text, its ids get a prefix so that many
+figures share one page, and named artists get a <title> that browsers show as a tooltip and screen readers say.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from hpo.report.palette import TINTS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_VARIABLES = {tint.light: tint.css for tint in TINTS}
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_FONT_FAMILY = re.compile(r"(?:'[^']*'|[A-Za-z][\w -]*)(?:, (?:'[^']*'|[A-Za-z][\w -]*))+")
+_REFERENCE = re.compile(r"url\(#")
+
+
+def inline(figure: Figure, name: str, title: str, tooltips: Mapping[str, str] | None = None) -> str:
+    """The figure as an <svg> element for an HTML page.
+
+    `name` is unique in the page and prefixes every id; `title` says what the picture shows, for those who do not see
+    it; `tooltips` maps an artist's gid to the text shown over it.
+    """
+    root = ElementTree.fromstring(_svg(figure))
+    _strip(root)
+    _theme(root, name)
+    for artist, text in (tooltips or {}).items():
+        for element in root.iter():
+            if element.get("id") == f"{name}-{artist}":
+                tooltip = ElementTree.Element("title")
+                tooltip.text = text
+                element.insert(0, tooltip)
+    _head(root, name, title)
+    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "hpo-arena"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _strip(root: ElementTree.Element) -> None:
+    """Drops namespaces, metadata and matplotlib's own style sheet: HTML wants plain names and the page has a style."""
+    for element in root.iter():
+        element.tag = element.tag.rsplit("}", 1)[-1]
+        for key in [key for key in element.attrib if key.startswith("{")]:
+            element.set(key.rsplit("}", 1)[-1], element.attrib.pop(key))
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in ("metadata", "style"):
+                parent.remove(child)
+
+
+def _theme(root: ElementTree.Element, name: str) -> None:
+    for element in root.iter():
+        for key, value in element.items():
+            if key == "id":
+                element.set(key, f"{name}-{value}")
+            elif key == "href":
+                element.set(key, f"#{name}-{value[1:]}")
+            elif key == "style":
+                element.set(key, _themed_style(value, name))
+            elif key == "clip-path":
+                element.set(key, _REFERENCE.sub(f"url(#{name}-", value))
+            elif key in ("d", "x", "y", "width", "height", "transform"):
+                element.set(key, _LONG_NUMBER.sub(_short, value))
+
+
+def _themed_style(style: str, name: str) -> str:
+    style = _COLOUR.sub(lambda match: _VARIABLES.get(match.group().lower(), match.group()), style)
+    style = _REFERENCE.sub(f"url(#{name}-", style)
+    if "font" in style:
+        style = _FONT_FAMILY.sub("var(--font)", style)
+    return style
+
+
+def _short(match: re.Match[str]) -> str:
+    return f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
+
+
+def _head(root: ElementTree.Element, name: str, title: str) -> None:
+    """Size, name and role: the width and height keep the page from jumping, CSS lets it shrink."""
+    _, _, width, height = (float(part) for part in root.get("viewBox", "0 0 1 1").split())
+    for key in [key for key in root.attrib if key.startswith("xmlns") or key == "version"]:
+        del root.attrib[key]
+    root.set("width", f"{width:g}")
+    root.set("height", f"{height:g}")
+    root.set("class", "figure")
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title")
+    label = ElementTree.Element("title", {"id": f"{name}-title"})
+    label.text = title
+    root.insert(0, label)

@@ -1,0 +1,274 @@
+"""Tables of figures as terminal text, Markdown, LaTeX, CSV and HTML: one Table, five renderings. No I/O.
+
+People's formats round to what the reader can use; CSV carries every number whole and splits intervals in two columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from hpo.compare import Comparison
+
+Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
+Kind: TypeAlias = Literal["text", "count", "value", "interval", "p", "seconds", "percent"]
+
+NOTHING = "–"
+FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
+
+
+class UnknownFormat(ValueError):
+    """A format that tables cannot be rendered in."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, its name in CSV, and how its cells are written."""
+
+    title: str
+    key: str
+    kind: Kind = "value"
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind != "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, columns, rows [rows, columns], and a note on how to read them. `strong` are rows to stand out."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    strong: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row must have {len(self.columns)} cells, but got {len(row)}: {row}")
+
+    def texts(self) -> list[list[str]]:
+        """Every cell as people read it."""
+        return [[text(cell, column.kind) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows]
+
+
+# -- cells --------------------------------------------------------------------------------------------------------
+
+
+def text(cell: Cell, kind: Kind) -> str:
+    """A cell as people read it; an en dash where there is nothing to say."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return NOTHING
+    if isinstance(cell, tuple):
+        low, high = cell
+        return NOTHING if math.isnan(low) or math.isnan(high) else f"{number(low)} to {number(high)}"
+    if isinstance(cell, str | bool):
+        return str(cell)
+    return _WRITERS[kind](cell)
+
+
+def number(value: float) -> str:
+    """Four decimals for shares, fewer for larger numbers, powers of ten for tiny ones; a true minus sign."""
+    size = abs(value)
+    if value == 0 or math.isinf(size):
+        plain = "0" if value == 0 else f"{value}"
+    elif size < 5e-4:
+        plain = f"{value:.2e}"
+    else:
+        plain = f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1000 else f"{value:,.0f}"
+    return plain.replace("-", "−") if value < 0 else plain
+
+
+def p_value(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that keeps three figures or so: 8.2 s, 12 min, 3.4 h, 2.1 d."""
+    for limit, unit, size in ((100, "s", 1), (6000, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} d"
+
+
+_WRITERS: dict[str, Callable[[float], str]] = {
+    "text": str,
+    "count": lambda value: f"{value:,.0f}",
+    "value": number,
+    "interval": number,
+    "p": p_value,
+    "seconds": duration,
+    "percent": lambda value: f"{100 * value:.1f} %",
+}
+
+
+# -- formats ------------------------------------------------------------------------------------------------------
+
+
+def render(comparison: Comparison, format: str, *, width: int | None = None) -> str:
+    """The comparison in one of FORMATS. `width`: columns of the terminal, asked from it where None (table only)."""
+    from hpo.report.findings import comparison_tables
+
+    if format == "json":
+        return json.dumps(comparison.as_json(), indent=2, ensure_ascii=False) + "\n"
+    return render_tables(comparison_tables(comparison), format, lead=comparison.verdict, width=width)
+
+
+def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None) -> str:
+    """Tables in one of FORMATS but json, after a leading sentence (which CSV leaves out)."""
+    if format == "table":
+        return terminal(tables, lead, width)
+    writers = {"csv": csv_text, "markdown": markdown, "latex": latex, "html": html}
+    if format not in writers:
+        raise UnknownFormat(f"the format must be one of {', '.join(FORMATS)}, but got {format!r}")
+    if format == "csv":
+        return "\n".join(csv_text(table) for table in tables)
+    opening = {"markdown": lead, "latex": f"% {lead}", "html": f"<p>{escape(lead)}</p>"}[format] if lead else ""
+    parts = [part for part in (opening, *(writers[format](table) for table in tables)) if part]
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None) -> str:
+    """Text for a terminal; a table that is too wide is turned on its side, rows becoming blocks, so nothing is cut."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width or Console().width, color_system=None, highlight=False, markup=False)
+    if lead:
+        console.print(lead + "\n")
+    for i, table in enumerate(tables):
+        if i:
+            console.print()
+        _print(console, table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _print(console: object, table: Table) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    assert isinstance(console, Console)
+    grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for column in table.columns:
+        grid.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
+    for row in table.texts():
+        grid.add_row(*(Text(cell) for cell in row))
+    if console.measure(grid, options=console.options.update(max_width=10_000)).minimum <= console.width:
+        console.print(grid)
+    else:
+        _print_blocks(console, table)
+    if table.note:
+        console.print(Text(table.note))
+
+
+def _print_blocks(console: object, table: Table) -> None:
+    """One block a row, one line a cell: for terminals narrower than the table."""
+    from rich.console import Console
+    from rich.text import Text
+
+    assert isinstance(console, Console)
+    console.print(Text(table.title))
+    indent = max(len(column.title) for column in table.columns[1:]) + 4 if len(table.columns) > 1 else 0
+    for row in table.texts():
+        console.print(Text(row[0]))
+        for column, cell in zip(table.columns[1:], row[1:], strict=True):
+            console.print(Text(f"  {column.title:<{indent - 2}}{cell}"))
+
+
+def csv_text(table: Table) -> str:
+    """Comma-separated values with a heading line; empty where there is no value."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([name for column in table.columns for name in _csv_names(column)])
+    for row in table.rows:
+        writer.writerow([v for cell, column in zip(row, table.columns, strict=True) for v in _csv_cells(cell, column)])
+    return buffer.getvalue()
+
+
+def _csv_names(column: Column) -> list[str]:
+    return [f"{column.key}_low", f"{column.key}_high"] if column.kind == "interval" else [column.key]
+
+
+def _csv_cells(cell: Cell, column: Column) -> list[object]:
+    if column.kind == "interval":
+        return list(cell) if isinstance(cell, tuple) else ["", ""]
+    return ["" if cell is None else cell]
+
+
+def markdown(table: Table) -> str:
+    """A pipe table as GitHub reads it."""
+    head = [column.title for column in table.columns]
+    rule = ["---:" if column.numeric else "---" for column in table.columns]
+    body = [["**" + c + "**" if i in table.strong and not j else c for j, c in enumerate(_piped(row))]
+            for i, row in enumerate(table.texts())]  # fmt: skip
+    lines = [f"| {' | '.join(row)} |" for row in ([*_piped(head)], rule, *body)]
+    return "\n".join([f"### {table.title}", "", *lines, *(["", table.note] if table.note else [])])
+
+
+def _piped(row: Sequence[str]) -> list[str]:
+    return [cell.replace("|", "\\|").replace("\n", " ") for cell in row]
+
+
+def latex(table: Table) -> str:
+    """A table environment in booktabs' rules, to be pasted into a paper."""
+    align = "".join("r" if column.numeric else "l" for column in table.columns)
+    head = " & ".join(_tex(column.title) for column in table.columns)
+    body = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in table.texts()]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_tex(' '.join(part for part in (table.title + '.', table.note) if part))}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "×": r"$\times$",
+}  # fmt: skip
+_TEX_ANY = re.compile("|".join(map(re.escape, _TEX)))
+
+
+def _tex(plain: str) -> str:
+    return _TEX_ANY.sub(lambda match: _TEX[match.group()], plain)
+
+
+def html(table: Table) -> str:
+    """A <table> with a caption, headings of columns and rows, in a box that scrolls where the page is narrow."""
+    head = "".join(f'<th scope="col"{_number_class(column)}>{escape(column.title)}</th>' for column in table.columns)
+    body = []
+    for i, row in enumerate(table.texts()):
+        first, *rest = (escape(cell) for cell in row)
+        cells = "".join(f"<td{_number_class(c)}>{v}</td>" for c, v in zip(table.columns[1:], rest, strict=True))
+        mark = ' class="strong"' if i in table.strong else ""
+        body.append(f'<tr{mark}><th scope="row">{first}</th>{cells}</tr>')
+    note = f"<p class=\"note\">{escape(table.note)}</p>" if table.note else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
+        f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>{note}"
+    )
+
+
+def _number_class(column: Column) -> str:
+    return ' class="number"' if column.numeric else ""

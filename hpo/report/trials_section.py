@@ -1,0 +1,108 @@
+"""The report's sections about trials: what was tried, how it learned, what failed. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from hpo.report import plots, series
+from hpo.report.parts import Figures, Part, Section, Text, picture, table
+from hpo.report.plots import Looks
+from hpo.report.tables import Column, Table
+from hpo.store import StudyData
+
+LISTED = 60  # failed trials listed one by one
+
+
+def tried(data: StudyData, looks: Looks) -> Section:
+    """Parallel coordinates: every configuration and what came of it."""
+    axes, lines = series.coordinates(data)
+    rows = series.trials(data)
+    empty = sum(not math.isfinite(row.best) for row in rows)
+    if not lines:
+        return Section("trials", "What was tried", [Text("No trial has a value of the metric yet.")])
+    figure = plots.parallel(axes, lines, looks)
+    tips = {f"trial-{i}": line.label for i, line in enumerate(lines)}
+    shown = f" {len(lines)} of {len(rows) - empty} trials are drawn, spread evenly." if len(lines) < len(rows) - empty else ""
+    shown += f" Not drawn: {empty} without a value." if empty else ""
+    caption = (
+        "One line a trial, from its hyperparameters to its best value on the right; strong lines are the runs' winners."
+        " A line breaks where a hyperparameter does not exist in a configuration." + shown
+    )
+    drawing = picture(figure, "parallel", f"Parallel coordinates of {len(lines)} trials", caption, tips)
+    return Section("trials", "What was tried", [Figures([drawing], "wide")])
+
+
+def learning(data: StudyData, looks: Looks) -> Section:
+    """Learning curves of every trial, one panel a method, rungs marked."""
+    rows, values = series.trials(data), series.curves(data)
+    metric = data.definition["metric"]
+    y_range = series.value_range((v for curve in values.values() for v in curve), room=0.04)
+    pictures = []
+    for i, (method, look) in enumerate(looks.items()):
+        lines = series.learning(data, method, rows, values)
+        if not lines:
+            continue
+        rungs = series.rungs(rows, method)
+        figure = plots.learning_curves(lines, rungs, look, metric=metric, title=method, y_range=y_range)
+        tips = {f"curve-{k}": line.label for k, line in enumerate(lines)}
+        caption = _learning_caption(len(lines), sum(row.method == method for row in rows), rungs)
+        pictures.append(picture(figure, f"learning-{i}", f"Learning curves of {method}", caption, tips))
+    lead = "Each line is a trial as far as the method was charged for it; strong lines are the runs' winners."
+    return Section("learning", "Learning curves", [Text(lead), Figures(pictures)])
+
+
+def _learning_caption(drawn: int, trials: int, rungs: Sequence[int]) -> str:
+    count = f"{drawn} of {trials} trials" if drawn < trials else f"{trials} trials"
+    if not rungs:
+        return f"{count}."
+    return f"{count}; many were left behind at epoch {' and '.join(map(str, rungs))} (dotted)."
+
+
+def failures(data: StudyData) -> Section:
+    """The configurations that failed, each with its reason, and how often each kind of failure came."""
+    failed = {row.trial: row for row in series.trials(data) if row.status == "failed"}
+    title = "Failed configurations"
+    if not failed:
+        return Section("failures", title, [Text("None: every configuration that was asked for could be trained.")])
+    kinds = Counter(row.kind or "error" for row in failed.values())
+    counted = ", ".join(f"{count} {_KINDS.get(kind, kind)}" for kind, count in kinds.most_common())
+    methods: dict[str, list[str]] = {}
+    for row in series.trials(data):
+        if row.trial in failed:
+            methods.setdefault(row.trial, []).append(row.method)
+    rows = tuple(
+        (row.reason, row.kind, series.config_text(row.config), ", ".join(dict.fromkeys(methods[trial])), row.epochs)
+        for trial, row in islice(failed.items(), LISTED)
+    )
+    columns = (
+        Column("reason", "reason", "text"), Column("kind", "kind", "text"), Column("configuration", "config", "text"),
+        Column("asked for by", "methods", "text"), Column("epochs trained", "epochs", "count"),
+    )  # fmt: skip
+    note = f"The first {LISTED} of {len(failed)}; the store's failures table has all." if len(failed) > LISTED else ""
+    lead = f"{len(failed)} of {len({row.trial for row in series.trials(data)})} configurations failed: {counted}."
+    lead += " The study went on without them; the epochs that they did train are charged."
+    return Section("failures", title, [Text(lead), table(Table("Failed configurations and why", columns, rows, note))])
+
+
+_KINDS = {
+    "invalid": "impossible", "diverged": "diverged", "memory": "out of memory", "error": "raised an error",
+    "lost": "lost with their worker",
+}  # fmt: skip
+
+
+def marginals(
+    data: StudyData, looks: Looks, modelled: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]]
+) -> list[Part]:
+    """A panel for each hyperparameter: the trials' best values, and the model's marginal where there is one."""
+    rows, metric = series.trials(data), data.definition["metric"]
+    pictures = []
+    for i, (name, axis) in enumerate(series.axes(data).items()):
+        found = series.points(rows, axis)
+        if not any(math.isfinite(y) for _, ys in found.values() for y in ys):
+            continue
+        figure = plots.marginal(axis, found, looks, metric=metric, curve=modelled.get(name))
+        pictures.append(picture(figure, f"marginal-{i}", f"{metric} against {name}"))
+    return [Figures(pictures, "small")] if pictures else []
