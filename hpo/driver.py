@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -34,9 +34,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from hpo.dispatch import Dispatch
-from hpo.study import Resources
 from hpo.training import Assignment, Report, Training
+
+if TYPE_CHECKING:  # workers import this file too, and need neither the store nor the study
+    from hpo.dispatch import Dispatch
+    from hpo.study import Resources
 
 MOST_SLOTS = 4096
 WORKER_DEATHS = 3  # how often an assignment is started again after its worker or node died
@@ -106,6 +108,10 @@ class Link:
         self._observe = observe
         self._running: dict[str, Assignment] = {}
         self._seen: dict[str, tuple[str, int]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles what it is given, for snapshots that nothing reads: the store is the state."""
+        return {}
 
     @property
     def stopping(self) -> bool:
