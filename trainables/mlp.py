@@ -1,0 +1,204 @@
+"""The multilayer perceptron of paper 002 on tables of two features: a trainable that is no image task, whole in one file.
+
+Its space is conditional: `units_3` and `activation_3` exist only where `layers` is at least 3 (see the presets
+paper002-synthetic-08, -09, -10).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from trainables import tabular
+from trainables.checkpoint import pack_optimizer, read, unpack_optimizer, write
+from trainables.errors import Diverged, InvalidConfig
+from trainables.measures import confusion, measures
+from trainables.tabular import Rows, Table
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "elu": functional.elu,
+    "exponential": torch.exp,
+}
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "hinge": functional.multi_margin_loss,
+    "squared_error": lambda z, y: functional.mse_loss(torch.softmax(z, 1), functional.one_hot(y, z.shape[1]).float()),
+}
+_LAYERED = re.compile(r"(units|activation)_([1-9]\d?)")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A configuration, checked: hidden layers as (units, activation) from the input on, and how they are trained."""
+
+    hidden: tuple[tuple[int, str], ...]
+    dropout: float
+    loss: str
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Shape:
+        """Raises InvalidConfig for an unknown hyperparameter, or a value such as a negative number of units."""
+        plain = {"layers", "dropout", "loss", "optimizer", "learning_rate", "batch_size", "units", "activation"}
+        layers = _whole(config, "layers", 2, low=0)
+        for name in config:
+            layered = _LAYERED.fullmatch(name)
+            if name not in plain and not layered:
+                raise InvalidConfig(
+                    f"a hyperparameter must be {', '.join(sorted(plain))} or units_K, activation_K, but got {name!r}"
+                )
+            if layered and int(layered[2]) > layers:
+                raise InvalidConfig(f"{name} exists only where layers >= {layered[2]}, but got layers={layers}")
+        units, activation = _whole(config, "units", 64), _one_of(config, "activation", "relu", ACTIVATIONS)
+        return cls(
+            tuple(
+                (_whole(config, f"units_{k}", units), _one_of(config, f"activation_{k}", activation, ACTIVATIONS))
+                for k in range(1, layers + 1)
+            ),
+            _number(config, "dropout", 0.0, high=1.0),
+            _one_of(config, "loss", "cross_entropy", LOSSES),
+            _one_of(config, "optimizer", "adam", OPTIMIZERS),
+            _number(config, "learning_rate", 1e-3),
+            _whole(config, "batch_size", 512),
+        )
+
+
+class Mlp:
+    """Trains on `task["data"]` (see trainables.tabular); `config` may hold layers, units_K, activation_K, dropout,
+    loss, optimizer, learning_rate, batch_size."""
+
+    def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
+        self.shape = Shape.of(config)
+        self.table = _table(tuple(sorted((k, v) for k, v in task["data"].items() if k in _DATA)))
+        self.seed, self.epoch = seed, 0
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            sizes = [2, *(units for units, _ in self.shape.hidden), self.table.classes]
+            self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.optimizer = OPTIMIZERS[self.shape.optimizer](self.linear.parameters(), lr=self.shape.learning_rate)
+
+    def train_epoch(self) -> dict[str, float]:
+        """One more epoch: loss, accuracy, macro precision, recall and f1, and the same with val_. Raises Diverged."""
+        self.epoch += 1
+        generator = Generator().manual_seed(self.seed * 1_000_003 + self.epoch)  # order and dropout need no saving
+        features, labels = _tensors(self.table.train)
+        total, matrix = torch.zeros(()), torch.zeros(self.table.classes, self.table.classes, dtype=torch.int64)
+        for rows in torch.randperm(len(labels), generator=generator).split(self.shape.batch_size):
+            x, y = features[rows], labels[rows]
+            logits = self._logits(x, generator)
+            loss = LOSSES[self.shape.loss](logits, y)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach() * len(y)
+            matrix += confusion(y, logits.detach().argmax(1), self.table.classes)
+        mean = float(total) / len(labels)
+        if not math.isfinite(mean):
+            raise Diverged(self.epoch, value=mean)
+        held_out, _ = self._evaluate(self.table.validation)
+        return {"loss": mean, **measures(matrix), **{f"val_{name}": value for name, value in held_out.items()}}
+
+    def test(self) -> dict[str, Any]:
+        """test_loss, test_accuracy ... of the part that no method sees, and `confusion`, rows the true classes."""
+        metrics, matrix = self._evaluate(self.table.test)
+        return {**{f"test_{name}": value for name, value in metrics.items()}, "confusion": matrix.tolist()}
+
+    def predict(self, features: tabular.Points) -> tabular.Labels:
+        """The classes [N] of features [N, 2], for decision surfaces and error rates (trainables.baselines)."""
+        with torch.no_grad():
+            return np.asarray(self._logits(torch.from_numpy(features)).argmax(1).numpy())
+
+    def save(self, directory: str | Path) -> None:
+        """Writes weights, optimizer and epoch, whole or not at all."""
+        names = [name for name, _ in self.linear.named_parameters()]
+        tensors, values = pack_optimizer(self.optimizer, names)
+        state = {f"optimizer/{k}": v for k, v in tensors.items()} | {
+            f"model/{k}": v for k, v in self.linear.state_dict().items()
+        }
+        write(directory, state, {"epoch": self.epoch, "optimizer": values})
+
+    def load(self, directory: str | Path) -> None:
+        """Goes on from what `save` wrote."""
+        tensors, values = read(directory)
+        self.linear.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
+        state = {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer/")}
+        unpack_optimizer(
+            self.optimizer, [name for name, _ in self.linear.named_parameters()], state, values["optimizer"]
+        )
+        self.epoch = int(values["epoch"])
+
+    def _logits(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """With a generator: as in training, with dropout drawn from it."""
+        keep = 1 - self.shape.dropout
+        for layer, (_, activation) in zip(self.linear, self.shape.hidden, strict=False):
+            x = ACTIVATIONS[activation](layer(x))
+            if generator is not None and keep < 1:
+                x = x * (torch.rand(x.shape, generator=generator) < keep) / keep
+        logits: Tensor = self.linear[-1](x)
+        return logits
+
+    def _evaluate(self, rows: Rows) -> tuple[dict[str, float], Tensor]:
+        features, labels = _tensors(rows)
+        with torch.no_grad():
+            logits = torch.cat([self._logits(part) for part in features.split(65_536)])
+            loss = float(LOSSES[self.shape.loss](logits, labels))
+            if not math.isfinite(loss):
+                raise Diverged(self.epoch, "val_loss", loss)
+            matrix = confusion(labels, logits.argmax(1), self.table.classes)
+        return {"loss": loss, **measures(matrix)}, matrix
+
+
+_DATA = ("name", "train", "validation", "test", "seed")
+
+
+@lru_cache(maxsize=2)
+def _table(settings: tuple[tuple[str, Any], ...]) -> Table:
+    return tabular.load(dict(settings))
+
+
+def _tensors(rows: Rows) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(rows.features), torch.from_numpy(rows.labels)
+
+
+def _whole(config: Mapping[str, Any], name: str, default: int, low: int = 1) -> int:
+    value = config.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < low:
+        raise InvalidConfig(f"{name} must be a whole number >= {low}, but got {value!r}")
+    return int(value)
+
+
+def _number(config: Mapping[str, Any], name: str, default: float, high: float = math.inf) -> float:
+    value = config.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < high:
+        bound = f"in [0, {high:g})" if math.isfinite(high) else "finite and >= 0"
+        raise InvalidConfig(f"{name} must be {bound}, but got {value!r}")
+    return float(value)
+
+
+def _one_of(config: Mapping[str, Any], name: str, default: str, known: Mapping[str, Any]) -> str:
+    value = str(config.get(name, default))
+    if value not in known:
+        raise InvalidConfig(f"{name} must be one of {', '.join(known)}, but got {value!r}")
+    return value

@@ -1,0 +1,143 @@
+"""Paper 002's three synthetic sets of two features, made anew from a seed. Pure; the originals are not needed.
+
+Rebuilt from what the paper says of them (sizes, classes, shapes, error rates of its Table 3), so in kind, not in
+numbers. As there, the held-out `test` part (the paper's eval) is drawn from a distribution of its own in each set, and
+validation (dev) too in #10: what looks well tuned need not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.errors import BadData
+
+Points = NDArray[np.float32]  # [N, 2]
+Labels = NDArray[np.int64]  # [N]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """`features` float32 [N, 2] and class numbers `labels` int64 [N]."""
+
+    features: Points
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A set with its three parts; the paper calls validation `dev` and test `eval`."""
+
+    name: str
+    classes: int
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def names() -> list[tuple[str, str]]:
+    """Every value of `data.name` for tables, with one line on what it is."""
+    return [(name, description) for name, (_, _, description, _) in SETS.items()]
+
+
+def load(data: Mapping[str, Any]) -> Table:
+    """The set `data["name"]`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
+
+    Where only `train` is given, the other parts shrink with it. Each part has its own random numbers from `seed`.
+    Raises BadData for an unknown name or an impossible size.
+    """
+    name = str(data.get("name"))
+    if name not in SETS:
+        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {name!r}")
+    draw, classes, _, sizes = SETS[name]
+    shrink = _count(data.get("train"), sizes[0], classes, "train") / sizes[0]
+    parts = []
+    for i, (part, size) in enumerate(zip(("train", "validation", "test"), sizes, strict=True)):
+        count = _count(data.get(part) or max(shrink, classes / size), size, classes, part)
+        rng = np.random.default_rng([int(data.get("seed") or 0), i])
+        labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)  # balanced, as the paper's are
+        parts.append(Rows(draw(labels, part, rng).astype(np.float32), labels))
+    return Table(name, classes, *parts)
+
+
+def _count(share: Any, size: int, classes: int, part: str) -> int:
+    if share is None:
+        return size
+    if isinstance(share, bool) or not isinstance(share, int | float):
+        raise BadData(f"data.{part} must be a fraction or a count, but got {share!r}")
+    count = round(share * size) if isinstance(share, float) else share
+    if not classes <= count <= 10 * size or (isinstance(share, float) and share > 1):
+        raise BadData(f"data.{part} must be a fraction in (0, 1] or a count of at least {classes}, but got {share!r}")
+    return count
+
+
+# -- the three sets -----------------------------------------------------------------------------------------------
+
+
+def _spirals(labels: Labels, part: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """#08: three interleaved spiral arms with noise; the test part is turned by 50 degrees."""
+    reach = rng.uniform(0.15, 1, len(labels))
+    angle = 2 * np.pi * labels / 3 + 3.2 * reach + (np.radians(50) if part == "test" else 0)
+    arm = np.stack([reach * np.cos(angle), reach * np.sin(angle)], 1)
+    return np.asarray(arm + rng.normal(0, 0.26, arm.shape))
+
+
+def _gaussians(labels: Labels, part: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """#09: five equally spaced Gaussians in a row, classes alternating; those of the test part are less tight."""
+    places = np.where(labels == 0, 2 * rng.integers(0, 3, len(labels)), 1 + 2 * rng.integers(0, 2, len(labels)))
+    spread = 0.23 if part != "test" else 0.39
+    centres = np.stack([places - 2.0, np.zeros(len(labels))], 1)
+    return np.asarray(centres + rng.normal(0, spread, centres.shape))
+
+
+# The strokes of #10 by their turning points, as drawn by one hand for train and by another for the other parts.
+_STROKES = {
+    "train": (
+        [(-0.9, 0.7), (-0.2, 0.95), (0.3, 0.5), (-0.3, 0.1), (0.2, -0.4), (-0.4, -0.9), (-0.95, -0.5)],
+        [(0.9, -0.8), (0.3, -0.75), (-0.1, -0.15), (0.35, 0.15), (-0.2, 0.55), (0.5, 0.9), (0.95, 0.4)],
+    ),
+    "validation": (
+        [(-0.7, 0.8), (0.1, 0.75), (0.15, 0.2), (-0.5, 0.3), (0.3, -0.1), (-0.2, -0.7), (-0.8, -0.7)],
+        [(0.7, -0.6), (0.1, -0.5), (0.1, -0.3), (0.05, 0.4), (-0.4, 0.3), (0.2, 0.7), (0.8, 0.6)],
+    ),
+}
+_STROKES["test"] = (
+    [(-0.8, 0.6), (-0.1, 0.8), (0.25, 0.3), (-0.4, 0.2), (0.1, -0.2), (-0.2, -0.8), (-0.8, -0.6)],
+    [(0.8, -0.7), (0.15, -0.6), (0.05, -0.2), (0.15, 0.3), (-0.35, 0.4), (0.3, 0.8), (0.85, 0.5)],
+)
+
+
+def _strokes(labels: Labels, part: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """#10: two strokes as drawn by hand, with white noise."""
+    points = np.empty((len(labels), 2))
+    for k, turns in enumerate(_STROKES[part]):
+        of_class = labels == k
+        places = rng.uniform(0, len(turns) - 1, int(of_class.sum()))
+        for axis in range(2):
+            points[of_class, axis] = np.interp(places, range(len(turns)), [turn[axis] for turn in turns])
+    return np.asarray(points + rng.normal(0, 0.07 if part == "train" else 0.1, points.shape))
+
+
+Draw = Callable[[Labels, str, np.random.Generator], NDArray[np.float64]]
+SETS: dict[str, tuple[Draw, int, str, tuple[int, int, int]]] = {
+    "synthetic_08": (_spirals, 3, "paper 002's #08: three noisy spiral arms, 3 classes", (300_000, 15_000, 15_000)),
+    "synthetic_09": (
+        _gaussians,
+        2,
+        "paper 002's #09: five tight Gaussians in a row, 2 classes",
+        (500_000, 250_000, 250_000),
+    ),
+    "synthetic_10": (
+        _strokes,
+        2,
+        "paper 002's #10: two strokes as drawn by hand, 2 classes",
+        (100_000, 10_000, 10_000),
+    ),
+}
