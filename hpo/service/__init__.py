@@ -1,0 +1,8 @@
+"""The store over HTTP: a JSON API, and a live page of a running study. Reads the store; never writes to it."""
+
+from __future__ import annotations
+
+from hpo.service.access import UnsafeAddress
+from hpo.service.server import serve
+
+__all__ = ["UnsafeAddress", "serve"]

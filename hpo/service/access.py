@@ -1,0 +1,108 @@
+"""Who may ask: only this machine, or whoever has the token. Pure ASGI; knows nothing of studies."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlencode
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+COOKIE = "hpo_serve_token"
+VARIABLE = "HPO_SERVE_TOKEN"
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class UnsafeAddress(ValueError):
+    """An address that others can reach, without a token that keeps them out."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. A name other than localhost is taken for reachable."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check(host: str, token: str | None) -> None:
+    """Raises UnsafeAddress where others could read the store without a token."""
+    if not is_loopback(host) and not token:
+        raise UnsafeAddress(
+            f"--host {host} can be reached from other machines, so a token must be set in {VARIABLE}, but it is not; "
+            "set it or leave --host at 127.0.0.1"
+        )
+    if token is not None and token and len(token) < 16:
+        raise UnsafeAddress(f"the token in {VARIABLE} must have at least 16 characters, but got {len(token)}")
+
+
+class Gate:
+    """Lets a request pass that carries the token, as a bearer, a cookie or (once, for a browser) ?token=.
+
+    Without a token it lets pass what names this machine as its host: a page elsewhere that points its own name at
+    127.0.0.1 is refused.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None, names: Sequence[str] = LOCAL_NAMES) -> None:
+        self._app = app
+        self._token = token
+        self._names = tuple(names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not self._token:
+            host = headers.get("host", "").rsplit(":", 1)[0] if not _bare_ipv6(headers.get("host", "")) else "[::1]"
+            if host in self._names:
+                return None
+            return PlainTextResponse(f"this service answers to {', '.join(self._names)} only\n", 421)
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        offered = query.pop("token", [""])[-1]
+        if offered and self._matches(offered):
+            return _welcome(scope["path"], query, offered)
+        if any(self._matches(secret) for secret in (_bearer(headers), _cookie(headers))):
+            return None
+        return PlainTextResponse(
+            "a token is needed: send it as `Authorization: Bearer TOKEN`, or open the page with ?token=TOKEN\n",
+            401,
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    def _matches(self, offered: str) -> bool:
+        return hmac.compare_digest(offered.encode(), (self._token or "").encode())
+
+
+def _welcome(path: str, query: dict[str, list[str]], token: str) -> Response:
+    """Takes the token out of the address, so that it stays out of histories and logs, and into a cookie."""
+    rest = urlencode(query, doseq=True)
+    target = "/" + path.lstrip("/\\")  # one slash: two would name another host
+    response = RedirectResponse(f"{target}?{rest}" if rest else target, 303)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/")
+    return response
+
+
+def _bare_ipv6(host: str) -> bool:
+    return host == "[::1]"
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
