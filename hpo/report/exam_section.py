@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from hpo.report import plots, series
+from hpo.report import plots
 from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
 from hpo.report.plots import Looks
 from hpo.report.tables import Cell, Column, Table
@@ -175,7 +175,9 @@ def _classes(counts: Counts, names: Sequence[str]) -> Table:
         Column("class", "class", "text"), Column("images", "support", "count"), Column("precision", "precision"),
         Column("recall", "recall"), Column("F1", "f1"),
     )  # fmt: skip
-    return Table("Every class", columns, tuple(rows), "A dash: the class was never predicted, or is not in the test set.")
+    return Table(
+        "Every class", columns, tuple(rows), "A dash: the class was never predicted, or is not in the test set."
+    )
 
 
 def _share(part: float, whole: float) -> float | None:

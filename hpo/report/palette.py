@@ -69,9 +69,7 @@ class Look:
 def looks(methods: Sequence[str]) -> dict[str, Look]:
     """A look for each method, by its place in `methods`. Beyond eight the colours repeat with another dash."""
     return {
-        name: Look(
-            METHODS[i % len(METHODS)], DASHES[(i + i // len(METHODS)) % len(DASHES)], MARKERS[i % len(MARKERS)]
-        )
+        name: Look(METHODS[i % len(METHODS)], DASHES[(i + i // len(METHODS)) % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, name in enumerate(dict.fromkeys(methods))
     }
 
@@ -81,8 +79,7 @@ def css() -> str:
     light = "".join(f"--{tint.name}:{tint.light};" for tint in TINTS)
     dark = "".join(f"--{tint.name}:{tint.dark};" for tint in TINTS)
     return (
-        f":root{{color-scheme:light dark;{light}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+        f":root{{color-scheme:light dark;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     )
 
 

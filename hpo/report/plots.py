@@ -255,7 +255,11 @@ def importance(shares: Mapping[str, tuple[float, float, float]], *, label: str =
 
 
 def marginal(
-    axis: Axis, points: Mapping[str, tuple[Sequence[float], Sequence[float]]], looks: Looks, *, metric: str,
+    axis: Axis,
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    looks: Looks,
+    *,
+    metric: str,
     curve: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
 ) -> Figure:
     """A hyperparameter against the metric: the trials as dots (method -> values, best), the model's marginal as a line.
@@ -301,7 +305,9 @@ def _y_from_points(axes: Axes, values: Sequence[float]) -> None:
     if finite.size > 8:  # a few hopeless trials must not press the others into one strip
         low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
         room = 0.12 * (high - low) or 0.05
-        axes.set_ylim(max(finite.min(), low - 2 * (middle - low)) - room, min(finite.max(), high + 2 * (high - middle)) + room)
+        axes.set_ylim(
+            max(finite.min(), low - 2 * (middle - low)) - room, min(finite.max(), high + 2 * (high - middle)) + room
+        )
 
 
 def heat(rows: Axis, columns: Axis, values: Vector, *, metric: str) -> Figure:
@@ -326,7 +332,13 @@ def heat(rows: Axis, columns: Axis, values: Vector, *, metric: str) -> Figure:
 
 
 def learning_curves(
-    lines: Sequence[Line], rungs: Sequence[int], look: Look, *, metric: str, title: str, y_range: tuple[float, float],
+    lines: Sequence[Line],
+    rungs: Sequence[int],
+    look: Look,
+    *,
+    metric: str,
+    title: str,
+    y_range: tuple[float, float],
 ) -> Figure:
     """Every trial of one method over its epochs, the winners strong; dotted verticals are the schedule's rungs."""  # fmt: skip
     with _style():

@@ -30,7 +30,7 @@ def ledger(data: StudyData) -> Section:
 
 
 def _ledger_table(runs: list[dict[str, Any]]) -> Table:
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("run", "run", "text"), Column("status", "status", "text"), Column("budget", "budget_epochs", "count"),
         Column("charged", "charged_epochs", "count"), Column("shared", "shared_epochs", "count"),
         Column("wasted", "wasted_epochs", "count"), Column("trials", "trials", "count"),
@@ -76,7 +76,9 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:
 def repeat(data: StudyData, command: str) -> Section:
     """The exact command, and the study as it was resolved, ready to be saved as a file."""
     parts: list[Part] = [
-        Text("The same command on an empty store plays the same game again; on this store it goes on from what is there."),
+        Text(
+            "The same command on an empty store plays the same game again; on this store it goes on from what is there."
+        ),
         Command(command),
         Folded("The study, as it was resolved (YAML)", Markup("<pre><code>{}</code></pre>").format(study_yaml(data))),
     ]
@@ -103,5 +105,3 @@ def _method(method: Mapping[str, Any]) -> str | dict[str, Any]:
     if method["label"] != method["name"]:
         options["label"] = method["label"]
     return {method["name"]: options} if options else str(method["name"])
-
-

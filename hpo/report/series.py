@@ -80,7 +80,9 @@ def curves(data: StudyData) -> dict[str, list[float]]:
     metric = data.definition.get("metric", "val_accuracy")
     if metric not in data.epochs.schema.names:
         return {}
-    table = data.epochs.select(["trial", "epoch", "attempt", metric]).sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    table = data.epochs.select(["trial", "epoch", "attempt", metric]).sort_by(
+        [("trial", "ascending"), ("epoch", "ascending")]
+    )
     found: dict[str, list[float]] = defaultdict(list)
     columns = (table.column(name).to_pylist() for name in table.schema.names)
     for trial, epoch, _, value in zip(*columns, strict=True):
@@ -134,7 +136,9 @@ def config_text(config: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_plain(value)}" for name, value in config.items())
 
 
-def learning(data: StudyData, method: str, rows: Iterable[TrialRow], values: Mapping[str, Sequence[float]]) -> list[Line]:
+def learning(
+    data: StudyData, method: str, rows: Iterable[TrialRow], values: Mapping[str, Sequence[float]]
+) -> list[Line]:
     """One line for each trial of a method, as far as the method was charged for it."""
     best, metric = winners(data), data.definition["metric"]
     mine = [row for row in rows if row.method == method and row.epochs > 0 and row.trial in values]

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -142,49 +143,43 @@ def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None) 
     """Text for a terminal; a table that is too wide is turned on its side, rows becoming blocks, so nothing is cut."""
     from rich.console import Console
 
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=width or Console().width, color_system=None, highlight=False, markup=False)
-    if lead:
-        console.print(lead + "\n")
-    for i, table in enumerate(tables):
-        if i:
-            console.print()
-        _print(console, table)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    width = width or Console().width
+    parts = [_wrapped(lead, width)] if lead else []
+    for table in tables:
+        lines = _grid(table)
+        parts.append("\n".join(lines if max(map(len, lines)) <= width else _blocks(table)))
+        parts[-1] += f"\n{_wrapped(table.note, width)}" if table.note else ""
+    return "\n\n".join(parts) + "\n"
 
 
-def _print(console: object, table: Table) -> None:
+def _wrapped(sentence: str, width: int) -> str:
+    return textwrap.fill(sentence, width, break_long_words=False)
+
+
+def _grid(table: Table) -> list[str]:
+    """The table's lines at the width that it wants."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
 
-    assert isinstance(console, Console)
-    grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in table.columns:
         grid.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
     for row in table.texts():
         grid.add_row(*(Text(cell) for cell in row))
-    if console.measure(grid, options=console.options.update(max_width=10_000)).minimum <= console.width:
-        console.print(grid)
-    else:
-        _print_blocks(console, table)
-    if table.note:
-        console.print(Text(table.note))
+    buffer = io.StringIO()
+    Console(file=buffer, width=10_000, color_system=None).print(grid)
+    return [table.title, *(line.rstrip() for line in buffer.getvalue().splitlines())]
 
 
-def _print_blocks(console: object, table: Table) -> None:
+def _blocks(table: Table) -> list[str]:
     """One block a row, one line a cell: for terminals narrower than the table."""
-    from rich.console import Console
-    from rich.text import Text
-
-    assert isinstance(console, Console)
-    console.print(Text(table.title))
-    indent = max(len(column.title) for column in table.columns[1:]) + 4 if len(table.columns) > 1 else 0
-    for row in table.texts():
-        console.print(Text(row[0]))
-        for column, cell in zip(table.columns[1:], row[1:], strict=True):
-            console.print(Text(f"  {column.title:<{indent - 2}}{cell}"))
+    indent = max((len(column.title) for column in table.columns[1:]), default=0)
+    lines = [table.title]
+    for first, *rest in table.texts():
+        lines += [first, *(f"  {c.title:<{indent}}  {v}" for c, v in zip(table.columns[1:], rest, strict=True))]
+    return lines
 
 
 def csv_text(table: Table) -> str:
@@ -262,7 +257,7 @@ def html(table: Table) -> str:
         cells = "".join(f"<td{_number_class(c)}>{v}</td>" for c, v in zip(table.columns[1:], rest, strict=True))
         mark = ' class="strong"' if i in table.strong else ""
         body.append(f'<tr{mark}><th scope="row">{first}</th>{cells}</tr>')
-    note = f"<p class=\"note\">{escape(table.note)}</p>" if table.note else ""
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
         f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"

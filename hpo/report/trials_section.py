@@ -25,7 +25,11 @@ def tried(data: StudyData, looks: Looks) -> Section:
         return Section("trials", "What was tried", [Text("No trial has a value of the metric yet.")])
     figure = plots.parallel(axes, lines, looks)
     tips = {f"trial-{i}": line.label for i, line in enumerate(lines)}
-    shown = f" {len(lines)} of {len(rows) - empty} trials are drawn, spread evenly." if len(lines) < len(rows) - empty else ""
+    shown = (
+        f" {len(lines)} of {len(rows) - empty} trials are drawn, spread evenly."
+        if len(lines) < len(rows) - empty
+        else ""
+    )
     shown += f" Not drawn: {empty} without a value." if empty else ""
     caption = (
         "One line a trial, from its hyperparameters to its best value on the right; strong lines are the runs' winners."

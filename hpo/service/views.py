@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from hpo.store import StudyData
@@ -111,12 +112,16 @@ def runs(data: StudyData) -> dict[str, Any]:
     return plain({"study": data.name, "runs": data.runs.to_pylist(), "trials": data.trials.to_pylist()})
 
 
-def plain(value: Any) -> Any:
-    """The value with null in the place of NaN and infinities, which JSON does not know."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+def plain(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer with null in the place of NaN and infinities, which JSON does not know."""
+    return {str(key): _plain(item) for key, item in answer.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return plain(value)
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
