@@ -119,6 +119,16 @@ def names() -> list[tuple[str, str]]:
     return own + [(name, f"torchvision.datasets.{kind}") for name, (kind, _) in TORCHVISION.items()]
 
 
+def section(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The data that a task trains on: its `data`, and with `train_on: full` all of the training part, as the final
+    training of a winner found on a subset wants it (paper 001, Study III). Validation and test stay as they are,
+    unless `balanced` chose the validation images.
+    """
+    if task.get("train_on") != "full":
+        return dict(task["data"])
+    return {**task["data"], "train": 1.0, "balanced": False}
+
+
 def load(data: Mapping[str, Any], *, image_size: int) -> Dataset:
     """The data set of a study's `data` section at `image_size` x `image_size` pixels.
 

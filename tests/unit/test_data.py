@@ -348,3 +348,13 @@ def test_a_full_disk_is_said_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1))
     with pytest.raises(BadData, match="set HPO_CACHE to a larger disk"):
         load(folder(tmp_path / "a"))
+
+
+def test_the_final_training_takes_the_whole_training_part(tmp_path):
+    task = {"data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}}
+    subset = data.load(data.section(task), image_size=8)
+    whole = data.load(data.section({**task, "train_on": "full"}), image_size=8)
+    assert (len(subset.train), len(whole.train)) == (6, 18)
+    assert rows(whole.test) == rows(subset.test)
+    assert rows(whole.validation) == rows(subset.validation)
+    assert task["data"]["train"] == 6
