@@ -1,0 +1,129 @@
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), by hyperopt's tpe.suggest. Pure but for its import."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hpo.methods import options
+from hpo.methods.history import Seen, ranks
+from hpo.methods.protocol import Setting
+from hpo.methods.searching import Searching
+from hpo.space import Choice, Config, SearchSpace
+
+CAP = 300  # observations that the estimator is given at the most: its cost grows with them
+
+
+class Tpe(Searching):
+    """Models good and bad configurations by densities and takes the draw with the best ratio.
+
+    Symbols of the paper: gamma (share of good ones), n_EI_candidates = candidates; startup: random ones first.
+    Hyperopt is given the place of each observation among all as its loss, so that training lengths may differ.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        startup: int = 10,
+        gamma: float = 0.25,
+        candidates: int = 64,
+        prior_weight: float = 1.0,
+    ) -> None:
+        super().__init__(setting, tag=0x79E)
+        self._startup = options.whole("startup", startup, 1)
+        self._gamma = options.real("gamma", gamma, 1e-3, 1.0)
+        self._candidates = options.whole("candidates", candidates, 1)
+        self._prior_weight = options.real("prior_weight", prior_weight, 0.0, 1e6)
+
+    def propose(self, rng: np.random.Generator) -> Config | None:
+        seen = self.history.seen()
+        if len(seen) < self._startup:
+            return self.setting.space.sample(rng)
+        for attempt in range(4):  # small spaces: the estimator repeats itself
+            config = self._ask(seen, int(rng.integers(2**31 - 1)) + attempt)
+            if self.history.is_new(config):
+                return config
+        return None
+
+    def _ask(self, seen: list[Seen], seed: int) -> Config:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # hyperopt 0.3 uses NumPy names that NumPy deprecates
+            import hyperopt
+
+            space = self.setting.space
+            domain = hyperopt.Domain(_nothing, _hyperopt_space(hyperopt, space), pass_expr_memo_ctrl=False)
+            trials = hyperopt.Trials()
+            places = ranks(seen)
+            kept = _thinned(places)
+            docs = [_document(hyperopt, i, space, seen[k].config, float(places[k])) for i, k in enumerate(kept)]
+            trials.insert_trial_docs(docs)
+            trials.refresh()
+            chosen = hyperopt.tpe.suggest(
+                [len(docs)], domain, trials, seed,
+                prior_weight=self._prior_weight, n_startup_jobs=0,
+                n_EI_candidates=self._candidates, gamma=self._gamma, verbose=False,
+            )  # fmt: skip
+        values = chosen[0]["misc"]["vals"]
+        return space.decode([_unit(space, name, values[name][0]) for name in space.names])
+
+
+def _nothing(config: Any) -> float:
+    return 0.0
+
+
+def _thinned(places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+    """At most CAP indices: the best quarter of CAP whole, the others evenly over their ranks, in order of arrival."""
+    n = len(places)
+    if n <= CAP:
+        return list(range(n))
+    order = np.argsort(places)
+    head = order[: CAP // 4]
+    tail = order[CAP // 4 :][np.linspace(0, n - CAP // 4 - 1, CAP - CAP // 4).astype(int)]
+    return sorted(int(i) for i in np.concatenate([head, tail]))
+
+
+def _hyperopt_space(hyperopt: Any, space: SearchSpace) -> dict[str, Any]:
+    """One label a hyperparameter: [0, 1] for a range, 0..n-1 for a choice."""
+    return {
+        name: hyperopt.hp.randint(name, len(domain.options))
+        if isinstance(domain, Choice)
+        else hyperopt.hp.uniform(name, 0, 1)
+        for name, domain in space.domains.items()
+    }
+
+
+def _unit(space: SearchSpace, name: str, value: Any) -> float:
+    domain = space.domains[name]
+    return (int(value) + 0.5) / len(domain.options) if isinstance(domain, Choice) else float(value)
+
+
+def _document(hyperopt: Any, number: int, space: SearchSpace, config: Config, loss: float) -> Mapping[str, Any]:
+    """A finished trial as hyperopt keeps it; hyperparameters that do not exist in the configuration have no value."""
+    values: dict[str, list[Any]] = {}
+    for name, domain in space.domains.items():
+        if name not in config:
+            values[name] = []
+        else:
+            values[name] = [domain.index(config[name])] if isinstance(domain, Choice) else [domain.encode(config[name])]
+    return {
+        "state": hyperopt.JOB_STATE_DONE,
+        "tid": number,
+        "spec": None,
+        "result": {"loss": loss, "status": hyperopt.STATUS_OK},
+        "misc": {
+            "tid": number,
+            "cmd": ("domain_attachment", "FMinIter_Domain"),
+            "workdir": None,
+            "idxs": {name: [number] * len(v) for name, v in values.items()},
+            "vals": values,
+        },
+        "exp_key": None,
+        "owner": None,
+        "version": 0,
+        "book_time": None,
+        "refresh_time": None,
+    }
