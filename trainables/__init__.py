@@ -21,7 +21,9 @@ def load(name: str) -> type[Any]:
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?") from error
+        raise ValueError(
+            f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?"
+        ) from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise ValueError(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")

@@ -81,14 +81,30 @@ def build(
             model = _construct(name, image_size, dict(architecture or {}))
         else:
             _refuse_architecture(architecture, weights)
-            with torch.device("meta"):  # no time for random weights that are about to be replaced
-                model = _construct(name, image_size, {})
+            model = _empty(name, image_size)
         head = _head_name(model)
         features = model.get_submodule(head).in_features
         if state is not None:
             _assign(model, head, _fitted(name, model, state, image_size), f"{name}, {weights}")
         _set_head(model, head, Head(int(features), num_classes, dropout))  # type: ignore[arg-type]
     return model
+
+
+def outline(name: str, image_size: int, num_classes: int = 10) -> nn.Module:
+    """The model with its head but without values, on the meta device where it can be: made to be looked at."""
+    model = _empty(known(name), image_size)
+    head = _head_name(model)
+    with torch.device("meta"):
+        _set_head(model, head, Head(int(model.get_submodule(head).in_features), num_classes, 0.0))  # type: ignore[arg-type]
+    return model
+
+
+def native_size(name: str) -> int:
+    """The image size in px that the model's published weights were trained with, or 224."""
+    name = known(name)
+    if name.startswith("timm:"):
+        return int(_timm().create_model(name.removeprefix("timm:"), pretrained=False).pretrained_cfg["input_size"][-1])
+    return {"inception_v3": 299, "digits_net": 32}.get(name, 224)
 
 
 def known(name: str) -> str:
@@ -151,6 +167,15 @@ def _construct(name: str, image_size: int, architecture: Mapping[str, int]) -> n
         model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 1000))
         model.num_classes = 1000
     return model
+
+
+def _empty(name: str, image_size: int) -> nn.Module:
+    """The model without values, for weights that are about to be assigned: drawing random ones would take longer."""
+    try:
+        with torch.device("meta"):
+            return _construct(name, image_size, {})
+    except NotImplementedError:  # a model that reads its own tensors while it is built (RegNet)
+        return _construct(name, image_size, {})
 
 
 def _vit(name: str, image_size: int, architecture: Mapping[str, int]) -> nn.Module:
@@ -353,7 +378,11 @@ def _assign(model: nn.Module, head: str, state: State, what: str) -> None:
         for key in sorted(wanted.keys() & given.keys())
         if wanted[key].shape != given[key].shape
     ]
-    faults = [f"{kind} {_some(keys)}" for kind, keys in (("missing", missing), ("unknown", unknown), ("shape of", shapes)) if keys]
+    faults = [
+        f"{kind} {_some(keys)}"
+        for kind, keys in (("missing", missing), ("unknown", unknown), ("shape of", shapes))
+        if keys
+    ]
     if faults:
         raise BadWeights(f"the weights must fit the model ({what}), but got {'; '.join(faults)}")
     floats = {key: value.float() if value.is_floating_point() else value for key, value in given.items()}

@@ -22,7 +22,11 @@ def write(directory: str | Path, tensors: Mapping[str, Tensor], values: Mapping[
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{FILE}.partial"
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial, {"values": json.dumps(values)})
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        partial,
+        {"values": json.dumps(values)},
+    )
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(partial, folder / FILE)
@@ -45,7 +49,9 @@ def pack_optimizer(optimizer: Optimizer, names: Iterable[str]) -> tuple[dict[str
     return tensors, values
 
 
-def unpack_optimizer(optimizer: Optimizer, names: Iterable[str], tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+def unpack_optimizer(
+    optimizer: Optimizer, names: Iterable[str], tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
     """Gives a new optimizer the state that `pack_optimizer` took from its like."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, parameter in zip(names, parameters, strict=True):

@@ -23,7 +23,8 @@ from trainables import backbones, checkpoint
 from trainables.augment import Augmentation, augmentation
 from trainables.data import Dataset, Split
 from trainables.errors import Diverged, InvalidConfig
-from trainables.features import Activations, Kept
+from trainables.features import Activations
+from trainables.kept_arrays import Kept
 from trainables.machine import Machine
 from trainables.measures import confusion, measures
 from trainables.network import Boundary, Network
@@ -48,7 +49,13 @@ class FineTuning:
     """A backbone and its head, trained on a data set as `settings` say, by one process or by the ranks of a group."""
 
     def __init__(
-        self, settings: Settings, task: Mapping[str, Any], dataset: Dataset, seed: int, max_epochs: int, shard: Shard | None = None
+        self,
+        settings: Settings,
+        task: Mapping[str, Any],
+        dataset: Dataset,
+        seed: int,
+        max_epochs: int,
+        shard: Shard | None = None,
     ) -> None:
         model = dict(task["model"])
         name, weights = str(model.pop("name")), str(model.pop("weights", None) or "DEFAULT")
@@ -70,7 +77,9 @@ class FineTuning:
         share(self.model, self.shard)
         self.model.to(device, memory_format=self.machine.format)
         self.network = Network(self.model, settings.image_size)
-        digest = backbones.weights_digest(name, weights, seed=seed, image_size=settings.image_size, architecture=architecture)
+        digest = backbones.weights_digest(
+            name, weights, seed=seed, image_size=settings.image_size, architecture=architecture
+        )
         self._key = f"{digest}-{settings.image_size}-{'bf16' if settings.bf16 else 'f32'}-{device.type}"
         data = task["data"]
         self.augmentation: Augmentation | None = augmentation(str(data.get("augment") or "none"))
@@ -126,7 +135,10 @@ class FineTuning:
                 total += loss.detach() * len(batch)
                 predicted[rows] = logits.detach().argmax(1)
         self.shard.sum([total, predicted])
-        return {"loss": float(total) / self._samples, **measures(confusion(labels, predicted, len(self.dataset.classes)))}
+        return {
+            "loss": float(total) / self._samples,
+            **measures(confusion(labels, predicted, len(self.dataset.classes))),
+        }
 
     def _batch(self, source: Source, batch: Tensor, step: int) -> Tensor:
         """This rank's inputs of the global `batch` of sample numbers; sample i is copy i // N of image i % N."""
@@ -202,7 +214,9 @@ class FineTuning:
         self._samples = len(self.dataset.train) * self._copies
         altered = self.augmentation is not None and self._cut > 0
         if altered:
-            log.info("activations of the training images are not reused: augmentation %s alters them", self.augmentation)
+            log.info(
+                "activations of the training images are not reused: augmentation %s alters them", self.augmentation
+            )
         self.training = self._source(self.dataset.train, "train", self._cut, keep=not altered)
         self.validation = self._source(self.dataset.validation, "validation", self._cut, keep=True)
         self._compiled = torch.compile(self.training.section) if self.settings.compile else self.training.section
@@ -210,7 +224,9 @@ class FineTuning:
     def _source(self, split: Split, name: str, cut: int, *, keep: bool) -> Source:
         boundary, kept = self.network.boundaries[0], None
         if keep and self.settings.reuse_activations:
-            key = hashlib.sha256(f"{self._key}-{self.dataset.digest}-{name}-{self.machine.format}".encode()).hexdigest()[:16]
+            key = hashlib.sha256(
+                f"{self._key}-{self.dataset.digest}-{name}-{self.machine.format}".encode()
+            ).hexdigest()[:16]
             activations = Activations(self.network, self.machine, split.images, key)
             boundary, kept = activations.before(self.network.boundary(cut))
         rows = split.images if kept is None else kept.values
@@ -239,7 +255,10 @@ class FineTuning:
         """Continues where `save` stood: the next epoch is, bit for bit on a CPU, what it would have been there."""
         tensors, values = checkpoint.read(directory)
         self.epoch = values["epoch"]
-        part = {kind: {k.removeprefix(f"{kind}/"): v for k, v in tensors.items() if k.startswith(f"{kind}/")} for kind in _PARTS}
+        part = {
+            kind: {k.removeprefix(f"{kind}/"): v for k, v in tensors.items() if k.startswith(f"{kind}/")}
+            for kind in _PARTS
+        }
         self._best = (values["best"], part["best"]) if "best" in values else None
         if self.epoch:
             self._stage = None
@@ -290,7 +309,7 @@ class FineTuning:
 _PARTS = ("model", "optimizer", "best")
 
 
-class lent_generators:  # noqa: N801 - reads as a function
+class lent_generators:
     """While it is open, torch's global generators run from `seed`; afterwards they are as they were."""
 
     def __init__(self, device: torch.device, seed: int) -> None:
@@ -301,7 +320,7 @@ class lent_generators:  # noqa: N801 - reads as a function
         self._fork.__enter__()
         torch.manual_seed(self._seed)
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._fork.__exit__(*error)
 
 

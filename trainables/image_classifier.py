@@ -28,11 +28,17 @@ class ImageClassifier:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int, group: ProcessGroup | None = None
+        self,
+        config: Mapping[str, Any],
+        *,
+        task: Mapping[str, Any],
+        seed: int,
+        max_epochs: int,
+        group: ProcessGroup | None = None,
     ) -> None:
         settings = Settings.of(config)
         with _explained():
-            whole = data.load(task["data"], image_size=settings.image_size)
+            whole = data.load(data.section(task), image_size=settings.image_size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, task, part, seed, max_epochs, Shard(group)) for part in sets]
 
@@ -85,7 +91,9 @@ def _explained() -> Iterator[None]:
         raise
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
-            raise InvalidConfig("batch_size must be at least 2 where batch normalization sees 1x1 maps, but got 1") from error
+            raise InvalidConfig(
+                "batch_size must be at least 2 where batch normalization sees 1x1 maps, but got 1"
+            ) from error
         raise
 
 

@@ -14,12 +14,16 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 
+from trainables import backbones
 from trainables.backbones import Head
 from trainables.errors import BadData, InvalidConfig
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (conv._ConvNd,)),
-    ("normalization", (batchnorm._NormBase, normalization.LayerNorm, normalization.GroupNorm, normalization.LocalResponseNorm)),
+    (
+        "normalization",
+        (batchnorm._NormBase, normalization.LayerNorm, normalization.GroupNorm, normalization.LocalResponseNorm),
+    ),
     ("attention", (activation.MultiheadAttention,)),
     ("linear", (nn.Linear, nn.Bilinear)),
 )
@@ -144,7 +148,10 @@ class Network:
     def _boundaries(self, image_size: int) -> Iterator[Boundary]:
         yield Boundary(0, self._input.name, (3, image_size, image_size))
         live: set[fx.Node] = {self._input}
-        last = {node: max((self._position.get(user, len(self._nodes)) for user in node.users), default=-1) for node in self._graph.nodes}
+        last = {
+            node: max((self._position.get(user, len(self._nodes)) for user in node.users), default=-1)
+            for node in self._graph.nodes
+        }
         for position, node in enumerate(self._nodes[: self._head]):
             if node.op != "get_attr":
                 live.add(node)
@@ -154,6 +161,12 @@ class Network:
                 shape = self._shapes.get(value.name)
                 if shape and value is not self._input and shape[0] == _ROWS:
                     yield Boundary(position + 1, value.name, shape[1:])
+
+
+def describe(name: str) -> list[Layer]:
+    """The model's layers from the first to the last before the head, with their numbers as `finetuned_layers` counts."""
+    size = backbones.native_size(name)
+    return list(Network(backbones.outline(name, size), size).layers)
 
 
 _ROWS = 2  # images in the pass that finds the shapes

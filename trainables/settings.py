@@ -135,7 +135,9 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
             raise ValueError
         return int(number)
     except (TypeError, ValueError, OverflowError):
-        wanted = "a number" if kind is float else "a whole number or all" if name == "finetuned_layers" else "a whole number"
+        wanted = (
+            "a number" if kind is float else "a whole number or all" if name == "finetuned_layers" else "a whole number"
+        )
         raise InvalidConfig(f"{name} must be {wanted}, but got {value!r}") from None
 
 
