@@ -1,0 +1,166 @@
+"""Statistics on arrays: intervals, paired tests with correction, ranks, seeds needed. Pure; knows nothing of studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Vector = NDArray[np.float64]
+
+ALPHA = 0.05
+POWER = 0.8
+EXACT = 200  # pairs up to which the signed-rank distribution is computed, not approximated
+DIGITS = 12  # decimals beyond which differences are rounding, not results
+
+
+def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vector]:
+    """The interval of the mean along the last axis: values [..., n] -> (low [...], high [...]); NaN for n < 2.
+
+    Each end is the farther of two: Student's, and Student's after Hall's cubic transformation, which corrects for
+    skewness (Hall 1992, "On the removal of skewness by transformation"). Best-of-many results are skewed, where
+    Student's interval alone covers 91 percent at n = 10; where there is no skewness the two agree.
+    """
+    x = np.asarray(values, dtype=float)
+    n = x.shape[-1]
+    if n < 2:
+        return np.full(x.shape[:-1], np.nan), np.full(x.shape[:-1], np.nan)
+    constant = np.ptp(x, axis=-1) == 0  # then the mean must not pick up rounding
+    mean = np.where(constant, x[..., 0], x.mean(-1))
+    deviation = np.where(constant, 0.0, x.std(-1, ddof=1))
+    t = stats.t.ppf(0.5 + level / 2, n - 1)
+    third = ((x - mean[..., None]) ** 3).mean(-1)
+    skewness = third / np.where(deviation > 0, deviation, 1.0) ** 3
+    error = deviation / math.sqrt(n)
+    low = mean - np.maximum(t, _unskewed(t, skewness, n)) * error
+    high = mean - np.minimum(-t, _unskewed(-t, skewness, n)) * error
+    return low, high
+
+
+def _unskewed(t: float, skewness: Vector, n: int) -> Vector:
+    """Hall's inverse transformation: the quantile of a skewed mean that answers Student's quantile `t`."""
+    a = skewness / math.sqrt(n)
+    safe = np.where(np.abs(a) > 1e-9, a, 1.0)
+    return np.where(np.abs(a) > 1e-9, 3 / safe * (np.cbrt(1 + safe * (t - safe / 6)) - 1), t)
+
+
+def signed_rank(differences: ArrayLike) -> tuple[float, int]:
+    """Wilcoxon's signed-rank test of paired differences [n], two-sided: (p, direction -1, 0 or 1).
+
+    Exact given the sizes of the differences up to n = 200: ties share their ranks, zeros keep theirs and take no
+    side (Pratt 1959). Infinite differences are the largest. p is 1 where nothing differs.
+    """
+    d = np.round(np.asarray(differences, dtype=float), DIGITS)
+    ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.int64)  # doubled: ties give halves
+    kept = ranks[d != 0]
+    if not kept.size:
+        return 1.0, 0
+    above = int(ranks[d > 0].sum())
+    excess = 2 * above - int(kept.sum())
+    if len(kept) > EXACT:
+        return float(2 * stats.norm.sf(abs(excess) / math.sqrt(float((kept**2).sum())))), int(np.sign(excess))
+    chances = _rank_sums(kept)
+    tail = chances[above:].sum() if excess > 0 else chances[: above + 1].sum()
+    return float(min(1.0, 2 * tail)), int(np.sign(excess))
+
+
+def _rank_sums(ranks: NDArray[np.int64]) -> Vector:
+    """The chance of each sum [0 .. ranks.sum()] of the ranks that a fair coin chooses."""
+    chances = np.zeros(int(ranks.sum()) + 1)
+    chances[0] = 1.0
+    for rank in ranks:
+        chances[rank:] += chances[:-rank].copy()
+        chances /= 2
+    return chances
+
+
+def holm(p: ArrayLike) -> Vector:
+    """Holm's step-down adjustment of p values [m]."""
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1.0, steps)
+    return adjusted
+
+
+def fewest_pairs(alpha: float = ALPHA) -> int:
+    """The fewest pairs with which the exact signed-rank test can reach `alpha` at all."""
+    return math.ceil(1 + math.log2(1 / alpha))
+
+
+def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Pairs with which the signed-rank test finds a true mean difference with the given power.
+
+    `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, over the
+    signed-rank test's asymptotic efficiency 3/pi.
+    """
+    a, b = stats.norm.isf(alpha / 2), stats.norm.isf(1 - power)
+    t_test = ((a + b) * deviation / difference) ** 2 + a**2 / 2
+    return max(fewest_pairs(alpha), math.ceil(t_test * math.pi / 3))
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test over blocks, and how far mean ranks must lie apart by Nemenyi (Demsar 2006).
+
+    `pairwise` [methods, methods]: Nemenyi's p values. `cliques`: maximal sets of methods, by index in the order of
+    their ranks, that do not differ; they are the bars of a critical-difference diagram.
+    """
+
+    blocks: int
+    statistic: float
+    p: float
+    mean_ranks: Vector
+    critical_difference: float
+    pairwise: Vector
+    cliques: tuple[tuple[int, ...], ...]
+
+
+def mean_ranks(values: ArrayLike) -> Vector:
+    """Mean rank of each column of values [blocks, methods]; rank 1 is the largest value, ties share."""
+    ranks: Vector = stats.rankdata(-np.asarray(values, dtype=float), axis=1)
+    return ranks.mean(axis=0)
+
+
+def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:
+    """Friedman's test with correction for ties over values [blocks, methods], larger is better, at least 2 each."""
+    x = np.asarray(values, dtype=float)
+    blocks, methods = x.shape
+    ranks = stats.rankdata(-x, axis=1)
+    means = ranks.mean(axis=0)
+    spread = float(((ranks - (methods + 1) / 2) ** 2).sum()) / (blocks * (methods - 1))
+    statistic = blocks * float(((means - (methods + 1) / 2) ** 2).sum()) / spread if spread > 0 else 0.0
+    unit = math.sqrt(methods * (methods + 1) / (6 * blocks))
+    studentized = stats.studentized_range
+    gaps = np.abs(means[:, None] - means[None, :])
+    pairwise = studentized.sf(gaps / unit * math.sqrt(2), methods, np.inf)
+    difference = float(studentized.isf(alpha, methods, np.inf)) / math.sqrt(2) * unit
+    p = float(stats.chi2.sf(statistic, methods - 1))
+    return Friedman(blocks, statistic, p, means, difference, np.minimum(1.0, pairwise), _cliques(means, difference))
+
+
+def _cliques(ranks: Vector, difference: float) -> tuple[tuple[int, ...], ...]:
+    order = [int(i) for i in np.argsort(ranks, kind="stable")]
+    found: list[tuple[int, ...]] = []
+    for start, first in enumerate(order):
+        near = tuple(i for i in order[start:] if ranks[i] - ranks[first] <= difference)
+        if len(near) > 1 and not any(set(near) <= set(other) for other in found):
+            found.append(near)
+    return tuple(found)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, tuple[float, float] | None]:
+    """The mean of the finite values and its 95 percent interval; None where there are none, or fewer than two."""
+    finite = np.array([v for v in values if math.isfinite(v)])
+    if not finite.size:
+        return None, None
+    if finite.size < 2:
+        return float(finite.mean()), None
+    low, high = interval(finite)
+    mean = finite[0] if low == high else finite.mean()
+    return float(mean), (float(low), float(high))

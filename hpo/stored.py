@@ -1,0 +1,53 @@
+"""What a study's stored tables say, as values again: configurations with their types, columns as arrays. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+PREFIX = "config_"
+
+
+def config(row: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The configuration in a row of `trials` or `epochs`; choices stored as text get their type in the study back."""
+    found = {name: row.get(PREFIX + name) for name in space}
+    found |= {key.removeprefix(PREFIX): value for key, value in row.items() if key.startswith(PREFIX)}
+    return {name: _typed(value, space.get(name, {})) for name, value in found.items() if value is not None}
+
+
+def _typed(value: Any, domain: Mapping[str, Any]) -> Any:
+    options = domain.get("values") or ()
+    equal = [option for option in options if type(option) is type(value) and option == value]
+    alike = [option for option in options if str(option) == str(value)]
+    return (equal or alike or [value])[0]
+
+
+def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column as floats, NaN for null; NaN throughout where the table has no such column."""
+    if name not in table.schema.names:
+        return np.full(table.num_rows, np.nan)
+    return np.asarray(table.column(name).cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def whole(table: pa.Table, name: str) -> NDArray[np.int64]:
+    """A column without nulls as whole numbers."""
+    return np.asarray(table.column(name).to_numpy(), dtype=np.int64)
+
+
+def codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each entry in `values`, -1 where it is not among them."""
+    import pyarrow.compute as pc
+
+    places = pc.index_in(column, value_set=pa.array(values, type=column.type))
+    return np.asarray(places.fill_null(-1).to_numpy(), dtype=np.int64)
+
+
+def labels(definition: Mapping[str, Any], runs: pa.Table) -> list[str]:
+    """The methods' labels in the study's order, then any that only the store knows."""
+    named = [str(method["label"]) for method in definition.get("methods", ())]
+    stored = runs.column("method").to_pylist() if runs.num_rows else []
+    return list(dict.fromkeys([*named, *stored]))
