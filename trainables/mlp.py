@@ -91,7 +91,8 @@ class Mlp:
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.shape = Shape.of(config)
-        self.table = _table(tuple(sorted((k, v) for k, v in task["data"].items() if k in _DATA)))
+        asked = sorted((k, v) for k, v in task["data"].items() if k in _DATA)
+        self.table = _table(tuple(asked), task.get("train_on") == "full")
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -174,8 +175,8 @@ _DATA = ("name", "train", "validation", "test", "seed")
 
 
 @lru_cache(maxsize=2)
-def _table(settings: tuple[tuple[str, Any], ...]) -> Table:
-    return tabular.load(dict(settings))
+def _table(settings: tuple[tuple[str, Any], ...], full: bool) -> Table:
+    return tabular.load(dict(settings), full=full)
 
 
 def _tensors(rows: Rows) -> tuple[Tensor, Tensor]:

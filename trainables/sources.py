@@ -39,6 +39,16 @@ class Source:
     parts: Mapping[str, Part]
 
 
+def names() -> list[tuple[str, str]]:
+    """Every value of `data.name`, with one line on what it is."""
+    own = [
+        ("digits", "1,797 real handwritten digits of 8x8 pixels, 10 classes; comes with scikit-learn, needs no file"),
+        ("image_folder", "a folder of images, one folder a class, with or without train/validation/test above them"),
+        ("npz", "arrays of images and labels in one .npz file (also MedMNIST's and Keras's names)"),
+    ]
+    return own + [(name, f"torchvision.datasets.{kind}") for name, (kind, _) in TORCHVISION.items()]
+
+
 def pixels(image: Image.Image | NDArray[Any], size: int) -> NDArray[np.uint8]:
     """An image squeezed to size x size, as uint8 [size, size, 3]; any mode, transparency over white, EXIF turned."""
     if isinstance(image, np.ndarray):

@@ -47,10 +47,11 @@ def names() -> list[tuple[str, str]]:
     return [(name, description) for name, (_, _, description, _) in SETS.items()]
 
 
-def load(data: Mapping[str, Any]) -> Table:
+def load(data: Mapping[str, Any], *, full: bool = False) -> Table:
     """The set `data["name"]`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
 
     Where only `train` is given, the other parts shrink with it. Each part has its own random numbers from `seed`.
+    `full` makes the training part as large as the paper's all the same, and leaves the others as they are.
     Raises BadData for an unknown name or an impossible size.
     """
     name = str(data.get("name"))
@@ -60,7 +61,8 @@ def load(data: Mapping[str, Any]) -> Table:
     shrink = _count(data.get("train"), sizes[0], classes, "train") / sizes[0]
     parts = []
     for i, (part, size) in enumerate(zip(("train", "validation", "test"), sizes, strict=True)):
-        count = _count(data.get(part) or max(shrink, classes / size), size, classes, part)
+        share = 1.0 if full and part == "train" else data.get(part)
+        count = _count(max(shrink, classes / size) if share is None else share, size, classes, part)
         rng = np.random.default_rng([int(data.get("seed") or 0), i])
         labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)  # balanced, as the paper's are
         parts.append(Rows(draw(labels, part, rng).astype(np.float32), labels))

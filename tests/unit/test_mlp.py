@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,14 @@ from trainables.tabular import Rows
 ROOT = Path(__file__).parents[2]
 CONFIG = {"layers": 2, "units_1": 24, "units_2": 12, "activation_1": "relu", "dropout": 0.1, "learning_rate": 0.01}
 SMALL = {"name": "synthetic_09", "train": 1000, "validation": 300, "test": 300}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def make(config=None, data=None, seed=0):
@@ -43,8 +52,6 @@ def test_resumes_bitwise_in_another_process(tmp_path, optimizer):
         "m = Mlp(config, task={'data': data}, seed=0, max_epochs=8); m.load(folder)\n"
         "print(json.dumps([m.train_epoch(), m.train_epoch()]))"
     )
-    import json
-
     asked = json.dumps([{**CONFIG, "optimizer": optimizer}, SMALL, str(tmp_path)])
     out = subprocess.run([sys.executable, "-c", code, asked], capture_output=True, text=True, check=True, cwd=ROOT)
     assert json.loads(out.stdout) == whole[2:]
@@ -122,6 +129,14 @@ def test_sizes_of_the_paper():
     assert sizes == [(300_000, 15_000, 15_000), (500_000, 250_000, 250_000), (100_000, 10_000, 10_000)]
     whole = tabular.load({"name": "synthetic_10"})
     assert tuple(map(len, (whole.train, whole.validation, whole.test))) == sizes[2]
+
+
+def test_the_final_training_takes_the_whole_training_part():
+    task = {"data": {"name": "synthetic_10", "train": 1000}, "train_on": "full"}
+    whole, part = Mlp({}, task=task, seed=0, max_epochs=1).table, tabular.load(task["data"])
+    assert (len(part.train), len(whole.train)) == (1000, 100_000)
+    assert np.array_equal(whole.validation.features, part.validation.features)
+    assert np.array_equal(whole.test.features, part.test.features)
 
 
 @pytest.mark.parametrize(
