@@ -123,8 +123,8 @@ class Friedman:
 
 def mean_ranks(values: ArrayLike) -> Vector:
     """Mean rank of each column of values [blocks, methods]; rank 1 is the largest value, ties share."""
-    ranks: Vector = stats.rankdata(-np.asarray(values, dtype=float), axis=1)
-    return ranks.mean(axis=0)
+    ranks = stats.rankdata(-np.asarray(values, dtype=float), axis=1)
+    return np.asarray(ranks.mean(axis=0))
 
 
 def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:

@@ -77,7 +77,7 @@ def _winners(
     data: StudyData, rows: Mapping[str, Mapping[str, Any]], played: Mapping[str, anytime.Played]
 ) -> dict[str, Winner]:
     """Each run's incumbent with its configuration, training value and exam."""
-    best = {name: found for name in rows if (found := _incumbent(data, rows[name], played.get(name)))}
+    best = {name: seen for name in rows if (seen := _incumbent(data, rows[name], played.get(name)))}
     trials = pa.array(sorted({trial for trial, _, _ in best.values()}), type=pa.string())
     configs = _configs(data, trials)
     train = _train_values(data, trials)
