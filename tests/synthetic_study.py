@@ -1,4 +1,4 @@
-"""A study's stored tables without training anything: a response surface that grid, random, bayesian and asha searched.
+"""A study's stored tables without training anything: a response surface, searched like grid, random, bayesian and asha.
 
 The tables are those of the store's layout, exact in what they say (charges, incumbents, failures agree with epochs).
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from hpo.store import StudyData
+from hpo.store import StudyData, StudyWriter, schema
+from hpo.trial import Charge, EpochRecord, Failure, RunKey, TrialKey
 
 OPTIMIZERS = ("adam", "adadelta", "rmsprop", "sgd")
 SPACE = {
@@ -24,6 +25,7 @@ SPACE = {
     "optimizer": {"type": "choice", "values": list(OPTIMIZERS), "grid": ["adam", "rmsprop"]},
     "finetuned_layers": {"type": "choice", "values": [9, 14, 18, "all"]},
 }
+KINDS = {"learning_rate": "float", "dropout": "float", "optimizer": "str", "finetuned_layers": "str"}
 ENVIRONMENT = {
     "hpo-arena": "0.1.0", "python": "3.11.7", "torch": "2.14.1", "ray": "2.60.0", "platform": "Linux x86_64",
     "cpus": 16, "memory_gb": 64.0, "gpus": ["Some GPU 80GB"], "data_digest": "5f3c0a9d2b7e4410", "git_commit": "0123abcd",
@@ -39,7 +41,9 @@ class Tables:
         default_factory=lambda: {t: [] for t in ("epochs", "charges", "failures", "trials", "runs", "exams")}
     )
     trained: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, TrialKey] = field(default_factory=dict)
     clock: float = 1_760_000_000.0
+    definition: dict[str, Any] = field(default_factory=dict)
 
     def train(self, trial: str, config: dict[str, Any], epoch: int) -> float:
         value = accuracy(config, epoch, trial)
@@ -110,7 +114,9 @@ def play(tables: Tables, method: str, seed: int, budget: int) -> None:
     trials: dict[int, dict[str, Any]] = {}
     charged, order = 0, 0
     for number, config, stop in segments(method, rng, budget):
-        trial = hashlib.sha256(json.dumps([config, 0]).encode()).hexdigest()[:16]
+        key = TrialKey("synthetic", config, 0, 16)
+        trial = key.id
+        tables.keys[trial] = key
         mine = trials.setdefault(number, {
             "study": tables.name, "run": f"{method}/{seed}", "method": method, "seed": seed, "number": number,
             "trial": trial, **prefixed(config), "status": "running", "epochs": 0, "best_epoch": None,
@@ -137,6 +143,8 @@ def play(tables: Tables, method: str, seed: int, budget: int) -> None:
         mine["status"] = "completed" if mine["epochs"] == 16 else "paused"
         if charged == budget:
             break
+    if (method, seed) == ("random", 0):  # two epochs that a fault made to be trained twice
+        tables.rows["epochs"] += [{**row, "attempt": 1} for row in tables.rows["epochs"][-2:]]
     tables.rows["trials"].extend(trials.values())
     tables.rows["runs"].append(outcome(tables, method, seed, budget, list(trials.values())))
 
@@ -145,8 +153,18 @@ def outcome(tables: Tables, method: str, seed: int, budget: int, trials: list[di
     best = max((t for t in trials if t["epochs"]), key=lambda t: t["best_value"])
     value = best["best_value"]
     for exam, exam_seed in (("winner", 0), ("retrain/1", 1)):
-        row = {"study": tables.name, "trial": best["trial"], "exam": exam, "seed": exam_seed, "epoch": best["best_epoch"]}
-        row |= {"test_accuracy": value - 0.012 - 0.003 * seed, "test_precision": value - 0.02, "test_recall": value - 0.015}
+        row = {
+            "study": tables.name,
+            "trial": best["trial"],
+            "exam": exam,
+            "seed": exam_seed,
+            "epoch": best["best_epoch"],
+        }
+        row |= {
+            "test_accuracy": value - 0.012 - 0.003 * seed,
+            "test_precision": value - 0.02,
+            "test_recall": value - 0.015,
+        }
         row |= {"test_f1": value - 0.018, "confusion": json.dumps(confusion(value)), "seconds": 1.2}
         if not any((r["trial"], r["exam"]) == (row["trial"], exam) for r in tables.rows["exams"]):
             tables.rows["exams"].append(row)
@@ -167,22 +185,62 @@ def confusion(value: float, classes: int = 5) -> list[list[int]]:
     return [[int(n) for n in row] for row in matrix]
 
 
-def synthetic_study(
-    name: str = "clothing-mobilenet", *, methods: tuple[str, ...] = ("grid", "random", "bayesian", "asha"),
-    seeds: tuple[int, ...] = (0, 1, 2), budget: int = 160, metric: str = "val_accuracy",
-) -> StudyData:
-    """The study, each run with exactly `budget` charged epochs."""  # fmt: skip
+def played(
+    name: str = "clothing-mobilenet",
+    *,
+    methods: tuple[str, ...] = ("grid", "random", "bayesian", "asha"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    budget: int = 160,
+) -> Tables:
+    """The rows of the study, each run with exactly `budget` charged epochs."""  # fmt: skip
     tables = Tables(name)
     for method in methods:
         for seed in seeds:
             play(tables, method, seed, budget)
-    definition = {
+    users = Counter((row["trial"], row["epoch"]) for row in tables.rows["charges"])
+    for run in tables.rows["runs"]:
+        mine = [(r["trial"], r["epoch"]) for r in tables.rows["charges"] if r["run"] == run["run"]]
+        run["shared_epochs"] = sum(users[cell] > 1 for cell in mine)
+    tables.definition = {
         "study": name, "trainable": "image_classifier", "data": {"name": "clothing", "seed": 0},
         "model": {"name": "mobilenet_v2", "weights": "DEFAULT"}, "space": SPACE,
         "fixed": {"batch_size": 16, "image_size": 96}, "budget": {"epochs": budget, "max_epochs": 16},
         "methods": [{"name": m, "label": m, "options": {"eta": 4, "min_epochs": 1} if m == "asha" else {}} for m in methods],
         "seeds": list(seeds), "parallelism": 4, "clock": "virtual", "early_stopping": None,
-        "resources": {"cpus": 1, "gpus": 0}, "metric": metric, "mode": "max", "final": {"retrain": "full", "seeds": 1},
+        "resources": {"cpus": 1, "gpus": 0}, "metric": "val_accuracy", "mode": "max",
+        "final": {"retrain": "full", "seeds": 1},
     }  # fmt: skip
-    columns = {table: pa.Table.from_pylist(rows) for table, rows in tables.rows.items()}
-    return StudyData(name=name, definition=definition, environment=dict(ENVIRONMENT), **columns)
+    return tables
+
+
+def synthetic_study(name: str = "clothing-mobilenet", **options: Any) -> StudyData:
+    """The study as a store gives it back; options as for `played`."""
+    tables = played(name, **options)
+    arrow = {table: schema.to_table(table, rows, KINDS) for table, rows in tables.rows.items()}
+    return StudyData(name=name, definition=tables.definition, environment=dict(ENVIRONMENT), **arrow)
+
+
+def write_study(uri: str, tables: Tables, *, charges: int | None = None) -> None:
+    """Writes the study to a store as a driver does; with `charges`, only so many charged epochs: a study under way."""
+    writer = StudyWriter.open(
+        uri, study=tables.name, definition=tables.definition, digest="synthetic", environment=dict(ENVIRONMENT),
+        space_kinds=KINDS,
+    )  # fmt: skip
+    rows = tables.rows
+    kept = rows["charges"][:charges]
+    cells = {(row["trial"], row["epoch"]) for row in kept}
+    for row in rows["epochs"]:
+        if charges is None or (row["trial"], row["epoch"]) in cells:
+            metrics = {name: row[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+            record = EpochRecord(row["trial"], row["epoch"], metrics, row["seconds"], row["attempt"], row["worker"])
+            writer.epoch(tables.keys[row["trial"]], record)
+    for row in kept:
+        run = RunKey(row["method"], row["seed"])
+        writer.charge(Charge(run, *(row[name] for name in ("order", "trial", "number", "epoch", "at", "value"))))
+    if charges is None:
+        for row in rows["failures"]:
+            writer.failure(Failure(row["trial"], row["epoch"], row["reason"], row["kind"]))
+        for row in rows["exams"]:
+            writer.exam(row)
+        writer.snapshot(rows["trials"], rows["runs"])
+    writer.close(compact=charges is None)

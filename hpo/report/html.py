@@ -16,15 +16,17 @@ from markupsafe import Markup
 from hpo import __version__
 from hpo.files import write_whole
 from hpo.report import palette, series
+from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
-from hpo.report.findings import comparison_sections, importance_section
+from hpo.report.importance_section import importance_section
 from hpo.report.parts import Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
 from hpo.store import StudyData
+from hpo.stored import labels
 
 if TYPE_CHECKING:
-    from hpo.compare import Comparison
+    from hpo.comparison import Comparison
     from hpo.importance import Importance
 
 _TEMPLATES = resources.files("hpo.report") / "templates"
@@ -41,9 +43,10 @@ def write_html(
 
 def page(data: StudyData, comparison: Comparison, importance: Importance | None, *, command: str) -> str:
     """The report as HTML text."""
-    looks = palette.looks(series.labels(data))
+    looks = palette.looks(labels(data.definition, data.runs))
     sections: Sequence[Section] = [
-        *comparison_sections(data, comparison, looks),
+        comparison_section(comparison, looks),
+        anytime_section(comparison, looks),
         tried(data, looks),
         importance_section(data, importance, looks),
         learning(data, looks),
@@ -67,7 +70,7 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
         ("Task", " · ".join(str(part) for part in (task, model or definition.get("trainable")) if part)),
         ("Metric", f"{definition['metric']} ({definition['mode']})"),
         ("Budget of a run", f"{budget.get('epochs', '?')} epochs, {budget.get('max_epochs', '?')} a trial at most"),
-        ("Methods", str(len(series.labels(data)))),
+        ("Methods", str(len(labels(data.definition, data.runs)))),
         ("Seeds", str(len(definition.get("seeds", ())))),
         ("Trials", f"{len({row.trial for row in series.trials(data)}):,}"),
     ]

@@ -106,11 +106,11 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _panel(width: float = WIDTH, height: float = HEIGHT, **subplots: Any) -> tuple[Figure, Any]:
+def _panel(width: float = WIDTH, height: float = HEIGHT, layout: str = "constrained") -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-    return figure, figure.subplots(**subplots)
+    figure = Figure(figsize=(width / 72, height / 72), layout=layout)
+    return figure, figure.subplots()
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -184,6 +184,37 @@ def intervals(
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
+    return figure
+
+
+def critical_difference(
+    ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, looks: Looks
+) -> Figure:
+    """Mean ranks on a line, 1 (best) to the left; a bar joins each of `groups`, the critical difference stands above."""
+    order = sorted(ranks, key=lambda name: ranks[name])
+    half = (len(order) + 1) // 2
+    joined = [group for group in groups if len(group) > 1]
+    with _style():
+        figure, axes = _panel(height=96 + 12 * len(joined) + 24 * half, layout="none")
+        base = -0.5 * len(joined)
+        axes.hlines(0, 1, len(order), color=MUTED.light, lw=1.2)
+        for tick in range(1, len(order) + 1):
+            axes.text(tick, 0.35, str(tick), ha="center", va="bottom")
+            axes.vlines(tick, 0, 0.2, color=MUTED.light, lw=1.2)
+        for i, group in enumerate(joined):
+            places = [ranks[name] for name in group]
+            axes.hlines(-0.45 - 0.5 * i, min(places) - 0.04, max(places) + 0.04, color=INK.light, lw=4)
+        for i, name in enumerate(order):
+            left, colour = i < half, looks[name].colour
+            y = base - 0.9 - (i if left else len(order) - 1 - i)
+            end = 0.75 if left else len(order) + 0.25
+            axes.plot([ranks[name], ranks[name], end], [0, y, y], color=colour, lw=1.5)
+            text = f"{name} {ranks[name]:.2f}"
+            axes.text(end + (-0.06 if left else 0.06), y, text, ha="right" if left else "left", va="center")
+        axes.hlines(1.5, 1, 1 + difference, color=INK.light, lw=2)
+        axes.text(1 + difference + 0.08, 1.5, f"critical difference {difference:.2f}", va="center")
+        axes.set_axis_off()
+        axes.set_position((0.25, 0.02, 0.5, 0.96))  # names hang out on both sides, where a layout engine sees no room
     return figure
 
 
@@ -347,7 +378,8 @@ def learning_curves(
             x = np.arange(1, len(line.values) + 1)
             weight = {"lw": 2.2, "zorder": 4} if line.strong else {"lw": 0.9, "alpha": 0.45}
             axes.plot(x, line.values, color=look.colour, gid=f"curve-{i}", **weight)
-            axes.plot(x[-1:], line.values[-1:], ".", color=look.colour, ms=5 if line.strong else 3.5, mew=0)
+        ends = [(len(line.values), line.values[-1]) for line in lines]
+        axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
         for rung in rungs:
             axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
         axes.set(xlabel="epoch of the trial", ylabel=metric, title=title, ylim=y_range)

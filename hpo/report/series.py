@@ -12,6 +12,7 @@ import numpy as np
 
 from hpo.report.plots import Axis, Line
 from hpo.store import StudyData
+from hpo.stored import labels
 
 DRAWN = 240  # lines a figure draws at most: more would be a smear, and a large page
 
@@ -30,12 +31,6 @@ class TrialRow:
     best: float
     kind: str
     reason: str
-
-
-def labels(data: StudyData) -> list[str]:
-    """The methods' labels in the study's order, then any that only the store knows."""
-    named = [str(method["label"]) for method in data.definition.get("methods", ())]
-    return list(dict.fromkeys([*named, *data.runs.column("method").to_pylist()]))
 
 
 def trials(data: StudyData) -> list[TrialRow]:
@@ -92,11 +87,11 @@ def curves(data: StudyData) -> dict[str, list[float]]:
     return dict(found)
 
 
-def thinned(rows: Sequence[TrialRow], keep: set[str]) -> list[TrialRow]:
-    """At most DRAWN trials, spread evenly over the order in which they came; those in `keep` always."""
-    if len(rows) <= DRAWN:
+def thinned(rows: Sequence[TrialRow], keep: set[str], most: int = DRAWN) -> list[TrialRow]:
+    """At most `most` trials, spread evenly over the order in which they came; those in `keep` always."""
+    if len(rows) <= most:
         return list(rows)
-    chosen = {round(i) for i in np.linspace(0, len(rows) - 1, DRAWN)}
+    chosen = {round(i) for i in np.linspace(0, len(rows) - 1, most)}
     return [row for i, row in enumerate(rows) if i in chosen or row.trial in keep]
 
 
@@ -144,7 +139,9 @@ def learning(
     mine = [row for row in rows if row.method == method and row.epochs > 0 and row.trial in values]
     return [
         Line(method, values[row.trial][: row.epochs], describe(row, metric), (method, row.trial) in best)
-        for row in thinned(mine, {trial for _, trial in best})
+        for row in thinned(
+            mine, {trial for _, trial in best}, max(30, 2 * DRAWN // len(labels(data.definition, data.runs)))
+        )
     ]
 
 

@@ -17,10 +17,10 @@ from html import escape
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from hpo.compare import Comparison
+    from hpo.comparison import Comparison
 
 Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
-Kind: TypeAlias = Literal["text", "count", "value", "interval", "p", "seconds", "percent"]
+Kind: TypeAlias = Literal["text", "count", "value", "rank", "interval", "p", "seconds", "percent"]
 
 NOTHING = "–"
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
@@ -106,6 +106,7 @@ _WRITERS: dict[str, Callable[[float], str]] = {
     "text": str,
     "count": lambda value: f"{value:,.0f}",
     "value": number,
+    "rank": lambda value: f"{value:.2f}",
     "interval": number,
     "p": p_value,
     "seconds": duration,
@@ -118,10 +119,12 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 
 def render(comparison: Comparison, format: str, *, width: int | None = None) -> str:
     """The comparison in one of FORMATS. `width`: columns of the terminal, asked from it where None (table only)."""
-    from hpo.report.findings import comparison_tables
+    from hpo.report.findings import comparison_tables, csv_table
 
     if format == "json":
-        return json.dumps(comparison.as_json(), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n"
+    if format == "csv":
+        return csv_text(csv_table(comparison))
     return render_tables(comparison_tables(comparison), format, lead=comparison.verdict, width=width)
 
 
@@ -260,7 +263,7 @@ def html(table: Table) -> str:
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
-        f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<caption><span>{escape(table.title)}</span></caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>{note}"
     )
 

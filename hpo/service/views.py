@@ -47,7 +47,7 @@ def _runs(data: StudyData) -> list[dict[str, Any]]:
                     "run": run,
                     "method": method["label"],
                     "seed": seed,
-                    "status": row.get("status") or "waiting",
+                    "status": row.get("status") or ("partial" if curve else "waiting"),
                     "reason": row.get("reason"),
                     "budget_epochs": row.get("budget_epochs") or definition["budget"]["epochs"],
                     "charged_epochs": max(row.get("charged_epochs") or 0, curve[-1][0] if curve else 0),

@@ -5,7 +5,7 @@
   const study = main.dataset.study;
   const looks = JSON.parse(main.dataset.looks);
   const SVG = "http://www.w3.org/2000/svg";
-  const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [920, 320, 58, 14, 10, 44];
+  const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 58, 14, 10, 44];
   let last = null;
 
   const element = (name, text = "", className = "") => {
@@ -46,6 +46,8 @@
   }
 
   function chart(state) {
+    const box = document.getElementById("chart");
+    const WIDTH = Math.max(300, box.clientWidth);
     const runs = state.runs.filter((run) => run.anytime.length);
     const [low, high] = range(runs.map((run) => run.anytime), state.mode);
     const x = (epochs) => LEFT + (epochs / state.budget_epochs) * (WIDTH - LEFT - RIGHT);
@@ -54,10 +56,10 @@
     for (const t of ticks(low, high, 5)) {
       svg.append(shape("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(t), y2: y(t) }), label(String(t), LEFT - 8, y(t) + 4, "end"));
     }
-    for (const t of ticks(0, state.budget_epochs, 8)) svg.append(label(String(t), x(t), HEIGHT - BOTTOM + 18, "middle"));
+    for (const t of ticks(0, state.budget_epochs, WIDTH / 110)) svg.append(label(String(t), x(t), HEIGHT - BOTTOM + 18, "middle"));
     svg.append(label("charged epochs", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "middle"));
     for (const run of runs) svg.append(line(run, x, y));
-    document.getElementById("chart").replaceChildren(svg);
+    box.replaceChildren(svg);
   }
 
   function label(text, x, y, anchor) {
@@ -137,6 +139,7 @@
     failures(state);
   }
 
+  addEventListener("resize", () => last && chart(last));
   const source = new EventSource(`/api/studies/${encodeURIComponent(study)}/events`);
   source.onmessage = (event) => draw(JSON.parse(event.data));
   source.addEventListener("trouble", (event) => say(`The store cannot be read: ${event.data}`, true));

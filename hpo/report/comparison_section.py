@@ -1,0 +1,104 @@
+"""The report's first sections: the comparison's tables and pictures, the anytime curves, the importance. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hpo import anytime
+from hpo.anytime import Corners
+from hpo.comparison import Comparison
+from hpo.report import findings, plots
+from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
+from hpo.report.plots import Band, Looks
+
+POINTS = 240  # places at which bands are computed: more than a figure has pixels to show
+
+
+def comparison_section(comparison: Comparison, looks: Looks) -> Section:
+    """Tables of what was found, what it cost and what the tests say; intervals and, from five blocks on, ranks."""
+    found, *rest = findings.comparison_tables(comparison)
+    parts: list[Part] = [table(found)]
+    pictures = [p for p in (_intervals(comparison, looks), _ranks(comparison, looks)) if p is not None]
+    if pictures:
+        parts.append(Figures(pictures))
+    parts += [Text(note) for note in comparison.notes]
+    parts += [table(content) for content in rest]
+    return Section("comparison", "Comparison", parts)
+
+
+def _intervals(comparison: Comparison, looks: Looks) -> Picture | None:
+    rows = {}
+    for method in comparison.methods:
+        values = [
+            r.value for r in comparison.runs if r.method == method.method and r.complete and math.isfinite(r.value)
+        ]
+        if method.mean is not None and values:
+            rows[method.method] = (method.mean, method.ci95, values)
+    if not rows:
+        return None
+    figure = plots.intervals(rows, looks, metric=comparison.metric)
+    caption = "Pale marks are single runs; the dot above them is their mean, the bar its 95 % interval."
+    return picture(
+        figure, "intervals", f"{comparison.metric} of every run, with mean and interval of every method", caption
+    )
+
+
+def _ranks(comparison: Comparison, looks: Looks) -> Picture | None:
+    ranking = comparison.ranking
+    if ranking is None:
+        return None
+    figure = plots.critical_difference(ranking.mean_ranks, ranking.groups, ranking.critical_difference, looks)
+    caption = (
+        f"Mean ranks over {ranking.blocks} blocks, 1 is best; bars join methods closer than Nemenyi's critical difference "
+        f"({ranking.critical_difference:.2f}). Friedman's test: p {ranking.p:.3g}"
+        + ("." if ranking.p < 0.05 else ", so the ranks say nothing.")
+    )
+    return picture(figure, "ranks", "Critical-difference diagram of the mean ranks", caption)
+
+
+# -- anytime ------------------------------------------------------------------------------------------------------
+
+
+def anytime_section(comparison: Comparison, looks: Looks) -> Section:
+    """The best value so far over charged epochs, and over the time that each method would have taken alone."""
+    title, metric = "Best value so far", comparison.metric
+    epochs = bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in looks})
+    if not epochs:
+        return Section("anytime", title, [Text("No epoch has been charged yet.")])
+    figure = plots.anytime(epochs, looks, metric=metric, x_label="charged epochs of a run")
+    caption = "Mean over the runs; the band is its 95 % interval, where there are two runs or more."
+    pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
+    seconds = bands({m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks})
+    if any(band.x[-1] > 0 for band in seconds.values()):
+        unit, size = _unit(max(band.x[-1] for band in seconds.values()))
+        scaled = {m: Band(b.x / size, b.mean, b.low, b.high) for m, b in seconds.items()}
+        figure = plots.anytime(scaled, looks, metric=metric, x_label=f"time of a run ({unit})")
+        caption = (
+            f"The same over time, as the measured epochs would have taken with each run alone on {comparison.workers} "
+            f"worker{'s' if comparison.workers > 1 else ''}."
+        )
+        pictures.append(picture(figure, "anytime-time", f"Best {metric} so far over time", caption))
+    return Section("anytime", title, [Figures(pictures)])
+
+
+def bands(curves: Mapping[str, Sequence[Corners]]) -> dict[str, Band]:
+    """Each method's mean anytime curve with its interval, from where all its runs have begun to where the last ends."""
+    found = {}
+    for method, runs in curves.items():
+        known = [run for run in runs if run]
+        if not known:
+            continue
+        first, last = max(run[0][0] for run in known), max(run[-1][0] for run in known)
+        places = np.unique([x for run in known for x, _ in run if first <= x <= last])
+        x = places if len(places) <= POINTS else np.linspace(first, last, POINTS)
+        mean, low, high = anytime.band(known, x)
+        found[method] = Band(x, mean, low, high) if len(known) > 1 else Band(x, mean)
+    return found
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    units = ((180, "s", 1), (7200, "min", 60), (math.inf, "h", 3600))
+    return next((unit, size) for limit, unit, size in units if seconds < limit)

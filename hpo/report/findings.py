@@ -1,0 +1,121 @@
+"""What a comparison found, as tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo.comparison import Comparison, MethodSummary, PairTest
+from hpo.report.tables import Cell, Column, Table
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """What the methods found, what it cost, and every pair's test, on validation and in the exam."""
+    tables = [found_table(comparison), cost_table(comparison)]
+    if comparison.tests:
+        tables.append(tests_table(comparison.tests, f"Every pair of methods in {comparison.metric}", comparison))
+    if comparison.test_tests:
+        title = f"Every pair of methods in {comparison.test_metric}, the final exam"
+        tables.append(tests_table(comparison.test_tests, title, comparison))
+    return tables
+
+
+def csv_table(comparison: Comparison) -> Table:
+    """All that is known of each method in one table, a row a method."""
+    found, cost = found_table(comparison), cost_table(comparison)
+    rows = tuple((*a, *b[1:]) for a, b in zip(found.rows, cost.rows, strict=True))
+    return Table(found.title, (*found.columns, *cost.columns[1:]), rows)
+
+
+def found_table(comparison: Comparison) -> Table:
+    """One row a method: validation over its runs, rank, exam, and how much validation had promised too much."""
+    methods = comparison.methods
+    columns = [
+        (Column("method", "method", "text"), [m.method for m in methods]),
+        (Column("runs", "runs", "count"), [m.runs for m in methods]),
+        (Column(f"mean {comparison.metric}", "mean"), [m.mean for m in methods]),
+        (Column("95 % interval", "ci95", "interval"), [m.ci95 for m in methods]),
+        (Column("best", "best"), [m.best for m in methods]),
+        (Column("mean rank", "mean_rank", "rank"), [m.mean_rank for m in methods]),
+        (Column("mean test", "test_mean"), [m.test_mean for m in methods]),
+        (Column("95 % interval", "test_ci95", "interval"), [m.test_ci95 for m in methods]),
+        (Column("optimism", "optimism"), [m.optimism for m in methods]),
+    ]
+    note = "Over complete runs: each run's best validation value (its incumbent), its mean and the mean's interval."
+    if any(m.test_mean is not None for m in methods):
+        note += " Optimism: how much better validation looked than the test, which is selection bias where positive."
+    title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs a run"
+    return _table(title, columns, note, _best(comparison))
+
+
+def cost_table(comparison: Comparison) -> Table:
+    """One row a method: what it was charged for, how fast it was, what failed."""
+    methods, target = comparison.methods, comparison.target
+    aim = "target" if target is None else f"{target:.4g}"
+    columns = [
+        (Column("method", "method", "text"), [m.method for m in methods]),
+        (Column("charged", "charged_epochs", "count"), [m.charged_epochs for m in methods]),
+        (Column("shared", "shared_epochs", "count"), [m.shared_epochs for m in methods]),
+        (Column("wasted", "wasted_epochs", "count"), [m.wasted_epochs for m in methods]),
+        (Column("trials", "trials", "count"), [m.trials for m in methods]),
+        (Column("failed", "failed_trials", "count"), [m.failed_trials for m in methods]),
+        (Column("anytime mean", "area"), [m.area for m in methods]),
+        (Column(f"epochs to {aim}", "epochs_to_target", "count"), [m.epochs_to_target for m in methods]),
+        (Column("reached it", "reached", "text"), [_reached(m, target) for m in methods]),
+        (Column("error drop", "error_drop", "percent"), [m.error_drop for m in methods]),
+        (Column("training", "train_seconds", "seconds"), [m.train_seconds for m in methods]),
+        (Column(f"alone on {comparison.workers}", "wall_seconds", "seconds"), [m.wall_seconds for m in methods]),
+    ]
+    note = (
+        "Epochs over all runs; shared: also charged to another run and trained once; wasted: trained again after a "
+        "fault, charged to nobody. Anytime mean: mean height of the curve of the best value so far. Times a run: "
+        f"training summed over all workers, and as it would have been alone on {_workers(comparison.workers)}."
+    )
+    if any(m.error_drop is not None for m in methods):
+        note += " Error drop: share of the default configuration's error that is gone."
+    return _table("What it cost", columns, note)
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
+def _reached(method: MethodSummary, target: float | None) -> str | None:
+    return None if target is None or not method.runs else f"{method.reached} of {method.runs}"
+
+
+def _best(comparison: Comparison) -> frozenset[int]:
+    """The methods that a test found better than another, and that none was found better than."""
+    better = {test.better for test in comparison.tests} - {None}
+    worse = {test.b if test.better == test.a else test.a for test in comparison.tests if test.better is not None}
+    return frozenset(i for i, m in enumerate(comparison.methods) if m.method in better - worse)
+
+
+def _table(
+    title: str, columns: Sequence[tuple[Column, Sequence[Cell]]], note: str, strong: frozenset[int] = frozenset()
+) -> Table:
+    """The table without the columns that have nothing to say."""
+    kept = [(column, cells) for column, cells in columns if any(cell is not None for cell in cells)]
+    kept = kept or [columns[0]]
+    rows = tuple(zip(*(cells for _, cells in kept), strict=True))
+    return Table(title, tuple(column for column, _ in kept), rows, note, strong)
+
+
+def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
+    """One row a pair of methods: difference, interval, p-values, and what they allow to say."""
+    many = {"seed": "seeds", "task": "tasks"}.get(comparison.blocks, "pairs of task and seed")
+    columns = (
+        Column("a", "a", "text"), Column("b", "b", "text"), Column("pairs", "pairs", "count"),
+        Column("a − b", "difference"), Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"),
+        Column("p adjusted", "p_adjusted", "p"), Column("verdict", "verdict", "text"),
+        Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
+    )  # fmt: skip
+    rows = tuple(
+        (t.a, t.b, t.pairs, t.difference, t.ci95, t.p, t.p_adjusted, f"{t.better} better" if t.better else t.verdict,
+         t.more_blocks)
+        for t in tests
+    )  # fmt: skip
+    note = (
+        f"Paired over {many}: Wilcoxon's exact signed-rank test, p adjusted after Holm for {len(tests)} pairs. "
+        f"Last column: how many more would be needed to detect a difference of {comparison.point:g}."
+    )
+    return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))

@@ -1,0 +1,57 @@
+"""A real Chromium, the system's own, driven by Playwright; where none is installed the tests say so and are passed over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed here: the pages are not looked at (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, and what went wrong on it: errors and warnings of the console, requests beyond those allowed."""
+
+    def __init__(self, page, allowed):
+        self.page = page
+        self.complaints = []
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on(
+            "request", lambda request: None if request.url.startswith(allowed) else self.complaints.append(request.url)
+        )
+
+
+@pytest.fixture(scope="session")
+def watched(chromium):
+    """watched(allowed, width, scheme) as a context: a page that asks for nothing but addresses beginning with `allowed`."""
+
+    @contextmanager
+    def opened(allowed: str | tuple[str, ...], width: int = 1200, scheme: str = "light") -> Iterator[Watched]:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        try:
+            yield Watched(context.new_page(), allowed)
+        finally:
+            context.close()
+
+    return opened
