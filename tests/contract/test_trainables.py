@@ -1,99 +1,111 @@
-"""Every trainable of this project keeps the contract that users' own must keep."""
+# ruff: noqa: RUF012 - a contract's class attributes are constants
+"""The contract of trainables: held by ours and by the documented example, and broken ones are found out."""
+# ruff: noqa: RUF012 - the attributes of a contract are constants
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from trainables.testing import TrainableContract
+from trainables.contract import verify
+from trainables.curves import Curves
+
+ROOT = Path(__file__).parents[2]
+DIGITS = {"data": {"name": "digits", "train": 60, "validation": 60, "augment": "flips_crops"}, "model": {"name": "digits_net"}}
+CASES = {
+    "curves": ({"learning_rate": 0.01, "cost": 2}, {"data": {}}),
+    "mlp": ({"layers": 1, "units_1": 8, "dropout": 0.2}, {"data": {"name": "synthetic_10", "train": 500}}),
+    "image_classifier": ({"image_size": 16, "finetuned_layers": 4, "dropout": 0.2}, DIGITS),
+}
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """One cache for this file's tests, and one thread: results depend on how many."""
-    folder = tmp_path_factory.getbasetemp() / "trainables-cache"
-    monkeypatch.setenv("HPO_CACHE", str(folder))
-    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def one_thread(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield folder
+    yield
     torch.set_num_threads(threads)
 
 
-DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_ours_hold_it(name):
+    config, task = CASES[name]
+    verify(name, config, task=task)
 
 
-class TestHeadOnly(TrainableContract):
-    path = "image_classifier"
-    config = {"learning_rate": 0.01, "batch_size": 16, "image_size": 32, "finetuned_layers": 0}
-    task = {"data": DIGITS, "model": {"name": "mobilenet_v2", "weights": "none"}}
-    impossible = {"learning_rate": 0.0}
+def test_the_documented_example_holds_it_in_some_twenty_lines(tmp_path, monkeypatch):
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "trainables.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "boosting.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    verify("boosting:Boosting", {"learning_rate": 0.1, "max_depth": 2, "subsample": 0.5})
+    body = code[code.index("class ") :]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 22
+    sys.modules.pop("boosting", None)
 
 
-class TestAugmentedMobileNet(TrainableContract):
-    path = "image_classifier"
-    config = {"optimizer": "rmsprop", "batch_size": 16, "image_size": 32, "finetuned_layers": "20", "dropout": 0.3}
-    task = {
-        "data": {**DIGITS, "augment": "flips_crops", "class_weights": "log"},
-        "model": {"name": "mobilenet_v2", "weights": "none"},
-        "early_stopping": {"patience": 2, "metric": "val_loss", "mode": "min"},
-    }
-    impossible = {"learning_rat": 0.1}
+def test_the_documented_study_loads(tmp_path):
+    from hpo.study import Study
+
+    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "trainables.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "boosting.yaml").write_text(text)
+    assert Study.load(tmp_path / "boosting.yaml").trainable == "boosting:Boosting"
 
 
-class TestAugmentedShuffleNetInTwoStages(TrainableContract):
-    path = "image_classifier"
-    config = {
-        "optimizer": "sgd",
-        "momentum": 0.9,
-        "nesterov": True,
-        "schedule": "one_cycle",
-        "batch_size": 32,
-        "image_size": 32,
-        "finetuned_layers": 8,
-        "head_epochs": 1,
-        "unfreeze_every": 1,
-        "clip_norm": 1.0,
-        "weight_decay": 1e-4,
-    }
-    task = {"data": {**DIGITS, "augment": "paper001"}, "model": {"name": "shufflenet_v2_x0_5", "weights": "none"}}
-    impossible = {"nesterov": True, "momentum": 0.0}
+DRAWS = iter(range(1, 1000))
 
 
-class TestDigitsNetInFolds(TrainableContract):
-    path = "image_classifier"
-    config = {
-        "optimizer": "adadelta",
-        "learning_rate": 0.5,
-        "batch_size": 16,
-        "image_size": 16,
-        "finetuned_layers": "all",
-    }
-    task = {
-        "data": {"name": "digits", "folds": 2, "train": 80, "test": 40, "augment": "randaugment"},
-        "model": {"name": "digits_net", "weights": "none"},
-    }
-    impossible = {"optimizer": "adagrad"}
+class Forgetful(Curves):
+    """Does not restore the epoch."""
+
+    def load(self, directory):
+        pass
 
 
-class TestVisionTransformer(TrainableContract):
-    path = "image_classifier"
-    config = {
-        "optimizer": "adamw",
-        "batch_size": 32,
-        "image_size": 32,
-        "finetuned_layers": "all",
-        "patch_size": 8,
-        "projection_dim": 16,
-        "heads": 2,
-        "layers": 2,
-        "mlp_units": 32,
-        "schedule": "cosine",
-        "label_smoothing": 0.1,
-    }
-    task = {"data": DIGITS, "model": {"name": "vit_b_16", "weights": "none"}}
-    impossible = {"patch_size": 7}
+class Global(Curves):
+    """Depends on what else happened in the process."""
+
+    def train_epoch(self):
+        return {**super().train_epoch(), "val_accuracy": next(DRAWS) / 1000}
+
+
+class Tensors(Curves):
+    """Returns what is no plain number."""
+
+    def train_epoch(self):
+        return {"val_accuracy": torch.tensor(0.5)}
+
+
+class Trained(Curves):
+    """Trains while it is tested."""
+
+    def test(self):
+        super().train_epoch()
+        return {"test_accuracy": 0.5}
+
+
+class Free(Curves):
+    """Its epochs take no time."""
+
+    @staticmethod
+    def epoch_cost(config):
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Forgetful, "saved, loaded, trained 2: epoch 3 must give the same metrics"),
+        (Global, "trained again: epoch 1 must give the same metrics"),
+        (Tensors, "a metric must be a plain number"),
+        (Trained, "trained on after a test: epoch 3"),
+        (Free, "epoch_cost must be a positive number of ticks, but got 0.0"),
+    ],
+)
+def test_what_breaks_it_is_found_out(broken, message):
+    with pytest.raises(AssertionError, match=message):
+        verify(broken, {"learning_rate": 0.01})

@@ -1,0 +1,154 @@
+"""The contract of trainables, as checks: what a class must hold so that studies can pause, resume and compare it.
+
+    from trainables.contract import verify
+
+    def test_my_trainable() -> None:
+        verify("my_package.my_module:MyTrainable", {"learning_rate": 0.01}, task={"data": {"root": "somewhere"}})
+
+Every check raises AssertionError with what was expected and what came. Writes into temporary directories only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from trainables import load
+
+Metrics = dict[str, float]
+
+
+def verify(
+    trainable: str | type[Any], config: Mapping[str, Any], *, task: Mapping[str, Any] | None = None, seed: int = 0
+) -> None:
+    """Trains `config` for four epochs in several ways and compares: bitwise, but for metrics of time.
+
+    `trainable` is a name that a study may give, or an importable class; `task` is what the study's data and model
+    sections make (JSON-able).
+    """
+    name = trainable if isinstance(trainable, str) else f"{trainable.__module__}:{trainable.__qualname__}"
+    case = _Case(name, dict(config), dict(task or {"data": {}, "model": {}}), seed)
+    whole = case.metrics()
+    case.values(whole)
+    case.same_again(whole)
+    case.others_do_not_matter(whole)
+    case.testing_changes_nothing(whole)
+    case.resumes_here(whole)
+    case.resumes_in_another_process(whole)
+    case.cost()
+
+
+class _Case:
+    def __init__(self, name: str, config: dict[str, Any], task: dict[str, Any], seed: int) -> None:
+        self.name, self.config, self.task, self.seed = name, config, task, seed
+
+    def make(self, seed: int | None = None) -> Any:
+        return load(self.name)(self.config, task=self.task, seed=self.seed if seed is None else seed, max_epochs=4)
+
+    def metrics(self) -> list[Metrics]:
+        made = self.make()
+        return [made.train_epoch() for _ in range(4)]
+
+    def values(self, whole: list[Metrics]) -> None:
+        for epoch, metrics in enumerate(whole, 1):
+            assert metrics, f"train_epoch must return metrics, but epoch {epoch} returned {metrics!r}"
+            for key, value in metrics.items():
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                assert isinstance(key, str), f"a metric's name must be a string, but got {key!r}"
+                assert number, f"a metric must be a plain number, but {key} in epoch {epoch} is {value!r}"
+                assert math.isfinite(value), f"raise Diverged where a metric is not finite: {key} is {value} in {epoch}"
+            assert metrics.keys() == whole[0].keys(), f"every epoch must have the metrics {sorted(whole[0])}"
+
+    def same_again(self, whole: list[Metrics]) -> None:
+        _equal(self.metrics(), whole, "the same configuration and seed, trained again")
+
+    def others_do_not_matter(self, whole: list[Metrics]) -> None:
+        """Worker processes are reused: what another trial did there must not show."""
+        made, other = self.make(), self.make(self.seed + 1)
+        found = []
+        for _ in range(4):
+            other.train_epoch()
+            found.append(made.train_epoch())
+        _equal(found, whole, "trained in turns with another trial in the same process (no global random state!)")
+
+    def testing_changes_nothing(self, whole: list[Metrics]) -> None:
+        made = self.make()
+        found = [made.train_epoch() for _ in range(2)]
+        tested = made.test()
+        assert isinstance(tested, Mapping), f"test must return metrics, but returned {tested!r}"
+        assert tested, "test must return at least one metric, but returned none"
+        assert _timeless(made.test()) == _timeless(tested), "test must return the same when asked again"
+        _equal(found + [made.train_epoch() for _ in range(2)], whole, "trained on after a test")
+
+    def resumes_here(self, whole: list[Metrics]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            first = self.make()
+            found = [first.train_epoch()]
+            first.save(folder)
+            found.append(first.train_epoch())
+            first.save(folder)  # over the older one
+            second = self.make()
+            second.load(folder)
+            found += [second.train_epoch() for _ in range(2)]
+            _equal(found, whole, "trained 2 epochs, saved, loaded, trained 2")
+
+    def resumes_in_another_process(self, whole: list[Metrics]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            first = self.make()
+            found = [first.train_epoch() for _ in range(2)]
+            first.save(folder)
+            threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
+            asked = json.dumps([self.name, self.config, self.task, self.seed, folder, threads])
+            child = subprocess.run(
+                [sys.executable, "-c", _RESUME, asked],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+                check=False,
+            )
+            assert child.returncode == 0, f"loading in another process must work, but it failed:\n{child.stderr}"
+            _equal(
+                found + json.loads(child.stdout.splitlines()[-1]), whole, "saved, loaded in another process, trained 2"
+            )
+
+    def cost(self) -> None:
+        kind = load(self.name)
+        declared = getattr(kind, "epoch_cost", None)
+        if declared is None:
+            return
+        static = isinstance(inspect.getattr_static(kind, "epoch_cost"), staticmethod)
+        assert static, "epoch_cost must be static: it is asked before anything is trained"
+        ticks = declared(self.config)
+        assert 0 < ticks < math.inf, f"epoch_cost must be a positive number of ticks, but got {ticks!r}"
+        assert declared(self.config) == ticks, "epoch_cost must be a pure function of the configuration"
+
+
+_RESUME = """
+import json, sys
+from trainables import load
+name, config, task, seed, folder, threads = json.loads(sys.argv[1])
+kind = load(name)
+if threads and "torch" in sys.modules:
+    sys.modules["torch"].set_num_threads(threads)
+made = kind(config, task=task, seed=seed, max_epochs=4)
+made.load(folder)
+print(json.dumps([made.train_epoch() for _ in range(2)]))
+"""
+
+
+def _timeless(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if "second" not in key}
+
+
+def _equal(found: list[Metrics], expected: list[Metrics], how: str) -> None:
+    for epoch, (one, other) in enumerate(zip(found, expected, strict=True), 1):
+        one, other = _timeless(one), _timeless(other)
+        differing = {key: (one.get(key), other.get(key)) for key in one | other if one.get(key) != other.get(key)}
+        assert not differing, f"{how}: epoch {epoch} must give the same metrics, but {differing} (this way, straight)"
