@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import splits
+from trainables import sources, splits, tabular
 from trainables.cache import cache_directory
 from trainables.decoding import Settings, decoded
-from trainables.sources import names
 
 __all__ = ["Dataset", "Split", "load", "names", "section"]
 
@@ -62,6 +61,11 @@ class Dataset:
         """The loss's weight of each class, float32 [K], by the training split; None for "none"."""
         weights = splits.class_weights(scheme, self.train.labels.numpy(), len(self.classes))
         return None if weights is None else torch.from_numpy(weights).float()
+
+
+def names() -> list[tuple[str, str]]:
+    """Every value of a study's `data.name`, images and tables, with one line on what it is."""
+    return sources.names() + tabular.names()
 
 
 def section(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pytest
 
 from hpo import plan
 from hpo.study import Study, presets
-from trainables import data, tabular
+from trainables import sources, tabular
 from trainables.augment import PRESETS
-from trainables.data import Settings as DataSettings
+from trainables.decoding import Settings as DataSettings
 from trainables.mlp import Shape
 from trainables.settings import Settings
 
@@ -49,7 +49,7 @@ def test_its_trainable_accepts_its_configurations(name):
     else:
         DataSettings.read(study.data, 32)
         assert study.data.get("augment", "none") in PRESETS
-        assert study.data["name"] in dict(data.names())
+        assert study.data["name"] in dict(sources.names())
 
 
 @pytest.mark.parametrize("name", ["digits", "clothing", "fashion-mnist", "paper001-cifar100", "paper000-association"])
