@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -208,12 +207,7 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         answer = command()
         return answer if isinstance(answer, int) else 0
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        errors.print(f"hpo: {error.format_message()}")
-        return 2
-    except (InterruptedStudy, KeyboardInterrupt, click.Abort) as error:
+    except (InterruptedStudy, KeyboardInterrupt, typer.Abort) as error:
         errors.print(f"hpo: {str(error) or 'interrupted'}")
         return 130
     except Failed as error:
@@ -221,8 +215,12 @@ def _guarded(command: Callable[[], Any]) -> int:
         return 1
     except BrokenPipeError:
         return 0
-    except ValueError as error:
-        if type(error) is ValueError:
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # typer's own errors: a missing argument, an unknown option
+        if usage is not None:
+            errors.print(f"hpo: {usage()}")
+            return 2
+        if not isinstance(error, ValueError) or type(error) is ValueError:
             raise  # not one of our sentences: a bug, to be seen whole
         errors.print(f"hpo: {error}")
         return 2

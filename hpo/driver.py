@@ -67,7 +67,8 @@ class SegmentWorker(tune.Trainable):
         report = self._training.step()
         self._sequence += 1
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        return {"report": asdict(report), "worker": worker, "sequence": self._sequence, "done": report.done}
+        text = json.dumps(asdict(report))  # Tune flattens what is nested before it hands it to the scheduler
+        return {"report": text, "worker": worker, "sequence": self._sequence, "done": report.done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Ours are written by the training itself."""
@@ -146,7 +147,7 @@ class Link:
             if "report" not in result or self._seen.get(name) == stamp or name not in self._running:
                 return
             self._seen[name] = stamp
-            report = Report(**result["report"])
+            report = Report(**json.loads(result["report"]))
             self.dispatch.report(self._running[name], report, stamp[0])
             if report.done:
                 self._forget(name)
