@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.report.comparison_section import save_picture
     from hpo.report.html import write_html
 
-__all__ = ["write_html"]
+__all__ = ["save_picture", "write_html"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from hpo.report.html import write_html
 
         return write_html
+    if name == "save_picture":
+        from hpo.report.comparison_section import save_picture
+
+        return save_picture
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

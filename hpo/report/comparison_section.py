@@ -1,19 +1,21 @@
-"""The report's first sections: the comparison's tables and pictures, the anytime curves, the importance. Pure."""
+"""The report's first sections: what the comparison found, and the anytime curves; and their picture. Writes only that."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from hpo import anytime
 from hpo.anytime import Corners
 from hpo.comparison import Comparison
-from hpo.report import findings, plots
+from hpo.report import findings, palette, plots
 from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
 from hpo.report.plots import Band, Looks
 
+X_LABEL = "charged epochs of a run"
 POINTS = 240  # places at which bands are computed: more than a figure has pixels to show
 
 
@@ -65,10 +67,10 @@ def _ranks(comparison: Comparison, looks: Looks) -> Picture | None:
 def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     """The best value so far over charged epochs, and over the time that each method would have taken alone."""
     title, metric = "Best value so far", comparison.metric
-    epochs = bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in looks})
+    epochs = epoch_bands(comparison)
     if not epochs:
         return Section("anytime", title, [Text("No epoch has been charged yet.")])
-    figure = plots.anytime(epochs, looks, metric=metric, x_label="charged epochs of a run")
+    figure = plots.anytime(epochs, looks, metric=metric, x_label=X_LABEL)
     caption = "Mean over the runs; the band is its 95 % interval, where there are two runs or more."
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     seconds = bands({m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks})
@@ -82,6 +84,19 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
         )
         pictures.append(picture(figure, "anytime-time", f"Best {metric} so far over time", caption))
     return Section("anytime", title, [Figures(pictures)])
+
+
+def epoch_bands(comparison: Comparison) -> dict[str, Band]:
+    """Each method's anytime band over charged epochs."""
+    methods = [m.method for m in comparison.methods]
+    return bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in methods})
+
+
+def save_picture(comparison: Comparison, path: str | Path) -> Path:
+    """Writes the anytime curves over charged epochs as a picture (.png, .svg, .pdf): the comparison at a glance."""
+    looks = palette.looks([m.method for m in comparison.methods])
+    figure = plots.anytime(epoch_bands(comparison), looks, metric=comparison.metric, x_label=X_LABEL)
+    return plots.save(figure, path)
 
 
 def bands(curves: Mapping[str, Sequence[Corners]]) -> dict[str, Band]:

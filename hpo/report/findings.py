@@ -29,7 +29,7 @@ def csv_table(comparison: Comparison) -> Table:
 def found_table(comparison: Comparison) -> Table:
     """One row a method: validation over its runs, rank, exam, and how much validation had promised too much."""
     methods = comparison.methods
-    columns = [
+    columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("method", "method", "text"), [m.method for m in methods]),
         (Column("runs", "runs", "count"), [m.runs for m in methods]),
         (Column(f"mean {comparison.metric}", "mean"), [m.mean for m in methods]),
@@ -51,7 +51,7 @@ def cost_table(comparison: Comparison) -> Table:
     """One row a method: what it was charged for, how fast it was, what failed."""
     methods, target = comparison.methods, comparison.target
     aim = "target" if target is None else f"{target:.4g}"
-    columns = [
+    columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("method", "method", "text"), [m.method for m in methods]),
         (Column("charged", "charged_epochs", "count"), [m.charged_epochs for m in methods]),
         (Column("shared", "shared_epochs", "count"), [m.shared_epochs for m in methods]),
@@ -104,13 +104,13 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
     """One row a pair of methods: difference, interval, p-values, and what they allow to say."""
     many = {"seed": "seeds", "task": "tasks"}.get(comparison.blocks, "pairs of task and seed")
     columns = (
-        Column("a", "a", "text"), Column("b", "b", "text"), Column("pairs", "pairs", "count"),
-        Column("a − b", "difference"), Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"),
+        Column("methods", "methods", "text"), Column("pairs", "pairs", "count"), Column("difference", "difference"),
+        Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"),
         Column("p adjusted", "p_adjusted", "p"), Column("verdict", "verdict", "text"),
         Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
     )  # fmt: skip
     rows = tuple(
-        (t.a, t.b, t.pairs, t.difference, t.ci95, t.p, t.p_adjusted, f"{t.better} better" if t.better else t.verdict,
+        (f"{t.a} − {t.b}", t.pairs, t.difference, t.ci95, t.p, t.p_adjusted, f"{t.better} better" if t.better else t.verdict,
          t.more_blocks)
         for t in tests
     )  # fmt: skip

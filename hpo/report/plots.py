@@ -6,8 +6,8 @@ are in CSS pixels at the width a phone or half a desktop page gives, so that tex
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.files import write_whole
 from hpo.report.palette import ACCENT, CARD, INK, LINE, MUTED, Look
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Vector: TypeAlias = NDArray[np.float64]
 Looks: TypeAlias = Mapping[str, Look]
 
 WIDTH, HEIGHT = 460, 310  # one panel
+_DATED = {"svg": "Date", "pdf": "CreationDate"}  # left out: equal figures make equal files
 _STYLE = {
     "font.size": 11.5,
     "axes.labelsize": 11.5,
@@ -106,10 +108,10 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _panel(width: float = WIDTH, height: float = HEIGHT, layout: str = "constrained") -> tuple[Figure, Any]:
+def _panel(width: float = WIDTH, height: float = HEIGHT, arranged: bool = True) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / 72, height / 72), layout=layout)
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained" if arranged else None)
     return figure, figure.subplots()
 
 
@@ -117,13 +119,11 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Writes the figure as a picture in the format of the path's suffix (.png, .svg, .pdf), whole or not at all."""
     import matplotlib
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    path, buffer = Path(path), io.BytesIO()
     kind = path.suffix.lstrip(".") or "png"
     with matplotlib.rc_context({"svg.hashsalt": "hpo-arena"}):
-        figure.savefig(beside, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    os.replace(beside, path)
+        figure.savefig(buffer, format=kind, dpi=160, metadata=None if kind == "png" else {_DATED[kind]: None})
+    write_whole(path, buffer.getvalue())
     return path
 
 
@@ -195,7 +195,7 @@ def critical_difference(
     half = (len(order) + 1) // 2
     joined = [group for group in groups if len(group) > 1]
     with _style():
-        figure, axes = _panel(height=96 + 12 * len(joined) + 24 * half, layout="none")
+        figure, axes = _panel(height=96 + 12 * len(joined) + 24 * half, arranged=False)
         base = -0.5 * len(joined)
         axes.hlines(0, 1, len(order), color=MUTED.light, lw=1.2)
         for tick in range(1, len(order) + 1):

@@ -10,6 +10,8 @@ import io
 import json
 import math
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
 Kind: TypeAlias = Literal["text", "count", "value", "rank", "interval", "p", "seconds", "percent"]
 
 NOTHING = "–"
+GAP = 2  # spaces between columns
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
@@ -143,46 +146,47 @@ def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width
 
 
 def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None) -> str:
-    """Text for a terminal; a table that is too wide is turned on its side, rows becoming blocks, so nothing is cut."""
-    from rich.console import Console
+    """Text for a terminal; a table that is too wide goes on below itself, its first column repeated, so nothing is cut.
 
-    width = width or Console().width
-    parts = [_wrapped(lead, width)] if lead else []
+    `width` None: the terminal's where stdout is one, else as wide as the tables want.
+    """
+    room = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 100_000)
+    parts = [_wrapped(lead, room)] if lead else []
     for table in tables:
-        lines = _grid(table)
-        parts.append("\n".join(lines if max(map(len, lines)) <= width else _blocks(table)))
-        parts[-1] += f"\n{_wrapped(table.note, width)}" if table.note else ""
+        lines = [_wrapped(table.title, room), *_grid(table, room)]
+        parts.append("\n".join([*lines, _wrapped(table.note, room)] if table.note else lines))
     return "\n\n".join(parts) + "\n"
 
 
 def _wrapped(sentence: str, width: int) -> str:
-    return textwrap.fill(sentence, width, break_long_words=False)
+    return textwrap.fill(sentence, min(width, 120), break_long_words=False, break_on_hyphens=False)
 
 
-def _grid(table: Table) -> list[str]:
-    """The table's lines at the width that it wants."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in table.columns:
-        grid.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
-    for row in table.texts():
-        grid.add_row(*(Text(cell) for cell in row))
-    buffer = io.StringIO()
-    Console(file=buffer, width=10_000, color_system=None).print(grid)
-    return [table.title, *(line.rstrip() for line in buffer.getvalue().splitlines())]
-
-
-def _blocks(table: Table) -> list[str]:
-    """One block a row, one line a cell: for terminals narrower than the table."""
-    indent = max((len(column.title) for column in table.columns[1:]), default=0)
-    lines = [table.title]
-    for first, *rest in table.texts():
-        lines += [first, *(f"  {c.title:<{indent}}  {v}" for c, v in zip(table.columns[1:], rest, strict=True))]
+def _grid(table: Table, room: int) -> list[str]:
+    """The table's lines, its columns in as many pieces as the room asks for."""
+    texts = [[column.title for column in table.columns], *table.texts()]
+    widths = [max(map(len, cells)) for cells in zip(*texts, strict=True)]
+    lines: list[str] = []
+    for piece in _pieces(widths, room):
+        rows = [_line(row, piece, widths, table.columns) for row in texts]
+        rule = "─" * (sum(widths[i] for i in piece) + GAP * (len(piece) - 1))
+        lines += [*([""] if lines else []), rows[0], rule, *rows[1:]]
     return lines
+
+
+def _pieces(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Which columns stand side by side: the first in every piece, the others in their order."""
+    pieces = [[0]]
+    for i in range(1, len(widths)):
+        if len(pieces[-1]) > 1 and sum(widths[k] + GAP for k in pieces[-1]) + widths[i] > room:
+            pieces.append([0])
+        pieces[-1].append(i)
+    return pieces
+
+
+def _line(row: Sequence[str], piece: Sequence[int], widths: Sequence[int], columns: Sequence[Column]) -> str:
+    cells = [row[i].rjust(widths[i]) if columns[i].numeric else row[i].ljust(widths[i]) for i in piece]
+    return (" " * GAP).join(cells).rstrip()
 
 
 def csv_text(table: Table) -> str:

@@ -64,7 +64,7 @@ def report(tmp_path_factory):
     return write_html(data, compare(data), importance_or_none(data, seed=0), path, command="hpo run clothing.yaml")
 
 
-@pytest.fixture(params=SIZES, ids=[f"{width}-{scheme}" for width, scheme in SIZES])
+@pytest.fixture(scope="module", params=SIZES, ids=[f"{width}-{scheme}" for width, scheme in SIZES])
 def opened(request, watched, report):
     width, scheme = request.param
     with watched(report.as_uri(), width, scheme) as seen:

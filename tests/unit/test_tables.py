@@ -93,14 +93,18 @@ def test_html_escapes_names_and_names_rows_and_columns():
     assert parser.tags.count("caption") == 1
 
 
-@pytest.mark.parametrize("width", [200, 100, 60, 36])
-def test_the_terminal_gets_every_cell_whole_at_every_width(width):
+WIDE = max(map(len, render_tables([TABLE], "table", width=200).splitlines()))
+
+
+@pytest.mark.parametrize(("width", "pieces"), [(200, 1), (WIDE + 1, 1), (WIDE, 1), (WIDE - 1, 2), (36, 3)])
+def test_the_terminal_gets_every_cell_whole_at_every_width(width, pieces):
     text = render_tables([TABLE], "table", lead="Undecided.", width=width)
     assert text.startswith("Undecided.")
     for row in TABLE.texts():
         for cell in row:
             assert cell in text
     assert max(map(len, text.splitlines())) <= width
+    assert text.count("<b>|pipe|</b>") == pieces
 
 
 def test_an_unknown_format_names_the_known_ones():
