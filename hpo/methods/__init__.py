@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from hpo.methods.composition import Composition, foreign, foreign_from
+from hpo.methods.composition import Composition, Whole, foreign, foreign_from
 from hpo.methods.options import nearest
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
 
@@ -19,9 +19,10 @@ _HALVING = "hpo.methods.successive_halving:SuccessiveHalving"
 _HYPERBAND = "hpo.methods.hyperband:Hyperband"
 _ASYNC = "hpo.methods.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.median_stopping:MedianStopping"
+_BOHB = "hpo.methods.bohb:Bohb"
 _PATIENCE = "hpo.methods.patience:Patience"
 
-_TABLE = (
+_TABLE: tuple[Composition | Whole, ...] = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
     Composition("random", "independent uniform configurations, each trained to the end", _FULL, "random"),
     Composition("sobol", "scrambled Sobol points, each trained to the end", _FULL, "sobol"),
@@ -40,6 +41,7 @@ _TABLE = (
     Composition("patience", "stops what has not improved for some epochs", _PATIENCE),
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
+    Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
 )
 
 METHODS: dict[str, Factory] = {composition.name: composition for composition in _TABLE}

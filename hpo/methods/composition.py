@@ -127,3 +127,19 @@ def foreign_from(name: str, factory: Callable[..., Any], setting: Setting, optio
 
         return Full(setting, made, max_epochs=max_epochs)
     raise InvalidOption(f"{name} must make a Schedule or a Searcher, but it made a {type(made).__name__}")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A method of the table that is one piece: `schedule` is "module:Class", called with the setting and its options."""
+
+    name: str
+    about: str
+    schedule: str
+
+    def options(self) -> tuple[str, ...]:
+        """The names of all options."""
+        return keywords(load(self.schedule), 1) or ()
+
+    def __call__(self, setting: Setting, **options: Any) -> Schedule:
+        return foreign_from(self.name, load(self.schedule), setting, options)
