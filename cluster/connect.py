@@ -1,10 +1,23 @@
-"""Reaching a Ray cluster, or starting one on this machine."""
+"""Reaching a Ray cluster, or starting one on this machine. Loads Ray only when asked to connect."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
 from types import TracebackType
+from typing import Self
+
+from cluster import tokens
+from cluster.addresses import AddressError, cluster_endpoint
+
+OBJECT_STORE_BYTES = 256 * 2**20  # trials share their data by files: nothing large passes through Ray
+LONGEST_TEMPORARY = 40  # characters: Ray's socket paths below it must stay under the kernel's 107
+PATIENCE_SECONDS = 5.0
 
 
 class ConnectError(ValueError):
@@ -14,53 +27,114 @@ class ConnectError(ValueError):
 class Connection:
     """A connection to a cluster; leaving it disconnects, and stops a cluster that it started itself."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, logs: Path | None = None) -> None:
         self.address = address
+        self.logs = logs
 
-    def __enter__(self) -> Connection:
+    @property
+    def local(self) -> bool:
+        """Whether this process started the cluster."""
+        return self.logs is not None
+
+    def close(self, *, keep_logs: bool = False) -> None:
+        """Disconnects; a cluster of our own stops, and its logs go with it unless they are to be kept."""
+        import ray
+
+        ray.shutdown()
+        if self.logs is not None and not keep_logs:
+            shutil.rmtree(self.logs, ignore_errors=True)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import ray
-
-        ray.shutdown()
+        self.close(keep_logs=kind is not None and issubclass(kind, Exception) and not issubclass(kind, ValueError))
 
 
 def connect(address: str | None, *, workers: int | None = None, cpus_per_worker: float = 1) -> Connection:
     """Connects to `address` (auto, HOST:PORT), or starts a local cluster with room for `workers` trials.
 
-    Raises ConnectError where no cluster answers, and for ray:// and http:// addresses.
+    Without an address Ray's own convention holds: a RAY_ADDRESS in the environment that names a cluster is taken.
+    `workers` and `cpus_per_worker` size a local cluster only: exactly their product of logical CPUs; without
+    `workers`, as many as Ray counts. Raises ConnectError where no cluster answers, AddressError for ray:// and
+    http:// addresses, TokenError where a token is named and cannot be read.
     """
-    if address is not None and "://" in address:
-        raise ConnectError(
-            f"the driver must run inside the cluster, but got {address}; "
-            "submit the study as a job: hpo submit STUDY --address http://HOST:8265"
-        )
-    _quiet()
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = address or _named_cluster()
+    return _start(workers, cpus_per_worker) if address is None else _join(address)
+
+
+def _named_cluster() -> str | None:
+    """RAY_ADDRESS as the head gives it to a job's driver; a job server's URL there is none of a cluster."""
+    named = os.environ.get("RAY_ADDRESS", "")
+    return None if not named or named == "local" or "://" in named else named
+
+
+def _start(workers: int | None, cpus_per_worker: float) -> Connection:
+    """A cluster on loopback that lives as long as this process: no dashboard, no token, logs in a folder of its own."""
+    tokens.say_mode("disabled")
     import ray
 
-    if address is None:
-        cpus = _local_cpus(workers, cpus_per_worker)
-        os.environ["RAY_AUTH_MODE"] = "disabled"  # a cluster on loopback that lives as long as this process
-        ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-        return Connection("local")
+    cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_worker))
+    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST_TEMPORARY else "/tmp"
+    logs = Path(tempfile.mkdtemp(prefix="hpo-ray-", dir=parent))
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            _temp_dir=str(logs),
+        )
+    except (ConnectionError, RuntimeError, OSError) as error:
+        raise ConnectError(
+            f"a Ray cluster must start on this machine, but did not: {_first_line(error)}; its logs are in {logs}"
+        ) from None
+    return Connection("local", logs)
+
+
+def _join(address: str) -> Connection:
+    endpoint = cluster_endpoint(address)
+    if endpoint is not None:
+        _check_listening(*endpoint)
+    mode = tokens.say_mode()
+    import ray
+    from ray.exceptions import RayError
+
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ConnectError(f"a Ray cluster must answer at {address}, but none does: {first}") from None
+    except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
+        ray.shutdown()
+        raise ConnectError(_refusal(address, mode, error)) from None
     return Connection(address)
 
 
-def _local_cpus(workers: int | None, cpus_per_worker: float) -> int:
-    if workers is None:
-        return os.cpu_count() or 1
-    return max(1, -int(-workers * cpus_per_worker // 1))
+def _check_listening(host: str, port: int) -> None:
+    """Ray itself would try for a minute where nothing listens."""
+    try:
+        socket.create_connection((host, port), PATIENCE_SECONDS).close()
+    except OSError as error:
+        raise ConnectError(f"a Ray cluster must answer at {host}:{port}, but none does: {error}") from None
 
 
-def _quiet() -> None:
-    """Ray speaks up for itself on stderr; the progress display speaks for all."""
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+def _refusal(address: str, mode: str, error: Exception) -> str:
+    text = str(error)
+    if "auth" in text.lower() or "token" in text.lower():
+        have = "the one at hand is not its token" if mode == "token" else "none is set"
+        return (
+            f"the cluster at {address} asks for its token, but {have}; "
+            f"set {tokens.MODE}=token and {tokens.TOKEN_PATH} to a file that holds it"
+        )
+    return f"a Ray cluster must answer at {address}, but none does: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+__all__ = ["AddressError", "ConnectError", "Connection", "connect"]

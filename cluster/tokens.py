@@ -1,0 +1,158 @@
+"""The cluster's access token: found where Ray looks for it, created for its owner alone, never printed.
+
+Without a token whoever reaches a head's ports runs code there. Ray switches tokens on by itself in some cases and not
+in others; here RAY_AUTH_MODE is always said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.addresses import is_loopback
+
+TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+SHORTEST = 16
+
+
+class TokenError(ValueError):
+    """A token that is missing, unreadable or unsafe: one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A secret and where it came from; shows only the latter."""
+
+    secret: str = field(repr=False)
+    source: str
+
+    def __str__(self) -> str:
+        return f"the token of {self.source}"
+
+
+def path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the token lies: RAY_AUTH_TOKEN_PATH, else ~/.ray/auth_token."""
+    named = environment.get(TOKEN_PATH)
+    return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
+
+
+def find(environment: Mapping[str, str] = os.environ) -> Token | None:
+    """The token in Ray's own order: RAY_AUTH_TOKEN, then the file. None where there is neither.
+
+    A file of ours that others may read is closed to them. Raises TokenError where it is empty or unreadable.
+    """
+    if environment.get(TOKEN):
+        return Token(environment[TOKEN].strip(), TOKEN)
+    place = path(environment)
+    try:
+        secret = place.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        if environment.get(TOKEN_PATH):
+            raise TokenError(f"{TOKEN_PATH} must name a token file, but there is none at {place}") from None
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenError(f"the token file {place} must be readable, but is not: {error}") from None
+    if not secret:
+        raise TokenError(f"the token file {place} must hold a token, but is empty; remove it to have one created")
+    _close_to_others(place)
+    return Token(secret, str(place))
+
+
+def ensure(environment: Mapping[str, str] = os.environ) -> Token:
+    """The token that there is, or a new one of 256 random bits in a file of mode 0600.
+
+    Two callers at once get the same token: the second finds the first one's file.
+    """
+    try:
+        found = find(environment)
+    except TokenError:
+        if path(environment).exists():
+            raise
+        found = None
+    if found is not None:
+        return found
+    place = path(environment)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(secrets.token_hex(32))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(beside, place)
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink(missing_ok=True)
+    token = find(environment)
+    assert token is not None
+    return token
+
+
+def say_mode(wanted: str | None = None) -> str:
+    """Sets RAY_AUTH_MODE for this process: `wanted`, else what is set, else token where there is one.
+
+    Returns the mode. Ray reads the variable once, so one that is loaded already is told to read it again.
+    """
+    mode = wanted or os.environ.get(MODE, "").lower() or ("token" if find() else "disabled")
+    if os.environ.get(MODE) != mode:
+        os.environ[MODE] = mode
+        if "ray" in sys.modules:
+            from ray._raylet import Config  # type: ignore[attr-defined]
+
+            Config.initialize("")
+    return mode
+
+
+def check_exposure(host: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Raises TokenError where a dashboard at `host` would let others run code here without a token."""
+    if is_loopback(host):
+        return
+    mode, token = environment.get(MODE, "").lower(), find(environment)
+    if mode != "token" or token is None:
+        got = f"{MODE} is {mode or 'not set'}" if mode != "token" else "there is no token"
+        raise TokenError(
+            f"a dashboard at {host} lets whoever reaches it run code, so {MODE}=token and a token must be set, but "
+            f"{got}; keep it at 127.0.0.1 behind an SSH tunnel, or run python -m cluster.tokens and set {MODE}=token"
+        )
+    if len(token.secret) < SHORTEST:
+        raise TokenError(
+            f"{token} must have at least {SHORTEST} characters where the dashboard is at {host}, "
+            f"but has {len(token.secret)}"
+        )
+
+
+def _close_to_others(place: Path) -> None:
+    """Mounted secrets that belong to somebody else keep their mode."""
+    state = place.stat()
+    if state.st_uid == os.getuid() and state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        try:
+            place.chmod(0o600)
+        except OSError as error:
+            raise TokenError(f"the token file {place} must be closed to others (mode 0600), but: {error}") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Makes sure that there is a token and prints where it lies; with --dashboard-host, refuses unsafe ones."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.tokens", description=main.__doc__)
+    parser.add_argument("--dashboard-host", default="127.0.0.1", help="where the dashboard is going to listen")
+    options = parser.parse_args(arguments)
+    try:
+        if os.environ.get(MODE, "").lower() != "disabled":
+            print(ensure().source)
+        check_exposure(options.dashboard_host)
+    except TokenError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
