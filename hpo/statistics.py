@@ -101,7 +101,7 @@ def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, powe
     """
     a, b = stats.norm.isf(alpha / 2), stats.norm.isf(1 - power)
     t_test = ((a + b) * deviation / difference) ** 2 + a**2 / 2
-    return max(fewest_pairs(alpha), math.ceil(t_test * math.pi / 3))
+    return max(fewest_pairs(alpha), math.ceil(float(t_test) * math.pi / 3))
 
 
 @dataclass(frozen=True)

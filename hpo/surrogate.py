@@ -1,0 +1,141 @@
+"""A forest over the unit cube and its functional decomposition (fANOVA). Arrays only; knows nothing of studies.
+
+Hutter, Hoos and Leyton-Brown 2014, "An efficient approach for assessing hyperparameter importance": a tree is
+constant on boxes, so that its marginals are exact sums over leaves. Two changes, both because forests of greedy
+trees hardly see pure interactions (a true share of 1 among six variables at 300 points is read as about 0.77 and
+less): the trees are extremely randomized and grown to single points, so that a split needs no gain at the root; and
+the decomposed function is the mean of the trees, where the paper averages the trees' own shares, noise included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from sklearn.tree import ExtraTreeRegressor
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+PLACES = 2**11  # points of the cube over which the forest's whole variance is taken
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """A tree as boxes: `low`, `high` [leaves, dimensions] within [0, 1], `value` [leaves]."""
+
+    low: Matrix
+    high: Matrix
+    value: Vector
+
+
+class Forest:
+    """Extremely randomized trees (Geurts et al. 2006) over points of the unit cube.
+
+    `points` [n, d], `values` [n]; `active` [n, d] is False where a coordinate does not exist for a point: each tree
+    sees it at a random place, so that it learns that the coordinate changes nothing there.
+    """
+
+    def __init__(self, points: Matrix, values: Vector, active: Flags, *, trees: int, rng: np.random.Generator) -> None:
+        self.dimensions = points.shape[1]
+        self._trees = []
+        for _ in range(trees):
+            seen = points if active.all() else np.where(active, points, rng.random(points.shape))
+            tree = ExtraTreeRegressor(max_features=1.0, random_state=int(rng.integers(2**31)))
+            self._trees.append(tree.fit(seen, values))
+
+    def predict(self, points: Matrix) -> Vector:
+        """The mean of the trees at points [n, d] of the cube."""
+        return np.asarray(np.mean([tree.predict(points) for tree in self._trees], axis=0))
+
+    def leaves(self) -> list[Leaves]:
+        return [_leaves(tree.tree_, self.dimensions) for tree in self._trees]
+
+
+def _leaves(tree: object, dimensions: int) -> Leaves:
+    left, right, feature, threshold, value = (
+        np.asarray(getattr(tree, name)) for name in ("children_left", "children_right", "feature", "threshold", "value")
+    )
+    low, high = np.zeros((len(left), dimensions)), np.ones((len(left), dimensions))
+    level = np.array([0])
+    while len(level):  # from the root down, all nodes of one depth at a time
+        level = level[feature[level] >= 0]
+        axis, below, above = feature[level], left[level], right[level]
+        for child in (below, above):
+            low[child], high[child] = low[level], high[level]
+        high[below, axis] = threshold[level]
+        low[above, axis] = threshold[level]
+        level = np.concatenate([below, above])
+    leaf = feature < 0
+    return Leaves(low[leaf], high[leaf], value[leaf, 0, 0])
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The forest's variance over the cube by single coordinates and pairs.
+
+    `singles`: the marginal mean in each cell of a coordinate, [cells]; `pairs`: in each cell of two, [cells, cells].
+    `total`: the variance of the whole function.
+    """
+
+    mean: float
+    total: float
+    singles: tuple[Vector, ...]
+    pairs: Mapping[tuple[int, int], Matrix]
+
+    def single(self, axis: int) -> float:
+        """The share of the variance that a coordinate alone explains."""
+        return self._share(self.singles[axis])
+
+    def pair(self, a: int, b: int) -> float:
+        """The share that two coordinates explain together beyond what each does alone; a < b."""
+        return max(0.0, self._share(self.pairs[a, b]) - self.single(a) - self.single(b))
+
+    def _share(self, marginal: Vector) -> float:
+        return float(np.mean((marginal - self.mean) ** 2) / self.total) if self.total > 0 else 0.0
+
+    @property
+    def unexplained(self) -> float:
+        """What is left to interactions of three and more, and to pairs where they were not asked for."""
+        known = sum(map(self.single, range(len(self.singles)))) + sum(self.pair(a, b) for a, b in self.pairs)
+        return max(0.0, 1.0 - known)
+
+
+def decompose(forest: Forest, cells: Sequence[int], pairs: Sequence[tuple[int, int]], *, seed: int) -> Decomposition:
+    """The decomposition over `cells[j]` equal cells of each coordinate j, for the given pairs (a, b), a < b."""
+    parts = [_marginals(leaves, cells, pairs) for leaves in forest.leaves()]
+    mean = float(np.mean([part[0] for part in parts]))
+    singles = tuple(np.mean([part[1][j] for part in parts], axis=0) for j in range(len(cells)))
+    joint = {pair: np.mean([part[2][pair] for part in parts], axis=0) for pair in pairs}
+    places = qmc.Sobol(len(cells), rng=np.random.default_rng(seed)).random(PLACES)
+    total = float(np.var(forest.predict(places)))
+    # Sampled, the whole must not come out smaller than its exactly known parts.
+    alone = [float(np.mean((marginal - mean) ** 2)) for marginal in (*singles, *joint.values())]
+    return Decomposition(mean, max(total, *alone), singles, joint)
+
+
+def _marginals(
+    leaves: Leaves, cells: Sequence[int], pairs: Sequence[tuple[int, int]]
+) -> tuple[float, list[Vector], dict[tuple[int, int], Matrix]]:
+    """A tree's mean, its marginal in each cell of each coordinate, and in each cell of each pair."""
+    extent = leaves.high - leaves.low
+    volume = extent.prod(axis=1)
+    overlap = [_overlap(leaves, j, count) for j, count in enumerate(cells)]
+    singles = [(volume / extent[:, j] * leaves.value) @ overlap[j] for j in range(len(cells))]
+    joint = {}
+    for a, b in pairs:
+        weight = volume / (extent[:, a] * extent[:, b]) * leaves.value
+        joint[a, b] = (overlap[a] * weight[:, None]).T @ overlap[b]
+    return float(volume @ leaves.value), singles, joint
+
+
+def _overlap(leaves: Leaves, axis: int, count: int) -> Matrix:
+    """How much of each cell each leaf covers along an axis, [leaves, cells], 0 to 1."""
+    edges = np.linspace(0, 1, count + 1)
+    high = np.minimum(leaves.high[:, axis, None], edges[1:])
+    low = np.maximum(leaves.low[:, axis, None], edges[:-1])
+    return np.asarray(np.clip(high - low, 0.0, None) * count)
