@@ -1,6 +1,4 @@
-# ruff: noqa: RUF012 - a contract's class attributes are constants
 """The contract of trainables: held by ours and by the documented example, and broken ones are found out."""
-# ruff: noqa: RUF012 - the attributes of a contract are constants
 
 from __future__ import annotations
 

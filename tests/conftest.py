@@ -1,0 +1,67 @@
+"""What tests share: the command line as a child process, small studies, stores without their times."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+INSTANT = """
+study: instant
+trainable: curves
+data: {{seconds: {seconds}, fail_share: {fail_share}}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01]}}
+  optimizer: {{type: choice, values: [adam, sgd]}}
+budget: {{epochs: {epochs}, max_epochs: 6}}
+methods: [grid, random, bayesian, {{asha: {{eta: 2}}}}]
+seeds: {seeds}
+parallelism: 3
+clock: {clock}
+"""
+
+TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_seconds")
+
+
+@pytest.fixture
+def instant(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study of synthetic curves; epochs take `seconds`, `fail_share` of the configurations fail."""
+
+    def write(seconds: float = 0.0, fail_share: float = 0.0, epochs: int = 36, seeds: str = "[0]", clock: str = "virtual") -> Path:
+        path = tmp_path / "instant.yaml"
+        values = {"seconds": seconds, "fail_share": fail_share, "epochs": epochs, "seeds": seeds, "clock": clock}
+        path.write_text(INSTANT.format(**values))
+        return path
+
+    return write
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "hpo.cli", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+
+
+def hpo(*arguments: object, timeout: float = 110) -> subprocess.CompletedProcess[str]:
+    """The command line, run to its end."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
+    )
+
+
+def rows(store: Path, table: str, study: str = "instant") -> list[dict[str, Any]]:
+    """A table of a store without times and worker names, in its order of keys."""
+    from hpo.store import read
+
+    found = getattr(read(str(store), study), table).to_pylist()
+    kept = [{name: value for name, value in row.items() if name not in TIMES} for row in found]
+    return sorted(kept, key=lambda row: [str(row.get(k)) for k in ("run",)] + [row.get("order", 0), row.get("number", 0)])

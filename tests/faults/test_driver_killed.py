@@ -1,0 +1,86 @@
+"""The driver is killed with its whole process group, or asked to stop: the same command goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from conftest import command, environment, hpo, rows
+
+
+def begin(study, store):
+    return subprocess.Popen(
+        command("run", study, "--store", store, "--workers", 2, "--format", "json"),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_epochs(store, count, process, seconds=60):
+    """Until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if len(rows(store, "epochs")) >= count:
+                return
+        except ValueError:
+            pass
+        time.sleep(0.1)
+
+
+def comparison(text):
+    """What `hpo compare --format json` says, but for times and waste."""
+    whole = json.loads(text)
+    for run in whole["runs"]:
+        for name in ("train_seconds", "wall_seconds", "wasted_epochs", "anytime_seconds"):
+            run.pop(name, None)
+    for method in whole["methods"]:
+        for name in [n for n in method if "seconds" in n or "wasted" in n]:
+            method.pop(name)
+    return whole
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("clock", ["virtual", "arrival"])
+def test_killed_at_any_moment_the_study_ends_as_if_it_had_not_been(instant, tmp_path, clock):
+    study = instant(seconds=0.05, fail_share=0.2, clock=clock)
+    moments = np.random.default_rng(0).integers(5, 90, size=2)
+    for moment in sorted(moments):
+        process = begin(study, tmp_path / "killed")
+        wait_for_epochs(tmp_path / "killed", moment, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    before = rows(tmp_path / "killed", "charges")
+    last = hpo("run", study, "--store", tmp_path / "killed", "--workers", 2, "--format", "json")
+    assert last.returncode == 0, last.stderr
+    after = rows(tmp_path / "killed", "charges")
+    assert [row for row in after if row in before] == before
+    if clock == "virtual":
+        whole = hpo("run", study, "--store", tmp_path / "whole", "--workers", 2, "--format", "json")
+        assert comparison(last.stdout) == comparison(whole.stdout)
+        assert after == rows(tmp_path / "whole", "charges")
+    from hpo.store import verify
+
+    assert verify(str(tmp_path / "killed")) == []
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_says_how_to_go_on_and_the_store_is_whole(instant, tmp_path, number):
+    study = instant(seconds=0.1)
+    process = begin(study, tmp_path / "stopped")
+    wait_for_epochs(tmp_path / "stopped", 10, process)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = stderr.strip().splitlines()[-1]
+    assert last.startswith(f"hpo: stopped by {number.name} with ")
+    assert "to go on: " in last
+    assert "Traceback" not in stderr
+    from hpo.store import verify
+
+    assert verify(str(tmp_path / "stopped")) == []

@@ -1,0 +1,65 @@
+"""`hpo run` on a real local cluster: exact budgets, the same decisions whatever the cluster, failures that do not halt."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import hpo, rows
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """A study of which a third of the configurations fail, run with one worker and with two."""
+    from conftest import INSTANT
+
+    folder = tmp_path_factory.mktemp("run")
+    study = folder / "instant.yaml"
+    study.write_text(INSTANT.format(seconds=0, fail_share=0.3, epochs=36, seeds="[0, 1]", clock="virtual"))
+    answers = {n: hpo("run", study, "--store", folder / f"w{n}", "--workers", n, "--format", "json") for n in (1, 2)}
+    return folder, study, answers
+
+
+def test_every_run_is_charged_its_budget_and_stdout_carries_only_the_result(failing):
+    for answer in failing[2].values():
+        assert answer.returncode == 0, answer.stderr
+        runs = json.loads(answer.stdout)["runs"]
+        assert {run["method"] for run in runs} == {"grid", "random", "bayesian", "asha"}
+        for run in runs:
+            used_up = run["charged_epochs"] == 36
+            assert used_up or (run["method"] == "grid" and run["reason"])
+            assert run["status"] == "complete"
+            assert run["incumbent"]["test"]["test_accuracy"] > 0
+
+
+def test_the_number_of_workers_changes_nothing_but_times(failing):
+    folder = failing[0]
+    for table in ("trials", "charges"):
+        assert rows(folder / "w1", table) == rows(folder / "w2", table)
+
+
+def test_failed_configurations_are_recorded_with_their_reason_and_the_study_goes_on(failing):
+    folder = failing[0]
+    failed = [row for row in rows(folder / "w2", "trials") if row["status"] == "failed"]
+    assert failed
+    assert all(row["reason"] and row["kind"] for row in failed)
+
+
+def test_a_finished_study_adds_up_leaves_no_checkpoint_and_is_not_trained_again(failing):
+    from hpo.store import verify
+
+    folder, study, answers = failing
+    assert verify(str(folder / "w2")) == []
+    assert not (folder / "w2" / "instant" / "checkpoints").exists()
+    again = hpo("run", study, "--store", folder / "w2", "--format", "json")
+    assert json.loads(again.stdout)["runs"] == json.loads(answers[2].stdout)["runs"]
+
+
+def test_methods_and_seeds_can_be_added_to_a_store_later(failing):
+    folder, study, _ = failing
+    first = hpo("run", study, "--store", folder / "grown", "--methods", "random", "--seeds", "0", "--quiet")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    second = hpo("run", study, "--store", folder / "grown", "--format", "json")
+    assert second.returncode == 0, second.stderr
+    assert rows(folder / "grown", "charges") == rows(folder / "w1", "charges")

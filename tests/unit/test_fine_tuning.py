@@ -1,0 +1,272 @@
+"""Fine-tuning: exact in every way it can be paused, cached or shared; and what ends a trial is told by name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from trainables import data
+from trainables.contract import verify
+from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
+from trainables.fine_tuning import FineTuning, split_batches
+from trainables.image_classifier import ImageClassifier
+from trainables.settings import Settings
+
+DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
+TINY = {"name": "digits", "train": 24, "validation": 10, "test": 10}
+SMALL_VIT = {"patch_size": 8, "projection_dim": 16, "heads": 2, "layers": 2, "mlp_units": 32}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(tmp_path, monkeypatch):
+    """A cache of the test's own, nothing left in shared memory, and one thread: results depend on how many."""
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def task_of(name="digits_net", about=DIGITS, **more):
+    return {"data": about, "model": {"name": name, "weights": "none"}, **more}
+
+
+def classifier(config=None, task=None, seed=0, max_epochs=4):
+    return ImageClassifier(
+        {"image_size": 16, "batch_size": 16, **(config or {})}, task=task or task_of(), seed=seed, max_epochs=max_epochs
+    )
+
+
+def plain(metrics):
+    return {name: value for name, value in metrics.items() if "second" not in name}
+
+
+CONTRACTS = {
+    "head only": ("mobilenet_v2", {}, {"image_size": 32, "finetuned_layers": 0}),
+    "mobilenet, augmented, class weights, early stopping": (
+        "mobilenet_v2",
+        {
+            "data": {**DIGITS, "augment": "flips_crops", "class_weights": "log"},
+            "early_stopping": {"patience": 2, "metric": "val_loss", "mode": "min"},
+        },
+        {"image_size": 32, "finetuned_layers": "20", "optimizer": "rmsprop", "dropout": 0.3},
+    ),
+    "shufflenet, augmented copies, two stages and thawing": (
+        "shufflenet_v2_x0_5",
+        {"data": {**TINY, "augment": "paper001"}},
+        {
+            "image_size": 32,
+            "finetuned_layers": 9,
+            "head_epochs": 1,
+            "unfreeze_every": 1,
+            "unfreeze_rate_factor": 0.5,
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "nesterov": True,
+            "clip_norm": 1.0,
+            "schedule": "one_cycle",
+        },
+    ),
+    "efficientnet, augmented": (
+        "efficientnet_b0",
+        {"data": {**TINY, "augment": "randaugment"}},
+        {"image_size": 32, "finetuned_layers": 30, "optimizer": "adamw", "weight_decay": 1e-3, "schedule": "cosine"},
+    ),
+    "folds": (
+        "digits_net",
+        {"data": {"name": "digits", "folds": 2, "train": 60, "test": 30}},
+        {"finetuned_layers": "all", "optimizer": "adadelta"},
+    ),
+    "vision transformer": (
+        "vit_b_16",
+        {},
+        {"image_size": 32, "finetuned_layers": "all", "label_smoothing": 0.1, **SMALL_VIT},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTRACTS)
+def test_paused_resumed_repeated_and_tested_it_trains_the_same_bits(case):
+    name, task, config = CONTRACTS[case]
+    config = {"learning_rate": 1e-3, "batch_size": 16, "image_size": 16, **config}
+    verify("image_classifier", config, task={**task_of(name), **task})
+
+
+def curves(name, counts, size, **more):
+    """For each number of layers two epochs' metrics, with activations kept and without, from the same weights."""
+    settings = Settings(image_size=size, batch_size=8, learning_rate=1e-3, dropout=0.2, **more)
+    task = task_of(name, TINY)
+    dataset = data.load(TINY, image_size=size)
+    models = [FineTuning(replace(settings, reuse_activations=reuse), task, dataset, 0, 2) for reuse in (True, False)]
+    start = {key: value.clone() for key, value in models[0].model.state_dict().items()}
+    for count in counts:
+        found = []
+        for model in models:
+            model.model.load_state_dict(start)
+            model.settings, model.epoch, model._stage = replace(model.settings, finetuned_layers=count), 0, None
+            found.append([plain(model.train_epoch()) for _ in range(2)])
+        yield count, *found
+
+
+NETWORKS = {
+    "mobilenet_v2": (32, {}, 139),
+    "resnet18": (32, {}, 59),
+    "efficientnet_b0": (32, {}, 212),
+    "vit_b_16": (32, SMALL_VIT, 15),
+}
+
+
+def compare(name, counts):
+    size, more, _ = NETWORKS[name]
+    for count, kept, anew in curves(name, counts, size, **more):
+        for one, other in zip(kept, anew, strict=True):
+            assert one == pytest.approx(other, abs=1e-5), f"finetuned_layers={count}"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_kept_activations_give_the_metrics_of_a_whole_pass(name):
+    compare(name, [0, 1, 5, 9, 18, NETWORKS[name][2] - 1, None])
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_kept_activations_give_the_metrics_of_a_whole_pass_at_every_layer(name):
+    compare(name, [*range(NETWORKS[name][2] + 1), None])
+
+
+def test_a_later_cut_starts_from_what_an_earlier_one_kept(caplog):
+    caplog.set_level(logging.INFO, "trainables.features")
+    classifier({"finetuned_layers": 9}).train_epoch()
+    classifier({"finetuned_layers": 3}).train_epoch()
+    assert "at features_15, from images" in caplog.text
+    assert "at features_21, from features_15" in caplog.text
+    caplog.clear()
+    classifier({"finetuned_layers": 3}, seed=0).train_epoch()
+    assert "computing" not in caplog.text, "what is kept must not be computed again"
+    classifier({"finetuned_layers": 3}, seed=1).train_epoch()
+    assert "computing" in caplog.text, "other random weights have other activations"
+
+
+def test_without_room_activations_are_computed_in_every_epoch_and_the_log_says_so(monkeypatch, caplog):
+    expected = [plain(m.train_epoch()) for m in [classifier({"finetuned_layers": 9})] for _ in range(2)]
+    monkeypatch.setenv("HPO_ACTIVATIONS_DISK", "1K")
+    monkeypatch.setenv("HPO_CACHE", os.environ["HPO_CACHE"] + "-other")
+    model = classifier({"finetuned_layers": 9})
+    found = [plain(model.train_epoch()) for _ in range(2)]
+    assert "exceed the limits" in caplog.text
+    assert found == [pytest.approx(row, abs=1e-5) for row in expected]
+
+
+def test_augmentation_switches_reuse_off_for_training_images_with_the_reason(caplog):
+    caplog.set_level(logging.INFO)
+    model = classifier({"finetuned_layers": 9}, task_of(about={**DIGITS, "augment": "flips_crops"}))
+    model.train_epoch()
+    assert "not reused: augmentation flips_crops alters them" in caplog.text
+    (single,) = model.models
+    assert single.training.kept is None
+    assert single.validation.kept is not None, "validation images are not altered"
+
+
+def test_copies_make_an_epoch_longer_and_only_what_is_trained_is_saved(tmp_path):
+    model = classifier({"finetuned_layers": 3}, task_of(about={**DIGITS, "augment": "paper001"}))
+    model.train_epoch()
+    assert model.models[0]._samples == 4 * 80
+    model.save(tmp_path)
+    (file,) = list(tmp_path.iterdir())
+    assert file.stat().st_size < 60_000, "three layers of digits_net and the head, with Adam's two moments"
+
+
+def test_it_learns_real_digits():
+    about = {"name": "digits", "validation": 0.2}
+    model = classifier(
+        {"finetuned_layers": "all", "batch_size": 32, "schedule": "one_cycle", "learning_rate": 0.01},
+        task_of(about=about),
+        max_epochs=3,
+    )
+    for _ in range(3):
+        metrics = model.train_epoch()
+    results = model.test()
+    assert metrics["val_accuracy"] > 0.95
+    assert results["test_accuracy"] > 0.93
+    matrix = torch.tensor(results["confusion"])
+    assert matrix.shape == (10, 10)
+    assert float(matrix.diagonal().sum() / matrix.sum()) == pytest.approx(results["test_accuracy"])
+
+
+def test_early_stopping_tests_the_best_epochs_weights(tmp_path):
+    stopping = {"patience": 3, "metric": "val_accuracy", "mode": "max"}
+    model = classifier({"finetuned_layers": 5}, task_of(early_stopping=stopping))
+    model.train_epoch()
+    best = model.test()
+    (single,) = model.models
+    single._best = (9.0, {name: value.clone() for name, value in single._trained_state().items()})
+    model.train_epoch()
+    assert model.test() == best
+    model.save(tmp_path)
+    other = classifier({"finetuned_layers": 5}, task_of(early_stopping=stopping))
+    other.load(tmp_path)
+    assert other.test() == best
+    assert plain(other.train_epoch()) == plain(model.train_epoch()), "training goes on from the last epoch's weights"
+
+
+def test_the_loss_is_torchs_with_class_weights_and_smoothing():
+    task = task_of(about={**DIGITS, "train": 30, "class_weights": "balanced"})
+    (model,) = classifier({"label_smoothing": 0.1}, task).models
+    labels = torch.tensor([0, 3, 3, 9])
+    logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
+    model.class_weights = torch.linspace(0.5, 2.0, 10)
+    expected = cross_entropy(logits, labels, model.class_weights, label_smoothing=0.1)
+    assert float(model._loss(logits, labels, labels)) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [15, 16, 17, 18, 33])
+def test_no_batch_of_one_is_left_over(count):
+    batches = split_batches(torch.arange(count), 16)
+    assert torch.equal(torch.cat(batches), torch.arange(count))
+    assert all(len(batch) > 1 for batch in batches)
+    assert split_batches(torch.arange(1), 16)[0].tolist() == [0]
+
+
+def test_a_loss_that_is_no_number_ends_the_trial_with_its_epoch():
+    model = classifier({"finetuned_layers": "all", "optimizer": "sgd", "learning_rate": 1e30})
+    with pytest.raises(Diverged, match="must stay finite.* in epoch 1") as raised:
+        model.train_epoch()
+    assert raised.value.epoch == 1
+
+
+def test_too_little_memory_is_told_apart(monkeypatch):
+    model = classifier()
+    monkeypatch.setattr(model.models[0], "_train", lambda: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(OutOfMemory, match="must fit into memory"):
+        model.train_epoch()
+
+
+def test_batches_of_one_on_single_pixels_are_an_invalid_configuration():
+    model = classifier({"image_size": 8, "batch_size": 1, "finetuned_layers": 2})
+    with pytest.raises(InvalidConfig, match="batch_size must be at least 2"):
+        model.train_epoch()
+
+
+def test_input_of_the_study_that_cannot_be_used_is_the_users_to_put_right():
+    with pytest.raises(BadData, match="augment must be one of"):
+        classifier(task=task_of(about={**DIGITS, "augment": "blur"}))
+    with pytest.raises(BadData, match="must be a known model"):
+        classifier(task=task_of("mobile_net"))
+
+
+@pytest.mark.parametrize("more", [{"bf16": True}, {"channels_last": False}, {"bf16": True, "channels_last": False}])
+def test_precision_and_layout_train_and_keep_activations(more):
+    model = classifier({"finetuned_layers": 9, **more})
+    first = model.train_epoch()
+    assert model.models[0].training.kept is not None
+    again = classifier({"finetuned_layers": 9, **more})
+    assert plain(again.train_epoch()) == plain(first)
+    reference = classifier({"finetuned_layers": 9}).train_epoch()
+    assert first["loss"] == pytest.approx(reference["loss"], abs=0.05)
