@@ -6,8 +6,8 @@ where the run stands; it repeats the value before where nothing rose there.
 
 from __future__ import annotations
 
-import heapq
 import math
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -131,8 +131,9 @@ def epochs_to(curve: Iterable[tuple[float, float]], target: float, mode: str) ->
 def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
     """When each charged epoch would have ended with the method alone on `workers` workers, in seconds, [charges].
 
-    List scheduling in the order of the run's clock: an epoch starts when a worker is free and its trial's epoch
-    before has ended. Unknown durations count as the mean of the known ones, or as 0 where none is known.
+    List scheduling in the order of the run's clock: an epoch starts when its trial's epoch before has ended and a
+    worker is free, on the one that became free last before that (its trial's own, where it did not pause).
+    Unknown durations count as the mean of the known ones, or as 0 where none is known.
     """
     if not len(trial):
         return np.array([])
@@ -144,8 +145,9 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
     ready = [0.0] * (int(trial.max()) + 1)
     ends = []
     for number, duration in zip(trial.tolist(), durations.tolist(), strict=True):
-        end = max(free[0], ready[number]) + duration
-        heapq.heapreplace(free, end)
+        at_once = bisect_right(free, ready[number])
+        end = max(free.pop(max(0, at_once - 1)), ready[number]) + duration
+        insort(free, end)
         ready[number] = end
         ends.append(end)
     return np.array(ends)

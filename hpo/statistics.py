@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 Vector = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vecto
     constant = np.ptp(x, axis=-1) == 0  # then the mean must not pick up rounding
     mean = np.where(constant, x[..., 0], x.mean(-1))
     deviation = np.where(constant, 0.0, x.std(-1, ddof=1))
-    t = stats.t.ppf(0.5 + level / 2, n - 1)
+    t = float(special.stdtrit(n - 1, 0.5 + level / 2))
     third = ((x - mean[..., None]) ** 3).mean(-1)
     skewness = third / np.where(deviation > 0, deviation, 1.0) ** 3
     error = deviation / math.sqrt(n)
@@ -62,15 +63,16 @@ def signed_rank(differences: ArrayLike) -> tuple[float, int]:
     above = int(ranks[d > 0].sum())
     excess = 2 * above - int(kept.sum())
     if len(kept) > EXACT:
-        return float(2 * stats.norm.sf(abs(excess) / math.sqrt(float((kept**2).sum())))), int(np.sign(excess))
-    chances = _rank_sums(kept)
+        return float(2 * special.ndtr(-abs(excess) / math.sqrt(float((kept**2).sum())))), int(np.sign(excess))
+    chances = _rank_sums(tuple(sorted(kept.tolist())))
     tail = chances[above:].sum() if excess > 0 else chances[: above + 1].sum()
     return float(min(1.0, 2 * tail)), int(np.sign(excess))
 
 
-def _rank_sums(ranks: NDArray[np.int64]) -> Vector:
-    """The chance of each sum [0 .. ranks.sum()] of the ranks that a fair coin chooses."""
-    chances = np.zeros(int(ranks.sum()) + 1)
+@lru_cache(maxsize=64)
+def _rank_sums(ranks: tuple[int, ...]) -> Vector:
+    """The chance of each sum [0 .. sum(ranks)] of the ranks that a fair coin chooses. Not to be written to."""
+    chances = np.zeros(sum(ranks) + 1)
     chances[0] = 1.0
     for rank in ranks:
         chances[rank:] += chances[:-rank].copy()
@@ -99,9 +101,9 @@ def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, powe
     `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, over the
     signed-rank test's asymptotic efficiency 3/pi.
     """
-    a, b = stats.norm.isf(alpha / 2), stats.norm.isf(1 - power)
+    a, b = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
     t_test = ((a + b) * deviation / difference) ** 2 + a**2 / 2
-    return max(fewest_pairs(alpha), math.ceil(float(t_test) * math.pi / 3))
+    return max(fewest_pairs(alpha), math.ceil(t_test * math.pi / 3))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""What comparisons claim holds as often as they say: 1,000 simulated studies each, judged as `hpo compare` judges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from hpo.compare import compare, pair_tests
+from hpo.comparison import UNDECIDED
+from tests.simulated import simulated_study
+
+STUDIES = 1000
+# How often 5 percent may show in 1,000 draws: 99 of 100 such counts stay below.
+MOST = 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / STUDIES)
+
+DRAWS = {
+    "normal": lambda rng, size: rng.normal(0.8, 0.02, size),
+    "skewed": lambda rng, size: rng.beta(16, 1, size),
+    "100 images": lambda rng, size: rng.binomial(100, 0.9, size) / 100,
+}
+
+
+def claims(values: np.ndarray) -> float:
+    """The share of studies [studies, seeds, methods] in which any method is called better than another."""
+    labels = [f"method{i}" for i in range(values.shape[2])]
+    said = [any(t.verdict != UNDECIDED for t in pair_tests(labels, study, "max")) for study in values]
+    return float(np.mean(said))
+
+
+@pytest.mark.parametrize(
+    ("shape", "seeds"), [("normal", 5), ("normal", 10), ("normal", 20), ("skewed", 20), ("100 images", 10)]
+)
+def test_identical_methods_are_rarely_told_apart(shape: str, seeds: int) -> None:
+    share = claims(DRAWS[shape](np.random.default_rng([seeds, len(shape)]), (STUDIES, seeds, 2)))
+    assert share <= MOST, f"{shape}, {seeds} seeds: better was said in {share:.3f}"
+
+
+def test_nor_are_four_identical_methods() -> None:
+    share = claims(np.random.default_rng(4).normal(size=(300, 10, 4)))
+    assert share <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / 300), f"better was said in {share:.3f}"
+
+
+def test_one_standard_deviation_is_found_with_twenty_seeds() -> None:
+    values = np.random.default_rng(20).normal(0.8, 0.02, (STUDIES, 20, 2)) + np.array([0.02, 0.0])
+    verdicts = [pair_tests(["a", "b"], study, "max")[0].verdict for study in values]
+    found = verdicts.count("a better") / STUDIES
+    assert found >= 0.8, f"found in {found:.3f}"
+    assert verdicts.count("b better") == 0
+
+
+def test_the_whole_way_from_tables_to_verdict_judges_alike() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(5):
+        values = rng.normal(0.7, 0.02, (12, 2)) + np.array([0.02, 0.0])
+        found = compare(simulated_study({"a": values[:, 0].tolist(), "b": values[:, 1].tolist()}))
+        assert found.tests[0] == pair_tests(["a", "b"], values, "max")[0]

@@ -1,0 +1,230 @@
+"""Comparisons of studies whose results are known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo.compare import IncomparableStudies, compare, compare_many, relative_error_drop
+from hpo.comparison import Comparison
+from tests.simulated import simulated_study
+from tests.synthetic_study import synthetic_study
+
+APART = {"a": [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96], "b": [0.80, 0.79, 0.78, 0.77, 0.76, 0.75, 0.74]}
+
+
+@pytest.fixture(scope="module")
+def found() -> Comparison:
+    return compare(synthetic_study(seeds=(0, 1, 2), budget=64))
+
+
+def test_the_json_is_the_contract(found: Comparison) -> None:
+    answer = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert {"study", "metric", "mode", "budget_epochs", "runs", "methods", "tests"} <= set(answer)
+    assert len(answer["runs"]) == 12
+    for run in answer["runs"]:
+        assert {"method", "seed", "status", "charged_epochs", "wasted_epochs", "trials", "failed_trials", "incumbent",
+                "anytime", "train_seconds"} <= set(run)  # fmt: skip
+        assert set(run["incumbent"]) >= {"trial", "config", "epoch", "value", "test"}
+        assert run["status"] in ("complete", "partial")
+        assert run["anytime"][-1] == [run["charged_epochs"], run["incumbent"]["value"]]
+        epochs, values = zip(*run["anytime"], strict=True)
+        assert list(epochs) == sorted(epochs)
+        assert list(values) == sorted(values)
+    for method in answer["methods"]:
+        assert {"method", "runs", "mean", "ci95", "mean_rank"} <= set(method)
+        assert method["ci95"][0] <= method["mean"] <= method["ci95"][1]
+    assert len(answer["tests"]) == 6
+    for test in answer["tests"]:
+        assert {"a", "b", "difference", "ci95", "p", "p_adjusted", "verdict"} <= set(test)
+        assert test["verdict"] in ("a better", "b better", "undecided")
+
+
+def test_incumbents_are_those_of_the_runs_table(found: Comparison) -> None:
+    data = synthetic_study(seeds=(0, 1, 2), budget=64)
+    for row in data.runs.to_pylist():
+        run = next(r for r in found.runs if (r.method, r.seed) == (row["method"], row["seed"]))
+        assert run.incumbent is not None
+        assert run.value == row["incumbent_value"]
+        assert (run.incumbent.trial, run.incumbent.epoch) == (row["incumbent_trial"], row["incumbent_epoch"])
+        assert run.charged_epochs == 64
+        assert set(run.incumbent.config) == {"learning_rate", "dropout", "optimizer", "finetuned_layers"}
+        assert run.incumbent.config["finetuned_layers"] in (9, 14, 18, "all")
+        assert run.incumbent.train is not None
+        assert run.incumbent.train > run.value
+
+
+def test_methods_far_apart_are_told_apart_in_both_modes() -> None:
+    for mode, verdict, winner in (("max", "a better", "a"), ("min", "b better", "b")):
+        found = compare(simulated_study(APART, mode=mode))
+        test = found.tests[0]
+        assert test.verdict == verdict
+        assert test.better == winner
+        assert test.difference == pytest.approx(0.16)
+        assert test.p == pytest.approx(2 / 2**7)
+        assert f"{winner} is better than" in found.verdict
+        ranks = {m.method: m.mean_rank for m in found.methods}
+        assert ranks[winner] == 1.0
+        assert next(m for m in found.methods if m.method == "a").best == (0.96 if mode == "max" else 0.90)
+
+
+def test_too_few_seeds_are_undecided_and_say_how_many_more() -> None:
+    found = compare(simulated_study({"a": [0.9, 0.91], "b": [0.5, 0.56]}))
+    test = found.tests[0]
+    assert test.verdict == "undecided"
+    assert test.more_blocks is not None
+    assert test.more_blocks >= 4
+    assert "Undecided" in found.verdict
+    assert f"{test.more_blocks} more" in found.verdict
+    alone = compare(simulated_study({"a": [0.9], "b": [0.5]}))
+    assert alone.tests[0].more_blocks is None
+    assert alone.methods[0].ci95 is None
+    assert "at least 2 seeds" in alone.verdict
+
+
+def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
+    rng = np.random.default_rng(0)
+    quiet, loud = (simulated_study({"a": rng.normal(0.5, s, 8).tolist(), "b": rng.normal(0.5, s, 8).tolist()})
+                   for s in (0.005, 0.03))  # fmt: skip
+    few, many = compare(quiet).tests[0].more_blocks, compare(loud).tests[0].more_blocks
+    assert few is not None
+    assert many is not None
+    assert few < many
+    coarse = compare(loud, point=0.05).tests[0].more_blocks
+    assert coarse is not None
+    assert coarse < many
+
+
+def test_partial_runs_are_shown_and_left_out_of_what_is_claimed() -> None:
+    found = compare(simulated_study({"a": [0.9] * 4, "b": [0.1, 0.2, 0.3, 0.4]}, partial=[("b", 0), ("b", 1)]))
+    b = next(m for m in found.methods if m.method == "b")
+    assert (b.runs, b.partial, b.mean) == (2, 2, pytest.approx(0.35))
+    assert found.tests[0].pairs == 2
+    assert len(found.runs) == 8
+    assert any("b/0, b/1" in note for note in found.notes)
+
+
+def test_nothing_complete_is_said() -> None:
+    found = compare(simulated_study({"a": [0.9], "b": [0.8]}, partial=[("a", 0), ("b", 0)]))
+    assert found.verdict == "Undecided: no run is complete yet."
+    assert found.methods[0].mean is None
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_run_without_a_value_ranks_last_and_loses() -> None:
+    found = compare(simulated_study({"a": [0.5] * 7, "b": [math.nan] * 7}))
+    assert found.tests[0].verdict == "a better"
+    assert found.tests[0].difference is None
+    assert [m.mean_rank for m in found.methods] == [1.0, 2.0]
+    assert found.methods[1].mean is None
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
+    tests = {"a": [v - 0.05 for v in APART["a"]], "b": [v - 0.01 for v in APART["b"]]}
+    found = compare(simulated_study(APART, tests=tests))
+    assert [m.optimism for m in found.methods] == [pytest.approx(0.05), pytest.approx(0.01)]
+    assert found.methods[0].test_mean == pytest.approx(np.mean(tests["a"]))
+    assert found.test_tests[0].verdict == "a better"
+    losses = compare(simulated_study(APART, tests=tests, mode="min"))
+    assert losses.methods[0].optimism == pytest.approx(-0.05)
+
+
+def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
+    data = simulated_study({"a": [0.9]}, tests={"a": [0.8]})
+    rows = [{**row, "epoch": 1} for row in data.exams.to_pylist()]
+    other = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(rows)})
+    assert compare(data).runs[0].incumbent.test == {"test_accuracy": 0.8}
+    assert compare(other).runs[0].incumbent.test is None
+    again = [{**row, "exam": f"retrain/{s}", "test_accuracy": 0.7 + s} for s, row in enumerate(rows * 2)]
+    retrained = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(again)})
+    assert compare(retrained).runs[0].incumbent.test == {"test_accuracy": pytest.approx(1.2)}
+    assert compare(retrained).runs[0].incumbent.exams == 2
+
+
+def test_the_relative_error_drop_is_that_of_the_paper() -> None:
+    assert relative_error_drop(0.937, 0.983, "max") == pytest.approx((0.983 - 0.937) / (1 - 0.937))
+    assert relative_error_drop(0.5, 0.25, "min") == pytest.approx(0.5)
+    assert relative_error_drop(1.0, 1.0, "max") is None
+    assert relative_error_drop(0.0, 0.1, "min") is None
+    assert relative_error_drop(math.nan, 0.1, "max") is None
+    found = compare(simulated_study({"default": [0.8, 0.6], "a": [0.9, 0.8]}))
+    assert [m.error_drop for m in found.methods] == [pytest.approx(0), pytest.approx(0.5)]
+    assert found.methods[1].error_drop == pytest.approx((0.5 + 0.5) / 2)
+
+
+def test_the_target_is_what_random_search_had() -> None:
+    found = compare(simulated_study({"random": [0.5, 0.6], "a": [0.9, 0.4]}))
+    assert found.target == pytest.approx(0.55)
+    assert [m.reached for m in found.methods] == [1, 1]
+    assert found.methods[1].epochs_to_target == 2  # 0.5, 0.7, ...: reached by the second epoch
+    assert compare(simulated_study({"a": [0.9], "b": [0.4]})).target == pytest.approx(0.4)
+    assert compare(simulated_study({"a": [0.9], "b": [0.4]}), target=2.0).methods[0].epochs_to_target is None
+
+
+def test_folds_are_charged_as_many_epochs() -> None:
+    found = compare(simulated_study({"a": [0.9]}, data={"folds": 5}))
+    assert found.runs[0].charged_epochs == 20
+    assert found.runs[0].anytime[0][0] == 5
+
+
+def test_friedman_from_five_blocks_on() -> None:
+    rng = np.random.default_rng(0)
+    values = {m: (rng.normal(0.5, 0.01, 5) + shift).tolist() for m, shift in (("a", 0.3), ("b", 0.1), ("c", 0.0))}
+    ranking = compare(simulated_study(values)).ranking
+    assert ranking is not None
+    assert ranking.p < 0.05
+    assert list(ranking.mean_ranks) == ["a", "b", "c"]
+    assert ranking.groups == (("a", "b"), ("b", "c"))
+    assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
+
+
+def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
+    rng = np.random.default_rng(1)
+
+    def tasks(count: int) -> Comparison:
+        found = []
+        for i in range(count):
+            base = rng.normal(0.5, 0.01, (2, 3)) + i / 20
+            found.append(simulated_study({"a": (base[0] + 0.1).tolist(), "b": base[1].tolist()}, name=f"task{i}"))
+        return compare_many(found)
+
+    few, many = tasks(3), tasks(6)
+    assert (few.blocks, few.tests[0].pairs, few.tasks) == ("task, seed", 9, ("task0", "task1", "task2"))
+    assert (many.blocks, many.tests[0].pairs, many.tests[0].verdict) == ("task", 6, "a better")
+    assert len(few.runs) == 18
+    assert {run.study for run in few.runs} == {"task0", "task1", "task2"}
+
+
+def test_studies_of_different_metrics_are_not_compared() -> None:
+    one = simulated_study({"a": [0.5]}, name="one")
+    with pytest.raises(IncomparableStudies, match="one mode to be compared, but got max in one and min in two"):
+        compare_many([one, simulated_study({"a": [0.5]}, name="two", mode="min")])
+    with pytest.raises(IncomparableStudies, match="different names"):
+        compare_many([one, one])
+    with pytest.raises(IncomparableStudies, match="at least one"):
+        compare_many([])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda seeds: st.lists(st.lists(st.floats(0, 1), min_size=seeds, max_size=seeds), min_size=1, max_size=4)
+    ),
+    st.sampled_from(["max", "min"]),
+)
+def test_any_study_gives_a_json_whose_claims_agree_with_its_means(values: list[list[float]], mode: str) -> None:
+    found = compare(simulated_study({f"m{i}": v for i, v in enumerate(values)}, mode=mode))
+    json.dumps(found.to_json(), allow_nan=False)
+    means = {m.method: m.mean for m in found.methods}
+    sign = 1 if mode == "max" else -1
+    for test in found.tests:
+        if test.better is not None:
+            worse = test.b if test.better == test.a else test.a
+            assert sign * means[test.better] > sign * means[worse]
+    assert found.verdict.endswith(".")

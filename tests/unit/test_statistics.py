@@ -1,0 +1,139 @@
+"""The statistics against scipy, statsmodels and scikit-posthocs, against enumeration, and against what they promise."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from hpo import statistics
+
+SHAPES = {
+    "normal": (lambda rng, size: rng.normal(size=size), 0.0),
+    "uniform": (lambda rng, size: rng.random(size), 0.5),
+    "best of 16, bounded": (lambda rng, size: rng.beta(16, 1, size), 16 / 17),
+    "exponential": (lambda rng, size: rng.exponential(size=size), 1.0),
+    "heavy tails": (lambda rng, size: rng.standard_t(5, size=size), 0.0),
+    "200 images": (lambda rng, size: rng.binomial(200, 0.9, size) / 200, 0.9),
+    "differences": (lambda rng, size: rng.beta(16, 1, size) - rng.beta(16, 1, size), 0.0),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n", [10, 20, 40])
+def test_intervals_cover_the_mean_as_often_as_they_say(shape: str, n: int) -> None:
+    draw, mean = SHAPES[shape]
+    low, high = statistics.interval(draw(np.random.default_rng([n, len(shape)]), (6000, n)))
+    coverage = np.mean((low <= mean) & (mean <= high))
+    error = 3 * math.sqrt(0.05 * 0.95 / 6000)
+    assert 0.93 - error <= coverage <= 0.97 + error, f"{shape}, n = {n}: {coverage:.4f}"
+
+
+def test_the_interval_is_student_s_where_nothing_is_skewed_and_holds_it_where_something_is() -> None:
+    even = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    low, high = statistics.interval(even)
+    expected = stats.t.interval(0.95, 4, even.mean(), stats.sem(even))
+    assert (float(low), float(high)) == pytest.approx(expected, abs=1e-9)
+    skewed = np.array([0.0, 0.1, 0.1, 0.2, 5.0])
+    inside = stats.t.interval(0.95, 4, skewed.mean(), stats.sem(skewed))
+    assert statistics.interval(skewed)[0] <= inside[0]
+    assert statistics.interval(skewed)[1] > inside[1]
+
+
+def test_one_value_has_no_interval_and_equal_values_have_one_without_width() -> None:
+    assert np.isnan(statistics.interval([0.7])[0])
+    assert statistics.mean_interval([0.747932] * 7) == (0.747932, (0.747932, 0.747932))
+    assert statistics.mean_interval([math.nan, 0.5]) == (0.5, None)
+    assert statistics.mean_interval([math.nan]) == (None, None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 20, 50])
+def test_signed_rank_is_scipy_s_exact_test(n: int) -> None:
+    d = np.random.default_rng(n).normal(0.3, 1, n)
+    assert statistics.signed_rank(d)[0] == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, abs=1e-12)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_signed_rank_with_ties_and_zeros_is_the_enumeration_of_signs(values: list[int]) -> None:
+    d = np.array(values, dtype=float)
+    ranks = stats.rankdata(np.abs(d))[d != 0]
+    signs = np.sign(d[d != 0])
+    p, direction = statistics.signed_rank(d)
+    if not len(ranks):
+        assert (p, direction) == (1.0, 0)
+        return
+    observed = abs(signs @ ranks)
+    every = [abs(np.array(s) @ ranks) for s in itertools.product((-1, 1), repeat=len(ranks))]
+    assert p == pytest.approx(np.mean([total >= observed - 1e-9 for total in every]), abs=1e-12)
+    assert direction == np.sign(signs @ ranks)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30))
+def test_signed_rank_does_not_care_who_is_called_a(values: list[float]) -> None:
+    d = np.array(values)
+    (p, direction), (other, opposite) = statistics.signed_rank(d), statistics.signed_rank(-d)
+    assert p == pytest.approx(other, abs=1e-12)
+    assert direction == -opposite
+
+
+def test_signed_rank_of_many_pairs_and_of_infinite_ones() -> None:
+    d = np.random.default_rng(0).normal(0.1, 1, 400)
+    assert statistics.signed_rank(d)[0] == pytest.approx(stats.wilcoxon(d, correction=False, method="approx").pvalue)
+    assert statistics.signed_rank([math.inf] * 6) == (2 / 2**6, 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 10])
+def test_holm_is_statsmodels_(n: int) -> None:
+    p = np.random.default_rng(n).random(n) ** 3
+    assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_friedman_and_nemenyi_are_scipy_s_and_scikit_posthocs_() -> None:
+    values = np.random.default_rng(3).normal(size=(9, 4)).round(1) + np.array([0, 0.3, 0.6, 2.0])
+    found = statistics.friedman(values)
+    expected = stats.friedmanchisquare(*values.T)
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(pd.DataFrame(values)).to_numpy()
+    assert found.pairwise == pytest.approx(nemenyi, abs=1e-6)
+    assert found.mean_ranks == pytest.approx(stats.rankdata(-values, axis=1).mean(axis=0))
+    apart = np.abs(found.mean_ranks[:, None] - found.mean_ranks) > found.critical_difference
+    assert (apart == (nemenyi < 0.05)).all()
+
+
+def test_the_critical_difference_is_that_of_demsar_s_example() -> None:
+    found = statistics.friedman(np.random.default_rng(0).normal(size=(14, 4)))
+    assert found.critical_difference == pytest.approx(1.25, abs=0.005)
+
+
+def test_cliques_are_the_maximal_groups_within_the_critical_difference() -> None:
+    assert statistics._cliques(np.array([3.0, 1.0, 1.5, 2.2]), 1.0) == ((1, 2), (2, 3), (3, 0))
+    assert statistics._cliques(np.array([1.0, 5.0]), 1.0) == ()
+    assert statistics._cliques(np.array([1.0, 1.2, 1.4]), 1.0) == ((0, 1, 2),)
+
+
+def test_equal_blocks_differ_in_nothing() -> None:
+    assert statistics.friedman(np.ones((6, 3))).p == 1.0
+
+
+@pytest.mark.parametrize(("deviation", "difference"), [(0.02, 0.01), (0.01, 0.01), (0.05, 0.01)])
+def test_the_pairs_said_to_be_needed_are_enough_and_not_far_too_many(deviation: float, difference: float) -> None:
+    n = statistics.pairs_needed(deviation, difference)
+    rng = np.random.default_rng(n)
+    draws = rng.normal(difference, deviation, (600, n))
+    found = np.mean([statistics.signed_rank(d)[0] < 0.05 for d in draws])
+    assert 0.8 - 0.05 <= found <= 0.8 + 0.08
+
+
+def test_the_fewest_pairs_that_can_decide() -> None:
+    fewest = statistics.fewest_pairs(0.05)
+    assert statistics.signed_rank(np.arange(1.0, fewest + 1))[0] < 0.05
+    assert statistics.signed_rank(np.arange(1.0, fewest))[0] > 0.05
+    assert statistics.pairs_needed(0.0, 0.01) == fewest
