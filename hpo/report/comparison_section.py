@@ -16,7 +16,7 @@ from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, tab
 from hpo.report.plots import Band, Looks
 
 X_LABEL = "charged epochs of a run"
-POINTS = 240  # places at which bands are computed: more than a figure has pixels to show
+POINTS = 160  # places at which bands are computed: more than a figure has pixels to show
 
 
 def comparison_section(comparison: Comparison, looks: Looks) -> Section:

@@ -104,14 +104,13 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
     """One row a pair of methods: difference, interval, p-values, and what they allow to say."""
     many = {"seed": "seeds", "task": "tasks"}.get(comparison.blocks, "pairs of task and seed")
     columns = (
-        Column("methods", "methods", "text"), Column("pairs", "pairs", "count"), Column("difference", "difference"),
-        Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"),
-        Column("p adjusted", "p_adjusted", "p"), Column("verdict", "verdict", "text"),
-        Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
+        Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
+        Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
+        Column("pairs", "pairs", "count"), Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
     )  # fmt: skip
     rows = tuple(
-        (f"{t.a} − {t.b}", t.pairs, t.difference, t.ci95, t.p, t.p_adjusted, f"{t.better} better" if t.better else t.verdict,
-         t.more_blocks)
+        (f"{t.a} − {t.b}", f"{t.better} better" if t.better else t.verdict, t.difference, t.ci95, t.p, t.p_adjusted,
+         t.pairs, t.more_blocks)
         for t in tests
     )  # fmt: skip
     note = (

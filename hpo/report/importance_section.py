@@ -2,13 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
+from markupsafe import Markup
 
-from hpo.report.parts import Section
-from hpo.report.plots import Looks
+from hpo.importance import Importance, PairShare
+from hpo.report import plots, series
+from hpo.report.importance_tables import importance_tables, summary
+from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
+from hpo.report.plots import Curve, Looks
 from hpo.report.trials_section import marginals
 from hpo.store import StudyData
 
+PAIRS = 3  # heat maps drawn: the most important pairs
+LEAST = 0.01  # share below which a pair is not worth a picture
 
-def importance_section(data: StudyData, importance: Any, looks: Looks) -> Section:
-    return Section("importance", "Importance", marginals(data, looks, {}))
+
+def importance_section(data: StudyData, importance: Importance | None, looks: Looks) -> Section:
+    """Shares with intervals, marginals with the trials, heat maps of the strongest pairs; tables fold out."""
+    title = "Importance"
+    if importance is None:
+        text = "There are too few trials, or too much alike, to say which hyperparameters mattered."
+        return Section("importance", title, [Text(text), *marginals(data, looks, {})])
+    parts: list[Part] = [Text(summary(importance)), *(Text(note) for note in importance.notes)]
+    shares = {s.name: (s.share, s.low, s.high) for s in importance.shares}
+    caption = (
+        "Share of the surrogate's variance that each hyperparameter explains alone (fANOVA); lines are 95 % intervals."
+    )
+    bars = picture(plots.importance(shares), "importance-shares", "Importance of every hyperparameter", caption)
+    parts.append(Figures([bars]))
+    parts.append(
+        Text(
+            "Below, each trial's best value against one hyperparameter at a time (colours and marks are the methods', "
+            "pale ones were stopped early; of very many trials some are drawn, spread evenly); the line is the marginal that the surrogate predicts, all other "
+            "hyperparameters averaged out, with its standard deviation."
+        )
+    )
+    ways = series.axes(data)
+    modelled: dict[str, Curve] = {
+        m.name: ([series.place(ways[m.name], value) for value in m.values], m.mean, m.std)
+        for m in importance.marginals if m.name in ways
+    }  # fmt: skip
+    parts += marginals(data, looks, modelled)
+    heats = [
+        _heat(data, pair, i, importance.metric) for i, pair in enumerate(importance.pairs[:PAIRS]) if pair.share > LEAST
+    ]
+    if heats:
+        parts.append(Figures(heats, "small"))
+    tables = Markup("").join(table(content).html for content in importance_tables(importance))
+    parts.append(Folded("Shares, pairs and sensitivity in figures", tables))
+    return Section("importance", title, parts)
+
+
+def _heat(data: StudyData, pair: PairShare, number: int, metric: str) -> Picture:
+    figure = plots.heat(pair.a, pair.values_a, pair.b, pair.values_b, np.array(pair.mean), metric=metric)
+    caption = f"{pair.a} × {pair.b}: together {100 * pair.share:.1f} % beyond what each explains alone."
+    return picture(figure, f"pair-{number}", f"Predicted {metric} over {pair.a} and {pair.b}", caption)

@@ -26,16 +26,18 @@ if TYPE_CHECKING:
 
 Vector: TypeAlias = NDArray[np.float64]
 Looks: TypeAlias = Mapping[str, Look]
+Points: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[bool]]  # places, best values, trained to the end
+Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float]]  # places, mean, standard deviation
 
-WIDTH, HEIGHT = 460, 310  # one panel
+WIDTH, HEIGHT = 420, 290  # one panel
 _DATED = {"svg": "Date", "pdf": "CreationDate"}  # left out: equal figures make equal files
 _STYLE = {
-    "font.size": 11.5,
-    "axes.labelsize": 11.5,
-    "axes.titlesize": 11.5,
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
-    "legend.fontsize": 10.5,
+    "font.size": 12,
+    "axes.labelsize": 12,
+    "axes.titlesize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11.5,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -230,7 +232,7 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         for x, axis in enumerate(axes_of):
             axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
             for place, text in _axis_labels(axis):
-                axes.text(x + 0.03, place, text, size=9.5, va="center", zorder=5, bbox=_halo())
+                axes.text(x + 0.03, place, text, size=10.5, va="center", zorder=5, bbox=_halo())
         names = [_two_lines(axis.name) for axis in axes_of]
         axes.set(xticks=range(len(axes_of)), xticklabels=names, yticks=[], ylim=(-0.05, 1.05))
         axes.set_xlim(-0.1, len(axes_of) - 0.55)
@@ -286,22 +288,15 @@ def importance(shares: Mapping[str, tuple[float, float, float]], *, label: str =
 
 
 def marginal(
-    axis: Axis,
-    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    looks: Looks,
-    *,
-    metric: str,
-    curve: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
+    axis: Axis, points: Mapping[str, Points], looks: Looks, *, metric: str, curve: Curve | None = None
 ) -> Figure:
-    """A hyperparameter against the metric: the trials as dots (method -> values, best), the model's marginal as a line.
-
-    `curve` is (values, mean, standard deviation) of the metric with all other hyperparameters averaged out.
-    """  # fmt: skip
+    """A hyperparameter against the metric: the trials as dots, those stopped early pale; the model's marginal as a line."""
     with _style():
         figure, axes = _panel(width=340, height=250)
-        for method, (values, best) in points.items():
-            look = looks[method]
-            axes.plot(_spread(axis, values), best, look.marker, color=look.colour, ms=4.5, alpha=0.6, mew=0)
+        for method, (values, best, whole) in points.items():
+            look, x, y = looks[method], np.array(_spread(axis, values)), np.array(best)
+            for kept, alpha in ((np.array(whole), 0.65), (~np.array(whole), 0.18)):
+                axes.plot(x[kept], y[kept], look.marker, color=look.colour, ms=4.5, alpha=alpha, mew=0)
         if curve is not None:
             _marginal_curve(axes, axis, curve)
         if axis.names:
@@ -310,8 +305,10 @@ def marginal(
                 axes.tick_params(axis="x", rotation=30)
         elif axis.log:
             axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel=axis.name, ylabel=metric)
-        _y_from_points(axes, [y for _, best in points.values() for y in best])
+        _y_from_points(axes, [y for _, best, _ in points.values() for y in best])
     return figure
 
 
@@ -322,7 +319,7 @@ def _spread(axis: Axis, values: Sequence[float]) -> list[float]:
     return [v + 0.36 * ((i * 0.618034) % 1 - 0.5) for i, v in enumerate(values)]
 
 
-def _marginal_curve(axes: Axes, axis: Axis, curve: tuple[Sequence[float], Sequence[float], Sequence[float]]) -> None:
+def _marginal_curve(axes: Axes, axis: Axis, curve: Curve) -> None:
     x, mean, spread = (np.asarray(part, dtype=float) for part in curve)
     if axis.names:
         axes.errorbar(x, mean, yerr=spread, fmt="_", color=INK.light, ms=16, mew=2, lw=1.4, capsize=3, zorder=5)
@@ -341,25 +338,30 @@ def _y_from_points(axes: Axes, values: Sequence[float]) -> None:
         )
 
 
-def heat(rows: Axis, columns: Axis, values: Vector, *, metric: str) -> Figure:
-    """A pair of hyperparameters as a heat map of the predicted metric; `values` has shape [rows, columns]."""
+def heat(
+    row: str, rows: Sequence[object], column: str, columns: Sequence[object], values: Vector, *, metric: str
+) -> Figure:
+    """A pair of hyperparameters as a heat map of the predicted metric, [rows, columns], by the values of its cells."""
     with _style():
         figure, axes = _panel(width=340, height=280)
         mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="face", linewidth=0.2)
-        for axis, ticks, labels in (
-            (rows, axes.set_yticks, axes.set_yticklabels),
-            (columns, axes.set_xticks, axes.set_xticklabels),
-        ):
-            count = values.shape[0 if axis is rows else 1]
-            marks = _axis_labels(axis)
-            inner = [(0.5 + place * (count - 1)) for place, _ in marks]
-            ticks(inner)
-            labels([text for _, text in marks])
+        places, names = _cell_marks(columns)
+        axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 18 else 0)
+        axes.set_yticks(*_cell_marks(rows))
         axes.grid(visible=False)
-        axes.set(xlabel=columns.name, ylabel=rows.name)
+        axes.set(xlabel=column, ylabel=row)
         bar = figure.colorbar(mesh, ax=axes, shrink=0.9, label=metric)
         bar.outline.set_visible(False)
     return figure
+
+
+def _cell_marks(values: Sequence[object]) -> tuple[list[float], list[str]]:
+    """Every cell's value where there are few, else about four of them."""
+    step = 1 if len(values) <= 6 else (len(values) - 1) // 3
+    kept = range(0, len(values), step)
+    return [i + 0.5 for i in kept], [
+        f"{values[i]:.2g}" if isinstance(values[i], float) else str(values[i]) for i in kept
+    ]
 
 
 def learning_curves(
@@ -373,7 +375,7 @@ def learning_curves(
 ) -> Figure:
     """Every trial of one method over its epochs, the winners strong; dotted verticals are the schedule's rungs."""  # fmt: skip
     with _style():
-        figure, axes = _panel(width=WIDTH - 60, height=260)
+        figure, axes = _panel(width=WIDTH - 40, height=250)
         for i, line in enumerate(lines):
             x = np.arange(1, len(line.values) + 1)
             weight = {"lw": 2.2, "zorder": 4} if line.strong else {"lw": 0.9, "alpha": 0.45}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.report.plots import Axis, Line
+from hpo.report.plots import Axis, Line, Points
 from hpo.store import StudyData
 from hpo.stored import labels
 
@@ -162,13 +162,15 @@ def value_range(values: Iterable[float], room: float = 0.0) -> tuple[float, floa
     return (low - more, high + more) if high > low else (low - 0.5, high + 0.5)
 
 
-def points(rows: Iterable[TrialRow], axis: Axis) -> dict[str, tuple[list[float], list[float]]]:
-    """The trials' places on one axis and their best values, by method."""
-    found: dict[str, tuple[list[float], list[float]]] = {}
+def points(rows: Sequence[TrialRow], axis: Axis) -> dict[str, Points]:
+    """The trials' places on one axis, their best values, and whether they were trained to the end, by method."""
+    longest = max((row.epochs for row in rows), default=0)
+    found: dict[str, tuple[list[float], list[float], list[bool]]] = {}
     for row in rows:
         x = place(axis, row.config.get(axis.name))
         if math.isfinite(x) and math.isfinite(row.best):
-            xs, ys = found.setdefault(row.method, ([], []))
+            xs, ys, whole = found.setdefault(row.method, ([], [], []))
             xs.append(x)
             ys.append(row.best)
-    return found
+            whole.append(row.status == "completed" or row.epochs == longest)
+    return dict(found)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _VARIABLES = {tint.light: tint.css for tint in TINTS}
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")  # a tenth of a pixel is as fine as anyone sees
 _FONT_FAMILY = re.compile(r"(?:'[^']*'|[A-Za-z][\w -]*)(?:, (?:'[^']*'|[A-Za-z][\w -]*))+")
 _REFERENCE = re.compile(r"url\(#")
 
@@ -69,7 +69,7 @@ def _theme(root: ElementTree.Element, name: str) -> None:
         for key, value in element.items():
             if key == "id":
                 element.set(key, f"{name}-{value}")
-            elif key == "href":
+            elif key == "href" and value.startswith("#"):
                 element.set(key, f"#{name}-{value[1:]}")
             elif key == "style":
                 element.set(key, _themed_style(value, name))
@@ -88,7 +88,7 @@ def _themed_style(style: str, name: str) -> str:
 
 
 def _short(match: re.Match[str]) -> str:
-    return f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
+    return f"{float(match.group()):.1f}".removesuffix(".0")
 
 
 def _head(root: ElementTree.Element, name: str, title: str) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from hpo.comparison import Comparison
+    from hpo.importance import Importance
 
 Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
 Kind: TypeAlias = Literal["text", "count", "value", "rank", "interval", "p", "seconds", "percent"]
@@ -120,15 +121,21 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 # -- formats ------------------------------------------------------------------------------------------------------
 
 
-def render(comparison: Comparison, format: str, *, width: int | None = None) -> str:
-    """The comparison in one of FORMATS. `width`: columns of the terminal, asked from it where None (table only)."""
-    from hpo.report.findings import comparison_tables, csv_table
+def render(found: Comparison | Importance, format: str, *, width: int | None = None) -> str:
+    """A comparison or an importance in one of FORMATS. `width`: columns of the terminal, asked from it where None."""
+    from hpo.comparison import Comparison
 
     if format == "json":
-        return json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n"
-    if format == "csv":
-        return csv_text(csv_table(comparison))
-    return render_tables(comparison_tables(comparison), format, lead=comparison.verdict, width=width)
+        return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
+    if isinstance(found, Comparison):
+        from hpo.report.findings import comparison_tables, csv_table
+
+        tables, lead = ([csv_table(found)] if format == "csv" else comparison_tables(found)), found.verdict
+    else:
+        from hpo.report.importance_tables import importance_tables, shares_table, summary
+
+        tables, lead = ([shares_table(found)] if format == "csv" else importance_tables(found)), summary(found)
+    return render_tables(tables, format, lead=lead, width=width)
 
 
 def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None) -> str:

@@ -9,11 +9,12 @@ from itertools import islice
 
 from hpo.report import plots, series
 from hpo.report.parts import Figures, Part, Section, Text, picture, table
-from hpo.report.plots import Looks
+from hpo.report.plots import Curve, Looks
 from hpo.report.tables import Column, Table
 from hpo.store import StudyData
 
 LISTED = 60  # failed trials listed one by one
+DOTS = 400  # trials drawn against each hyperparameter
 
 
 def tried(data: StudyData, looks: Looks) -> Section:
@@ -97,15 +98,14 @@ _KINDS = {
 }  # fmt: skip
 
 
-def marginals(
-    data: StudyData, looks: Looks, modelled: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]]
-) -> list[Part]:
+def marginals(data: StudyData, looks: Looks, modelled: Mapping[str, Curve]) -> list[Part]:
     """A panel for each hyperparameter: the trials' best values, and the model's marginal where there is one."""
     rows, metric = series.trials(data), data.definition["metric"]
+    rows = series.thinned(rows, {trial for _, trial in series.winners(data)}, DOTS)
     pictures = []
     for i, (name, axis) in enumerate(series.axes(data).items()):
         found = series.points(rows, axis)
-        if not any(math.isfinite(y) for _, ys in found.values() for y in ys):
+        if not any(math.isfinite(y) for _, ys, _ in found.values() for y in ys):
             continue
         figure = plots.marginal(axis, found, looks, metric=metric, curve=modelled.get(name))
         pictures.append(picture(figure, f"marginal-{i}", f"{metric} against {name}"))
