@@ -1,0 +1,80 @@
+"""The retry policy: a job that died through no fault of its study is submitted again, on the same store.
+
+Ray runs a job once. A new attempt is a new submission id with the next number; what the earlier ones trained lies in
+the store, so that it goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cluster.job import HeadUnreachable, Job, NoSuchJob, Submission
+from cluster.jobs import JobServer
+
+PATIENCE_SECONDS = 300.0  # how long a head may be away: a restart takes one or two minutes
+PAUSE_SECONDS = 2.0
+
+
+def watch(
+    server: JobServer,
+    submission: Submission,
+    *,
+    retries: int,
+    write: Callable[[str], object],
+    say: Callable[[str], object],
+    patience: float = PATIENCE_SECONDS,
+    after: Job | None = None,
+) -> Job:
+    """Submits, follows and, up to `retries` times, submits again; returns the last attempt's job.
+
+    `write` gets the driver's log, `say` one sentence an event. A job that was stopped, that had bad input or whose
+    study failed is not tried again. Raises JobError as the job server does, HeadUnreachable after `patience` seconds
+    without a head.
+    """
+    job = server.submit(submission, after=after)
+    while True:
+        say(f"job {job.id} submitted to {server.url}")
+        ended = _follow(server, job, write, say, patience)
+        if ended is not None and not ended.retryable:
+            return ended
+        reason = "the head has forgotten it" if ended is None else _reason(ended)
+        if retries <= 0:
+            say(f"job {job.id} ended early: {reason}; no attempt is left")
+            return ended or job
+        retries -= 1
+        say(f"job {job.id} ended early: {reason}; trying again")
+        time.sleep(PAUSE_SECONDS)
+        job = server.submit(submission, after=job)
+
+
+def _follow(
+    server: JobServer, job: Job, write: Callable[[str], object], say: Callable[[str], object], patience: float
+) -> Job | None:
+    """The job once it has ended; None where a head that came back does not know it."""
+    seen, gone_since = 0, 0.0
+    while True:
+        try:
+            position = 0
+            for text in server.follow(job.id):
+                fresh = text[max(0, seen - position) :]
+                position += len(text)
+                seen += len(fresh)
+                if fresh:
+                    write(fresh)
+                gone_since = 0.0
+            return server.job(job.id)
+        except NoSuchJob:
+            return None
+        except HeadUnreachable as error:
+            gone_since = gone_since or time.monotonic()
+            if time.monotonic() - gone_since > patience:
+                raise
+            say(f"{error}; waiting for it")
+            time.sleep(min(PAUSE_SECONDS, patience))
+
+
+def _reason(job: Job) -> str:
+    if job.exit_code is not None:
+        return f"its driver ended with exit code {job.exit_code}"
+    return (job.error or "no reason given").replace("_", " ").lower()

@@ -1,0 +1,89 @@
+"""A working folder as one zip file: what a job needs from it, never a secret, the same bytes for the same files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+EXCLUDED = (
+    ".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints",
+    "*.pyc", "*.egg-info", "build", "dist", "results", "scratch", "*.parquet", "*.ckpt", ".DS_Store", "core.[0-9]*",
+)  # fmt: skip
+SECRET = (
+    ".env", ".env.*", ".netrc", ".ssh", ".aws", ".kube", ".docker", ".gnupg", "*.pem", "*.key", "*.p12", "id_rsa*",
+    "id_ed25519*", "auth_token", "credentials", "credentials.json",
+)  # fmt: skip
+LIMIT = 100 * 2**20  # bytes; a job's folder goes through the head's memory to every node
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class PackError(ValueError):
+    """A working folder that cannot go along with a job: one sentence that says why."""
+
+
+def files(root: Path, *, excludes: Sequence[str] = ()) -> list[Path]:
+    """The files of `root` that go along, relative to it and sorted.
+
+    Left out: what git ignores, EXCLUDED and SECRET and `excludes`, each a pattern for any part of a path. Links to
+    folders are not followed.
+    """
+    patterns = (*EXCLUDED, *SECRET, *excludes)
+    found = _tracked(root) or _walked(root, patterns)
+    return sorted(p for p in found if not _matches(p, patterns) and (root / p).is_file())
+
+
+def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed: Sequence[Path] = ()) -> Path:
+    """Writes the zip file `destination` of `root`; `needed` (relative to it) go along whatever git ignores.
+
+    Raises PackError where there is no such folder, a needed file is missing, or they come to more than LIMIT bytes.
+    """
+    if not root.is_dir():
+        raise PackError(f"the working folder must exist, but {root} is no folder")
+    missing = [path for path in needed if not (root / path).is_file()]
+    if missing:
+        raise PackError(f"{missing[0]} must lie in the working folder {root}, but does not")
+    chosen = sorted({*files(root, excludes=excludes), *needed})
+    _check_size(root, chosen)
+    with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in chosen:
+            entry = zipfile.ZipInfo(path.as_posix(), _EPOCH)  # no times: the same files make the same package
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = ((root / path).stat().st_mode & 0o777) << 16
+            archive.writestr(entry, (root / path).read_bytes())
+    return destination
+
+
+def _tracked(root: Path) -> list[Path]:
+    command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        answer = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [Path(os.fsdecode(name)) for name in answer.stdout.split(b"\0") if name]
+
+
+def _walked(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not _matches(Path(name), patterns)]
+        for name in names:
+            yield (Path(folder) / name).relative_to(root)
+
+
+def _matches(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(part, pattern) for part in path.parts for pattern in patterns)
+
+
+def _check_size(root: Path, chosen: Sequence[Path]) -> None:
+    sizes = {path: (root / path).stat().st_size for path in chosen}
+    total = sum(sizes.values())
+    if total > LIMIT:
+        largest = max(sizes, key=lambda path: sizes[path])
+        raise PackError(
+            f"a job's working folder must be at most {LIMIT // 2**20} MiB, but {root} has {total / 2**20:.0f} MiB "
+            f"(the largest file is {largest} with {sizes[largest] / 2**20:.0f} MiB); put data where the nodes reach "
+            "them and leave them out, or name a smaller folder"
+        )

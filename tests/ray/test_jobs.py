@@ -1,0 +1,193 @@
+"""The job path on a real head that asks for a token: submit, follow, stop, try again, and every way to be refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from cluster.attempts import watch
+from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
+from cluster.jobs import JobServer
+from cluster.tokens import Token
+
+RAY = Path(sys.executable).with_name("ray")
+SECRET = "0123456789abcdef" * 4
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class Head:
+    """A head on loopback, in a process group of its own."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="hpo-head-", dir="/tmp"))
+        (self.folder / "token").write_text(SECRET)
+        (self.folder / "token").chmod(0o600)
+        self.gcs, dashboard, agent, grpc, environment = free_ports(5)
+        self.url = f"http://127.0.0.1:{dashboard}"
+        command = [
+            str(RAY), "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
+            "--node-ip-address", "127.0.0.1", "--port", str(self.gcs), "--dashboard-host", "127.0.0.1",
+            "--dashboard-port", str(dashboard), "--dashboard-agent-listen-port", str(agent),
+            "--dashboard-agent-grpc-port", str(grpc), "--runtime-env-agent-port", str(environment),
+            "--object-store-memory", str(128 * 2**20), "--temp-dir", str(self.folder / "ray"),
+        ]  # fmt: skip
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.folder / "token")}
+        variables["PATH"] = f"{RAY.parent}{os.pathsep}{variables['PATH']}"
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def server(self) -> JobServer:
+        """The job server once it answers and has an agent to run jobs."""
+        until = time.monotonic() + 90
+        while True:
+            try:
+                return JobServer(self.url, token=Token(SECRET, "the test"))
+            except HeadUnreachable:
+                assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
+                assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+                time.sleep(0.2)
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+        rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    started = Head()
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def server(head: Head) -> JobServer:
+    return head.server()
+
+
+@pytest.fixture(autouse=True)
+def no_token_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")  # what a user has in the environment must not win
+
+
+DRIVER = """
+import pathlib, signal, sys, time
+done = pathlib.Path(sys.argv[1])
+if done.exists():
+    print("going on after", done.read_text(), flush=True); sys.exit(0)
+def stop(number, frame):
+    done.write_text("epoch 3"); print("stopped by", signal.Signals(number).name, flush=True); sys.exit(130)
+signal.signal(signal.SIGINT, stop)
+for epoch in range(1, 1000):
+    print("epoch", epoch, flush=True); time.sleep(0.1)
+"""
+
+
+def test_submit_follow_stop_resubmit_done(server: JobServer, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "driver.py").write_text(DRIVER)
+    store = tmp_path / "store"
+    submission = Submission(
+        f"{sys.executable} driver.py {store}", name="My Study!", store=str(store), working_dir=tmp_path / "work"
+    )
+    first = server.submit(submission)
+    assert first.id.startswith("my-study-")
+    assert first.id.endswith("-1")
+    text = ""
+    for part in server.follow(first.id):
+        text += part
+        if "epoch 3\n" in text:
+            break
+    stopped = server.stop(first.id)
+    assert stopped.status == "STOPPED"
+    assert not stopped.retryable
+    assert "stopped by SIGINT" in server.logs(first.id)
+    assert "".join(server.follow(first.id)) == server.logs(first.id)
+
+    second = server.submit(submission, after=stopped)
+    assert second.id == first.id[:-1] + "2"
+    followed = "".join(server.follow(second.id))
+    assert "going on after epoch 3" in followed
+    assert followed == server.logs(second.id)
+    done = server.job(second.id)
+    assert (done.status, done.attempt, done.store, done.exit_code) == ("SUCCEEDED", 2, str(store), 0)
+    assert [job.id for job in server.jobs()][:2] == [second.id, first.id]
+    with pytest.raises(JobError, match="refused"):
+        server.submit(submission, after=stopped)  # attempt 2 exists
+
+
+def test_a_killed_driver_is_tried_again(server: JobServer, tmp_path: Path) -> None:
+    mark = tmp_path / "killed"
+    written: list[str] = []
+    said: list[str] = []
+    killed_once = Submission(f"test -e {mark} && echo done || (touch {mark}; kill -9 $$)", name="killed")
+    ended = watch(server, killed_once, retries=3, write=written.append, say=said.append)
+    assert (ended.status, ended.attempt) == ("SUCCEEDED", 2)
+    assert "done" in "".join(written)
+    assert any("trying again" in sentence for sentence in said)
+
+
+def test_no_such_job(server: JobServer) -> None:
+    for act in (server.job, server.logs, server.stop, lambda name: list(server.follow(name))):
+        with pytest.raises(NoSuchJob, match="no job 'nowhere-1'"):
+            act("nowhere-1")
+    with pytest.raises(NoSuchJob, match="letters"):
+        server.job("../version")
+
+
+def test_wrong_token(head: Head, server: JobServer) -> None:
+    with pytest.raises(JobError, match=r"asks for the cluster's token, but the token of a guess is not it") as caught:
+        JobServer(head.url, token=Token("f" * 64, "a guess"))
+    assert "f" * 64 not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_token(head: Head, server: JobServer) -> None:
+    with pytest.raises(JobError, match="asks for the cluster's token, but there is none here"):
+        JobServer(head.url)
+
+
+def test_wrong_address(head: Head, server: JobServer) -> None:
+    with pytest.raises(JobError, match="must answer at"):
+        JobServer(f"http://127.0.0.1:{head.gcs}")
+
+
+def test_unreachable_head() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(
+        HeadUnreachable, match=f"must answer at http://127.0.0.1:{port}, but none does .connection refus"
+    ):
+        JobServer(f"http://127.0.0.1:{port}")
