@@ -156,7 +156,9 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
 def over_time(run: Played, ends: Vector, mode: str) -> Corners:
     """The anytime curve over the seconds at which epochs end."""
     order = np.argsort(ends, kind="stable")
-    return corners(ends[order], best_so_far(run.value[order], mode))
+    best = best_so_far(run.value[order], mode)
+    last = np.append(np.diff(ends[order]) > 0, True)  # of epochs that end together
+    return corners(ends[order][last], best[last])
 
 
 def at(curve: Sequence[tuple[float, float]], x: Vector) -> Vector:
