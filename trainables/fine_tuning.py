@@ -171,7 +171,7 @@ class FineTuning:
     def test(self) -> tuple[dict[str, float], Tensor]:
         """Metrics and confusion matrix [K, K] on the test split, with the best weights where early stopping is on."""
         self._enter(self._stage or self.settings.stage(1, self.network.thaws()))
-        current = self._trained_state()
+        current = {name: value.clone() for name, value in self._trained_state().items()} if self._best else {}
         if self._best is not None:
             self._set_trained(self._best[1])
         try:
@@ -212,12 +212,10 @@ class FineTuning:
         self.optimizer = make_optimizer(self._parameters, self.settings)
         self._copies = self.augmentation.copies if self.augmentation else 1
         self._samples = len(self.dataset.train) * self._copies
-        altered = self.augmentation is not None and self._cut > 0
-        if altered:
-            log.info(
-                "activations of the training images are not reused: augmentation %s alters them", self.augmentation
-            )
-        self.training = self._source(self.dataset.train, "train", self._cut, keep=not altered)
+        if self.augmentation and self._cut:
+            name = self.augmentation.name
+            log.info("activations of the training images are not reused: augmentation %s alters them", name)
+        self.training = self._source(self.dataset.train, "train", self._cut, keep=self.augmentation is None)
         self.validation = self._source(self.dataset.validation, "validation", self._cut, keep=True)
         self._compiled = torch.compile(self.training.section) if self.settings.compile else self.training.section
 

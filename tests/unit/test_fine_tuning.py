@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from trainables import data
@@ -98,12 +99,25 @@ def test_paused_resumed_repeated_and_tested_it_trains_the_same_bits(case):
     verify("image_classifier", config, task={**task_of(name), **task})
 
 
+@torch.no_grad()
+def calibrate(model, images):
+    """Statistics of real images, as trained weights have them: untrained, values shrink to 1e-12 and rounding is all."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()(images)
+    for norm in norms:
+        norm.momentum = 0.1
+
+
 def curves(name, counts, size, **more):
     """For each number of layers two epochs' metrics, with activations kept and without, from the same weights."""
-    settings = Settings(image_size=size, batch_size=8, learning_rate=1e-3, dropout=0.2, **more)
+    # Not Adam: where a gradient is zero (a bias before batch statistics), it makes a whole step of its rounding.
+    settings = Settings(image_size=size, batch_size=8, optimizer="sgd", momentum=0.9, learning_rate=1e-3, **more)
     task = task_of(name, TINY)
     dataset = data.load(TINY, image_size=size)
     models = [FineTuning(replace(settings, reuse_activations=reuse), task, dataset, 0, 2) for reuse in (True, False)]
+    calibrate(models[0].model, models[0].machine.prepare(dataset.train.images))
     start = {key: value.clone() for key, value in models[0].model.state_dict().items()}
     for count in counts:
         found = []
@@ -115,7 +129,7 @@ def curves(name, counts, size, **more):
 
 
 NETWORKS = {
-    "mobilenet_v2": (32, {}, 139),
+    "mobilenet_v2": (64, {}, 139),
     "resnet18": (32, {}, 59),
     "efficientnet_b0": (32, {}, 212),
     "vit_b_16": (32, SMALL_VIT, 15),
@@ -126,7 +140,7 @@ def compare(name, counts):
     size, more, _ = NETWORKS[name]
     for count, kept, anew in curves(name, counts, size, **more):
         for one, other in zip(kept, anew, strict=True):
-            assert one == pytest.approx(other, abs=1e-5), f"finetuned_layers={count}"
+            assert one == pytest.approx(other, abs=1e-5, rel=1e-5), f"finetuned_layers={count}"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -179,8 +193,9 @@ def test_copies_make_an_epoch_longer_and_only_what_is_trained_is_saved(tmp_path)
     model.train_epoch()
     assert model.models[0]._samples == 4 * 80
     model.save(tmp_path)
-    (file,) = list(tmp_path.iterdir())
-    assert file.stat().st_size < 60_000, "three layers of digits_net and the head, with Adam's two moments"
+    file = tmp_path / "trial.safetensors"
+    trained = sum(p.numel() for p in model.models[0]._parameters)
+    assert 12 * trained < file.stat().st_size < 12 * trained + 8192, "what is trained, with Adam's two moments"
 
 
 def test_it_learns_real_digits():
@@ -236,9 +251,10 @@ def test_no_batch_of_one_is_left_over(count):
 
 def test_a_loss_that_is_no_number_ends_the_trial_with_its_epoch():
     model = classifier({"finetuned_layers": "all", "optimizer": "sgd", "learning_rate": 1e30})
-    with pytest.raises(Diverged, match="must stay finite.* in epoch 1") as raised:
+    with pytest.raises(Diverged, match="must stay finite, but") as raised:
         model.train_epoch()
     assert raised.value.epoch == 1
+    assert "in epoch 1" in str(raised.value)
 
 
 def test_too_little_memory_is_told_apart(monkeypatch):
@@ -249,7 +265,7 @@ def test_too_little_memory_is_told_apart(monkeypatch):
 
 
 def test_batches_of_one_on_single_pixels_are_an_invalid_configuration():
-    model = classifier({"image_size": 8, "batch_size": 1, "finetuned_layers": 2})
+    model = classifier({"image_size": 8, "batch_size": 1, "finetuned_layers": 3})
     with pytest.raises(InvalidConfig, match="batch_size must be at least 2"):
         model.train_epoch()
 
