@@ -47,14 +47,19 @@ def find(environment: Mapping[str, str] = os.environ) -> Token | None:
 
     A file of ours that others may read is closed to them. Raises TokenError where it is empty or unreadable.
     """
+    found = _find(environment)
+    if found is None and environment.get(TOKEN_PATH):
+        raise TokenError(f"{TOKEN_PATH} must name a token file, but there is none at {path(environment)}")
+    return found
+
+
+def _find(environment: Mapping[str, str]) -> Token | None:
     if environment.get(TOKEN):
         return Token(environment[TOKEN].strip(), TOKEN)
     place = path(environment)
     try:
         secret = place.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        if environment.get(TOKEN_PATH):
-            raise TokenError(f"{TOKEN_PATH} must name a token file, but there is none at {place}") from None
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise TokenError(f"the token file {place} must be readable, but is not: {error}") from None
@@ -69,12 +74,7 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Token:
 
     Two callers at once get the same token: the second finds the first one's file.
     """
-    try:
-        found = find(environment)
-    except TokenError:
-        if path(environment).exists():
-            raise
-        found = None
+    found = _find(environment)
     if found is not None:
         return found
     place = path(environment)
@@ -91,7 +91,7 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Token:
         pass
     finally:
         beside.unlink(missing_ok=True)
-    token = find(environment)
+    token = _find(environment)
     assert token is not None
     return token
 

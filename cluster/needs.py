@@ -1,0 +1,206 @@
+"""What a study needs of a cluster, what its nodes have, and where the two do not fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+GIB = 2**30
+
+
+class PreflightError(ValueError):
+    """A cluster that cannot run the study: one sentence a reason, a line each."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What each trial needs, and what every node that trains must have.
+
+    cpus, gpus: Ray's logical ones, fractions allowed. memory, gpu_memory: bytes of one trial. packages: name ->
+    version as the driver has it, an empty one where any will do. python: MAJOR.MINOR. data_root, store: a path or
+    s3://. clock_skew: seconds that a node's clock may differ from the driver's.
+    """
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: int = 0
+    gpu_memory: int = 0
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
+    data_root: str | None = None
+    store: str | None = None
+    clock_skew: float = 5.0
+
+    def __post_init__(self) -> None:
+        low = min(self.cpus, self.gpus, self.memory, self.gpu_memory)
+        if low < 0 or self.clock_skew <= 0:
+            raise PreflightError(f"needs must not be negative and clock_skew must be above 0, but got {self}")
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node has and sees. `answer` is the probe's (None: it gave none, and `silence` says why)."""
+
+    name: str
+    cpus: float
+    gpus: float
+    memory: int
+    answer: Mapping[str, object] | None = None
+    silence: str = ""
+    skew: float = 0.0
+    driver: bool = False
+
+    def room(self, needs: Needs) -> int:
+        """How many trials fit at once."""
+        pairs = ((self.cpus, needs.cpus), (self.gpus, needs.gpus), (self.memory, needs.memory))
+        return min((_times(have, need) for have, need in pairs if need > 0), default=1)
+
+    def gpu_share(self, needs: Needs) -> int:
+        """Bytes of GPU memory that one trial gets here; 0 where unknown. The smallest GPU counts."""
+        sizes = [] if self.answer is None else self.answer.get("gpu_memory")
+        if not isinstance(sizes, Sequence) or not sizes or not needs.gpus:
+            return 0
+        return int(min(sizes) * min(1.0, needs.gpus))
+
+    def complaints(self, needs: Needs) -> Iterator[str]:
+        """Why this node cannot train a trial that it has room for."""
+        if self.answer is None:
+            yield f"node {self.name} must answer, but {self.silence}"
+            return
+        yield from self._version_complaints(needs)
+        share = self.gpu_share(needs)
+        if needs.gpu_memory and share and share < needs.gpu_memory:
+            yield (
+                f"a trial needs {needs.gpu_memory / GIB:.1f} GiB of GPU memory, but {needs.gpus:g} of a GPU on node "
+                f"{self.name} has {share / GIB:.1f} GiB; ask for more of a GPU in resources"
+            )
+        if self.answer.get("data_root"):
+            yield f"data.root {needs.data_root} must be readable on node {self.name}, but: {self.answer['data_root']}"
+        if self.answer.get("store"):
+            yield f"the store {needs.store} must be readable and writable on node {self.name}, but: {self.answer['store']}"
+        if abs(self.skew) > needs.clock_skew:
+            yield (
+                f"clocks must agree within {needs.clock_skew:g} s, but node {self.name}'s differs from the driver's by "
+                f"{self.skew:+.1f} s; start its time service"
+            )
+
+    def _version_complaints(self, needs: Needs) -> Iterator[str]:
+        assert self.answer is not None
+        python = str(self.answer["python"])
+        if needs.python and not f"{python}.".startswith(f"{needs.python}."):
+            yield f"node {self.name} must run Python {needs.python} as the driver does, but runs {python}"
+        installed = self.answer["packages"]
+        assert isinstance(installed, Mapping)
+        for name, wanted in needs.packages.items():
+            found = installed.get(name)
+            if found is None:
+                yield f"{name} {wanted}".rstrip() + f" must be installed on node {self.name}, but is not"
+            elif wanted and _public(found) != _public(wanted):
+                yield f"{name} must be {wanted} on node {self.name} as on the driver's, but is {found}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The needs against the nodes. `elastic`: an autoscaler may still bring nodes, so that room is no condition."""
+
+    needs: Needs
+    nodes: tuple[Node, ...]
+    elastic: bool = False
+
+    @property
+    def room(self) -> int:
+        """How many trials the cluster holds at once."""
+        return sum(node.room(self.needs) for node in self.nodes)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the study cannot run here: one sentence each, none where it can."""
+        return tuple(self._reasons())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the study can run here."""
+        return not self.reasons
+
+    def check(self) -> None:
+        """Raises PreflightError with every reason where the study cannot run here."""
+        if self.reasons:
+            raise PreflightError("\n".join(self.reasons))
+
+    def table(self) -> Table:
+        """The first row what the study needs, then a row a node: fit for a console."""
+        from rich.table import Table
+
+        table = Table(title="needs and nodes", title_justify="left")
+        for column in ("", "trials", "CPU", "GPU", "memory", "GPU memory", "packages", "data", "store", "clock"):
+            table.add_column(column, justify="left" if column in ("", "packages", "data", "store") else "right")
+        for row in self.rows():
+            table.add_row(*row)
+        return table
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's cells."""
+        needs = self.needs
+        first = ("a trial needs", "1", f"{needs.cpus:g}", f"{needs.gpus:g}", _gib(needs.memory), _gib(needs.gpu_memory),
+                 f"{len(needs.packages)} pinned", needs.data_root or "-", needs.store or "-",
+                 f"±{needs.clock_skew:g} s")  # fmt: skip
+        return [first, *(self._row(node) for node in self.nodes)]
+
+    def _row(self, node: Node) -> tuple[str, ...]:
+        name = f"{node.name} (driver)" if node.driver else node.name
+        head = (name, str(node.room(self.needs)), f"{node.cpus:g}", f"{node.gpus:g}", _gib(node.memory))
+        if node.answer is None:
+            return (*head, "-", "no answer", "-", "-", "-")
+        versions = len(list(node._version_complaints(self.needs)))
+        return (
+            *head,
+            _gib(node.gpu_share(self.needs)),
+            "as the driver's" if not versions else f"{versions} differ",
+            "-" if self.needs.data_root is None else "readable" if not node.answer["data_root"] else "NOT readable",
+            "-" if self.needs.store is None else "writable" if not node.answer["store"] else "NOT writable",
+            f"{node.skew:+.1f} s",
+        )
+
+    def _reasons(self) -> Iterator[str]:
+        if not self.nodes:
+            yield "a cluster must have a node, but this one has none"
+            return
+        if self.room == 0 and not self.elastic:
+            most = max(
+                self.nodes, key=lambda node: (node.gpus, node.cpus) if self.needs.gpus else (node.cpus, node.gpus)
+            )
+            yield (
+                f"a trial needs {_amounts(self.needs.cpus, self.needs.gpus, self.needs.memory)} on one node, but the "
+                f"largest of the {len(self.nodes)} has {_amounts(most.cpus, most.gpus, most.memory if self.needs.memory else 0)}"
+            )
+        for node in self.nodes:
+            if node.room(self.needs):
+                yield from node.complaints(self.needs)
+            elif node.driver and node.answer is not None and node.answer.get("store"):
+                yield (
+                    f"the store {self.needs.store} must be readable and writable on the driver's node {node.name}, but: "
+                    f"{node.answer['store']}"
+                )
+
+
+def _times(have: float, need: float) -> int:
+    """How often `need` goes into `have`, both to Ray's four decimals."""
+    return round(have * 10_000) // max(1, round(need * 10_000))
+
+
+def _public(version: str) -> str:
+    """A version without its build: the CPU and the CUDA build of a release are the same code."""
+    return version.split("+")[0]
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.1f} GiB" if count else "-"
+
+
+def _amounts(cpus: float, gpus: float, memory: int) -> str:
+    text = f"{cpus:g} CPU and {gpus:g} GPU"
+    return f"{text} and {memory / GIB:.1f} GiB of memory" if memory else text

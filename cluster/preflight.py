@@ -1,0 +1,136 @@
+"""Looks at every node before a study starts: can it train there, and do all of them see the same data and store?"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from cluster import probe
+from cluster.connect import Connection
+from cluster.needs import Needs, Node, PreflightError, Report
+
+__all__ = ["Needs", "PreflightError", "Report", "installed", "preflight"]
+
+PATIENCE_SECONDS = 60.0  # a cold node starts a worker process first
+
+
+def installed(names: Sequence[str]) -> dict[str, str]:
+    """The driver's own versions of what is installed here of `names`: what every node must have."""
+    return {name: version for name, version in probe.versions(names).items() if version is not None}
+
+
+def preflight(
+    connection: Connection, needs: Needs, *, elastic: bool = False, patience: float = PATIENCE_SECONDS
+) -> Report:
+    """Asks every living node and reports. A cluster of our own is this machine, and answers without a worker.
+
+    Writes one small file in the store and removes it again. Takes no CPU of the cluster, so that a busy one answers
+    too; a node that does not within `patience` seconds is reported as silent.
+    """
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    living = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeName"]))
+    mark = f".preflight-{secrets.token_hex(8)}"
+    wrote = _write_mark(needs.store, mark)
+    try:
+        if connection.local:
+            answers = {here: (_look(probe.Probe(), needs, mark), 0.0)}
+        else:
+            answers = _ask([node["NodeID"] for node in living], needs, mark, patience)
+    finally:
+        if needs.store is not None and wrote is None:
+            probe.remove(needs.store, mark)
+    nodes = tuple(_node(node, answers.get(node["NodeID"], "did not"), here, wrote, patience) for node in living)
+    return Report(needs, nodes, elastic)
+
+
+def _write_mark(store: str | None, mark: str) -> str | None:
+    """Why the driver itself cannot write in the store; None where it can."""
+    if store is None:
+        return None
+    try:
+        probe.write(store, mark)
+    except Exception as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None
+
+
+def _look(actor: probe.Probe, needs: Needs, mark: str) -> dict[str, Any]:
+    return actor.look(tuple(needs.packages), needs.data_root, needs.store, mark)
+
+
+def _ask(ids: Sequence[str], needs: Needs, mark: str, patience: float) -> dict[str, Any]:
+    """Node id -> (answer, clock skew in seconds), or a string that says why there is none. All nodes at once."""
+    import ray
+    from ray import cloudpickle
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    cloudpickle.register_pickle_by_value(probe)  # a node may lack this project: that is one of the answers
+    try:
+        remote = ray.remote(num_cpus=0, max_restarts=0)(probe.Probe)
+        actors = {
+            node: remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+            for node in ids
+        }
+        looks = {
+            actor.look.remote(tuple(needs.packages), needs.data_root, needs.store, mark): node
+            for node, actor in actors.items()
+        }
+        ready, _ = ray.wait(list(looks), num_returns=len(looks), timeout=patience)
+        answers = {looks[ref]: _answer(ref, actors[looks[ref]]) for ref in ready}
+        for actor in actors.values():
+            ray.kill(actor)
+    finally:
+        cloudpickle.unregister_pickle_by_value(probe)
+    return answers
+
+
+def _answer(ref: Any, actor: Any) -> Any:
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        return ray.get(ref), _skew(actor)
+    except RayError as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _skew(actor: Any) -> float:
+    """The node's clock against ours, seconds: the quickest of five questions errs by at most half its time."""
+    import ray
+
+    best = (float("inf"), 0.0)
+    for _ in range(5):
+        before = time.time()
+        there = ray.get(actor.now.remote(), timeout=10)
+        after = time.time()
+        best = min(best, (after - before, there - (before + after) / 2))
+    return best[1]
+
+
+def _node(node: dict[str, Any], answer: Any, here: str, wrote: str | None, patience: float) -> Node:
+    have = node["Resources"]
+    name = str(node["NodeName"])
+    told, skew = answer if isinstance(answer, tuple) else (None, 0.0)
+    if told is not None and wrote is not None:
+        told = {**told, "store": wrote if node["NodeID"] == here else None}  # said once, for the driver's node
+    silence = f"gave no answer within {patience:.0f} s" if answer == "did not" else f"failed: {answer}"
+    return Node(
+        name=name,
+        cpus=float(have.get("CPU", 0)),
+        gpus=float(have.get("GPU", 0)),
+        memory=int(have.get("memory", 0)),
+        answer=told,
+        silence=silence,
+        skew=skew,
+        driver=node["NodeID"] == here,
+    )
+
+
+def this_python() -> str:
+    """MAJOR.MINOR of the driver: Ray's processes must all run the same."""
+    return ".".join(platform.python_version_tuple()[:2])

@@ -1,0 +1,147 @@
+"""What one node sees, asked on the node itself. Sent there whole, so that it runs where this project is not installed:
+standard library only, boto3 and Ray where a question needs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Probe:
+    """An actor on one node. Every answer is plain data; what fails is a sentence in it, not an exception."""
+
+    def look(self, packages: Sequence[str], data_root: str | None, store: str | None, mark: str) -> dict[str, Any]:
+        """Versions, GPUs' memory in bytes, and what is wrong with the data root and the store: None where nothing.
+
+        `mark` names a file that the driver wrote in the store: this node must see it, and writes its own beside.
+        """
+        return {
+            "python": platform.python_version(),
+            "packages": versions(packages),
+            "gpu_memory": gpu_memory(),
+            "data_root": None if data_root is None else readable(data_root),
+            "store": None if store is None else shared(store, mark),
+        }
+
+    def now(self) -> float:
+        """This node's clock, seconds since the epoch."""
+        return time.time()
+
+
+def versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """The installed versions; None where a package is missing."""
+    found: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def gpu_memory() -> list[int]:
+    """Bytes of each GPU as the driver tells; empty where it cannot be asked."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return [int(line) * 2**20 for line in answer.split()]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+
+
+def readable(root: str) -> str | None:
+    """Why a data root cannot be read; None where it can."""
+    try:
+        if root.startswith("s3://"):
+            bucket, prefix = _split(root)
+            found = _s3().list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+            return None if found.get("KeyCount") else "nothing is there"
+        if os.path.isdir(root):
+            with os.scandir(root) as entries:
+                return None if next(entries, None) else "the folder is empty"
+        with open(root, "rb") as stream:
+            stream.read(1)
+    except Exception as error:
+        return _sentence(error)
+    return None
+
+
+def shared(store: str, mark: str) -> str | None:
+    """Why the driver's file cannot be seen, or none written beside it; None where both work."""
+    try:
+        if read(store, mark) != mark.encode():
+            return "it does not hold what the driver wrote there: the nodes do not share it"
+        own = f"{mark}-{uuid.uuid4().hex}"
+        write(store, own)
+        remove(store, own)
+    except FileNotFoundError:
+        return "it does not hold what the driver wrote there: the nodes do not share it"
+    except Exception as error:
+        return _sentence(error)
+    return None
+
+
+def write(store: str, name: str) -> None:
+    """Writes a small file with its own name in it."""
+    if store.startswith("s3://"):
+        bucket, key = _split(f"{store.rstrip('/')}/{name}")
+        _s3().put_object(Bucket=bucket, Key=key, Body=name.encode())
+        return
+    os.makedirs(store, exist_ok=True)
+    with open(os.path.join(store, name), "xb") as stream:
+        stream.write(name.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read(store: str, name: str) -> bytes:
+    """The file's content. Raises FileNotFoundError."""
+    if store.startswith("s3://"):
+        bucket, key = _split(f"{store.rstrip('/')}/{name}")
+        client = _s3()
+        try:
+            return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except client.exceptions.NoSuchKey:
+            raise FileNotFoundError(key) from None
+    with open(os.path.join(store, name), "rb") as stream:
+        return stream.read()
+
+
+def remove(store: str, name: str) -> None:
+    """Removes the file where it is still there."""
+    if store.startswith("s3://"):
+        bucket, key = _split(f"{store.rstrip('/')}/{name}")
+        _s3().delete_object(Bucket=bucket, Key=key)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(store, name))
+
+
+def _split(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def _s3() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    limits: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
+    return boto3.client("s3", config=Config(**limits))
+
+
+def _sentence(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

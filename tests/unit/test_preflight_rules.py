@@ -1,0 +1,120 @@
+"""Needs against nodes, and what a probe says of a place. No cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster import probe
+from cluster.needs import GIB, Needs, Node, PreflightError, Report
+
+SEEN = {"python": "3.11.9", "packages": {"torch": "2.14.1+cu130"}, "gpu_memory": [], "data_root": None, "store": None}
+
+
+def node(**changes: object) -> Node:
+    values: dict[str, object] = {"name": "n1", "cpus": 4, "gpus": 1, "memory": 8 * GIB, "answer": SEEN}
+    return Node(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("needs", "room"),
+    [
+        (Needs(cpus=1), 4),
+        (Needs(cpus=4), 1),
+        (Needs(cpus=4.5), 0),
+        (Needs(cpus=1, gpus=0.25), 4),
+        (Needs(cpus=0.1, gpus=0.1), 10),
+        (Needs(cpus=1, gpus=2), 0),
+        (Needs(cpus=1, memory=4 * GIB), 2),
+        (Needs(cpus=1, memory=8 * GIB + 1), 0),
+    ],
+)
+def test_room(needs: Needs, room: int) -> None:
+    assert node().room(needs) == room
+
+
+def test_a_build_of_the_same_release_will_do() -> None:
+    assert Report(Needs(packages={"torch": "2.14.1+cpu"}), (node(),)).ok
+    assert "torch must be 2.14.0" in Report(Needs(packages={"torch": "2.14.0"}), (node(),)).reasons[0]
+
+
+@pytest.mark.parametrize(("python", "fits"), [("3.11", True), ("3.1", False), ("3", True), ("3.12", False)])
+def test_python(python: str, fits: bool) -> None:
+    assert Report(Needs(python=python), (node(),)).ok is fits
+
+
+@pytest.mark.parametrize(("skew", "fits"), [(5.0, True), (-5.0, True), (5.1, False), (-60.0, False)])
+def test_clock_skew_at_its_bound(skew: float, fits: bool) -> None:
+    assert Report(Needs(clock_skew=5.0), (node(skew=skew),)).ok is fits
+
+
+@pytest.mark.parametrize(("wanted", "fits"), [(6 * GIB, True), (6 * GIB + 1, False)])
+def test_gpu_memory_goes_by_the_share(wanted: int, fits: bool) -> None:
+    seen = SEEN | {"gpu_memory": [24 * GIB, 80 * GIB]}
+    report = Report(Needs(gpus=0.25, gpu_memory=wanted), (node(answer=seen),))
+    assert report.ok is fits
+    assert "6.0 GiB" in report.rows()[1][5]
+
+
+def test_nodes_without_room_need_not_see_anything() -> None:
+    seen = SEEN | {"data_root": "not there", "store": "read-only"}
+    head = node(name="head", cpus=0, gpus=0, answer=seen)
+    needs = Needs(data_root="/data", store="/store")
+    assert Report(needs, (head, node())).ok
+    assert Report(needs, (node(name="head", cpus=0, answer=seen, driver=True), node())).reasons == (
+        "the store /store must be readable and writable on the driver's node head, but: read-only",
+    )
+
+
+def test_a_silent_node() -> None:
+    report = Report(Needs(), (node(answer=None, silence="gave no answer within 60 s"),))
+    assert report.reasons == ("node n1 must answer, but gave no answer within 60 s",)
+    assert "no answer" in report.rows()[1]
+    assert Report(Needs(), ()).reasons == ("a cluster must have a node, but this one has none",)
+
+
+def test_needs_that_cannot_be() -> None:
+    with pytest.raises(PreflightError, match="must not be negative"):
+        Needs(cpus=-1)
+
+
+def test_a_store_that_is_not_shared(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    probe.write(store, ".mark")
+    assert probe.shared(store, ".mark") is None
+    assert [p.name for p in (tmp_path / "store").iterdir()] == [".mark"]
+    assert "do not share it" in str(probe.shared(str(tmp_path / "elsewhere"), ".mark"))
+    probe.remove(store, ".mark")
+    assert "do not share it" in str(probe.shared(store, ".mark"))
+
+
+def test_a_data_root(tmp_path: Path) -> None:
+    assert "empty" in str(probe.readable(str(tmp_path)))
+    (tmp_path / "a.png").write_bytes(b"1")
+    assert probe.readable(str(tmp_path)) is None
+    assert probe.readable(str(tmp_path / "a.png")) is None
+    assert "No such file" in str(probe.readable(str(tmp_path / "b")))
+
+
+def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a",
+                            "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        assert "bucket does not exist" in str(probe.readable("s3://none/there"))
+        probe._s3().create_bucket(Bucket="bucket")
+        assert probe.readable("s3://bucket/data") == "nothing is there"
+        probe.write("s3://bucket/data", "mark")
+        assert probe.readable("s3://bucket/data") is None
+        assert probe.shared("s3://bucket/data/", "mark") is None
+        assert "do not share" in str(probe.shared("s3://bucket/data", "other"))
+        probe.remove("s3://bucket/data", "mark")
+        assert probe.readable("s3://bucket/data") == "nothing is there"
+    finally:
+        server.stop()
