@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from hpo import cli_jobs, cli_results
+from hpo.cli_results import TableFormat
 from hpo.study import Study, presets
 
 app = typer.Typer(
@@ -28,27 +29,11 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or a preset's name (see `hpo studies`).")
 ]
-StoreArgument = Annotated[
-    str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix that holds results.")
-]
-StudyOption = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Which study of the store.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of stdout.")
-]
 
 
 class RunFormat(StrEnum):
     table = "table"
     json = "json"
-
-
-class TableFormat(StrEnum):
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
-    latex = "latex"
-    html = "html"
 
 
 def _load(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
@@ -77,16 +62,19 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at a time, at the most.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     format: Annotated[RunFormat, typer.Option(help="What stdout gets.")] = RunFormat.table,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report at the end.")] = True,
 ) -> None:
     """Run a study, or go on with one that its store holds in part."""
     from hpo import session
 
     loaded = _load(study, store=store, methods=methods, seeds=seeds, budget=budget)
     repeat = shlex.join(["hpo", *sys.argv[1:]])
-    report = session.play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
-    _print_comparison(loaded.store, loaded.study, format.value, None)
-    if not quiet:
-        errors.print(f"report: {report}")
+    session.play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
+    cli_results.print_comparison(loaded.store, loaded.study, format.value)
+    if report:
+        path = session.write_report(loaded, repeat)
+        if not quiet:
+            errors.print(f"report: {path}")
 
 
 @app.command()
@@ -97,51 +85,52 @@ def check(study: StudyArgument) -> None:
     print(plan_text(_load(study)))
 
 
-# -- what came out ------------------------------------------------------------------------------------------------
-
-
 @app.command()
-def compare(
-    store: StoreArgument,
-    study: StudyOption = None,
+def replay(
+    study: StudyArgument,
+    curves: Annotated[
+        str, typer.Option(metavar="FILE|STORE", help="Recorded curves: .npz, .csv, .parquet, or a store.")
+    ],
+    task: Annotated[str | None, typer.Option(help="Which task of a table that records several.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=100_000, help="Virtual workers of each run.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Epochs of each run.")] = None,
+    methods: Annotated[str | None, typer.Option(metavar="A,B")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option(metavar="workers=1,4 budget=100,200", help="Replay at each.")
+    ] = None,
+    stragglers: Annotated[float, typer.Option(help="Sigma of the log-normal factor on epoch times.")] = 0.0,
+    failures: Annotated[float, typer.Option(help="Probability that a trial fails.")] = 0.0,
+    preemptions: Annotated[float, typer.Option(help="Probability that an epoch is trained again.")] = 0.0,
+    picture: Annotated[Path | None, typer.Option(help="A sweep's picture: .svg, .png or .pdf.")] = None,
     format: Annotated[TableFormat, typer.Option()] = TableFormat.table,
-    output: OutputOption = None,
 ) -> None:
-    """Compare the methods of a study."""
-    _print_comparison(store, study, format.value, output)
+    """Play a study over recorded curves: no cluster, no training."""
+    from hpo import sweep as sweeps
+    from hpo.recorded import load
+    from hpo.replay import Replay, Weather, from_store
+    from hpo.replay import replay as play
 
+    loaded = _load(study, methods=methods, seeds=seeds)
+    a_file = Path(curves).is_file()
+    table = load(curves, loaded.space, loaded.metric, task) if a_file else None
+    data = None if a_file else from_store(curves, loaded)
+    weather = Weather(stragglers, failures, preemptions)
 
-def _print_comparison(uri: str, study: str | None, format: str, output: Path | None) -> None:
-    from hpo import store as stores
-    from hpo.compare import compare as compare_study
+    def played(workers: int | None, budget: int | None) -> Replay:
+        return play(loaded, table=table, data=data, workers=workers, budget=budget, weather=weather)
 
-    data = stores.read(uri, study)
-    for warning in getattr(data, "warnings", ()):
-        errors.print(f"warning: {warning}")
-    comparison = compare_study(data)
-    if format == "json":
-        _out(json.dumps(comparison.to_json(), indent=2, allow_nan=False), output)
-    elif format == "html":
-        from hpo import report
-        from hpo.importance import importance_or_none
-
-        path = output or Path(f"{data.name}.html")
-        command = f"hpo compare {shlex.quote(uri)} --study {data.name} --format html"
-        report.write_html(data, comparison, importance_or_none(data, seed=0), path, command=command)
-        errors.print(f"report: {path.resolve()}")
-    else:
-        from hpo.report import tables
-
-        _out(tables.render(comparison, format), output)
-
-
-def _out(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    if sweep:
+        grid = sweeps.axes([part for text in sweep for part in text.split()])
+        points = sweeps.sweep(lambda w, b: played(w or workers, b or budget), grid)
+        as_json = format is TableFormat.json
+        print(cli_results.as_json(sweeps.rows(points)) if as_json else sweeps.text(points, loaded.metric))
+        if picture is not None:
+            sweeps.picture(points, loaded.metric, picture)
         return
-    from hpo.files import write_whole
-
-    write_whole(output, (text if text.endswith("\n") else text + "\n").encode())
+    found = played(workers, budget)
+    cli_results.print_found(found.data, format.value)
+    errors.print(found.answers.sentence())
 
 
 # -- what there is ------------------------------------------------------------------------------------------------
@@ -190,6 +179,10 @@ def studies() -> None:
         first = next((line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")), "")
         rows.append((name, first))
     _list(rows)
+
+
+cli_results.register(app)
+cli_jobs.register(app)
 
 
 # -- the door -----------------------------------------------------------------------------------------------------

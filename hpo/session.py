@@ -25,8 +25,8 @@ class InterruptedStudy(Exception):
 __all__ = ["InterruptedStudy", "StudyFailed", "play", "prior_observations", "write_report"]
 
 
-def play(study: Study, *, address: str | None, workers: int | None, quiet: bool, command: str) -> Path | str:
-    """Runs the study, or goes on with it, and writes its report; returns where the report lies.
+def play(study: Study, *, address: str | None, workers: int | None, quiet: bool, command: str) -> None:
+    """Runs the study, or goes on with it, to the end of every run and exam.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
@@ -53,7 +53,6 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
         dispatch.finish(complete=True)
     else:
         _drive(study, dispatch, address, workers, quiet, command)
-    return write_report(study, command)
 
 
 def _drive(

@@ -1,0 +1,165 @@
+"""Commands on stores: compare, importance, verify, export, serve. A room of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from hpo.store import StudyData
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+StoreArgument = Annotated[str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix with results.")]
+StudyOption = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Which study of the store.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout.")
+]
+
+
+class TableFormat(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+    latex = "latex"
+    html = "html"
+
+
+class ExportFormat(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+FormatOption = Annotated[TableFormat, typer.Option("--format")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room."""
+    for command in (compare, importance, verify, export, serve):
+        app.command()(command)
+
+
+def out(text: str, output: Path | None) -> None:
+    """To stdout, or to a file that appears whole."""
+    text = text if text.endswith("\n") else text + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from hpo.files import write_whole
+
+    write_whole(output, text.encode())
+
+
+def compare(
+    store: StoreArgument,
+    study: StudyOption = None,
+    format: FormatOption = TableFormat.table,
+    output: OutputOption = None,
+    target: Annotated[float | None, typer.Option(help="A value of the metric: epochs until it is reached.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers for the time that each method would take alone.")
+    ] = None,
+) -> None:
+    """Compare the methods of a study."""
+    print_comparison(store, study, format.value, output, target=target, workers=workers)
+
+
+def print_comparison(
+    uri: str, study: str | None, format: str, output: Path | None = None, *,
+    target: float | None = None, workers: int | None = None,
+) -> None:  # fmt: skip
+    """The comparison of a stored study, in one of the formats."""
+    from hpo import store as stores
+    from hpo.compare import compare as compare_study
+    from hpo.report import tables
+
+    data = stores.read(uri, study)
+    for warning in data.warnings:
+        errors.print(f"warning: {warning}")
+    comparison = compare_study(data, target=target, workers=workers)
+    if format != "html":
+        out(tables.render(comparison, format), output)
+        return
+    from hpo import report
+    from hpo.importance import importance_or_none
+
+    path = output or Path(f"{data.name}.html")
+    command = f"hpo compare {shlex.quote(uri)} --study {data.name} --format html"
+    report.write_html(data, comparison, importance_or_none(data, seed=0), path, command=command)
+    errors.print(f"report: {path.resolve()}")
+
+
+def print_found(data: StudyData, format: str) -> None:
+    """The comparison of tables that no store holds: a replay's."""
+    from hpo.compare import compare as compare_study
+    from hpo.report import tables
+
+    out(tables.render(compare_study(data), format), None)
+
+
+def importance(
+    store: StoreArgument,
+    study: StudyOption = None,
+    pairs: Annotated[bool, typer.Option("--pairs/--no-pairs", help="Pairs of hyperparameters as well.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the forest and its intervals.")] = 0,
+    format: FormatOption = TableFormat.table,
+    output: OutputOption = None,
+) -> None:
+    """Which hyperparameters matter (functional ANOVA)."""
+    from hpo import store as stores
+    from hpo.importance import importance as importance_of
+    from hpo.report import tables
+
+    found = importance_of(stores.read(store, study), pairs=pairs, seed=seed)
+    out(tables.render(found, format.value), output)
+
+
+def verify(store: StoreArgument, study: StudyOption = None) -> None:
+    """Derive every ledger again from the epochs and say what does not add up."""
+    from hpo import store as stores
+
+    problems = stores.verify(store, study)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise typer.Exit(1)
+    print("every ledger, order and incumbent follows from the epochs")
+
+
+def export(
+    store: StoreArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.")],
+    study: StudyOption = None,
+    format: Annotated[ExportFormat, typer.Option()] = ExportFormat.csv,
+) -> None:
+    """Write every table of a study as a file."""
+    from hpo import store as stores
+
+    for path in stores.export(store, study, format.value, folder):
+        print(path)
+
+
+def serve(
+    store: StoreArgument,
+    host: Annotated[str, typer.Option(help="Beyond loopback only with HPO_SERVE_TOKEN set.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+) -> None:
+    """Serve the API and the live page of a store."""
+    from hpo.service.server import serve as serve_store
+
+    serve_store(store, host=host, port=port, token=os.environ.get("HPO_SERVE_TOKEN"))
+
+
+def as_json(value: object) -> str:
+    """Indented JSON without NaN."""
+    return json.dumps(value, indent=2, allow_nan=False)
