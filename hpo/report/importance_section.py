@@ -32,9 +32,9 @@ def importance_section(data: StudyData, importance: Importance | None, looks: Lo
     parts.append(Figures([bars]))
     parts.append(
         Text(
-            "Below, each trial's best value against one hyperparameter at a time (colours and marks are the methods', "
-            "pale ones were stopped early; of very many trials some are drawn, spread evenly); the line is the marginal that the surrogate predicts, all other "
-            "hyperparameters averaged out, with its standard deviation."
+            "Below, each trial's best value against one hyperparameter at a time: colours and marks are the methods', "
+            "pale ones were stopped early, and of very many trials some are drawn, spread evenly. The line is the "
+            "marginal that the surrogate predicts, all other hyperparameters averaged out, with its standard deviation."
         )
     )
     ways = series.axes(data)

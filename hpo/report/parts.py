@@ -73,6 +73,7 @@ class Folded:
     kind: ClassVar[str] = "folded"
 
 
+LONG = 24  # rows: a longer table would push what follows out of sight
 Part: TypeAlias = Text | Command | Figures | Html | Grid | Folded
 
 
@@ -92,5 +93,7 @@ def picture(
     return Picture(Markup(svg.inline(figure, name, title, tooltips)), title, caption)
 
 
-def table(content: tables.Table) -> Html:
-    return Html(Markup(tables.html(content)))
+def table(content: tables.Table) -> Html | Folded:
+    """A table as part of the page; a long one opens on demand."""
+    html = Markup(tables.html(content))
+    return Html(html) if len(content.rows) <= LONG else Folded(f"{content.title} ({len(content.rows)} rows)", html)

@@ -101,7 +101,8 @@ _KINDS = {
 def marginals(data: StudyData, looks: Looks, modelled: Mapping[str, Curve]) -> list[Part]:
     """A panel for each hyperparameter: the trials' best values, and the model's marginal where there is one."""
     rows, metric = series.trials(data), data.definition["metric"]
-    rows = series.thinned(rows, {trial for _, trial in series.winners(data)}, DOTS)
+    most = min(DOTS, 6 * DOTS // max(1, len(series.axes(data))))
+    rows = series.thinned(rows, {trial for _, trial in series.winners(data)}, most)
     pictures = []
     for i, (name, axis) in enumerate(series.axes(data).items()):
         found = series.points(rows, axis)

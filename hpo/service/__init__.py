@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.service.access import UnsafeAddress
+from hpo.service.access import AddressTaken, UnsafeAddress
 from hpo.service.server import serve
 
-__all__ = ["UnsafeAddress", "serve"]
+__all__ = ["AddressTaken", "UnsafeAddress", "serve"]

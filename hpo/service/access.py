@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import socket
 from collections.abc import Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode
@@ -19,6 +20,10 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 class UnsafeAddress(ValueError):
     """An address that others can reach, without a token that keeps them out."""
+
+
+class AddressTaken(ValueError):
+    """An address at which the service cannot listen."""
 
 
 def is_loopback(host: str) -> bool:
@@ -38,6 +43,28 @@ def check(host: str, token: str | None) -> None:
         )
     if token is not None and token and len(token) < 16:
         raise UnsafeAddress(f"the token in {VARIABLE} must have at least 16 characters, but got {len(token)}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises AddressTaken where it cannot."""
+    if not 0 <= port <= 65535:
+        raise AddressTaken(f"0 <= port <= 65535 must hold, but got {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AddressTaken(
+            f"the service must be able to listen at {host} port {port}, but: {reason}; name another --port"
+        ) from None
+    return listener
 
 
 class Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -39,14 +40,18 @@ CURVES = 200  # trials whose curves one answer holds, unless it is asked for oth
 def serve(uri: str, *, host: str = "127.0.0.1", port: int = 8080, token: str | None = None) -> None:
     """Serves a store until interrupted. `token` defaults to HPO_SERVE_TOKEN in the environment.
 
-    Raises UnsafeAddress where others could reach it without a token, StoreError where the store cannot be read.
+    Raises UnsafeAddress where others could reach it without a token, AddressTaken where it cannot listen there,
+    StoreError where the store cannot be read. Port 0 takes any free one.
     """
     token = os.environ.get(access.VARIABLE) if token is None else token
     access.check(host, token)
     store.studies(uri)
-    shown = f"[{host}]" if ":" in host else host
-    print(f"serving {uri} at http://{shown}:{port} (Ctrl-C ends it)", file=sys.stderr)
-    uvicorn.run(application(uri, token=token), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    with access.listen(host, port) as listener:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"serving {uri} at http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)", file=sys.stderr)
+        config = uvicorn.Config(application(uri, token=token), log_level="warning", timeout_graceful_shutdown=2)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def application(uri: str, *, token: str | None = None, seconds: float = 2.0) -> Starlette:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
-from hpo.service.access import UnsafeAddress, check, is_loopback
+from hpo.service.access import AddressTaken, UnsafeAddress, check, is_loopback, listen
 from hpo.service.server import serve
 from hpo.store import StoreError
 from tests.serving import serving
@@ -98,14 +98,18 @@ def test_an_unknown_study_is_one_sentence(port):
     assert "Traceback" not in body
 
 
-def events(port, path, count):
-    """The data of the first events of a stream."""
+def charged(state):
+    return sum(run["charged_epochs"] for run in state["runs"])
+
+
+def events(port, path, last):
+    """The states of a stream up to the first for which `last` holds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", path)
     answer, found = connection.getresponse(), []
     try:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        while len(found) < count:
+        while not found or not last(found[-1]):
             line = answer.readline().decode()
             if line.startswith("data: "):
                 found.append(json.loads(line.removeprefix("data: ")))
@@ -117,15 +121,14 @@ def events(port, path, count):
 def test_events_follow_the_store_as_it_grows(tmp_path):
     tables = played("growing", budget=48, seeds=(0,))
     write_study(str(tmp_path), tables, charges=60)
-    with serving(tmp_path, seconds=0.1) as port:
-        found = []
-        listener = threading.Thread(target=lambda: found.extend(events(port, "/api/studies/growing/events", 2)))
-        listener.start()
-        time.sleep(0.5)
+    with serving(tmp_path, seconds=0.1) as port, ThreadPoolExecutor() as pool:
+        stream = pool.submit(events, port, "/api/studies/growing/events", lambda state: charged(state) == 192)
+        first = events(port, "/api/studies/growing/events", lambda state: True)
         write_study(str(tmp_path), tables)
-        listener.join(30)
-    assert sum(run["charged_epochs"] for run in found[0]["runs"]) == 60
-    assert sum(run["charged_epochs"] for run in found[1]["runs"]) > 60
+        found = stream.result(30)
+    assert [charged(state) for state in first] == [60]
+    assert charged(found[0]) == 60
+    assert all(before != after for before, after in pairwise(found))
 
 
 def test_pages_carry_a_policy_and_no_foreign_address(port):
@@ -191,3 +194,12 @@ def test_serving_refuses_before_it_binds(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError):
         serve(str(tmp_path / "file"))
+
+
+def test_a_taken_port_is_one_sentence():
+    with listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(AddressTaken, match=f"listen at 127.0.0.1 port {port}, but: .*; name another --port"):
+            listen("127.0.0.1", port)
+    with pytest.raises(AddressTaken, match="0 <= port <= 65535 must hold, but got 70000"):
+        listen("127.0.0.1", 70000)
