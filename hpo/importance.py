@@ -15,7 +15,7 @@ from hpo.comparison import plain
 from hpo.space import Choice, SearchSpace, Value
 from hpo.space import pairs as unordered
 from hpo.study import parse_space
-from hpo.surrogate import Decomposition, Flags, Forest, Matrix, Vector, decompose
+from hpo.surrogate import Cells, Decomposition, Flags, Forest, Matrix, Vector, decompose
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
@@ -240,9 +240,9 @@ class Fanova:
         place, found = self.space.encode(config), []
         for axis, name in enumerate(self.space.names):
             if name in config:
-                count = cells(self.space)[axis]
-                points = np.tile(place, (count, 1))
-                points[:, axis] = (np.arange(count) + 0.5) / count
+                cell = cells(self.space)[axis]
+                points = np.tile(place, (cell.count, 1))
+                points[:, axis] = cell.middles
                 curves = [forest.predict(points) for forest in self.half_forests]
                 found.append(self._marginal(axis, self.forest.predict(points), curves))
         return tuple(sorted(found, key=lambda marginal: -marginal.spread))
@@ -259,8 +259,8 @@ class Fanova:
     @property
     def values(self) -> list[tuple[Value, ...]]:
         """The value in the middle of each cell, by coordinate."""
-        counts = zip(self.space.domains.values(), cells(self.space), strict=True)
-        return [tuple(domain.decode((k + 0.5) / count) for k in range(count)) for domain, count in counts]
+        domains = zip(self.space.domains.values(), cells(self.space), strict=True)
+        return [tuple(domain.decode(float(middle)) for middle in cell.middles) for domain, cell in domains]
 
 
 def fanova(
@@ -273,40 +273,41 @@ def fanova(
     points = np.array([space.encode(config) for config in configs])
     active = np.array([[name in config for name in space.names] for config in configs])
     rng = np.random.default_rng([seed, 1])
-    counts = cells(space)
+    grid = cells(space)
     axes = unordered([str(i) for i in range(len(space))]) if pairs else []
     wanted = [(int(a), int(b)) for a, b in axes]
-    forest = Forest(points, values, active, trees=TREES, rng=rng)
+    forest = Forest(points, values, active, grid, trees=TREES, rng=rng)
     half_forests = []
     for _ in range(HALVES):
         half = rng.choice(len(values), len(values) // 2, replace=False)
-        half_forests.append(Forest(points[half], values[half], active[half], trees=HALF_TREES, rng=rng))
+        half_forests.append(Forest(points[half], values[half], active[half], grid, trees=HALF_TREES, rng=rng))
     return Fanova(
         space=space,
         forest=forest,
-        whole=decompose(forest, counts, wanted, seed=seed),
-        halves=tuple(decompose(half, counts, wanted, seed=seed) for half in half_forests),
+        whole=decompose(forest, wanted, seed=seed),
+        halves=tuple(decompose(half, wanted, seed=seed) for half in half_forests),
         half_forests=tuple(half_forests),
-        fit=_fit(points, values, active, rng),
+        fit=_fit(points, values, active, grid, rng),
     )
 
 
-def cells(space: SearchSpace) -> list[int]:
-    """How many equal cells each coordinate of the cube has: one a value where there are few, else 24."""
+def cells(space: SearchSpace) -> list[Cells]:
+    """The cells of each coordinate of the cube: one a value where there are few, else 24."""
     found = []
     for domain in space.domains.values():
-        uneven = not isinstance(domain, Choice) and domain.log
-        found.append(CELLS if uneven or domain.size > CELLS else int(domain.size))
+        uneven = not isinstance(domain, Choice) and domain.log  # values' cells are of different widths
+        discrete = domain.size <= CELLS and not uneven
+        found.append(Cells(int(domain.size), True) if discrete else Cells(CELLS))
     return found
 
 
-def _fit(points: Matrix, values: Vector, active: Flags, rng: np.random.Generator) -> float:
+def _fit(points: Matrix, values: Vector, active: Flags, grid: Sequence[Cells], rng: np.random.Generator) -> float:
     """R squared over folds that the forest had not seen."""
     parts = np.array_split(rng.permutation(len(values)), FOLDS)
     error = 0.0
     for part in parts:
         kept = np.setdiff1d(np.arange(len(values)), part)
-        forest = Forest(points[kept], values[kept], active[kept], trees=HALF_TREES, rng=rng)
+        forest = Forest(points[kept], values[kept], active[kept], grid, trees=HALF_TREES, rng=rng)
         error += float(((forest.predict(points[part]) - values[part]) ** 2).sum())
     return 1.0 - error / float(((values - values.mean()) ** 2).sum())
 

@@ -13,7 +13,7 @@ from hpo import statistics, stored
 from hpo.comparison import UNDECIDED, Interval, plain
 from hpo.importance import Importance, TooFewTrials
 from hpo.neighbours import neighbours
-from hpo.space import Config, SearchSpace, Value, same
+from hpo.space import Config, Value, same
 from hpo.statistics import mean_interval
 from hpo.study import parse_space
 
@@ -230,8 +230,3 @@ def _more(differences: Sequence[float] | statistics.Vector, pairs: int, alpha: f
     if len(differences) < 2:
         return None
     return max(0, statistics.pairs_needed(float(np.std(differences, ddof=1)), POINT, alpha) - pairs)
-
-
-def neighbourhood(space: SearchSpace, config: Config, points: int = 5) -> list[Config]:
-    """All neighbours of a configuration, along every hyperparameter that it has."""
-    return [other for name in space.names if name in config for other in neighbours(space, config, name, points)]

@@ -21,7 +21,30 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+ROUNDING = 1e-5  # trees compare in single precision
 PLACES = 2**11  # points of the cube over which the forest's whole variance is taken
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Equal cells of a coordinate. `discrete`: points stand only in their middles, and a cell is one value."""
+
+    count: int
+    discrete: bool = False
+
+    @property
+    def middles(self) -> Vector:
+        return (np.arange(self.count) + 0.5) / self.count
+
+    def edge(self, place: Vector) -> Vector:
+        """Where a split at `place` truly is: between two values it may stand anywhere, and means the edge."""
+        if not self.discrete:
+            return place
+        return np.asarray(np.floor(place * self.count + 0.5 + ROUNDING).clip(0, self.count) / self.count)
+
+    def middle(self, place: Vector) -> Vector:
+        """The value whose cell `place` lies in."""
+        return (np.floor(place * self.count) + 0.5) / self.count if self.discrete else place
 
 
 @dataclass(frozen=True)
@@ -36,15 +59,24 @@ class Leaves:
 class Forest:
     """Extremely randomized trees (Geurts et al. 2006) over points of the unit cube.
 
-    `points` [n, d], `values` [n]; `active` [n, d] is False where a coordinate does not exist for a point: each tree
-    sees it at a random place, so that it learns that the coordinate changes nothing there.
+    `points` [n, d], `values` [n], `cells` [d]; `active` [n, d] is False where a coordinate does not exist for a
+    point: each tree sees it at a random place, so that it learns that the coordinate changes nothing there.
     """
 
-    def __init__(self, points: Matrix, values: Vector, active: Flags, *, trees: int, rng: np.random.Generator) -> None:
-        self.dimensions = points.shape[1]
+    def __init__(
+        self,
+        points: Matrix,
+        values: Vector,
+        active: Flags,
+        cells: Sequence[Cells],
+        *,
+        trees: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.cells = tuple(cells)
         self._trees = []
         for _ in range(trees):
-            seen = points if active.all() else np.where(active, points, rng.random(points.shape))
+            seen = points if active.all() else np.where(active, points, on_middles(rng.random(points.shape), cells))
             tree = ExtraTreeRegressor(max_features=1.0, random_state=int(rng.integers(2**31)))
             # scikit-learn's checks take longer than its trees of this size: float32 in, no checks.
             self._trees.append(tree.fit(seen.astype(np.float32), values.reshape(-1, 1), check_input=False))
@@ -55,7 +87,13 @@ class Forest:
         return np.asarray(np.mean([tree.predict(places, check_input=False) for tree in self._trees], axis=0))
 
     def leaves(self) -> list[Leaves]:
-        return [_leaves(tree.tree_, self.dimensions) for tree in self._trees]
+        """The trees' boxes, split at the edges of cells where these are discrete."""
+        return [_on_edges(_leaves(tree.tree_, len(self.cells)), self.cells) for tree in self._trees]
+
+
+def on_middles(points: Matrix, cells: Sequence[Cells]) -> Matrix:
+    """The points [n, d] with discrete coordinates moved to the middles of their cells."""
+    return np.column_stack([cell.middle(points[:, j]) for j, cell in enumerate(cells)])
 
 
 def _leaves(tree: object, dimensions: int) -> Leaves:
@@ -107,30 +145,38 @@ class Decomposition:
         return max(0.0, 1.0 - known)
 
 
-def decompose(forest: Forest, cells: Sequence[int], pairs: Sequence[tuple[int, int]], *, seed: int) -> Decomposition:
-    """The decomposition over `cells[j]` equal cells of each coordinate j, for the given pairs (a, b), a < b."""
+def decompose(forest: Forest, pairs: Sequence[tuple[int, int]], *, seed: int) -> Decomposition:
+    """The decomposition over the cells of each coordinate, for the given pairs (a, b), a < b."""
+    cells = forest.cells
     parts = [_marginals(leaves, cells, pairs) for leaves in forest.leaves()]
     mean = float(np.mean([part[0] for part in parts]))
     singles = tuple(np.mean([part[1][j] for part in parts], axis=0) for j in range(len(cells)))
     joint = {pair: np.mean([part[2][pair] for part in parts], axis=0) for pair in pairs}
     places = qmc.Sobol(len(cells), rng=np.random.default_rng(seed)).random(PLACES)
-    total = float(np.var(forest.predict(places)))
+    total = float(np.var(forest.predict(on_middles(places, cells))))
     # Sampled, the whole must not come out smaller than its exactly known parts.
     alone = [float(np.mean((marginal - mean) ** 2)) for marginal in (*singles, *joint.values())]
     return Decomposition(mean, max(total, *alone), singles, joint)
 
 
+def _on_edges(leaves: Leaves, cells: Sequence[Cells]) -> Leaves:
+    low = np.column_stack([cell.edge(leaves.low[:, j]) for j, cell in enumerate(cells)])
+    high = np.column_stack([cell.edge(leaves.high[:, j]) for j, cell in enumerate(cells)])
+    return Leaves(low, high, leaves.value)
+
+
 def _marginals(
-    leaves: Leaves, cells: Sequence[int], pairs: Sequence[tuple[int, int]]
+    leaves: Leaves, cells: Sequence[Cells], pairs: Sequence[tuple[int, int]]
 ) -> tuple[float, list[Vector], dict[tuple[int, int], Matrix]]:
     """A tree's mean, its marginal in each cell of each coordinate, and in each cell of each pair."""
     extent = leaves.high - leaves.low
     volume = extent.prod(axis=1)
-    overlap = [_overlap(leaves, j, count) for j, count in enumerate(cells)]
-    singles = [(volume / extent[:, j] * leaves.value) @ overlap[j] for j in range(len(cells))]
+    whole = np.where(extent > 0, extent, 1.0)  # a box without volume weighs nothing
+    overlap = [_overlap(leaves, j, cell.count) for j, cell in enumerate(cells)]
+    singles = [(volume / whole[:, j] * leaves.value) @ overlap[j] for j in range(len(cells))]
     joint = {}
     for a, b in pairs:
-        weight = volume / (extent[:, a] * extent[:, b]) * leaves.value
+        weight = volume / (whole[:, a] * whole[:, b]) * leaves.value
         joint[a, b] = (overlap[a] * weight[:, None]).T @ overlap[b]
     return float(volume @ leaves.value), singles, joint
 
