@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from hpo import anytime
 from hpo.store import StudyData
 
 
@@ -35,13 +36,13 @@ def _trained(data: StudyData) -> int:
 def _runs(data: StudyData) -> list[dict[str, Any]]:
     """One entry for every run that the study plans, those that have not begun included."""
     definition = data.definition
-    states, curves = _states(data), anytime(data)
+    states, curves = _states(data), _anytime(data)
     stored = {row["run"]: row for row in data.runs.to_pylist()}
     found = []
     for seed in definition.get("seeds", ()):
         for method in definition.get("methods", ()):
             run = f"{method['label']}/{seed}"
-            row, curve = stored.get(run, {}), curves.get(run, [])
+            row, curve = stored.get(run, {}), curves.get(run, ())
             found.append(
                 {
                     "run": run,
@@ -54,10 +55,17 @@ def _runs(data: StudyData) -> list[dict[str, Any]]:
                     "wasted_epochs": row.get("wasted_epochs") or 0,
                     "best": curve[-1][1] if curve else row.get("incumbent_value"),
                     "trials": dict(states.get(run, {})),
-                    "anytime": corners(curve),
+                    "anytime": curve,
                 }
             )
     return found
+
+
+def _anytime(data: StudyData) -> dict[str, anytime.Corners]:
+    """The corners of each run's anytime curve: charged epochs, best value so far."""
+    charge = int((data.definition.get("data") or {}).get("folds") or 1)  # an epoch of k folds is charged k times
+    runs = anytime.played(data.charges, data.epochs.slice(0, 0), data.definition["mode"], charge)
+    return {name: anytime.corners(run.charged, run.best) for name, run in runs.items()}
 
 
 def _states(data: StudyData) -> dict[str, Counter[str]]:
@@ -66,29 +74,6 @@ def _states(data: StudyData) -> dict[str, Counter[str]]:
         for run, status in zip(*(data.trials.column(n).to_pylist() for n in ("run", "status")), strict=True):
             counts[run][status] += 1
     return counts
-
-
-def anytime(data: StudyData) -> dict[str, list[list[float]]]:
-    """For each run the best value so far after each charged epoch: [[charged epochs, value], ...]."""
-    if not data.charges.num_rows:
-        return {}
-    weight = int(data.definition.get("data", {}).get("folds") or 1)  # an epoch of k folds is charged k times
-    sign = 1 if data.definition["mode"] == "max" else -1
-    table = data.charges.select(["run", "order", "value"]).sort_by([("run", "ascending"), ("order", "ascending")])
-    found: dict[str, list[list[float]]] = defaultdict(list)
-    for run, value in zip(table.column("run").to_pylist(), table.column("value").to_pylist(), strict=True):
-        curve = found[run]
-        best = curve[-1][1] if curve else math.nan
-        known = value is not None and math.isfinite(value)
-        better = known and not sign * value <= sign * best
-        curve.append([(len(curve) + 1) * weight, value if better else best])
-    return dict(found)
-
-
-def corners(curve: list[list[float]]) -> list[list[float]]:
-    """The points at which a step curve rises, and its end: as much as drawing it needs."""
-    steps = [point for i, point in enumerate(curve) if not i or point[1] != curve[i - 1][1]]
-    return [*steps, curve[-1]] if curve and curve[-1] is not steps[-1] else steps
 
 
 def curves(data: StudyData, trial: str | None, limit: int) -> dict[str, Any]:
