@@ -1,0 +1,87 @@
+"""Bad input of `hpo run`: one sentence on stderr, exit code 2, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import INSTANT
+
+from hpo import cli
+
+GOOD = INSTANT.format(seconds=0, fail_share=0, epochs=36, seeds="[0]", clock="virtual")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(a) for a in arguments])
+    out = capsys.readouterr()
+    return ended.value.code, out.out, out.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("budget:", "budgt:", "unknown key 'budgt'; did you mean 'budget'?"),
+        ("random,", "randm,", "there is no method 'randm'; did you mean random?"),
+        ("eta: 2", "etta: 2", "asha has no option 'etta'; did you mean eta?"),
+        ("low: 1.0e-4", "low: 5", "low <= high must hold, but got (low=5.0, high=0.1)"),
+        ("low: 1.0e-4", "low: 0", "low > 0 must hold where log is true, but got low=0.0"),
+        ("0.01]", "3.0]", "every grid value must lie in [0.0001, 0.1], but got 3.0"),
+        ("epochs: 36", "epochs: 0", "budget.epochs >= 1 must hold, but got 0"),
+        ("max_epochs: 6", "max_epochs: 60", "budget.max_epochs <= budget.epochs must hold"),
+        ("study: instant", "study: [instant", "must be valid YAML"),
+        ("trainable: curves", "trainable: no.such:Class", "must be importable"),
+        ("seeds: [0]", "seeds: [0, 0]", "seeds must differ"),
+        ("study: instant", "", "study must be given, but it is missing"),
+        ("log: true", "log: maybe", "log must be true or false"),
+        ("parallelism: 3", "parallelism: many", "parallelism"),
+    ],
+)
+def test_a_study_file_that_cannot_hold(tmp_path, capsys, old, new, says):
+    file = tmp_path / "study.yaml"
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new))
+    code, out, err = run(capsys, "run", file, "--store", tmp_path / "store")
+    assert code == 2
+    assert says in err.replace("\n", " ")
+    assert err.startswith(f"hpo: {file}:")
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_file_that_is_not_there_and_one_that_is_no_text(tmp_path, capsys):
+    code, _, err = run(capsys, "run", tmp_path / "none.yaml")
+    assert (code, "there is no" in err) == (2, True)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    code, _, err = run(capsys, "run", tmp_path / "binary.yaml")
+    assert (code, "must be readable UTF-8 text" in err) == (2, True)
+    code, _, err = run(capsys, "run", "digitz")
+    assert (code, "did you mean 'digits'?" in err) == (2, True)
+
+
+def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, capsys):
+    from hpo.store import StudyWriter
+    from hpo.study import Study
+
+    file = tmp_path / "study.yaml"
+    file.write_text(GOOD)
+    (tmp_path / "afile").write_text("x")
+    code, _, err = run(capsys, "run", file, "--store", tmp_path / "afile")
+    assert (code, "a store must be a folder" in err) == (2, True)
+    study = Study.load(file)
+    StudyWriter.open(
+        str(tmp_path / "store"), study=study.study, definition=study.definition, digest="another",
+        environment={}, space_kinds=study.kinds,
+    ).close(compact=False)  # fmt: skip
+    before = sorted((tmp_path / "store").rglob("*"))
+    code, _, err = run(capsys, "run", file, "--store", tmp_path / "store")
+    assert (code, "must hold one study of a name" in err) == (2, True)
+    assert sorted((tmp_path / "store").rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "digits", "--bogus"), ("no-such-command",), ("run", "digits", "--seeds", "a")])
+def test_words_that_the_command_line_does_not_know(capsys, arguments):
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("hpo: ")
