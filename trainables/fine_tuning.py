@@ -109,9 +109,10 @@ class FineTuning:
 
     def _train(self) -> dict[str, float]:
         source = self.training
-        order = torch.randperm(self._samples, generator=self._generator("order"))
-        batches = split_batches(order, self._batch_size)
         device = self.machine.device
+        # On the device once: a copy in each step would make the CPU wait for the GPU.
+        order = torch.randperm(self._samples, generator=self._generator("order")).to(device)
+        batches = split_batches(order, self._batch_size)
         total = torch.zeros((), device=device)
         predicted = torch.zeros(self._samples, dtype=torch.int64, device=device)
         labels = source.labels.repeat(self._copies)
@@ -121,7 +122,7 @@ class FineTuning:
         with self._seeded():
             for step, batch in enumerate(batches):
                 self._set_rate((self.epoch + step / len(batches)) / self.max_epochs)
-                rows = self.shard.take(batch).to(device, non_blocking=True)
+                rows = self.shard.take(batch)
                 self.shard.total = len(batch)
                 with self.machine.autocast():
                     logits = self._compiled(self._batch(source, batch, step))
@@ -183,7 +184,7 @@ class FineTuning:
     def _evaluate(self, source: Source) -> tuple[dict[str, float], Tensor]:
         self.model.eval()
         labels = self.shard.take(source.labels)
-        mine = self.shard.take(torch.arange(len(source.labels)))
+        mine = self.shard.take(torch.arange(len(source.labels), device=self.machine.device))
         total = torch.zeros((), device=self.machine.device)
         predicted = torch.zeros_like(labels)
         size = max(64, 2**20 // max(1, source.rows[0:1].numel()))

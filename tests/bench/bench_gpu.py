@@ -1,0 +1,144 @@
+"""Fine-tuning on a GPU against a plain PyTorch loop on the same card: images per second, and waits inside an epoch.
+
+    python tests/bench/bench_gpu.py IMAGE_FOLDER [--epochs 4] [--workers 8]
+
+IMAGE_FOLDER holds train/CLASS/*.jpg and validation/CLASS/*.jpg. Both sides train on the same images with the same
+batch size and optimizer and measure the validation split after each epoch. The plain loop: ImageFolder, DataLoader
+with worker processes, float32, whole model in training mode, requires_grad=False on what is frozen. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from trainables import backbones, data
+from trainables.fine_tuning import FineTuning
+from trainables.network import Network
+from trainables.settings import Settings
+
+CASES = [("mobilenet_v2", 96, 32), ("resnet50", 160, 64), ("efficientnet_v2_s", 160, 64)]
+
+
+def timed(epoch: Callable[[], Any], epochs: int) -> list[float]:
+    """Seconds of each epoch, the GPU's work included."""
+    seconds = []
+    for _ in range(epochs):
+        began = time.perf_counter()
+        epoch()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def plain_loop(root: Path, name: str, size: int, batch: int, layers: int | None, workers: int) -> Callable[[], None]:
+    """One epoch of what one would write first."""
+    transform = v2.Compose(
+        [
+            v2.Resize((size, size)),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(backbones.IMAGENET_MEAN, backbones.IMAGENET_STD),
+        ]
+    )
+    train = torchvision.datasets.ImageFolder(root / "train", transform)
+    validation = torchvision.datasets.ImageFolder(root / "validation", transform)
+    options: dict[str, Any] = {
+        "batch_size": batch,
+        "num_workers": workers,
+        "pin_memory": True,
+        "persistent_workers": True,
+    }
+    loader, check = DataLoader(train, shuffle=True, **options), DataLoader(validation, **options)
+    model = backbones.build(name, len(train.classes), image_size=size, dropout=0.2)
+    trained = set(_trained(model, size, layers))
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(parameter_name in trained)
+    model.cuda()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-3)
+
+    def epoch() -> None:
+        model.train()
+        for images, labels in loader:
+            images, labels = images.cuda(non_blocking=True), labels.cuda(non_blocking=True)
+            loss = cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for images, labels in check:
+                float((model(images.cuda()).argmax(1) == labels.cuda()).sum())
+
+    return epoch
+
+
+def _trained(model: nn.Module, size: int, layers: int | None) -> list[str]:
+    network = Network(model, size)
+    return network.trained(network.cut(layers))
+
+
+def ours(root: Path, name: str, size: int, batch: int, layers: int | None, **more: Any) -> FineTuning:
+    about = {"name": "image_folder", "root": str(root)}
+    settings = Settings(image_size=size, batch_size=batch, finetuned_layers=layers, **more)
+    task = {"data": about, "model": {"name": name, "weights": "none"}}
+    return FineTuning(settings, task, data.load(about, image_size=size), 0, 100)
+
+
+def waits(model: FineTuning) -> int:
+    """How often the CPU waits for the GPU inside a training epoch's steps, by torch's own watch."""
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model._train()
+    torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in caught)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=8)
+    arguments = parser.parse_args()
+    for name, size, batch in CASES:
+        for layers in (None, 9, 0):
+            row: dict[str, Any] = {
+                "model": name,
+                "px": size,
+                "batch": batch,
+                "finetuned_layers": layers or ("all" if layers is None else 0),
+            }
+            row["card"] = torch.cuda.get_device_name()
+            model = ours(arguments.root, name, size, batch, layers, bf16=True)
+            images = len(model.dataset.train)
+            seconds = timed(model.train_epoch, arguments.epochs)
+            row["waits"], row["steps"] = waits(model), -(-images // batch)
+            row["ours"] = images / statistics.median(seconds[1:])
+            if layers is None:
+                plainer = ours(arguments.root, name, size, batch, layers, channels_last=False)
+                row["ours_float32_contiguous"] = images / statistics.median(
+                    timed(plainer.train_epoch, arguments.epochs)[1:]
+                )
+            loop = plain_loop(arguments.root, name, size, batch, layers, arguments.workers)
+            row["plain"] = images / statistics.median(timed(loop, arguments.epochs)[1:])
+            row["ratio"] = row["ours"] / row["plain"]
+            row["peak_mb"] = torch.cuda.max_memory_allocated() >> 20
+            print(json.dumps({key: round(v, 2) if isinstance(v, float) else v for key, v in row.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
