@@ -11,8 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from hpo.report import plots
+from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
-from hpo.report.plots import Looks
 from hpo.report.tables import Cell, Column, Table
 from hpo.store import StudyData
 

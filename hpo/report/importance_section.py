@@ -6,10 +6,11 @@ import numpy as np
 from markupsafe import Markup
 
 from hpo.importance import Importance, PairShare
-from hpo.report import plots, series
+from hpo.report import plots, series, trial_plots
+from hpo.report.canvas import Looks
 from hpo.report.importance_tables import importance_tables, summary
 from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
-from hpo.report.plots import Curve, Looks
+from hpo.report.trial_plots import Curve
 from hpo.report.trials_section import marginals
 from hpo.store import StudyData
 
@@ -54,6 +55,6 @@ def importance_section(data: StudyData, importance: Importance | None, looks: Lo
 
 
 def _heat(data: StudyData, pair: PairShare, number: int, metric: str) -> Picture:
-    figure = plots.heat(pair.a, pair.values_a, pair.b, pair.values_b, np.array(pair.mean), metric=metric)
+    figure = trial_plots.heat(pair.a, pair.values_a, pair.b, pair.values_b, np.array(pair.mean), metric=metric)
     caption = f"{pair.a} × {pair.b}: together {100 * pair.share:.1f} % beyond what each explains alone."
     return picture(figure, f"pair-{number}", f"Predicted {metric} over {pair.a} and {pair.b}", caption)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.report.plots import Axis, Line, Points
+from hpo.report.trial_plots import Axis, Line, Points
 from hpo.store import StudyData
 from hpo.stored import labels
 

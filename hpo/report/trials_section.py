@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from hpo.report import plots, series
+from hpo.report import series, trial_plots
+from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Part, Section, Text, picture, table
-from hpo.report.plots import Curve, Looks
 from hpo.report.tables import Column, Table
+from hpo.report.trial_plots import Curve
 from hpo.store import StudyData
 
 LISTED = 60  # failed trials listed one by one
@@ -24,7 +25,7 @@ def tried(data: StudyData, looks: Looks) -> Section:
     empty = sum(not math.isfinite(row.best) for row in rows)
     if not lines:
         return Section("trials", "What was tried", [Text("No trial has a value of the metric yet.")])
-    figure = plots.parallel(axes, lines, looks)
+    figure = trial_plots.parallel(axes, lines, looks)
     tips = {f"trial-{i}": line.label for i, line in enumerate(lines)}
     shown = (
         f" {len(lines)} of {len(rows) - empty} trials are drawn, spread evenly."
@@ -51,7 +52,7 @@ def learning(data: StudyData, looks: Looks) -> Section:
         if not lines:
             continue
         rungs = series.rungs(rows, method)
-        figure = plots.learning_curves(lines, rungs, look, metric=metric, title=method, y_range=y_range)
+        figure = trial_plots.learning_curves(lines, rungs, look, metric=metric, title=method, y_range=y_range)
         tips = {f"curve-{k}": line.label for k, line in enumerate(lines)}
         caption = _learning_caption(len(lines), sum(row.method == method for row in rows), rungs)
         pictures.append(picture(figure, f"learning-{i}", f"Learning curves of {method}", caption, tips))
@@ -108,6 +109,6 @@ def marginals(data: StudyData, looks: Looks, modelled: Mapping[str, Curve]) -> l
         found = series.points(rows, axis)
         if not any(math.isfinite(y) for _, ys, _ in found.values() for y in ys):
             continue
-        figure = plots.marginal(axis, found, looks, metric=metric, curve=modelled.get(name))
+        figure = trial_plots.marginal(axis, found, looks, metric=metric, curve=modelled.get(name))
         pictures.append(picture(figure, f"marginal-{i}", f"{metric} against {name}"))
     return [Figures(pictures, "small")] if pictures else []

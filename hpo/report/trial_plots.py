@@ -1,0 +1,194 @@
+"""The trials' figures, from plain arrays: parallel coordinates, marginals, heat maps, learning curves. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from hpo.report.canvas import WIDTH, Looks, Vector, method_legend, panel, style
+from hpo.report.palette import CARD, INK, MUTED, Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Points: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[bool]]  # places, best values, trained to the end
+Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float]]  # places, mean, standard deviation
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyperparameter's axis: numbers, or the names of its choices where `names` is given (positions 0, 1, ...).
+
+    `low` is where the axis begins; it may be the larger number.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    names: tuple[str, ...] = ()
+
+    def place(self, value: float) -> float:
+        """Where `value` lies between the ends, 0 to 1; 0.5 on an axis of one value."""
+        low, high, v = (math.log(x) if self.log else x for x in (self.low, self.high, value))
+        return (v - low) / (high - low) if high != low else 0.5
+
+
+@dataclass(frozen=True)
+class Line:
+    """A trial as a line: its method, its numbers, and what a tooltip says of it. NaN where a number does not exist."""
+
+    method: str
+    values: Sequence[float]
+    label: str = ""
+    strong: bool = False
+
+
+def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Figure:
+    """Parallel coordinates: a vertical axis a hyperparameter, the metric last (its better end on top), a line a trial."""
+    with style():
+        figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
+        for i, line in enumerate(lines):
+            places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
+            faint = {"lw": 0.9, "alpha": 0.08 + 0.55 * places[-1] ** 2}
+            weight = {"lw": 2.2, "alpha": 0.95, "zorder": 4} if line.strong else faint
+            axes.plot(places, color=looks[line.method].colour, gid=f"trial-{i}", **weight)
+        for x, axis in enumerate(axes_of):
+            axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
+            for place, text in _axis_labels(axis):
+                axes.text(x + 0.03, place, text, size=10.5, va="center", zorder=5, bbox=_halo())
+        names = [_two_lines(axis.name) for axis in axes_of]
+        axes.set(xticks=range(len(axes_of)), xticklabels=names, yticks=[], ylim=(-0.05, 1.05))
+        axes.set_xlim(-0.1, len(axes_of) - 0.55)
+        axes.tick_params(axis="x", length=0, pad=8)
+        axes.spines[:].set_visible(False)
+        axes.grid(visible=False)
+        method_legend(axes, {line.method for line in lines}, looks)
+    return figure
+
+
+def _halo() -> dict[str, Any]:
+    return {"boxstyle": "square,pad=0.1", "facecolor": CARD.light, "edgecolor": "none", "alpha": 0.75}
+
+
+def _two_lines(name: str) -> str:
+    """Long names break at an underscore near their middle."""
+    if len(name) < 11 or "_" not in name:
+        return name
+    cut = min((i for i, c in enumerate(name) if c == "_"), key=lambda i: abs(i - len(name) / 2))
+    return f"{name[: cut + 1]}\n{name[cut + 1 :]}"
+
+
+def _axis_labels(axis: Axis) -> list[tuple[float, str]]:
+    if axis.names:
+        return [(axis.place(i), name) for i, name in enumerate(axis.names)]
+    ends = (axis.low, axis.high)
+    middle = math.sqrt(ends[0] * ends[1]) if axis.log else sum(ends) / 2
+    return [(axis.place(v), f"{v:.3g}") for v in dict.fromkeys((axis.low, middle, axis.high))]
+
+
+def marginal(
+    axis: Axis, points: Mapping[str, Points], looks: Looks, *, metric: str, curve: Curve | None = None
+) -> Figure:
+    """A hyperparameter against the metric: the trials as dots, those stopped early pale; the model's marginal as a line."""
+    with style():
+        figure, axes = panel(width=340, height=250)
+        for method, (values, best, whole) in points.items():
+            look, x, y = looks[method], np.array(_spread(axis, values)), np.array(best)
+            for kept, alpha in ((np.array(whole), 0.65), (~np.array(whole), 0.18)):
+                axes.plot(x[kept], y[kept], look.marker, color=look.colour, ms=4.5, alpha=alpha, mew=0)
+        if curve is not None:
+            _marginal_curve(axes, axis, curve)
+        if axis.names:
+            axes.set(xticks=range(len(axis.names)), xticklabels=axis.names, xlim=(-0.5, len(axis.names) - 0.5))
+            if sum(map(len, axis.names)) > 34:
+                axes.tick_params(axis="x", rotation=30)
+        elif axis.log:
+            axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=5)
+        axes.set(xlabel=axis.name, ylabel=metric)
+        _y_from_points(axes, [y for _, best, _ in points.values() for y in best])
+    return figure
+
+
+def _spread(axis: Axis, values: Sequence[float]) -> list[float]:
+    """Choices are spread a little so that equal dots do not hide each other; by position, not by chance."""
+    if not axis.names:
+        return list(values)
+    return [v + 0.36 * ((i * 0.618034) % 1 - 0.5) for i, v in enumerate(values)]
+
+
+def _marginal_curve(axes: Axes, axis: Axis, curve: Curve) -> None:
+    x, mean, spread = (np.asarray(part, dtype=float) for part in curve)
+    if axis.names:
+        axes.errorbar(x, mean, yerr=spread, fmt="_", color=INK.light, ms=16, mew=2, lw=1.4, capsize=3, zorder=5)
+        return
+    axes.plot(x, mean, color=INK.light, lw=1.8, zorder=5)
+    axes.fill_between(x, mean - spread, mean + spread, color=INK.light, alpha=0.14, lw=0)
+
+
+def _y_from_points(axes: Axes, values: Sequence[float]) -> None:
+    finite = np.array([v for v in values if math.isfinite(v)])
+    if finite.size > 8:  # a few hopeless trials must not press the others into one strip
+        low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
+        room = 0.12 * (high - low) or 0.05
+        axes.set_ylim(
+            max(finite.min(), low - 2 * (middle - low)) - room, min(finite.max(), high + 2 * (high - middle)) + room
+        )
+
+
+def heat(
+    row: str, rows: Sequence[object], column: str, columns: Sequence[object], values: Vector, *, metric: str
+) -> Figure:
+    """A pair of hyperparameters as a heat map of the predicted metric, [rows, columns], by the values of its cells."""
+    with style():
+        figure, axes = panel(width=340, height=280)
+        mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="face", linewidth=0.2)
+        places, names = _cell_marks(columns)
+        axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 18 else 0)
+        axes.set_yticks(*_cell_marks(rows))
+        axes.grid(visible=False)
+        axes.set(xlabel=column, ylabel=row)
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.9, label=metric)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _cell_marks(values: Sequence[object]) -> tuple[list[float], list[str]]:
+    """Every cell's value where there are few, else about four of them."""
+    step = 1 if len(values) <= 6 else (len(values) - 1) // 3
+    kept = range(0, len(values), step)
+    return [i + 0.5 for i in kept], [
+        f"{values[i]:.2g}" if isinstance(values[i], float) else str(values[i]) for i in kept
+    ]
+
+
+def learning_curves(
+    lines: Sequence[Line],
+    rungs: Sequence[int],
+    look: Look,
+    *,
+    metric: str,
+    title: str,
+    y_range: tuple[float, float],
+) -> Figure:
+    """Every trial of one method over its epochs, the winners strong; dotted verticals are the schedule's rungs."""  # fmt: skip
+    with style():
+        figure, axes = panel(width=WIDTH - 40, height=250)
+        for i, line in enumerate(lines):
+            x = np.arange(1, len(line.values) + 1)
+            weight = {"lw": 2.2, "zorder": 4} if line.strong else {"lw": 0.9, "alpha": 0.45}
+            axes.plot(x, line.values, color=look.colour, gid=f"curve-{i}", **weight)
+        ends = [(len(line.values), line.values[-1]) for line in lines]
+        axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
+        for rung in rungs:
+            axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
+        axes.set(xlabel="epoch of the trial", ylabel=metric, title=title, ylim=y_range)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
