@@ -38,14 +38,18 @@ class RunFormat(StrEnum):
 
 def _load(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
           budget: int | None = None) -> Study:  # fmt: skip
+    numbers = _seeds(seeds) if seeds else None
+    names = [part.strip() for part in methods.split(",")] if methods else None
+    return Study.load(source, store=store, methods=names, seeds=numbers, epochs=budget)
+
+
+def _seeds(text: str) -> list[int]:
     from hpo.yaml_text import StudyError
 
     try:
-        numbers = [int(part) for part in seeds.split(",")] if seeds else None
+        return [int(part) for part in text.split(",")]
     except ValueError:
-        raise StudyError(f"--seeds must be whole numbers with commas between them, but got {seeds!r}") from None
-    names = [part.strip() for part in methods.split(",")] if methods else None
-    return Study.load(source, store=store, methods=names, seeds=numbers, epochs=budget)
+        raise StudyError(f"--seeds must be whole numbers with commas between them, but got {text!r}") from None
 
 
 # -- play ---------------------------------------------------------------------------------------------------------
@@ -131,6 +135,32 @@ def replay(
     found = played(workers, budget)
     cli_results.print_found(found.data, format.value)
     errors.print(found.answers.sentence())
+
+
+@app.command()
+def refine(
+    store: cli_results.StoreArgument,
+    study: cli_results.StudyOption = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="M", help="Refine this method's winner; else the best one.")
+    ] = None,
+    points: Annotated[int, typer.Option(min=1, help="Other values of a range to try.")] = 5,
+    seeds: Annotated[str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")] = "0,1,2,3,4",
+    folds: Annotated[int | None, typer.Option(min=2, help="Validate each training on so many folds.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where relative paths of the study start.")] = Path(),
+    address: Annotated[str | None, typer.Option(metavar="A")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    format: Annotated[RunFormat, typer.Option()] = RunFormat.table,
+) -> None:
+    """Vary the most and the least important hyperparameter of a winner, one at a time; say whether a gain is real."""
+    from hpo import refining
+
+    found = refining.play(
+        store, study, method=method, points=points, seeds=_seeds(seeds), folds=folds, folder=folder,
+        address=address, workers=workers, quiet=quiet, command=shlex.join(["hpo", *sys.argv[1:]]),
+    )  # fmt: skip
+    print(refining.text(found) if format is RunFormat.table else cli_results.as_json(found.to_json()))
 
 
 # -- what there is ------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo import environment, plan
 from hpo import store as stores
@@ -14,6 +16,9 @@ from hpo.space import Value
 from hpo.study import Study
 from hpo.trial import Observation
 from hpo.yaml_text import StudyError
+
+if TYPE_CHECKING:
+    from cluster.connect import Connection
 
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
@@ -67,6 +72,13 @@ def _drive(
         raise
     from hpo.driver import Interrupted, drive
 
+    if not connection.local:
+        try:
+            _preflight(study, connection, quiet)
+        except BaseException:
+            dispatch.finish(complete=False)
+            connection.__exit__(None, None, None)
+            raise
     with connection, Progress(quiet=quiet) as progress:
         try:
             drive(dispatch, study.resources, limit=workers, observe=progress)
@@ -77,6 +89,29 @@ def _drive(
             ) from None
         finally:
             progress(dispatch, 0)
+
+
+def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
+    """What the study needs against what the cluster has: shown as a table, refused where it cannot work."""
+    from rich.console import Console
+
+    from cluster.preflight import Needs, installed, preflight
+
+    packages = installed(environment.PACKAGES)
+    located = study.located()["data"].get("root")
+    needs = Needs(
+        cpus=study.resources.cpus,
+        gpus=study.resources.gpus,
+        memory=int((study.resources.memory_gb or 0) * 2**30),
+        packages=packages,
+        python=".".join(platform.python_version_tuple()[:2]),
+        data_root=located,
+        store=study.store if "://" in study.store else str(Path(study.store).resolve()),
+    )
+    report = preflight(connection, needs)
+    if not quiet or not report.ok:
+        Console(stderr=True).print(report.table())
+    report.check()
 
 
 def _check_trainable(study: Study) -> None:

@@ -20,6 +20,7 @@ _HYPERBAND = "hpo.methods.hyperband:Hyperband"
 _ASYNC = "hpo.methods.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.median_stopping:MedianStopping"
 _BOHB = "hpo.methods.bohb:Bohb"
+_MULTI = "hpo.methods.multifidelity:Multifidelity"
 _PATIENCE = "hpo.methods.patience:Patience"
 
 _TABLE: tuple[Composition | Whole, ...] = (
@@ -42,6 +43,7 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
+    Whole("multifidelity", "a surrogate over configuration and epoch decides which trial goes on (paper 004)", _MULTI),
 )
 
 METHODS: dict[str, Factory] = {composition.name: composition for composition in _TABLE}

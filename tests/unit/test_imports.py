@@ -20,6 +20,7 @@ FLOORS = (  # a module imports from its own floor or below
     {"dispatch", "report", "service"},
     {"driver", "replay", "progress", "sweep"},
     {"session"},
+    {"refining"},
     {"cli", "cli_jobs", "cli_results"},
 )  # fmt: skip
 
