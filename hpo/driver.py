@@ -38,6 +38,7 @@ from hpo.training import Assignment, Report, Training
 
 if TYPE_CHECKING:  # workers import this file too, and need neither the store nor the study
     from hpo.dispatch import Dispatch
+    from hpo.figures import Figures
     from hpo.study import Resources
 
 MOST_SLOTS = 4096
@@ -208,6 +209,37 @@ class ArenaScheduler(FIFOScheduler):
         if not trial.should_recover():
             lines = str(trial.get_pickled_error() or "its worker died").strip().splitlines()
             self._link.died(trial.trial_id, f"its worker died {WORKER_DEATHS + 1} times; the last: {lines[-1][:300]}")
+
+
+class Gauges:
+    """The study's figures as Ray's own metrics, which its Prometheus endpoint shows as ray_hpo_*."""
+
+    def __init__(self, study: str) -> None:
+        from ray.util.metrics import Gauge
+
+        def gauge(name: str, about: str, *tags: str) -> Any:
+            return Gauge(f"hpo_{name}", description=about, tag_keys=("study", *tags))
+
+        self._study = study
+        self._charged = gauge("charged_epochs", "epochs charged to a run", "run")
+        self._trials = gauge("trials", "trials of all runs by state", "state")
+        self._numbers = {
+            "epochs_per_second": gauge("epochs_per_second", "epochs charged a second since the first"),
+            "idle_share": gauge("idle_share", "share of the slots' time that was idle since the first epoch"),
+            "slots": gauge("slots", "trials that fit the cluster at a time"),
+            "busy": gauge("slots_busy", "slots that train"),
+        }
+        self._lag = gauge("store_waiting", "1 while results wait for a store that cannot be reached")
+
+    def show(self, figures: Figures) -> None:
+        study = {"study": self._study}
+        for run, charged in figures.charged_epochs.items():
+            self._charged.set(charged, {**study, "run": run})
+        for state, count in figures.trials.items():
+            self._trials.set(count, {**study, "state": state})
+        for name, gauge in self._numbers.items():
+            gauge.set(float(getattr(figures, name)), study)
+        self._lag.set(1.0 if figures.store_trouble else 0.0, study)
 
 
 class LinkStopper(Stopper):

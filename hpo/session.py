@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from hpo import environment, plan
 from hpo import store as stores
 from hpo.dispatch import Dispatch, StudyFailed, scripts
+from hpo.figures import Journal, Observing
 from hpo.progress import Progress
 from hpo.space import Value
 from hpo.study import Study
@@ -20,6 +22,7 @@ from hpo.yaml_text import StudyError
 if TYPE_CHECKING:
     from cluster.connect import Connection
 
+JOURNAL_SECONDS = 10.0
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
 
@@ -70,7 +73,7 @@ def _drive(
     except BaseException:
         dispatch.finish(complete=False)
         raise
-    from hpo.driver import Interrupted, drive
+    from hpo.driver import Gauges, Interrupted, drive
 
     if not connection.local:
         try:
@@ -79,16 +82,34 @@ def _drive(
             dispatch.finish(complete=False)
             connection.__exit__(None, None, None)
             raise
+    journal = Journal(None if "://" in study.store else Path(study.store) / study.study / "driver.jsonl")
+    journal.write("begun", command=command, address=connection.address, runs=len(dispatch.arena.runs))
+    observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
     with connection, Progress(quiet=quiet) as progress:
+
+        def observe(dispatch: Dispatch, slots: int) -> None:
+            progress(dispatch, slots)
+            figures = observing.take(dispatch, slots)
+            gauges.show(figures)
+            if time.monotonic() - shown[0] > JOURNAL_SECONDS:
+                shown[0] = time.monotonic()
+                journal.figures(figures)
+
         try:
-            drive(dispatch, study.resources, limit=workers, observe=progress)
+            drive(dispatch, study.resources, limit=workers, observe=observe)
         except Interrupted as signal:
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
+            journal.write("interrupted", signal=str(signal), charged_epochs=charged)
             raise InterruptedStudy(
                 f"stopped by {signal} with {charged} epochs charged, all of them in {study.store}; to go on: {command}"
             ) from None
+        except BaseException as error:
+            journal.write("failed", reason=str(error))
+            raise
         finally:
             progress(dispatch, 0)
+        journal.figures(observing.take(dispatch, 0))
+        journal.write("done")
 
 
 def _preflight(study: Study, connection: Connection, quiet: bool) -> None:

@@ -18,7 +18,7 @@ FLOORS = (  # a module imports from its own floor or below
     {"arena", "plan", "plan_text", "standings", "store", "recorded"},
     {"stored", "statistics", "anytime", "surrogate", "association", "summaries", "comparison", "compare", "importance", "refine"},
     {"dispatch", "report", "service"},
-    {"driver", "replay", "progress", "sweep"},
+    {"driver", "figures", "replay", "progress", "sweep"},
     {"session"},
     {"refining"},
     {"cli", "cli_jobs", "cli_results"},

@@ -1,0 +1,75 @@
+"""What a running study shows to monitors: figures at a moment, and a log of JSON lines. Writes only its log."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.dispatch import Dispatch
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A study at a moment. `idle_share`: of the slots' time since the first epoch; `epochs_per_second`: likewise."""
+
+    charged_epochs: Mapping[str, int]
+    trials: Mapping[str, int]
+    epochs_per_second: float
+    slots: int
+    busy: int
+    idle_share: float
+    store_trouble: str
+
+
+class Observing:
+    """Takes a study's figures now and then; the shares are means over the time since the first epoch arrived."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+        self._last = 0.0
+        self._busy = 0.0
+        self._offered = 0.0
+
+    def take(self, dispatch: Dispatch, slots: int) -> Figures:
+        runs = list(dispatch.arena.runs)
+        charged = {str(run.key): run.ledger.committed for run in runs}
+        total, now = sum(charged.values()), time.monotonic()
+        if self._first is None and total > 0:
+            self._first, self._last = (now, total), now
+        if self._first is not None:
+            self._busy += min(len(dispatch.live), slots) * (now - self._last)
+            self._offered += slots * (now - self._last)
+            self._last = now
+        began, before = self._first or (now, total)
+        return Figures(
+            charged_epochs=charged,
+            trials=dict(Counter(trial.status for run in runs for trial in list(run.trials))),
+            epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
+            slots=slots,
+            busy=len(dispatch.live),
+            idle_share=1 - self._busy / self._offered if self._offered > 0 else 0.0,
+            store_trouble=dispatch.writer.trouble,
+        )
+
+
+class Journal:
+    """The driver's log: one JSON object a line, `event` and `time` (unix seconds) first. Appended to, never rewritten."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def write(self, event: str, **facts: Any) -> None:
+        """One line; nothing where the journal has no place (a store on S3)."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n")
+
+    def figures(self, figures: Figures) -> None:
+        self.write("figures", **asdict(figures))
