@@ -145,8 +145,13 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
     ready = [0.0] * (int(trial.max()) + 1)
     ends = []
     for number, duration in zip(trial.tolist(), durations.tolist(), strict=True):
-        at_once = bisect_right(free, ready[number])
-        end = max(free.pop(max(0, at_once - 1)), ready[number]) + duration
+        begin = ready[number]
+        place = bisect_right(free, begin) - 1
+        if place >= 0:
+            del free[place]
+        else:
+            begin = free.pop(0)
+        end = begin + duration
         insort(free, end)
         ready[number] = end
         ends.append(end)

@@ -102,8 +102,11 @@ def large_study(
              "trials": trials, "failed_trials": 0, "incumbent_trial": None, "incumbent_epoch": None,
              "incumbent_value": None, "train_seconds": 1.0}
             for n, m, s in zip(name_of, method.tolist(), list(range(seeds)) * methods, strict=True)]  # fmt: skip
-    own = pa.table({"trial": hexed, "config_learning_rate": rates, "status": ["completed"] * len(hexed),
-                    "epochs": [epochs] * len(hexed), "best_value": quality})  # fmt: skip
+    own = pa.table({
+        "trial": hexed, "config_learning_rate": rates, "config_batch_size": rng.choice([8, 16, 32, 64], len(hexed)),
+        "config_layers": rng.choice(["9", "14", "all"], len(hexed)), "status": ["completed"] * len(hexed),
+        "epochs": [epochs] * len(hexed), "best_value": quality,
+    })  # fmt: skip
     empty = pa.table({"trial": pa.array([], pa.string())})
     plan = definition(name, labels, range(seeds), per_run, parallelism=4)
     return StudyData(name=name, definition=plan, environment={}, epochs=shuffled, charges=charges, failures=empty,
