@@ -101,7 +101,7 @@ def _start(workers: int | None, cpus_per_worker: float) -> Connection:
 def _join(address: str) -> Connection:
     endpoint = cluster_endpoint(address)
     if endpoint is not None:
-        _check_listening(*endpoint)
+        check_listening(*endpoint)
     mode = tokens.say_mode()
     import ray
     from ray.exceptions import RayError
@@ -114,8 +114,8 @@ def _join(address: str) -> Connection:
     return Connection(address)
 
 
-def _check_listening(host: str, port: int) -> None:
-    """Ray itself would try for a minute where nothing listens."""
+def check_listening(host: str, port: int) -> None:
+    """Raises ConnectError where nothing listens; Ray itself would try for a minute."""
     try:
         socket.create_connection((host, port), PATIENCE_SECONDS).close()
     except OSError as error:

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Starts a Ray head on this machine, waits for workers, runs a study, stops the head.
+#
+#   deploy/head.sh [options] -- COMMAND [ARGUMENT...]
+#   deploy/head.sh --workers 3 -- hpo run clothing --store s3://bucket/results
+#
+# Options: --workers N (0)  --timeout SECONDS (600)  --node-ip IP  --port N (6379)  --dashboard-host HOST (127.0.0.1)
+#          --dashboard-port N (8265)  --cpus N (all)  --temp-dir DIR (/tmp/ray)  --ray OPTION (more of `ray start`, repeatable)
+#
+# The command finds the cluster by RAY_ADDRESS. Ctrl-C and SIGTERM reach it as SIGINT, so that its store is consistent; its
+# exit code is this script's. Workers join with deploy/worker.sh. After the timeout it goes on with those that have joined.
+set -euo pipefail
+
+fail() { echo "head.sh: $1" >&2; exit 2; }
+
+workers=0 timeout=600 port=6379 dashboard_host=127.0.0.1 dashboard_port=8265 node_ip="" temp_dir=""
+more=()
+while [[ $# -gt 0 && $1 != -- ]]; do
+  [[ $# -ge 2 ]] || fail "$1 must have a value, or is unknown; the options are at the top of $0"
+  case $1 in
+    --workers) workers=$2 ;;
+    --timeout) timeout=$2 ;;
+    --port) port=$2 ;;
+    --node-ip) node_ip=$2 ;;
+    --dashboard-host) dashboard_host=$2 ;;
+    --dashboard-port) dashboard_port=$2 ;;
+    --cpus) more+=("--num-cpus=$2") ;;
+    --temp-dir) temp_dir=$2 ;;
+    --ray) more+=("$2") ;;
+    *) fail "$1 is no option; the options are at the top of $0" ;;
+  esac
+  shift 2
+done
+[[ $# -gt 1 ]] || fail "-- and the command to run must come last"
+shift
+
+export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token} # said, not left to Ray: it differs by how a cluster is started
+export RAY_JOB_STOP_SIGNAL=SIGINT RAY_JOB_STOP_WAIT_TIME_S=60
+token_file=$(python -m cluster.tokens --dashboard-host "$dashboard_host") || exit $?
+[[ -z $token_file ]] || echo "head.sh: workers and clients need the token of $token_file" >&2
+
+node_ip=${node_ip:-$(hostname -I 2>/dev/null | cut -d' ' -f1)}
+node_ip=${node_ip:-127.0.0.1}
+[[ -z $temp_dir ]] || more+=("--temp-dir=$temp_dir")
+
+set -m # each background command gets a process group, and does not start with SIGINT ignored
+ray start --head --block --disable-usage-stats --node-ip-address="$node_ip" --port="$port" \
+  --dashboard-host="$dashboard_host" --dashboard-port="$dashboard_port" ${more[@]+"${more[@]}"} >/dev/null </dev/null &
+head=$!
+
+# SIGTERM to `ray start --block` stops the processes that it started, and no others: not so `ray stop`.
+# shellcheck disable=SC2329 # called by the traps
+stop_head() {
+  kill -TERM "$head" 2>/dev/null || true
+  wait "$head" 2>/dev/null || true
+}
+running="" interrupted=0
+# shellcheck disable=SC2329
+forward() {
+  interrupted=1
+  [[ -z $running ]] || kill -INT -- "-$running" 2>/dev/null || true
+}
+trap stop_head EXIT
+trap forward INT TERM
+
+# Runs a command so that signals reach it at once, and returns its exit code.
+run() {
+  local code=0
+  "$@" </dev/null &
+  running=$!
+  while kill -0 "$running" 2>/dev/null; do # a trapped signal ends `wait` before the command has ended
+    code=0
+    wait "$running" || code=$?
+  done
+  running=""
+  return "$code"
+}
+
+run python -m cluster.nodes --address "$node_ip:$port" --workers "$workers" --timeout "$timeout" || {
+  code=$?
+  ((interrupted == 0)) || code=130
+  exit "$code"
+}
+kill -0 "$head" 2>/dev/null || fail "the head must stay up, but ended; its logs are in ${temp_dir:-/tmp/ray}/session_latest/logs"
+RAY_ADDRESS="$node_ip:$port" run "$@"
