@@ -76,7 +76,7 @@ def compare(
 
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
-    target: float | None = None, workers: int | None = None,
+    target: float | None = None, workers: int | None = None, picture: Path | None = None,
 ) -> None:  # fmt: skip
     """The comparison of a stored study, in one of the formats."""
     from hpo import store as stores
@@ -87,6 +87,10 @@ def print_comparison(
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
     comparison = compare_study(data, target=target, workers=workers)
+    if picture is not None:
+        from hpo.report.comparison_section import save_picture
+
+        save_picture(comparison, picture)
     if format != "html":
         out(tables.render(comparison, format), output)
         return

@@ -57,7 +57,15 @@ class SegmentWorker(tune.Trainable):
     _sequence = 0
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._training = Training(Assignment(**json.loads(config["assignment"])), self._training)
+        ranks, cpus = int(config["ranks"]), float(config["rank_cpus"])
+
+        def make(trainable: str, arguments: dict[str, Any]) -> Any:
+            from hpo.ranks import Ranks
+
+            return Ranks(trainable, ranks, cpus, **arguments)
+
+        assignment = Assignment(**json.loads(config["assignment"]))
+        self._training = Training(assignment, self._training, make if ranks > 1 else None)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
@@ -71,6 +79,10 @@ class SegmentWorker(tune.Trainable):
         text = json.dumps(asdict(report))  # Tune flattens what is nested before it hands it to the scheduler
         return {"report": text, "worker": worker, "sequence": self._sequence, "done": report.done}
 
+    def cleanup(self) -> None:
+        if self._training is not None:
+            self._training.close()
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Ours are written by the training itself."""
 
@@ -82,7 +94,10 @@ class Slots:
     """How many assignments may be under way: what the cluster's living nodes can hold, at most `limit`."""
 
     def __init__(self, resources: Resources, limit: int | None) -> None:
-        self._need = {"CPU": resources.cpus, "GPU": resources.gpus}
+        self.ranks = int(resources.gpus) if resources.gpus > 1 else 1
+        self.rank_cpus = resources.cpus
+        cpus = resources.cpus if self.ranks == 1 else 1 + self.ranks * resources.cpus
+        self._need = {"CPU": cpus, "GPU": resources.gpus}
         self._limit = limit or MOST_SLOTS
         self._count, self._at = 0, -REFRESH_SECONDS
 
@@ -138,7 +153,8 @@ class Link:
                 assignment = self.dispatch.next()
             if assignment is not None:
                 self._running[name] = assignment
-                return {"assignment": json.dumps(asdict(assignment))}
+                ranks = self.slots.ranks
+                return {"assignment": json.dumps(asdict(assignment)), "ranks": ranks, "rank_cpus": self.slots.rank_cpus}
         return None
 
     def receive(self, name: str, result: Mapping[str, Any]) -> None:
@@ -292,11 +308,8 @@ def drive(
 
 
 def _tuner(link: Link, resources: Resources, scratch: str) -> Tuner:
-    needs: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
-    if resources.memory_gb:
-        needs["memory"] = resources.memory_gb * 2**30
     return Tuner(
-        tune.with_resources(SegmentWorker, needs),
+        tune.with_resources(SegmentWorker, _request(link.slots, resources)),
         tune_config=TuneConfig(
             search_alg=ArenaSearcher(link),
             scheduler=ArenaScheduler(link),
@@ -317,6 +330,16 @@ def _tuner(link: Link, resources: Resources, scratch: str) -> Tuner:
             log_to_file=False,
         ),
     )
+
+
+def _request(slots: Slots, resources: Resources) -> tune.PlacementGroupFactory:
+    """What a trial asks of the cluster: one bundle, or with several GPUs one for itself and one a rank."""
+    first: dict[str, float] = {"CPU": resources.cpus if slots.ranks == 1 else 1}
+    if resources.memory_gb:
+        first["memory"] = resources.memory_gb * 2**30
+    if slots.ranks == 1:
+        return tune.PlacementGroupFactory([{**first, **({"GPU": resources.gpus} if resources.gpus else {})}])
+    return tune.PlacementGroupFactory([first, *[{"GPU": 1, "CPU": slots.rank_cpus}] * slots.ranks])
 
 
 @contextmanager

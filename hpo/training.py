@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class Report:
     done: bool = False
 
 
+Make = Callable[[str, dict[str, Any]], Any]
+"""(name of the trainable, its arguments) -> the trainable: in this process, or spread over ranks."""
+
+
 class Training:
     """Trains an assignment, some epochs a `step`, and resumes from the newest checkpoint of the trial.
 
@@ -52,8 +56,9 @@ class Training:
     goes on without being rebuilt.
     """
 
-    def __init__(self, assignment: Assignment, live: Training | None = None) -> None:
+    def __init__(self, assignment: Assignment, live: Training | None = None, make: Make | None = None) -> None:
         self.assignment = assignment
+        self._make = make or _own_process
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self._trainable: Any = None
@@ -67,6 +72,8 @@ class Training:
         if live is not None and live.continues(assignment):
             self.epoch, self.history, self._trainable = live.epoch, live.history, live._trainable
             self._saved, self._save_seconds = live._saved, live._save_seconds
+        elif live is not None:
+            live.close()
 
     def continues(self, other: Assignment) -> bool:
         """Whether this training, as it stands, is where `other` has to start."""
@@ -82,8 +89,15 @@ class Training:
         except Exception as error:
             report.failure = {"epoch": self.epoch, "kind": _kind(error), "reason": _reason(error)}
             report.done = True
-            self._trainable = None
+            self.close()
         return report
+
+    def close(self) -> None:
+        """Lets go of the trainable and of what it holds outside this process."""
+        close = getattr(self._trainable, "close", None)
+        if close is not None:
+            close()
+        self._trainable = None
 
     def _advance(self, report: Report) -> None:
         if self._trainable is None:
@@ -105,13 +119,10 @@ class Training:
         return bool(self.history) and bool(self.history[-1]["ended"]) and not self.assignment.exam
 
     def _build(self) -> None:
-        from trainables import load
-
         given = self.assignment
         config = {**given.task.get("fixed", {}), **given.config}
-        self._trainable = load(given.task["trainable"])(
-            config, task=given.task, seed=given.seed, max_epochs=given.max_epochs
-        )
+        arguments = {"config": config, "task": given.task, "seed": given.seed, "max_epochs": given.max_epochs}
+        self._trainable = self._make(given.task["trainable"], arguments)
         with self._checkpoints.open(given.trial, at_most=given.stop) as found:
             if found is not None:
                 epoch, folder = found
@@ -150,6 +161,13 @@ class Training:
     def _write(self, folder: Path) -> None:
         self._trainable.save(folder)
         (folder / "curve.json").write_text(json.dumps(self.history))
+
+
+def _own_process(trainable: str, arguments: dict[str, Any]) -> Any:
+    from trainables import load
+
+    config = arguments.pop("config")
+    return load(trainable)(config, **arguments)
 
 
 def _kind(error: BaseException) -> str:
