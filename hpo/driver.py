@@ -15,6 +15,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -125,6 +126,8 @@ class Link:
         self._observe = observe
         self._running: dict[str, Assignment] = {}
         self._seen: dict[str, tuple[str, int]] = {}
+        self._deaths: Counter[str] = Counter()
+        self.last_words = "it left no message"
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles what it is given, for snapshots that nothing reads: the store is the state."""
@@ -169,10 +172,16 @@ class Link:
             if report.done:
                 self._forget(name)
 
-    def died(self, name: str, reason: str) -> None:
+    def died(self, name: str) -> None:
+        """Tune has given the assignment up. It is handed out anew, unless its workers have died too often."""
         with self.kept():
-            if name in self._running and not self.stopping:
-                self.dispatch.lost(self._running[name], reason)
+            assignment = self._running.get(name)
+            if assignment is not None and not self.stopping:
+                self._deaths[assignment.trial] += 1
+                if self._deaths[assignment.trial] < WORKER_DEATHS:
+                    self.dispatch.live.pop(assignment.trial, None)
+                else:
+                    self.dispatch.lost(assignment, f"its workers died again and again; the last: {self.last_words}")
             self._forget(name)
 
     def _forget(self, name: str) -> None:
@@ -195,7 +204,9 @@ class ArenaSearcher(Searcher):
         return self._link.suggest(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The scheduler has told the dispatch already."""
+        """Of a good end the scheduler has told the dispatch already."""
+        if error:
+            self._link.died(trial_id)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         return True
@@ -222,9 +233,9 @@ class ArenaScheduler(FIFOScheduler):
         self._link.receive(trial.trial_id, trial.last_result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        if not trial.should_recover():
-            lines = str(trial.get_pickled_error() or "its worker died").strip().splitlines()
-            self._link.died(trial.trial_id, f"its worker died {WORKER_DEATHS + 1} times; the last: {lines[-1][:300]}")
+        """Called for recoverable and final failures alike: the searcher is told of the final ones alone."""
+        lines = str(trial.get_pickled_error() or "").strip().splitlines()
+        self._link.last_words = lines[-1][:300] if lines else self._link.last_words
 
 
 class Gauges:
