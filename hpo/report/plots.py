@@ -151,5 +151,6 @@ def selection(pairs: Mapping[str, Sequence[tuple[float, float]]], looks: Looks, 
             x, y = zip(*points, strict=True) if points else ((), ())
             axes.plot(x, y, look.marker, color=look.colour, ms=6.5, alpha=0.8, mew=0, label=method)
         axes.set(xlabel=f"validation ({metric})", ylabel="test", xlim=ends, ylim=ends, aspect="equal")
+        axes.locator_params(nbins=5)
         legend(axes, len(pairs))
     return figure
