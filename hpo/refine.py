@@ -14,7 +14,7 @@ from hpo.comparison import UNDECIDED, Interval, plain
 from hpo.importance import Importance, TooFewTrials
 from hpo.neighbours import neighbours
 from hpo.space import Config, Value, same
-from hpo.statistics import mean_interval
+from hpo.statistics import Vector, mean_interval
 from hpo.study import parse_space
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ class Change:
     """One hyperparameter of the winner changed to another value, over the seeds (folds) that trained both.
 
     `gain`: mean improvement on the winner in the metric's unit, positive is better whatever the mode. `p_adjusted`
-    by Holm over all changes: the best of many is not taken at its word. `more`: further seeds that would detect a
-    gain of one point with a power of 80 percent, None where fewer than two leave the spread unknown.
+    for all changes together (sign flips, max-T), so that the best of many is not taken at its word; fewer than six
+    pairs can show nothing. `more`: further seeds that would detect a gain of one point with a power of 80 percent,
+    None where fewer than two leave the spread unknown.
     """
 
     name: str
@@ -172,12 +173,13 @@ def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: st
     if own not in means:
         raise NothingToRefine("the winner must be trained beside its neighbours, but there is no result of it")
     found = [(key, name) for key, config in configs.items() if (name := changed(base, config)) is not None]
-    tests = [_paired(means[own], means[key]) for key, _ in found]
-    adjusted = statistics.holm([p for _, p, _ in tests])
+    found = [(key, name) for key, name in found if set(means[key]) & set(means[own])]
+    p, adjusted = _tests(means[own], [means[key] for key, _ in found])
     changes = [
-        _change(configs[key], name, differences, means[key], (p, direction), float(q), sign, len(found))
-        for (key, name), (differences, p, direction), q in zip(found, tests, adjusted, strict=True)
-        if len(differences)
+        _change(
+            configs[key], name, _differences(means[own], means[key]), means[key], (float(a), float(b)), sign, len(found)
+        )
+        for (key, name), a, b in zip(found, p, adjusted, strict=True)
     ]
     changes.sort(key=lambda change: -change.gain)
     return Refinement(metric, mode, dict(base), sign * float(np.mean(list(means[own].values()))), tuple(changes))
@@ -205,28 +207,42 @@ def changed(base: Config, config: Config) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _paired(base: Mapping[int, float], other: Mapping[int, float]) -> tuple[statistics.Vector, float, int]:
+def _differences(base: Mapping[int, float], other: Mapping[int, float]) -> Vector:
+    """Other less base over the seeds that both have; two failures differ by nothing."""
     pairs = [(other[seed], base[seed]) for seed in base if seed in other]
-    d = np.array([0.0 if a == b else a - b for a, b in pairs])
-    return (d, *statistics.signed_rank(d)) if len(d) else (d, 1.0, 0)
+    return np.array([0.0 if a == b else a - b for a, b in pairs])
+
+
+def _tests(base: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> tuple[Vector, Vector]:
+    """(p, p adjusted for all changes). A change that failed is out of the race: it is judged by its ranks alone."""
+    p, adjusted = np.ones(len(others)), np.ones(len(others))
+    whole = [i for i, other in enumerate(others) if np.isfinite(_differences(base, other)).all()]
+    table = np.zeros((len(base), len(whole)))
+    for column, i in enumerate(whole):
+        for row, seed in enumerate(base):
+            table[row, column] = others[i][seed] - base[seed] if seed in others[i] else 0.0
+    if whole:
+        p[whole], adjusted[whole] = statistics.sign_flips(table)
+    for i in set(range(len(others))) - set(whole):
+        p[i] = adjusted[i] = statistics.signed_rank(_differences(base, others[i]))[0]
+    return p, adjusted
 
 
 def _change(
-    config: Config, name: str, differences: statistics.Vector, values: Mapping[int, float], test: tuple[float, int],
-    adjusted: float, sign: float, tests: int,
+    config: Config, name: str, differences: Vector, values: Mapping[int, float], p: tuple[float, float], sign: float,
+    tests: int,
 ) -> Change:  # fmt: skip
-    p, direction = test
     finite = differences[np.isfinite(differences)]
     gain, ci95 = mean_interval(list(finite))
     gain = -math.inf if len(finite) < len(differences) else float(gain or 0.0)
-    decided = adjusted < statistics.ALPHA and direction * gain > 0
-    verdict = UNDECIDED if not decided else "better" if direction > 0 else "worse"
+    decided = p[1] < statistics.ALPHA and gain != 0
+    verdict = UNDECIDED if not decided else "better" if gain > 0 else "worse"
     mean = sign * float(np.mean(list(values.values())))
     more = _more(finite, len(differences), statistics.ALPHA / max(1, tests))
-    return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, p, adjusted, verdict, more)
+    return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, *p, verdict, more)
 
 
-def _more(differences: Sequence[float] | statistics.Vector, pairs: int, alpha: float) -> int | None:
+def _more(differences: Vector, pairs: int, alpha: float) -> int | None:
     if len(differences) < 2:
         return None
     return max(0, statistics.pairs_needed(float(np.std(differences, ddof=1)), POINT, alpha) - pairs)

@@ -96,6 +96,24 @@ def test_holm_is_statsmodels_(n: int) -> None:
     assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
+def test_sign_flips_of_one_column_are_the_enumeration_of_its_signs(values: list[int]) -> None:
+    d = np.array(values, dtype=float)
+    every = [abs(np.array(s) @ d) for s in itertools.product((-1, 1), repeat=len(d))]
+    p, adjusted = statistics.sign_flips(d[:, None])
+    assert p[0] == adjusted[0] == pytest.approx(np.mean([total >= abs(d.sum()) - 1e-9 for total in every]))
+
+
+def test_sign_flips_adjust_less_where_columns_go_together() -> None:
+    d = np.random.default_rng(0).normal(0.8, 1, 9)
+    twice = statistics.sign_flips(np.column_stack([d, 2 * d]))
+    assert twice[0] == pytest.approx(twice[1])
+    apart = statistics.sign_flips(np.column_stack([d, np.random.default_rng(1).normal(0, 1, (9, 4))]))
+    assert apart[0][0] <= apart[1][0] <= 5 * apart[0][0]
+    many = np.random.default_rng(2).normal(0.5, 1, (20, 1))
+    assert statistics.sign_flips(many)[0][0] == pytest.approx(stats.ttest_1samp(many[:, 0], 0).pvalue, abs=0.02)
+
+
 def test_friedman_and_nemenyi_are_scipy_s_and_scikit_posthocs_() -> None:
     values = np.random.default_rng(3).normal(size=(9, 4)).round(1) + np.array([0, 0.3, 0.6, 2.0])
     found = statistics.friedman(values)
