@@ -37,16 +37,13 @@ def files(root: Path, *, excludes: Sequence[str] = ()) -> list[Path]:
 
 
 def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed: Sequence[Path] = ()) -> Path:
-    """Writes the zip file `destination` of `root`; `needed` (relative to it) go along whatever git ignores.
+    """Writes the zip file `destination` of `root`; `needed` of its files go along whatever git ignores.
 
     Raises PackError where there is no such folder, a needed file is missing, or they come to more than LIMIT bytes.
     """
     if not root.is_dir():
         raise PackError(f"the working folder must exist, but {root} is no folder")
-    missing = [path for path in needed if not (root / path).is_file()]
-    if missing:
-        raise PackError(f"{missing[0]} must lie in the working folder {root}, but does not")
-    chosen = sorted({*files(root, excludes=excludes), *needed})
+    chosen = sorted({*files(root, excludes=excludes), *(_inside(root, path) for path in needed)})
     _check_size(root, chosen)
     with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in chosen:
@@ -55,6 +52,14 @@ def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed:
             entry.external_attr = ((root / path).stat().st_mode & 0o777) << 16
             archive.writestr(entry, (root / path).read_bytes())
     return destination
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """`path`, relative to `root` or absolute, as relative to it."""
+    whole = (root / path).resolve()
+    if not whole.is_relative_to(root.resolve()) or not whole.is_file():
+        raise PackError(f"{path} must lie in the working folder {root}, but does not")
+    return whole.relative_to(root.resolve())
 
 
 def _tracked(root: Path) -> list[Path]:

@@ -34,6 +34,8 @@ done
 [[ $# -gt 1 ]] || fail "-- and the command to run must come last"
 shift
 
+# A node that is told to stop waits for its trials to end, which they do not: their checkpoints are what counts.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=${RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S:-5}
 export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token} # said, not left to Ray: it differs by how a cluster is started
 export RAY_JOB_STOP_SIGNAL=SIGINT RAY_JOB_STOP_WAIT_TIME_S=60
 token_file=$(python -m cluster.tokens --dashboard-host "$dashboard_host") || exit $?

@@ -9,6 +9,8 @@ set -euo pipefail
 
 address=${1:?usage: deploy/worker.sh HEAD:PORT [OPTION of ray start...]}
 shift
+# A node that is told to stop waits for its trials to end, which they do not: their checkpoints are what counts.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=${RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S:-5}
 export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token}
 
 python -m cluster.nodes --address "$address" --timeout "${WAIT_SECONDS:-600}" || exit $?

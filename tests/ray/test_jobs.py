@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,51 +10,34 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
+from ray_nodes import BIN, Child, environment, free_ports
 
 from cluster.attempts import watch
 from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
 from cluster.tokens import Token
 
-RAY = Path(sys.executable).with_name("ray")
 SECRET = "0123456789abcdef" * 4
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 class Head:
-    """A head on loopback, in a process group of its own."""
+    """A head on loopback."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="hpo-head-", dir="/tmp"))
         (self.folder / "token").write_text(SECRET)
         (self.folder / "token").chmod(0o600)
-        self.gcs, dashboard, agent, grpc, environment = free_ports(5)
+        self.gcs, dashboard, agent, grpc, runtime = free_ports(5)
         self.url = f"http://127.0.0.1:{dashboard}"
         command = [
-            str(RAY), "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
-            "--node-ip-address", "127.0.0.1", "--port", str(self.gcs), "--dashboard-host", "127.0.0.1",
-            "--dashboard-port", str(dashboard), "--dashboard-agent-listen-port", str(agent),
-            "--dashboard-agent-grpc-port", str(grpc), "--runtime-env-agent-port", str(environment),
-            "--object-store-memory", str(128 * 2**20), "--temp-dir", str(self.folder / "ray"),
+            BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
+            "--node-ip-address", "127.0.0.1", "--port", self.gcs, "--dashboard-host", "127.0.0.1",
+            "--dashboard-port", dashboard, "--dashboard-agent-listen-port", agent,
+            "--dashboard-agent-grpc-port", grpc, "--runtime-env-agent-port", runtime,
+            "--object-store-memory", 128 * 2**20, "--temp-dir", self.folder / "ray",
         ]  # fmt: skip
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.folder / "token")}
-        variables["PATH"] = f"{RAY.parent}{os.pathsep}{variables['PATH']}"
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        variables = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=self.folder / "token")
+        self.child = Child(command, variables, self.folder / "log")
 
     def server(self) -> JobServer:
         """The job server once it answers and has an agent to run jobs."""
@@ -67,17 +46,12 @@ class Head:
             try:
                 return JobServer(self.url, token=Token(SECRET, "the test"))
             except HeadUnreachable:
-                assert time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
-                assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+                assert time.monotonic() < until, self.child.text[-2000:]
+                assert self.child.process.poll() is None, self.child.text[-2000:]
                 time.sleep(0.2)
 
     def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+        self.child.close()
         rmtree(self.folder, ignore_errors=True)
 
 

@@ -44,6 +44,9 @@ def test_git_says_what_is_ignored_and_what_is_needed_goes_along(tmp_path: Path) 
     assert [str(path) for path in files(root)] == [".gitignore", "code/model.py", "data/x y é.csv"]
     archive = pack(root, tmp_path / "a.zip", needed=(Path("study.yaml"),))
     assert "study.yaml" in names(archive)
+    assert pack(root, tmp_path / "b.zip", needed=(root / "study.yaml",)).read_bytes() == archive.read_bytes()
+    with pytest.raises(PackError, match="must lie in the working folder"):
+        pack(root, tmp_path / "a.zip", needed=(Path("../elsewhere.yaml"),))
 
 
 def test_folders_that_cannot_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+"""Ray nodes for tests: real processes on loopback with ports, a token and a folder of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def environment(**changes: object) -> dict[str, str]:
+    """This process's variables without Ray's, with this Python first on PATH."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    path = f"{BIN}{os.pathsep}{kept['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in changes.items()}}
+
+
+class Child:
+    """A process in a session of its own, with its output in a file."""
+
+    def __init__(
+        self, command: Sequence[object], variables: Mapping[str, str], log: Path, folder: Path | None = None
+    ) -> None:
+        self.log = log
+        with log.open("ab") as stream:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                env=dict(variables),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def until(self, true: Callable[[], object], seconds: float = 90) -> None:
+        """Waits for something that this process brings about."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert self.process.poll() is None, self.text[-3000:]
+            assert time.monotonic() < end, self.text[-3000:]
+            time.sleep(0.2)
+
+    def wait(self, seconds: float = 100) -> int:
+        """Its exit code."""
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """Ends it and all of its session."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
