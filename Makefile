@@ -20,7 +20,6 @@ test: .venv/ready
 
 lint: .venv/ready
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed

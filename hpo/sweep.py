@@ -47,7 +47,7 @@ def axes(texts: Sequence[str]) -> dict[str, list[int]]:
 def sweep(play: Callable[[int | None, int | None], Replay], grid: Mapping[str, Sequence[int]]) -> list[Point]:
     """Replays at every combination of the axes; `play` takes workers and budget, None for the study's own."""
     points = []
-    for workers, budget in itertools.product(grid.get("workers", [None]), grid.get("budget", [None])):  # type: ignore[list-item]
+    for workers, budget in itertools.product(grid.get("workers", [None]), grid.get("budget", [None])):
         points += _points(play(workers, budget))
     return points
 

@@ -34,7 +34,9 @@ TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_sec
 def instant(tmp_path: Path) -> Callable[..., Path]:
     """Writes a study of synthetic curves; epochs take `seconds`, `fail_share` of the configurations fail."""
 
-    def write(seconds: float = 0.0, fail_share: float = 0.0, epochs: int = 36, seeds: str = "[0]", clock: str = "virtual") -> Path:
+    def write(
+        seconds: float = 0.0, fail_share: float = 0.0, epochs: int = 36, seeds: str = "[0]", clock: str = "virtual"
+    ) -> Path:
         path = tmp_path / "instant.yaml"
         values = {"seconds": seconds, "fail_share": fail_share, "epochs": epochs, "seeds": seeds, "clock": clock}
         path.write_text(INSTANT.format(**values))
@@ -64,4 +66,6 @@ def rows(store: Path, table: str, study: str = "instant") -> list[dict[str, Any]
 
     found = getattr(read(str(store), study), table).to_pylist()
     kept = [{name: value for name, value in row.items() if name not in TIMES} for row in found]
-    return sorted(kept, key=lambda row: [str(row.get(k)) for k in ("run",)] + [row.get("order", 0), row.get("number", 0)])
+    return sorted(
+        kept, key=lambda row: [str(row.get(k)) for k in ("run",)] + [row.get("order", 0), row.get("number", 0)]
+    )

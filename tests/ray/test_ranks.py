@@ -41,7 +41,9 @@ def played(folder, gpus, limit):
 def test_two_ranks_train_as_one_process_does(tmp_path):
     import ray
 
-    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
     try:
         ranked = played(tmp_path, gpus=2, limit=1)
         alone = played(tmp_path, gpus=0, limit=1)

@@ -79,7 +79,9 @@ def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, cap
     assert sorted((tmp_path / "store").rglob("*")) == before
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("run", "digits", "--bogus"), ("no-such-command",), ("run", "digits", "--seeds", "a")])
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("run", "digits", "--bogus"), ("no-such-command",), ("run", "digits", "--seeds", "a")]
+)
 def test_words_that_the_command_line_does_not_know(capsys, arguments):
     code, out, err = run(capsys, *arguments)
     assert code == 2

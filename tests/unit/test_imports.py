@@ -53,7 +53,11 @@ def files(package: str) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("hpo", {"torch", "torchvision", "timm"}), ("trainables", {"ray", "hpo", "cluster"}), ("cluster", {"hpo", "trainables", "torch"})],
+    [
+        ("hpo", {"torch", "torchvision", "timm"}),
+        ("trainables", {"ray", "hpo", "cluster"}),
+        ("cluster", {"hpo", "trainables", "torch"}),
+    ],
 )
 def test_a_package_leaves_alone_what_it_must_not_know(package, forbidden):
     for path in files(package):
@@ -68,7 +72,13 @@ def test_only_the_driver_and_its_ranks_import_ray():
 
 
 def test_methods_run_and_arena_import_neither_wall_clock_nor_io():
-    for path in [*files("hpo/methods"), ROOT / "hpo/run.py", ROOT / "hpo/arena.py", ROOT / "hpo/ledger.py", ROOT / "hpo/curves.py"]:
+    for path in [
+        *files("hpo/methods"),
+        ROOT / "hpo/run.py",
+        ROOT / "hpo/arena.py",
+        ROOT / "hpo/ledger.py",
+        ROOT / "hpo/curves.py",
+    ]:
         known = {name.split(".")[0] for name in imports(path)}
         assert not known & {"time", "os", "socket", "threading", "random", "pathlib"}, path
 

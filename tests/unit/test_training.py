@@ -12,7 +12,14 @@ TRIAL = "0123456789abcdef"
 
 
 def assignment(folder, stop, known=0, task=None, **changes):
-    task = {"trainable": "curves", "data": {}, "model": {}, "fixed": {"optimizer": "sgd"}, "early_stopping": None, **(task or {})}
+    task = {
+        "trainable": "curves",
+        "data": {},
+        "model": {},
+        "fixed": {"optimizer": "sgd"},
+        "early_stopping": None,
+        **(task or {}),
+    }
     values = {"config": {"learning_rate": 0.01}, "seed": 1, "max_epochs": 8}
     return Assignment(trial=TRIAL, task=task, stop=stop, known=known, checkpoints=str(folder), **{**values, **changes})
 
@@ -79,7 +86,9 @@ def test_early_stopping_ends_the_curve_and_says_so(tmp_path):
     assert len(records) < 8
 
 
-@pytest.mark.parametrize(("patience", "values", "ended"), [(2, [3, 2, 2, 2], True), (3, [3, 2, 2, 2], False), (1, [3, 2, 1], False)])
+@pytest.mark.parametrize(
+    ("patience", "values", "ended"), [(2, [3, 2, 2, 2], True), (3, [3, 2, 2, 2], False), (1, [3, 2, 1], False)]
+)
 def test_patience_counts_epochs_without_improvement(patience, values, ended):
     rule = EarlyStopping(patience, "val_loss", "min")
     assert rule.ended([{"val_loss": float(v)} for v in values]) is ended
@@ -98,7 +107,13 @@ class Raises:
 
 @pytest.mark.parametrize(
     ("raises", "kind"),
-    [("InvalidConfig", "invalid"), ("Diverged", "diverged"), ("OutOfMemory", "memory"), ("BadData", "data"), ("Other", "error")],
+    [
+        ("InvalidConfig", "invalid"),
+        ("Diverged", "diverged"),
+        ("OutOfMemory", "memory"),
+        ("BadData", "data"),
+        ("Other", "error"),
+    ],
 )
 def test_failures_are_told_apart_by_what_was_raised(tmp_path, raises, kind):
     def make(trainable, arguments):
