@@ -75,6 +75,8 @@ def table(
     seconds: Matrix,
 ) -> RecordedTable:
     """Checks and types a table: `rows` [n][d] of hyperparameters in the order of `names`, `values` [n, epochs]."""
+    if not len(rows):
+        raise CurvesError(f"{source} must record at least one configuration, but records none")
     for name in names:
         if name not in space.domains:
             raise CurvesError(
@@ -181,6 +183,8 @@ def _long(whole: Any, metric: str, source: str) -> tuple[list[str], list[list[An
         _, points, seconds = curves.setdefault(
             digest([row.get("seed"), row.get("trial"), *map(str, config)]), (config, {}, [])
         )
+        if row["epoch"] is None or row["epoch"] < 1:
+            raise CurvesError(f"{source} must count epochs from 1, but has epoch {row['epoch']} of {config}")
         if row["epoch"] in points and not row.get("attempt"):
             raise CurvesError(f"{source} must record each epoch once, but has epoch {row['epoch']} of {config} twice")
         points.setdefault(int(row["epoch"]), float("nan") if value is None else float(value))

@@ -1,0 +1,264 @@
+"""Replay: a live study's own store gives the very same decisions; weather changes time, not budgets; bad curves are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo import plan, sweep
+from hpo import store as stores
+from hpo.dispatch import Dispatch
+from hpo.recorded import CurvesError, RecordedTable, load
+from hpo.replay import Weather, from_store, replay
+from hpo.study import Study
+from hpo.training import Training
+
+LIVE = """
+study: live
+trainable: curves
+data: {{fail_share: 0.15, diverge_share: 0.15}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01, 0.03]}}
+  optimizer: {{type: choice, values: [adam, sgd]}}
+  cost: {{type: choice, values: [1.0, 2.5]}}
+budget: {{epochs: 30, max_epochs: 6}}
+methods: [{methods}]
+seeds: [0]
+parallelism: 3
+clock: {clock}
+{more}
+"""
+
+RECORDED = """
+study: recorded
+trainable: curves
+space:
+  rate: {type: float, low: 0.001, high: 1.0, log: true}
+  optimizer: {type: choice, values: [adam, sgd]}
+budget: {epochs: 24, max_epochs: 4}
+methods: [random, {asha: {eta: 2}}]
+metric: val_loss
+mode: min
+seeds: [0, 1]
+"""
+
+METHODS = (
+    "grid", "random", "sobol", "bayesian", "tpe", "genetic", "local", "cmaes", "asha", "asha-stopping", "sha", "hyperband",
+    "async-hyperband", "median-stopping", "patience", "asha+tpe", "bohb", "multifidelity",
+)  # fmt: skip
+
+
+def live_study(folder: Path, methods: str, clock: str = "virtual", more: str = "") -> Study:
+    path = folder / "live.yaml"
+    path.write_text(LIVE.format(methods=methods, clock=clock, more=more))
+    return Study.load(path, store=str(folder / "results"))
+
+
+def play_live(study: Study) -> None:
+    """The study on one slot, in this process: the driver's dispatch and the workers' training, without a cluster."""
+    writer = stores.StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    runs = plan.runs(study, cost=plan.epoch_cost(study))
+    dispatch = Dispatch(study, runs, writer, f"{study.store}/{study.study}/checkpoints", ahead=4)
+    while not dispatch.finished:
+        assignment = dispatch.next()
+        if assignment is None:
+            dispatch.think(0.1)
+            continue
+        training, done = Training(assignment), False
+        while not done:
+            report = training.step()
+            done = report.done
+            dispatch.report(assignment, report, "here")
+        training.close()
+    dispatch.finish(complete=True)
+
+
+def decisions(data, table: str, by: str, left_out=()) -> list[dict]:
+    rows = [{k: v for k, v in row.items() if k not in left_out} for row in getattr(data, table).to_pylist()]
+    return sorted(rows, key=lambda row: (row["run"], row[by]))
+
+
+@pytest.mark.parametrize("methods", METHODS)
+def test_a_live_study_replayed_from_its_own_store_decides_the_same(tmp_path, methods):
+    study = live_study(tmp_path, methods)
+    play_live(study)
+    found = replay(study, data=from_store(study.store, study))
+    stored = stores.read(study.store)
+    assert decisions(stored, "charges", "order")
+    assert decisions(found.data, "charges", "order") == decisions(stored, "charges", "order")
+    told = ("kind",)  # the replay knows that a trial failed and why, its kind is the store's
+    assert decisions(found.data, "trials", "number", told) == decisions(stored, "trials", "number", told)
+
+
+def test_the_order_of_arrival_is_repeated(tmp_path):
+    study = live_study(tmp_path, "random, {asha: {eta: 2}}, tpe", clock="arrival")
+    play_live(study)
+    found = replay(study, data=from_store(study.store, study))
+    assert decisions(found.data, "charges", "order") == decisions(stores.read(study.store), "charges", "order")
+
+
+def test_curves_that_ended_themselves_are_replayed_as_such(tmp_path):
+    study = live_study(tmp_path, "random, {asha: {eta: 2}}", more="early_stopping: {patience: 1}")
+    play_live(study)
+    found = replay(study, data=from_store(study.store, study))
+    assert decisions(found.data, "charges", "order") == decisions(stores.read(study.store), "charges", "order")
+
+
+def test_another_method_and_budget_is_answered_by_the_nearest_configuration_that_was_trained_to_the_end(tmp_path):
+    study = live_study(tmp_path, "random")
+    play_live(study)
+    other = live_study(tmp_path, "tpe, {asha: {eta: 2}}")
+    found = replay(other, data=from_store(study.store, other), budget=18, workers=2)
+    assert found.answers.nearest > 0
+    assert {run.ledger.committed for run in found.runs} == {18}
+    assert "nearest" in found.answers.sentence()
+
+
+# -- recorded tables ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    path = tmp_path / "recorded.yaml"
+    path.write_text(RECORDED)
+    return Study.load(path)
+
+
+def recorded_table(study: Study, n: int = 40, epochs: int = 4) -> RecordedTable:
+    rng = np.random.default_rng(0)
+    configs = [{"rate": float(10 ** rng.uniform(-3, 0)), "optimizer": ("adam", "sgd")[i % 2]} for i in range(n)]
+    values = np.sort(rng.random((n, epochs)), axis=1)[:, ::-1].copy()
+    return RecordedTable("made", tuple(configs), values, np.full(n, epochs), np.zeros(n, bool), np.ones(n))
+
+
+def csv(folder: Path, *rows: str, head: str = "config_rate,config_optimizer,epoch,val_loss") -> str:
+    path = folder / "curves.csv"
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return str(path)
+
+
+GOOD = [f"0.01,adam,{e},{1 / e}" for e in (1, 2, 3, 4)]
+
+
+def test_a_file_of_curves_answers_a_study(study, tmp_path):
+    table = load(csv(tmp_path, *GOOD, *(row.replace("adam", "sgd") for row in GOOD)), study.space, study.metric)
+    assert table.epochs == 4
+    found = replay(study, table=table)
+    assert {run.ledger.committed for run in found.runs} == {24}
+    assert "nearest" in found.answers.sentence()
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "says"),
+    [
+        ([*GOOD[:2], GOOD[3]], None, "epoch 3"),
+        ([GOOD[0], "0.01,adam,2,nan", *GOOD[2:]], None, "goes on after the one at epoch 2"),
+        ([*GOOD, GOOD[0]], None, "each epoch once"),
+        (["0.01,adam,0,1.0", *GOOD], None, "from 1"),
+        ([], None, "at least one"),
+        (["0.01,adam,1,1.0,7"], "config_rate,config_optimizer,epoch,val_loss,config_depth", "config_depth|'depth'"),
+        (["0.01,1,1.0"], "config_rate,epoch,val_loss", "no 'optimizer'"),
+        (["0.01,rmsprop,1,1.0"], None, "must be one of"),
+        (["0.01,adam,1,1.0"], "config_rate,config_optimizer,epoch,accuracy", "a column 'val_loss'"),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_sentence(study, tmp_path, rows, head, says):
+    source = csv(tmp_path, *rows, **({} if head is None else {"head": head}))
+    with pytest.raises(CurvesError, match=says) as refused:
+        load(source, study.space, study.metric)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_configuration_that_is_recorded_twice_is_refused(study, tmp_path):
+    path = tmp_path / "twice.npz"
+    configs = np.array([["0.01", "adam"], ["0.01", "adam"]])
+    np.savez(path, names=["rate", "optimizer"], configs=configs, values=np.ones((2, 4)))
+    with pytest.raises(CurvesError, match="each configuration once"):
+        load(str(path), study.space, study.metric)
+
+
+def test_a_budget_that_the_table_cannot_answer_is_refused(study):
+    with pytest.raises(CurvesError, match="at most the 3 epochs"):
+        replay(study, table=recorded_table(study, epochs=3))
+
+
+@pytest.mark.parametrize("source", ["nowhere.csv", "curves.txt"])
+def test_a_source_that_is_no_table_is_refused(study, tmp_path, source):
+    (tmp_path / "curves.txt").write_text("nothing")
+    with pytest.raises(CurvesError, match=r"must be"):
+        load(str(tmp_path / source), study.space, study.metric)
+
+
+def test_a_task_that_is_not_recorded_is_refused(study, tmp_path):
+    path = tmp_path / "tasks.npz"
+    np.savez(path, tasks=["one", "two"], hp_names=["rate"], hp=np.ones((2, 3, 1)), valid_loss=np.ones((2, 3, 4)))
+    with pytest.raises(CurvesError, match="--task must name one"):
+        load(str(path), study.space, study.metric, task="tow")
+
+
+@pytest.mark.parametrize("text", ["workers", "workers=0", "workers=1,x", "speed=3", "budget=", "workers=1.5"])
+def test_a_bad_sweep_is_refused(text):
+    with pytest.raises(CurvesError, match="--sweep must be"):
+        sweep.axes([text])
+
+
+@pytest.mark.parametrize("bad", [{"stragglers": -1}, {"failures": 1.0}, {"preemptions": -0.1}])
+def test_weather_that_cannot_be_is_refused(bad):
+    with pytest.raises(CurvesError, match="must hold"):
+        Weather(**bad)
+
+
+# -- weather ------------------------------------------------------------------------------------------------------
+
+
+def charges(found) -> list[tuple]:
+    return [(r["run"], r["order"], r["trial"], r["epoch"], r["at"], r["value"]) for r in found.data.charges.to_pylist()]
+
+
+@pytest.mark.parametrize("weather", [Weather(stragglers=1.0), Weather(preemptions=0.4), Weather(failures=0.3)])
+def test_weather_repeats_itself(study, weather):
+    table = recorded_table(study)
+    assert charges(replay(study, table=table, weather=weather)) == charges(replay(study, table=table, weather=weather))
+
+
+@pytest.mark.parametrize("weather", [Weather(stragglers=1.0), Weather(preemptions=0.4)])
+def test_slow_weather_changes_time_and_no_budget(study, weather):
+    table = recorded_table(study)
+    calm, rough = replay(study, table=table), replay(study, table=table, weather=weather)
+    assert [run.ledger.committed for run in rough.runs] == [run.ledger.committed for run in calm.runs]
+    assert [run.now for run in rough.runs] != [run.now for run in calm.runs]
+    assert {r.incumbent.value for r in rough.runs if r.key.method == "random"} == {
+        r.incumbent.value for r in calm.runs if r.key.method == "random"
+    }
+
+
+def test_failing_weather_fails_trials_and_refunds_them(study):
+    found = replay(study, table=recorded_table(study), weather=Weather(failures=0.5))
+    assert any(trial.status == "failed" for run in found.runs for trial in run.trials)
+    assert {run.ledger.committed for run in found.runs} == {24}
+
+
+def test_more_workers_take_less_virtual_time_for_the_same_budget(study):
+    table = recorded_table(study)
+    grid = sweep.axes(["workers=1,4", "budget=12,24"])
+    points = sweep.sweep(lambda workers, budget: replay(study, table=table, workers=workers, budget=budget), grid)
+    assert [(p.workers, p.budget, p.method) for p in points] == [
+        (w, b, m) for w in (1, 4) for b in (12, 24) for m in ("random", "asha")
+    ]
+    by_place = {(p.method, p.workers, p.budget): p for p in points}
+    assert by_place["random", 1, 24].ticks == 24
+    assert by_place["random", 4, 24].ticks < 24
+    assert all(p.low <= p.mean <= p.high and p.seeds == 2 for p in points)
+    assert len(sweep.text(points, "val_loss").splitlines()) == 1 + len(points)
+
+
+def test_a_sweep_is_drawn(study, tmp_path):
+    table = recorded_table(study)
+    points = sweep.sweep(lambda w, b: replay(study, table=table, workers=w, budget=b), {"workers": [1, 2]})
+    sweep.picture(points, "val_loss", tmp_path / "deep" / "sweep.svg")
+    assert "<svg" in (tmp_path / "deep" / "sweep.svg").read_text()
