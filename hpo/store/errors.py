@@ -9,3 +9,7 @@ class StoreError(ValueError):
 
 class Unreachable(StoreError):
     """A store that does not answer now and may answer later: what is to be written waits in the spool."""
+
+
+class TakenOver(StoreError):
+    """Another writer holds the study now: this one must write nothing more."""

@@ -3,67 +3,94 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import time
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo.store.errors import StoreError
+from hpo.store import layout
+from hpo.store.errors import StoreError, TakenOver
 from hpo.store.places import Place
 
 TTL_SECONDS = 30.0
 RENEW_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+FORGOTTEN_SECONDS = 3600.0  # far beyond what clocks of two machines differ by
+
+log = logging.getLogger(__name__)
 
 
 class Lease:
-    """Held from `take` to `release`. Its `generation` grows with every writer and names that writer's files.
+    """Held from `take` to `release`. Its `generation` grows with every writer; with its `token` it names its files.
 
-    Taking over is the exclusive creation of the next number: of two writers that try, one wins.
+    Taking over is the exclusive creation of the next number: of two writers that try, one wins. Whether a holder on
+    another machine is gone is not read off clocks, which may differ: it is watched until it renews, or is silent for
+    `TTL_SECONDS`.
     """
 
     def __init__(self, place: Place, study: str, generation: int) -> None:
         self._place, self._study = place, study
         self.generation = generation
+        self.token = uuid.uuid4().hex[:6]
         self._since = time.time()
+        self._renewed = time.monotonic()
 
     @classmethod
     def take(cls, place: Place, study: str) -> Lease:
         """Raises StoreError where another writer holds it."""
-        number, holder = _last(place, study)
-        if holder is not None and not _gone(holder):
-            since = datetime.fromtimestamp(holder["since"]).isoformat(sep=" ", timespec="seconds")
-            raise StoreError(
-                f"a study must have one writer, but {study} in {place.uri} is being written by process {holder['pid']} "
-                f"on {holder['host']} since {since}; stop it, or wait until it is done"
-            )
+        number, content = _last(place, study)
+        if content is not None and not _gone(place, study, number, content):
+            raise _refusal(place, study, content)
         lease = cls(place, study, number + 1)
-        if not place.create(_name(study, lease.generation), lease._content()):
-            raise StoreError(f"a study must have one writer, but another one has just opened {study} in {place.uri}")
-        for old in place.names(f"{study}/lease"):
-            if old < _name(study, lease.generation):
+        name, mine = layout.lease(study, lease.generation), lease._content()
+        # A request that was repeated after its answer got lost finds its own file.
+        if not place.create(name, mine) and place.read(name) != mine:
+            raise _refusal(place, study, place.read(name) or b"")
+        if place.create(name, b"{}"):
+            raise StoreError(
+                f"the server of {place.uri} must honour conditional writes (If-None-Match), but it overwrote a file; "
+                "use another server"
+            )
+        for old in place.names(layout.leases(study)):
+            if old < name:
                 place.delete(old)
         return lease
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to renew."""
+        return time.monotonic() - self._renewed > RENEW_SECONDS
+
+    @property
+    def expired(self) -> bool:
+        """Whether others may think by now that this writer is gone."""
+        return time.monotonic() - self._renewed > TTL_SECONDS
+
     def renew(self) -> None:
-        """To be called every RENEW_SECONDS. Raises StoreError where another writer has taken over meanwhile."""
-        last, _ = _last(self._place, self._study)
-        if last != self.generation:
-            raise StoreError(
-                f"{self._study} in {self._place.uri} has been taken over by another writer, because this one was "
-                f"silent for more than {TTL_SECONDS:g} s; what it had is stored"
+        """To be called when `due`. Raises TakenOver where another writer has followed."""
+        begun = time.monotonic()
+        last, content = _last(self._place, self._study)
+        if last > self.generation:
+            raise TakenOver(
+                f"a study must have one writer, but {_who(content or b'')} has taken over {self._study} in "
+                f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; it goes on there"
             )
-        self._place.replace(_name(self._study, self.generation), self._content())
+        self._place.replace(layout.lease(self._study, self.generation), self._content())
+        self._renewed = begun
 
     def release(self) -> None:
-        self._place.replace(_name(self._study, self.generation), self._content(released=True))
+        self._place.replace(layout.lease(self._study, self.generation), self._content(released=True))
 
     def _content(self, released: bool = False) -> bytes:
         mine = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "started": _started(os.getpid()),
+            "process": _process(os.getpid()),
+            "token": self.token,
             "since": self._since,
             "renewed": time.time(),
             "released": released,
@@ -71,34 +98,72 @@ class Lease:
         return json.dumps(mine).encode()
 
 
-def _name(study: str, generation: int) -> str:
-    return f"{study}/lease/{generation:06d}.json"
-
-
-def _last(place: Place, study: str) -> tuple[int, dict[str, Any] | None]:
+def _last(place: Place, study: str) -> tuple[int, bytes | None]:
     """The number of the newest lease (0 where there is none) and its content."""
-    names = place.names(f"{study}/lease")
-    if not names:
+    numbers = [int(stem) for name in place.names(layout.leases(study)) if (stem := Path(name).stem).isdigit()]
+    if not numbers:
         return 0, None
-    content = place.read(names[-1])
-    holder = json.loads(content) if content else None
-    return int(Path(names[-1]).stem), holder
+    return max(numbers), place.read(layout.lease(study, max(numbers))) or b""
 
 
-def _gone(holder: dict[str, Any]) -> bool:
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _gone(place: Place, study: str, number: int, content: bytes) -> bool:
     """Whether the holder has released it, has died on this machine, or has been silent for too long elsewhere."""
-    if holder["released"]:
+    holder = _parsed(content)
+    if holder.get("released") or time.time() - holder.get("renewed", time.time()) > FORGOTTEN_SECONDS:
         return True
-    if holder["host"] == socket.gethostname():
-        return bool(_started(holder["pid"]) != holder["started"])
-    return bool(time.time() - holder["renewed"] > TTL_SECONDS)
+    mine = _process(os.getpid())
+    theirs = holder.get("process")
+    if mine and theirs and mine["system"] == theirs["system"]:
+        return bool(_process(holder["pid"]) != theirs)
+    log.warning("%s in %s may be in use by %s: listening for it", study, place.uri, _who(content))
+    return _silent(place, study, number, content)
 
 
-def _started(pid: int) -> str | None:
-    """When the process started, in the kernel's ticks: tells a process from a later one with the same number."""
+def _silent(place: Place, study: str, number: int, content: bytes) -> bool:
+    deadline = time.monotonic() + TTL_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        last, now = _last(place, study)
+        if last == number and now and _parsed(now).get("released"):
+            return True
+        if (last, now) != (number, content):
+            return False
+    return True
+
+
+def _refusal(place: Place, study: str, content: bytes) -> StoreError:
+    return StoreError(
+        f"a study must have one writer, but {study} in {place.uri} is being written by {_who(content)}; "
+        "stop it, or wait until it is done"
+    )
+
+
+def _who(content: bytes) -> str:
+    holder = _parsed(content)
+    if "pid" not in holder:
+        return "another process"
+    since = datetime.fromtimestamp(holder["since"]).isoformat(sep=" ", timespec="seconds")
+    return f"process {holder['pid']} on {holder['host']} since {since}"
+
+
+def _process(pid: int) -> dict[str, str] | None:
+    """What tells a live process from all others: system (boot and process namespace) and start in the kernel's ticks.
+
+    None where there is no such process any more, or where the system does not tell.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        system = f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return None
     state, *rest = stat[stat.rindex(")") + 2 :].split()
-    return None if state in "ZX" else rest[18]
+    return None if state in "ZX" else {"system": system, "started": rest[18]}

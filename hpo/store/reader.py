@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from hpo.store import schema
+from hpo.store import layout, schema
 from hpo.store.errors import StoreError
+from hpo.store.parquet import Unreadable, from_bytes
 from hpo.store.places import Place, place
+
+LISTINGS = 20  # of a table, while files that were listed are gone when they are read: compaction is at work
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,26 @@ class StudyData:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass
+class Rows:
+    """A table's rows; what could not be read; the files whose rows another file holds too."""
+
+    table: pa.Table
+    warnings: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+
 def studies(uri: str) -> list[str]:
-    """The names of the studies of a store."""
-    names = place(uri).names("")
-    return sorted({name.split("/")[0] for name in names if name.count("/") == 1 and name.endswith("/study.json")})
+    """The names of the studies of a store, sorted."""
+    where = place(uri)
+    return [name for name in where.folders() if _is_name(name) and layout.head(name) in where.names(name)]
+
+
+def _is_name(folder: str) -> bool:
+    try:
+        return bool(layout.checked(folder))
+    except StoreError:
+        return False
 
 
 def read(uri: str, study: str | None = None) -> StudyData:
@@ -49,75 +68,94 @@ def read(uri: str, study: str | None = None) -> StudyData:
         if len(known) > 1:
             raise StoreError(f"--study must say which study of {uri}, since there are {len(known)}: {', '.join(known)}")
         study = known[0]
-    head = definition(where, study)
-    if head is None:
+    found = head(where, study)
+    if found is None:
         known = studies(uri)
         there = f"there are: {', '.join(known)}" if known else "there is none"
         raise StoreError(f"the study must be in the store, but {uri} has no {study!r}; {there}")
-    return data(where, study, head)
+    return data(study, found, tables(where, study))
 
 
-def definition(where: Place, study: str) -> dict[str, Any] | None:
+def head(where: Place, study: str) -> dict[str, Any] | None:
     """The study's head: schema, digest, study, environment. Raises StoreError for a newer version or a broken file."""
-    content = where.read(f"{study}/study.json")
+    content = where.read(layout.head(study))
     if content is None:
         return None
     try:
-        head = json.loads(content)
-        version = int(head["schema"])
+        found = json.loads(content)
+        version = int(found["schema"])
+        found["digest"], found["study"]["study"]
     except (ValueError, KeyError, TypeError):
         raise StoreError(
-            f"{where.uri}/{study}/study.json must be a study's head, but it cannot be read; restore it"
+            f"{where.uri}/{layout.head(study)} must be a study's head, but it cannot be read; restore it"
         ) from None
     if version > schema.VERSION:
         raise StoreError(
-            f"{where.uri}/{study} was written by a newer version (schema {version}), and this one reads up to "
-            f"{schema.VERSION}; upgrade hpo-arena"
+            f"{where.uri}/{study} must be of schema {schema.VERSION} or older, but a newer version wrote it with "
+            f"schema {version}; upgrade hpo-arena"
         )
-    return dict(head)
+    return dict(found)
 
 
-def data(where: Place, study: str, head: dict[str, Any]) -> StudyData:
-    """All tables of a study."""
-    warnings: list[str] = []
-    tables = {table: _table(where, study, table, warnings) for table in schema.TABLES}
-    return StudyData(study, head["study"], head.get("environment", {}), **tables, warnings=tuple(warnings))
+def tables(where: Place, study: str) -> dict[str, Rows]:
+    """All tables of a study.
+
+    Charges are read before epochs, against the order of writing, so that no charge lacks its epoch.
+    """
+    return {table: rows(where, study, table) for table in reversed(schema.TABLES)}
 
 
-def parts(where: Place, study: str, table: str) -> list[str]:
-    """The files of a table."""
-    return [name for name in where.names(f"{study}/{table}") if name.endswith(".parquet")]
+def data(study: str, head: dict[str, Any], found: dict[str, Rows]) -> StudyData:
+    """The study as a value."""
+    warnings = tuple(text for table in schema.TABLES for text in found[table].warnings)
+    arrow = {table: found[table].table for table in schema.TABLES}
+    return StudyData(study, head["study"], head.get("environment", {}), **arrow, warnings=warnings)
 
 
-def _table(where: Place, study: str, table: str, warnings: list[str]) -> pa.Table:
-    for _ in range(5):
-        found, missing = [], False
-        for name in parts(where, study, table):
-            content = where.read(name)
-            if content is None:
-                missing = True  # compaction removed it between the listing and now: list again
-                break
-            part = _part(f"{where.uri}/{name}", content, warnings)
-            if part is not None:
-                found.append(part)
-        if not missing:
-            break
-    return schema.distinct(table, found)
+def files(where: Place, study: str, table: str) -> list[str]:
+    """The files of a table, in the order in which they were written."""
+    return [name for name in where.names(layout.table(study, table)) if name.endswith(".parquet")]
 
 
-def _part(path: str, content: bytes, warnings: list[str]) -> pa.Table | None:
+def rows(where: Place, study: str, table: str) -> Rows:
+    """A table, every row once."""
+    for _ in range(LISTINGS):
+        names = files(where, study, table)
+        wholes = {name: where.read(name) for name in names if layout.is_whole(name)}
+        found = Rows(schema.to_table(table, [], {}))
+        parts = {name: _part(where, name, content, found.warnings) for name, content in wholes.items() if content}
+        gone = {f"{layout.table(study, table)}/{file}" for part in parts.values() for file in schema.replaced(part)}
+        found.replaced = [name for name in names if name in gone]
+        others = [name for name in names if name not in wholes and name not in gone]
+        contents = {**wholes, **dict(zip(others, _contents(where, others), strict=True))}
+        if None in contents.values():
+            continue  # compaction removed it between the listing and now: list again
+        parts |= {name: _part(where, name, contents[name], found.warnings) for name in others}
+        kept = [part for name in names if name not in gone and (part := parts.get(name)) is not None]
+        found.table = schema.distinct(table, kept, found.warnings)
+        return found
+    raise StoreError(
+        f"{where.uri}/{study}/{table} must hold still while it is read, but its files come and go; try again"
+    )
+
+
+def _contents(where: Place, names: Iterable[str]) -> list[bytes | None]:
+    names = list(names)
+    if len(names) < 2:
+        return [where.read(name) for name in names]
+    with ThreadPoolExecutor(where.streams) as pool:
+        return list(pool.map(where.read, names))
+
+
+def _part(where: Place, name: str, content: bytes | None, warnings: list[str]) -> pa.Table | None:
     try:
-        part = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowInvalid, OSError, pa.ArrowNotImplementedError) as error:
-        warnings.append(f"{path} must be a Parquet file, but it cannot be read and is passed over: {_first(error)}")
+        part = from_bytes(content or b"")
+    except Unreadable as error:
+        warnings.append(f"{where.uri}/{name} must be a Parquet file, but it cannot be read and is passed over: {error}")
         return None
-    version = schema.ours(part)
+    version = schema.version(part)
     if version is None or version > schema.VERSION:
         whose = "was not written by hpo-arena" if version is None else f"has the newer schema {version}"
-        warnings.append(f"{path} {whose} and is passed over")
+        warnings.append(f"{where.uri}/{name} {whose} and is passed over")
         return None
-    return part
-
-
-def _first(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200]
+    return schema.upgraded(layout.table_of(name), part)

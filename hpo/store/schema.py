@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +15,10 @@ from hpo.store.errors import StoreError
 VERSION = 1
 VERSION_KEY = b"hpo_schema"
 DISTINCT_KEY = b"hpo_distinct"  # a compacted file: its rows are known to be distinct
+REPLACED_KEY = b"hpo_replaced"  # and these are the files it was made of
+
+UPGRADES: dict[int, Callable[[str, pa.Table], pa.Table]] = {}
+"""version -> what makes a table's file of that version one of the next. A column that is new needs nothing: it is null."""
 
 _TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _TYPES = {"float": _REAL, "int": _WHOLE, "str": _TEXT, "bool": _FLAG}
@@ -94,6 +99,12 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
 }
 
+_UNITS = {
+    "seconds": "s", "train_seconds": "s", "finished": "s since 1970-01-01 UTC", "at": "ticks",
+    **dict.fromkeys(("epoch", "epochs", "max_epochs", "best_epoch", "incumbent_epoch"), "epochs"),
+    **dict.fromkeys(("budget_epochs", "charged_epochs", "shared_epochs", "wasted_epochs"), "epochs"),
+}  # fmt: skip
+
 TABLES = tuple(_COLUMNS)
 SNAPSHOTS = ("trials", "runs")
 _KEYS = {
@@ -112,18 +123,24 @@ def columns(table: str) -> tuple[str, ...]:
     return tuple(_COLUMNS[table])
 
 
-def check_metrics(table: str, names: Iterable[str]) -> None:
-    """Raises StoreError for a metric that is named like a column of the table."""
-    for name in names:
+def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """What a trainable measured, as numbers. Raises StoreError for a name that is a column's, or for no number."""
+    found = {}
+    for name, value in values.items():
         if name in _COLUMNS[table] or name.startswith("config_"):
             raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
+    return found
 
 
 def to_table(
     table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
 ) -> pa.Table:
     """Rows as Arrow; metric columns appear as the rows bring them."""
-    fields = [pa.field(n, kind, metadata={"about": about}) for n, (kind, about) in _COLUMNS[table].items()]
+    fields = [_field(table, column) for column in _COLUMNS[table]]
     if table in ("epochs", "trials"):
         about = {"about": "hyperparameter of the configuration"}
         fields[3:3] = [pa.field(f"config_{n}", _TYPES[kind], metadata=about) for n, kind in kinds.items()]
@@ -132,29 +149,77 @@ def to_table(
         extra = dict.fromkeys(name for row in rows for name in row if name not in known)
         fields += [pa.field(name, _REAL, metadata={"about": "metric that the trainable reports"}) for name in extra]
     schema = pa.schema(fields, metadata=_metadata(distinct))
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    try:
+        return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise StoreError(f"a row of {table} must fit its columns, but: {str(error).splitlines()[0][:200]}") from None
 
 
-def _metadata(distinct: bool) -> dict[bytes, bytes]:
-    return {VERSION_KEY: str(VERSION).encode(), DISTINCT_KEY: json.dumps(distinct).encode()}
+def _field(table: str, column: str) -> pa.Field:
+    kind, about = _COLUMNS[table][column]
+    return pa.field(column, kind, metadata={"about": about, **({"unit": _UNITS[column]} if column in _UNITS else {})})
 
 
-def ours(table: pa.Table) -> int | None:
+def _metadata(distinct: bool, replaced: Sequence[str] = ()) -> dict[bytes, bytes]:
+    found = {VERSION_KEY: str(VERSION).encode(), DISTINCT_KEY: json.dumps(distinct).encode()}
+    return {**found, REPLACED_KEY: json.dumps(list(replaced)).encode()} if replaced else found
+
+
+def replacing(table: pa.Table, files: Sequence[str]) -> pa.Table:
+    """The table as a compacted file, which holds the rows of `files` and takes their place."""
+    return table.replace_schema_metadata(_metadata(True, files))
+
+
+def replaced(part: pa.Table | None) -> list[str]:
+    """The files whose place a compacted file takes."""
+    found = {} if part is None else part.schema.metadata or {}
+    return [str(name) for name in json.loads(found.get(REPLACED_KEY, b"[]"))]
+
+
+def version(table: pa.Table) -> int | None:
     """The schema version of a file, None where it is not one of ours."""
-    version = (table.schema.metadata or {}).get(VERSION_KEY)
-    return int(version) if version is not None else None
+    found = (table.schema.metadata or {}).get(VERSION_KEY, b"")
+    return int(found) if found.isdigit() else None
 
 
-def distinct(name: str, parts: Sequence[pa.Table]) -> pa.Table:
-    """All parts as one table in which every row counts once: the first one written stays."""
+def upgraded(name: str, part: pa.Table) -> pa.Table:
+    """A file of any version as one of this version; columns that its version did not have are null."""
+    metadata = part.schema.metadata
+    for older in range(version(part) or VERSION, VERSION):
+        part = UPGRADES[older](name, part)
+    have = set(part.column_names)
+    for column in (c for c in columns(name) if c not in have):
+        part = part.append_column(_field(name, column), pa.nulls(part.num_rows, _COLUMNS[name][column][0]))
+    return part.replace_schema_metadata(metadata)
+
+
+def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:
+    """All parts as one table in which every row counts once: the first one written stays.
+
+    A part whose columns have other types than those before it is passed over, and `warnings` says so.
+    """
     if not parts:
         return to_table(name, [], {})
-    whole = pa.concat_tables(parts, promote_options="permissive")
+    whole = _joined(name, parts, warnings)
     if len(parts) == 1 and (parts[0].schema.metadata or {}).get(DISTINCT_KEY) == b"true":
         return whole
     keys = list(_KEYS[name])
-    indexed = whole.select(keys).append_column("_row", pa.array(range(whole.num_rows), _WHOLE))
+    indexed = whole.select(keys).append_column("_row", pa.array(np.arange(whole.num_rows)))
     first = indexed.group_by(keys, use_threads=False).aggregate([("_row", "min")]).column("_row_min")
     if len(first) < whole.num_rows:
         whole = whole.take(pc.take(first, pc.sort_indices(first)))
     return whole.replace_schema_metadata(_metadata(True))
+
+
+def _joined(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException:
+        whole = to_table(name, [], {})
+    for part in parts:
+        try:
+            whole = pa.concat_tables([whole, part], promote_options="permissive")
+        except pa.ArrowException as error:
+            text = str(error).splitlines()[0][:200]
+            warnings.append(f"{part.num_rows} rows of {name} have columns of other types and are passed over: {text}")
+    return whole

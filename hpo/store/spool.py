@@ -4,68 +4,97 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo.store import layout
 from hpo.store.errors import StoreError
-from hpo.store.places import LocalPlace, Place
+from hpo.store.local_place import LocalPlace
+from hpo.store.places import Place
 
 Rows = dict[str, list[dict[str, Any]]]
+
+log = logging.getLogger(__name__)
 
 
 class Spool:
     """Append-only files of JSON lines, one a batch. A line is in the kernel's hands when `append` returns, so that
     the process may be killed at any moment after it."""
 
-    def __init__(self, folder: Path, generation: int) -> None:
+    def __init__(self, folder: Path, generation: int, token: str) -> None:
         self.folder = folder
-        self._generation = generation
+        self._generation, self._token = generation, token
         self._sequence = 0
-        self._stream: Any = None
+        self._file: int | None = None
+        self._size = 0
 
-    @classmethod
-    def of(cls, place: Place, study: str, generation: int) -> Spool:
-        """Beside a local store's tables; for S3 in this machine's state folder (HPO_SPOOL, else XDG_STATE_HOME)."""
+    @staticmethod
+    def place(place: Place, study: str, digest: str) -> Path:
+        """Beside a local store's tables; for S3 in this machine's state folder (HPO_SPOOL, else XDG_STATE_HOME).
+
+        The study's digest belongs to the name: what waits for a store that was since deleted does not fall into a
+        new study of the same name.
+        """
         if isinstance(place, LocalPlace):
-            return cls(place.root / study / "spool", generation)
+            return place.root / layout.spool(study)
         state = os.environ.get("HPO_SPOOL") or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        name = hashlib.sha256(f"{place.uri.rstrip('/')}/{study}".encode()).hexdigest()[:16]
-        return cls(Path(state) / "hpo-arena" / f"{study}-{name}", generation)
+        name = hashlib.sha256(f"{place.uri.rstrip('/')} {study} {digest}".encode()).hexdigest()[:16]
+        return Path(state).expanduser() / "hpo-arena" / f"{layout.checked(study)}-{name}"
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
+        """Raises StoreError, and keeps nothing of the row, where there is no room for it."""
+        line = json.dumps([table, row]).encode() + b"\n"
         try:
-            if self._stream is None:
+            if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._stream = self._path(self._sequence).open("ab", buffering=0)
-            self._stream.write(json.dumps([table, row]).encode() + b"\n")
+                self._file = os.open(self._path(self._sequence), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                self._size = 0
+            self._write(self._file, line)
         except OSError as error:
-            raise StoreError(f"results must be kept in {self.folder}, but: {error.strerror}; make room there") from None
+            raise StoreError(
+                f"results must be kept in {self.folder}, but: {error.strerror}; make it writable, or make room"
+            ) from None
 
-    def rotate(self) -> str | None:
-        """Closes the batch being written and returns its name; None where it is empty."""
-        if self._stream is None:
-            return None
-        self._stream.close()
-        self._stream = None
-        self._sequence += 1
-        return self._path(self._sequence - 1).stem
+    def _write(self, file: int, line: bytes) -> None:
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(file, line[written:])
+        except OSError:
+            os.ftruncate(file, self._size)  # half a line would spoil the next one
+            raise
+        self._size += written
+
+    def rotate(self) -> None:
+        """Ends the batch that is being written."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+            self._sequence += 1
 
     def batches(self) -> list[str]:
-        """The names of the closed batches, oldest first, those of earlier writers included."""
-        open_now = self._path(self._sequence).stem if self._stream is not None else None
+        """The names of the ended batches, oldest first, those of earlier writers included."""
+        open_now = self._path(self._sequence).stem if self._file is not None else None
         return sorted(p.stem for p in self.folder.glob("*.jsonl") if p.stem != open_now)
 
     def rows(self, batch: str) -> Rows:
-        """A batch's rows by table. A last line that was cut short had not been handed over yet."""
+        """A batch's rows by table. A last line that was cut short had not been handed over yet.
+
+        Any other line that cannot be read is damage from outside: it is reported, and the file kept beside.
+        """
         found: Rows = {}
-        for line in (self.folder / f"{batch}.jsonl").read_bytes().splitlines():
+        path = self.folder / f"{batch}.jsonl"
+        *lines, _ = path.read_bytes().split(b"\n")
+        for line in lines:
             try:
                 table, row = json.loads(line)
-            except ValueError:
-                continue
-            found.setdefault(table, []).append(row)
+                found.setdefault(table, []).append(row)
+            except (ValueError, TypeError):
+                log.warning("%s holds a line that cannot be read: a copy is kept as %s.damaged", path, path.name)
+                path.with_name(f"{path.name}.damaged").write_bytes(path.read_bytes())
         return found
 
     def drop(self, batch: str) -> None:
@@ -73,4 +102,4 @@ class Spool:
         (self.folder / f"{batch}.jsonl").unlink(missing_ok=True)
 
     def _path(self, sequence: int) -> Path:
-        return self.folder / f"{self._generation:06d}-{sequence:06d}.jsonl"
+        return self.folder / f"{layout.batch(self._generation, self._token, sequence)}.jsonl"

@@ -1,0 +1,30 @@
+"""Arrow tables as the bytes of Parquet files, and back. Pure."""
+
+from __future__ import annotations
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS = 131_072  # of a row group: readers with a filter pass over groups
+
+
+class Unreadable(Exception):
+    """Bytes that are not a whole Parquet file."""
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """With a checksum on every page, so that a damaged file is noticed."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROWS, write_page_checksum=True)
+    return sink.getvalue()
+
+
+def from_bytes(content: bytes) -> pa.Table:
+    """Raises Unreadable for what is torn, damaged or something else."""
+    try:
+        return pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise Unreadable(lines[0][:200]) from None
