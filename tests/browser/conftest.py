@@ -17,7 +17,7 @@ QUIET = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not the session: Playwright keeps an event loop running, and others need theirs
 def chromium():
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed here: the pages are not looked at (Debian: apt-get install chromium)")
@@ -42,7 +42,7 @@ class Watched:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def watched(chromium):
     """watched(allowed, width, scheme) as a context: a page that asks for nothing but addresses beginning with `allowed`."""
 

@@ -15,12 +15,12 @@ from conftest import command, environment, hpo, rows
 
 def begin(study, store):
     return subprocess.Popen(
-        command("run", study, "--store", store, "--workers", 2, "--format", "json"),
+        command("run", study, "--store", store, "--workers", 2, "--format", "json", "--no-report"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def wait_for_epochs(store, count, process, seconds=60):
+def wait_for_epochs(store, count, process, seconds=120):
     """Until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
@@ -44,7 +44,7 @@ def comparison(text):
     return whole
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("clock", ["virtual", "arrival"])
 def test_killed_at_any_moment_the_study_ends_as_if_it_had_not_been(instant, tmp_path, clock):
     study = instant(seconds=0.05, fail_share=0.2, clock=clock)
@@ -55,12 +55,16 @@ def test_killed_at_any_moment_the_study_ends_as_if_it_had_not_been(instant, tmp_
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     before = rows(tmp_path / "killed", "charges")
-    last = hpo("run", study, "--store", tmp_path / "killed", "--workers", 2, "--format", "json")
+    last = hpo(
+        "run", study, "--store", tmp_path / "killed", "--workers", 2, "--format", "json", "--no-report", timeout=240
+    )
     assert last.returncode == 0, last.stderr
     after = rows(tmp_path / "killed", "charges")
     assert [row for row in after if row in before] == before
     if clock == "virtual":
-        whole = hpo("run", study, "--store", tmp_path / "whole", "--workers", 2, "--format", "json")
+        whole = hpo(
+            "run", study, "--store", tmp_path / "whole", "--workers", 2, "--format", "json", "--no-report", timeout=240
+        )
         assert comparison(last.stdout) == comparison(whole.stdout)
         assert after == rows(tmp_path / "whole", "charges")
     from hpo.store import verify
@@ -68,14 +72,14 @@ def test_killed_at_any_moment_the_study_ends_as_if_it_had_not_been(instant, tmp_
     assert verify(str(tmp_path / "killed")) == []
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_says_how_to_go_on_and_the_store_is_whole(instant, tmp_path, number):
     study = instant(seconds=0.1)
     process = begin(study, tmp_path / "stopped")
     wait_for_epochs(tmp_path / "stopped", 10, process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     last = stderr.strip().splitlines()[-1]
     assert last.startswith(f"hpo: stopped by {number.name} with ")

@@ -7,6 +7,8 @@ import json
 import pytest
 from conftest import hpo, rows
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
@@ -16,7 +18,12 @@ def failing(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     study = folder / "instant.yaml"
     study.write_text(INSTANT.format(seconds=0, fail_share=0.3, epochs=36, seeds="[0, 1]", clock="virtual"))
-    answers = {n: hpo("run", study, "--store", folder / f"w{n}", "--workers", n, "--format", "json") for n in (1, 2)}
+    answers = {
+        n: hpo(
+            "run", study, "--store", folder / f"w{n}", "--workers", n, "--format", "json", "--no-report", timeout=240
+        )
+        for n in (1, 2)
+    }
     return folder, study, answers
 
 
@@ -51,15 +58,27 @@ def test_a_finished_study_adds_up_leaves_no_checkpoint_and_is_not_trained_again(
     folder, study, answers = failing
     assert verify(str(folder / "w2")) == []
     assert not (folder / "w2" / "instant" / "checkpoints").exists()
-    again = hpo("run", study, "--store", folder / "w2", "--format", "json")
+    again = hpo("run", study, "--store", folder / "w2", "--format", "json", "--no-report", timeout=240)
     assert json.loads(again.stdout)["runs"] == json.loads(answers[2].stdout)["runs"]
 
 
 def test_methods_and_seeds_can_be_added_to_a_store_later(failing):
     folder, study, _ = failing
-    first = hpo("run", study, "--store", folder / "grown", "--methods", "random", "--seeds", "0", "--quiet")
+    first = hpo(
+        "run",
+        study,
+        "--store",
+        folder / "grown",
+        "--methods",
+        "random",
+        "--seeds",
+        "0",
+        "--quiet",
+        "--no-report",
+        timeout=240,
+    )
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
-    second = hpo("run", study, "--store", folder / "grown", "--format", "json")
+    second = hpo("run", study, "--store", folder / "grown", "--format", "json", "--no-report", timeout=240)
     assert second.returncode == 0, second.stderr
     assert rows(folder / "grown", "charges") == rows(folder / "w1", "charges")
