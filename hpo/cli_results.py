@@ -69,9 +69,10 @@ def compare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for the time that each method would take alone.")
     ] = None,
+    picture: Annotated[Path | None, typer.Option(help="The anytime curves as .svg, .png or .pdf.")] = None,
 ) -> None:
     """Compare the methods of a study."""
-    print_comparison(store, study, format.value, output, target=target, workers=workers)
+    print_comparison(store, study, format.value, output, target=target, workers=workers, picture=picture)
 
 
 def print_comparison(
