@@ -2,7 +2,7 @@
 
     python tests/bench/bench_importance.py [CURVES.npz]
 
-The curves are ../shared/data/curves/taskset-dpl.npz where they lie; 300 configurations of each of four tasks, the
+The curves are ../shared/data/curves/taskset-dpl.npz where they lie; 300 configurations of each of three tasks, the
 logarithm of the last validation loss as the metric. Optuna's fANOVA averages the shares of greedy trees, ours are of
 the mean of random ones: they should agree on what is large.
 """
@@ -18,8 +18,9 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from hpo.importance import fanova
+from hpo.importance import CELLS, TREES, fanova
 from hpo.space import Float, SearchSpace
+from hpo.surrogate import Cells, Forest, decompose
 from tests.unit.test_importance import KNOWN
 
 CURVES = Path(__file__).parents[2].parent / "shared" / "data" / "curves" / "taskset-dpl.npz"
@@ -30,24 +31,23 @@ def known() -> None:
     print("largest error of a share, mean over 5 seeds (limit 0.05)")
     for name, (function, x, y, xy) in KNOWN.items():
         for dimensions in (3, 6):
-            space = SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(dimensions)})
             errors = []
             for trials, noise in ((60, 0.0), (100, 0.0), (300, 0.0), (300, 0.3), (1000, 0.3)):
-                worst = [_worst(space, function, (x, y, xy), trials, noise, seed) for seed in range(5)]
+                worst = [_worst(function, (x, y, xy), dimensions, trials, noise, seed) for seed in range(5)]
                 errors.append(f"n={trials} noise={noise}: {np.mean(worst):.3f}")
             print(f"  {name}, {dimensions} hyperparameters: {', '.join(errors)}", flush=True)
 
 
-def _worst(space, function, true, trials, noise, seed) -> float:
+def _worst(function, true, dimensions, trials, noise, seed) -> float:
     rng = np.random.default_rng([seed, trials])
-    points = rng.random((trials, len(space)))
-    found = fanova(
-        space, [space.decode(u) for u in points], function(points) + noise * rng.normal(size=trials), seed=seed
-    )
-    singles = {share.name: share.share for share in found.shares()}
-    pairs = {(pair.a, pair.b): pair.share for pair in found.pair_shares()}
-    expected = {"x0": true[0], "x1": true[1], ("x0", "x1"): true[2]}
-    return max(abs(share - expected.get(name, 0.0)) for name, share in {**singles, **pairs}.items())
+    points = rng.random((trials, dimensions))
+    values = function(points) + noise * rng.normal(size=trials)
+    active, cells = np.ones(points.shape, bool), [Cells(CELLS)] * dimensions
+    pairs = [(a, b) for a in range(dimensions) for b in range(a + 1, dimensions)]
+    found = decompose(Forest(points, values, active, cells, trees=TREES, rng=rng), pairs, seed=seed)
+    shares = {i: found.single(i) for i in range(dimensions)} | {pair: found.pair(*pair) for pair in pairs}
+    expected = {0: true[0], 1: true[1], (0, 1): true[2]}
+    return max(abs(share - expected.get(name, 0.0)) for name, share in shares.items())
 
 
 def beside_optuna(path: Path) -> None:
@@ -60,7 +60,7 @@ def beside_optuna(path: Path) -> None:
     recorded = np.load(path, allow_pickle=True)
     names, table = [str(name) for name in recorded["hp_names"]], np.asarray(recorded["hp"], dtype=float)
     space = SearchSpace({n: _domain(table[:, j]) for j, n in enumerate(names)})
-    for task in range(0, 12, 3):
+    for task in range(0, 12, 4):
         loss = np.asarray(recorded["valid_loss"][task])[:, -1]
         fine = np.flatnonzero(np.isfinite(loss) & (loss > 0))[:300]
         configs = [dict(zip(names, map(float, table[i]), strict=True)) for i in fine]
