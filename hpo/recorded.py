@@ -1,7 +1,8 @@
 """Recorded learning curves from elsewhere: tables in documented layouts, checked, for the replay. Reads files only.
 
 Long layout (CSV, Parquet): a row an epoch with columns `config_<name>`, `epoch` (1-based), the study's metric and
-optionally `seconds`; it is also the layout of the store's `epochs` table. Array layout (npz): `names` [d], `configs`
+optionally `seconds` and `task` (--task chooses); it is
+ also the layout of the store's `epochs` table. Array layout (npz): `names` [d], `configs`
 [n, d], `values` [n, epochs], optionally `seconds` [n]; taskset-dpl.npz's own keys are known too and need `task`.
 A NaN says that the training failed there; nothing may follow it.
 """
@@ -56,7 +57,7 @@ def load(source: str, space: SearchSpace, metric: str, task: str | None = None) 
         if path.suffix == ".npz":
             names, rows, values, seconds = _arrays(path, metric, task)
         elif path.suffix in (".csv", ".parquet"):
-            names, rows, values, seconds = _long(_read_long(path), metric, source)
+            names, rows, values, seconds = _long(_of_task(_read_long(path), source, task), metric, source)
         else:
             raise CurvesError(f"curves must be .npz, .csv or .parquet, or a store, but got {path.name}")
     except (OSError, KeyError, ValueError) as error:
@@ -168,6 +169,18 @@ def _read_long(path: Path) -> Any:
     from pyarrow import csv, parquet
 
     return csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
+
+
+def _of_task(whole: Any, source: str, task: str | None) -> Any:
+    """The rows of one task, where the table has a column of that name."""
+    if "task" not in whole.column_names:
+        return whole
+    from pyarrow import compute
+
+    tasks = [str(name) for name in whole["task"].unique().to_pylist()]
+    if task not in tasks:
+        raise CurvesError(f"--task must name one of {source}'s tasks, but got {task!r}; {nearest(task or '', tasks)}")
+    return whole.filter(compute.equal(compute.cast(whole["task"], "string"), task)).drop_columns("task")
 
 
 def _long(whole: Any, metric: str, source: str) -> tuple[list[str], list[list[Any]], Matrix, Matrix]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from hpo import plan, standings
 from hpo import store as stores
@@ -95,7 +94,8 @@ class RecordedCurves(Curves):
         if table is not None:
             self._full = np.flatnonzero((table.known == table.epochs) | table.failed)
             self._exact = {_name(table.configs[i]): int(i) for i in self._full}
-            self._tree = cKDTree([space.features(table.configs[i]) for i in self._full])
+            self._features = np.array([space.features(table.configs[i]) for i in self._full])
+            self._norms = (self._features**2).sum(axis=1)
             self._values: list[list[float]] = table.values.tolist()
 
     def meet(self, key: TrialKey) -> TrialKey:
@@ -116,7 +116,11 @@ class RecordedCurves(Curves):
             self.answers.exact += 1
             return row
         self.answers.nearest += 1
-        return int(self._full[int(self._tree.query(self._space.features(config))[1])])
+        return self._neighbour(config)
+
+    def _neighbour(self, config: Config) -> int:
+        distances = self._norms - 2 * (self._features @ self._space.features(config))  # but for the same summand
+        return int(self._full[int(distances.argmin())])
 
     def seconds(self, config: Config) -> float | None:
         """The recorded time of an epoch, in seconds, with the weather's factor; None for one that was not met."""
@@ -154,7 +158,7 @@ class RecordedCurves(Curves):
         config = self._met[trial].config
         self.answers.exact -= 1
         self.answers.continued += 1
-        self._row_beyond[trial] = row = int(self._full[int(self._tree.query(self._space.features(config))[1])])
+        self._row_beyond[trial] = row = self._neighbour(config)
         return row
 
     def _unanswered(self, trial: str, epoch: int) -> CurvesError:

@@ -15,6 +15,8 @@ from hpo.replay import Weather, from_store, replay
 from hpo.study import Study
 from hpo.training import Training
 
+ROOT = Path(__file__).parents[2]
+
 LIVE = """
 study: live
 trainable: curves
@@ -262,3 +264,11 @@ def test_a_sweep_is_drawn(study, tmp_path):
     points = sweep.sweep(lambda w, b: replay(study, table=table, workers=w, budget=b), {"workers": [1, 2]})
     sweep.picture(points, "val_loss", tmp_path / "deep" / "sweep.svg")
     assert "<svg" in (tmp_path / "deep" / "sweep.svg").read_text()
+
+
+@pytest.mark.parametrize("model", ["ResNet50", "VGG-16", "Inception", "EfficientNetB0"])
+def test_paper_000s_tables_hold_20_pairs_each_of_which_every_method_that_does_not_repeat_finds_the_best(model):
+    study = Study.load(ROOT / "hpo" / "tables" / "paper000.yaml", methods=["grid", "random"], seeds=[0, 1])
+    table = load(str(ROOT / "hpo" / "tables" / "paper000.csv"), study.space, study.metric, model)
+    assert len(table.configs) == 20
+    assert {run.incumbent.value for run in replay(study, table=table).runs} == {float(table.values.max())}
