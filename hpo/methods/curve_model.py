@@ -49,8 +49,8 @@ class CurveModel:
 
     def __init__(self, dimensions: int) -> None:
         self._d = dimensions
-        self._mean = np.concatenate([np.full(dimensions, math.log(0.7)), [math.log(0.7)], np.log([0.5] * 5), [-4.0]])
-        self._width = np.concatenate([np.full(dimensions, 1.0), [0.7], np.full(5, 1.2), [1.5]])
+        self._mean = np.concatenate([np.full(dimensions, math.log(0.7)), [math.log(0.7)], np.log([0.5] * 5), [-6.0]])
+        self._width = np.concatenate([np.full(dimensions, 1.0), [0.7], np.full(5, 1.2), [0.7]])
         self.theta = self._mean.copy()
 
     def fit(self, points: Points, y: Vector, iterations: int = 25) -> None:
@@ -123,6 +123,10 @@ class Posterior:
     points: Points
     lower: Matrix
     alpha: Vector
+
+    def ends(self, x: Matrix, curve: NDArray[np.int64]) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at R of the curves of configurations x [m, d]; both [m]."""
+        return self.predict(Points(x, np.ones(len(x)), curve))
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the curves at points, without noise; both [m]."""

@@ -1,13 +1,12 @@
 """Multi-fidelity search with a surrogate over configuration and epoch (what paper 004 describes as OptiML). Pure.
 
-The surrogate predicts what longer training gives from few epochs; the trial, paused or new, that promises the most
-goes on (freeze-thaw: Swersky, Snoek and Adams 2014; the decision: Wistuba, Kadra and Grabocka 2022, DyHPO).
+The surrogate predicts final values from few epochs. By its predictions trials freeze, thaw (Swersky, Snoek and Adams
+2014) and start; how many may thaw is bounded as in ASHA, so that a surrogate that errs cannot lock the search in.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +21,7 @@ from hpo.space import Config, Vector
 from hpo.trial import Decision, Segment
 
 MODELLED = 160  # the most points that the surrogate takes: a decision's cost stays bounded
-CONTENDERS = 12  # the paused trials a rung that may go on, its best ones
+CONTENDERS = 16  # the trials of a rung that may thaw, its best ones
 DRAWN = 48  # new random configurations that are weighed at a decision
 REFIT = 64  # decisions after which it is fitted anew at the latest
 NEAR = 24  # and changes of the best ones
@@ -34,26 +33,16 @@ class Curve:
 
     config: Config
     features: Vector
-    values: list[float] = field(default_factory=list)
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What could be trained next: a paused trial, or a new configuration (trial None)."""
-
-    trial: int | None
-    config: Config
-    features: Vector
+    values: list[float] = field(default_factory=list)  # none for one that failed
 
 
 class Multifidelity:
-    """Expected improvement at the next rung decides between going on with a trial and starting a new one.
+    """Of each rung as many trials thaw as ASHA would promote, but those of the best predicted final value.
 
-    Every paused trial and many new configurations are weighed by how much they are expected to improve on the best
-    value at the rung (r, r*eta, ... R) that they would be trained to; the winner is trained to it. Options:
-    max_epochs (R), min_epochs (r), eta, initial (random configurations first), random_fraction (of the decisions
-    start a random configuration, so that no model can lock the search in).
+    A rung's best trials go on to the next (r, r*eta, ... R) where the surrogate gives them a chance to end above the
+    best value seen; else a new configuration starts, the one with the highest expected improvement at R among random
+    ones and changes of the best. Options: max_epochs (R), min_epochs (r), eta, initial (random configurations first),
+    random_fraction (of the new configurations are random throughout).
     """
 
     oblivious = False
@@ -65,22 +54,26 @@ class Multifidelity:
         *,
         max_epochs: int | None = None,
         min_epochs: int = 1,
-        eta: int = 2,
+        eta: int = 4,
         initial: int = 8,
-        random_fraction: float = 0.1,
+        random_fraction: float = 0.2,
     ) -> None:
         self.max_epochs = options.epochs(setting, max_epochs)
         self._levels = check(min_epochs, self.max_epochs, eta)
+        self._eta = eta
         self._initial = options.whole("initial", initial, 1)
         self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
         self._setting = setting
         self._history = History(setting)
         self._curves: list[Curve] = []
-        self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused, by how many rungs they reached
+        self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused, by the rung that they rest at
+        self._reached = [0] * len(self._levels)  # how many trials came to each rung, failures on the way included
+        self._thawed = [0] * len(self._levels)  # and how many went on from it
         self._under_way: dict[int, int] = {}  # trial -> the rung that it trains to
         self._decisions = 0
         self._model = CurveModel(setting.space.width)
         self._fitted = 0  # points at the last fit
+        self._best = 0.0  # the best value seen, as the surrogate sees values
         self._refit = 0  # the decision at which it is fitted again
 
     # -- the schedule -------------------------------------------------------------------------------------------------
@@ -88,14 +81,35 @@ class Multifidelity:
     def next_segment(self) -> Segment | None:
         rng = np.random.default_rng([self._setting.seed, 0x4F, self._decisions])
         self._decisions += 1
-        candidate = self._choose(rng)
-        if candidate is None:
-            return None
-        trial = self._start(candidate.config) if candidate.trial is None else candidate.trial
-        curve, reached = self._curves[trial], len(self._curves[trial].values)
-        self._waiting[reached].discard(trial)
-        self._under_way[trial] = reached
-        return Segment(trial, curve.config, 0 if reached == 0 else self._levels[reached - 1], self._levels[reached])
+        posterior: Posterior | None = None
+        for rung in reversed(range(len(self._levels) - 1)):
+            if self._waiting[rung] and self._thawed[rung] < self._reached[rung] // self._eta:
+                posterior = posterior or self._posterior()
+                trial = self._best_frozen(rung, posterior)
+                if trial is not None:
+                    return self._thaw(rung, trial)
+        config = self._choose(rng, posterior)
+        if config is not None:
+            self._curves.append(Curve(config, self._setting.space.features(config)))
+            return self._train(len(self._curves) - 1, 0)
+        return None if self._under_way else self._train_on()
+
+    def _train_on(self) -> Segment | None:
+        """The best frozen trial of the highest rung, for when nothing new is left."""
+        for rung in reversed(range(len(self._levels) - 1)):
+            if self._waiting[rung]:
+                return self._thaw(rung, self._contenders(rung)[0])
+        return None
+
+    def _thaw(self, rung: int, trial: int) -> Segment:
+        self._waiting[rung].remove(trial)
+        self._thawed[rung] += 1
+        return self._train(trial, rung + 1)
+
+    def _train(self, trial: int, rung: int) -> Segment:
+        self._under_way[trial] = rung
+        start = 0 if rung == 0 else self._levels[rung - 1]
+        return Segment(trial, self._curves[trial].config, start, self._levels[rung])
 
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
         curve = self._curves[trial]
@@ -105,46 +119,46 @@ class Multifidelity:
             return Decision.CONTINUE
         del self._under_way[trial]
         curve.values.append(value)
+        self._reached[rung] += 1
         if epoch < self.max_epochs:
-            self._waiting[rung + 1].add(trial)
+            self._waiting[rung].add(trial)
             return Decision.PAUSE
         self._history.close(curve.config)
         return Decision.STOP
 
     def on_failure(self, trial: int, epoch: int) -> None:
-        del self._under_way[trial]
-        self._curves[trial].failed = True
+        self._reached[self._under_way.pop(trial)] += 1
+        self._curves[trial].values.clear()
         self._history.fail(self._curves[trial].config)
-
-    def _start(self, config: Config) -> int:
-        self._history.take(config)
-        self._curves.append(Curve(config, self._setting.space.features(config)))
-        return len(self._curves) - 1
 
     # -- the decision -------------------------------------------------------------------------------------------------
 
-    def _choose(self, rng: np.random.Generator) -> Candidate | None:
+    def _choose(self, rng: np.random.Generator, posterior: Posterior | None) -> Config | None:
+        """The configuration to start: the study's own first, then random ones, then the most promising."""
         config = self._history.next_start()
-        if config is None and (len(self._curves) < self._initial or rng.random() < self._random):
-            config = self._history.fresh(rng)
         if config is not None:
-            return self._new(config)
-        paused = self._contenders()
-        candidates = paused + [self._new(config) for config in self._proposals(rng)]
-        if len(candidates) < 2 or not any(curve.values for curve in self._curves):
-            return candidates[0] if candidates else None
-        return candidates[int(np.argmax(self._promise(candidates)))]
+            return config
+        proposals: list[Config] = []
+        if sum(self._reached) >= self._initial and rng.random() >= self._random:
+            proposals = self._proposals(rng)
+        if not proposals:
+            return self._history.fresh(rng)
+        features = np.array([self._setting.space.features(config) for config in proposals])
+        mean, deviation = (posterior or self._posterior()).ends(features, -1 - np.arange(len(proposals)))
+        best = int(np.argmax(np.log(deviation) + log_improvement((mean - self._best) / deviation)))
+        return self._history.take(proposals[best])
 
-    def _new(self, config: Config) -> Candidate:
-        return Candidate(None, config, self._setting.space.features(config))
+    def _contenders(self, rung: int) -> list[int]:
+        """The trials that rest at a rung, the best few."""
+        return sorted(self._waiting[rung], key=lambda trial: (-self._curves[trial].values[-1], trial))[:CONTENDERS]
 
-    def _contenders(self) -> list[Candidate]:
-        """The best paused trials of each rung."""
-        found = []
-        for waiting in self._waiting[1:]:
-            best = sorted(waiting, key=lambda trial: (-self._curves[trial].values[-1], trial))[:CONTENDERS]
-            found += [Candidate(trial, self._curves[trial].config, self._curves[trial].features) for trial in best]
-        return found
+    def _best_frozen(self, rung: int, posterior: Posterior) -> int | None:
+        """The trial of a rung with the best predicted end, where it may end above the best value seen."""
+        contenders = self._contenders(rung)
+        features = np.array([self._curves[trial].features for trial in contenders])
+        mean, deviation = posterior.ends(features, np.array(contenders))
+        best = int(np.argmax(mean))
+        return contenders[best] if mean[best] + 2 * deviation[best] >= self._best else None
 
     def _proposals(self, rng: np.random.Generator) -> list[Config]:
         """New configurations: random ones, and those near the best; each once."""
@@ -158,20 +172,8 @@ class Multifidelity:
         unique = {tuple(sorted(config.items())): config for config in map(space.decode, cubes)}
         return [config for config in unique.values() if self._history.is_new(config)]
 
-    def _promise(self, candidates: Sequence[Candidate]) -> Vector:
-        """The log expected improvement of each candidate at its next rung over the best value there."""
-        posterior, records = self._posterior()
-        rungs = [0 if c.trial is None else len(self._curves[c.trial].values) for c in candidates]
-        ends = Points(
-            np.array([c.features for c in candidates]),
-            np.array([self._place(self._levels[rung]) for rung in rungs]),
-            np.array([-1 - i if c.trial is None else c.trial for i, c in enumerate(candidates)]),
-        )
-        mean, deviation = posterior.predict(ends)
-        return np.log(deviation) + log_improvement((mean - records[rungs]) / deviation)
-
-    def _posterior(self) -> tuple[Posterior, Vector]:
-        """The surrogate given the curves, and the best value at each rung (where none is: the best of all)."""
+    def _posterior(self) -> Posterior:
+        """The surrogate given the curves so far."""
         rows = [(t, rung, value) for t in self._modelled() for rung, value in enumerate(self._curves[t].values)]
         values = np.array([value for _, _, value in rows])
         middle, high = np.quantile(values, [0.5, 0.9])
@@ -184,11 +186,8 @@ class Multifidelity:
         if len(y) >= 1.2 * self._fitted or self._decisions >= self._refit:
             self._model.fit(points, y)
             self._fitted, self._refit = len(y), self._decisions + REFIT
-        records = np.full(len(self._levels), y.max())
-        reached = np.array([rung for _, rung, _ in rows])
-        for rung in set(reached.tolist()):
-            records[rung] = y[reached == rung].max()
-        return self._model.condition(points, y), records
+        self._best = float(y.max())
+        return self._model.condition(points, y)
 
     def _place(self, epoch: int) -> float:
         return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
