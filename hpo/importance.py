@@ -27,6 +27,7 @@ HALVES = 30  # half-samples behind an interval
 HALF_TREES = 12
 MOST = 2000  # trials that are used; a random choice of them where there are more
 FOLDS = 5
+POOR_FIT = 0.3  # R squared below which the reader is warned
 
 
 class TooFewTrials(ValueError):
@@ -121,6 +122,8 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
         notes.append(f"{MOST} of {len(values)} trials were used, chosen at random.")
         values, configs = values[chosen], [configs[i] for i in chosen]
     found = fanova(space, configs, values, pairs=pairs, seed=seed)
+    if found.fit < POOR_FIT:
+        notes.append(f"The shares speak mostly of noise: R squared on unseen trials is {found.fit:.2f}.")
     incumbent = configs[int(np.argmax(values if mode == "max" else -values))]
     return Importance(
         study=data.name,

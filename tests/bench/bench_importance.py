@@ -58,7 +58,7 @@ def beside_optuna(path: Path) -> None:
         return
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recorded = np.load(path, allow_pickle=True)
-    names, table = [str(name) for name in recorded["hp_names"]], np.asarray(recorded["hp"], dtype=float)
+    names, table = [str(name) for name in recorded["hp_names"]], np.asarray(recorded["hp"][0], dtype=float)
     space = SearchSpace({n: _domain(table[:, j]) for j, n in enumerate(names)})
     for task in range(0, 12, 4):
         loss = np.asarray(recorded["valid_loss"][task])[:, -1]

@@ -148,6 +148,16 @@ def test_too_few_trials_are_refused_or_give_none() -> None:
         importance(replace(alike, trials=type(alike.trials).from_pylist(rows)), seed=0)
 
 
+def test_noise_is_called_noise() -> None:
+    rng = np.random.default_rng(4)
+    data = synthetic_study(seeds=(0,), budget=160)
+    rows = [{**row, "best_value": float(rng.random())} for row in data.trials.to_pylist()]
+    found = importance(replace(data, trials=type(data.trials).from_pylist(rows)), pairs=False, seed=0)
+    assert found.fit < 0.3
+    assert any("mostly of noise" in note for note in found.notes)
+    assert found.pairs == ()
+
+
 def test_over_tasks_only_what_all_search(found: Importance) -> None:
     other = replace(found, shares=(Share("learning_rate", 0.5, 0.4, 0.6), Share("momentum", 0.3, 0.2, 0.4)))
     first = next(share for share in found.shares if share.name == "learning_rate")
