@@ -1,9 +1,9 @@
-# Targets: demo, test, lint, bench, soak. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, lint, bench. Everything they need is installed into .venv from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint bench clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -24,9 +24,6 @@ lint: .venv/ready
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
-
-soak: .venv/ready ## seeded faults over many studies
-	$(BIN)/python -m pytest -m soak --timeout 7200 tests/faults
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache

@@ -106,10 +106,12 @@ def replay(
     stragglers: Annotated[float, typer.Option(help="Sigma of the log-normal factor on epoch times.")] = 0.0,
     failures: Annotated[float, typer.Option(help="Probability that a trial fails.")] = 0.0,
     preemptions: Annotated[float, typer.Option(help="Probability that an epoch is trained again.")] = 0.0,
+    weather_seed: Annotated[int, typer.Option(min=0, help="Of stragglers, failures and preemptions.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="A sweep's picture: .svg, .png or .pdf.")] = None,
     format: Annotated[TableFormat, typer.Option()] = TableFormat.table,
 ) -> None:
     """Play a study over recorded curves: no cluster, no training."""
+    from hpo import session
     from hpo import sweep as sweeps
     from hpo.recorded import load
     from hpo.replay import Replay, Weather, from_store
@@ -119,10 +121,11 @@ def replay(
     a_file = Path(curves).is_file()
     table = load(curves, loaded.space, loaded.metric, task) if a_file else None
     data = None if a_file else from_store(curves, loaded)
-    weather = Weather(stragglers, failures, preemptions)
+    weather = Weather(stragglers, failures, preemptions, weather_seed)
+    prior = session.prior_observations(loaded)
 
     def played(workers: int | None, budget: int | None) -> Replay:
-        return play(loaded, table=table, data=data, workers=workers, budget=budget, weather=weather)
+        return play(loaded, table=table, data=data, workers=workers, budget=budget, weather=weather, prior=prior)
 
     if sweep:
         grid = sweeps.axes([part for text in sweep for part in text.split()])

