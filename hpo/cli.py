@@ -148,7 +148,7 @@ def refine(
         str | None, typer.Option(metavar="M", help="Refine this method's winner; else the best one.")
     ] = None,
     points: Annotated[int, typer.Option(min=1, help="Other values of a range to try.")] = 5,
-    seeds: Annotated[str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")] = "0,1,2,3,4",
+    seeds: Annotated[str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")] = "0,1,2,3,4,5,6,7",
     folds: Annotated[int | None, typer.Option(min=2, help="Validate each training on so many folds.")] = None,
     folder: Annotated[Path, typer.Option(help="Where relative paths of the study start.")] = Path(),
     address: Annotated[str | None, typer.Option(metavar="A")] = None,
