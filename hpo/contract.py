@@ -24,12 +24,12 @@ from hpo.trial import Charge, Method, RunKey, TrialKey, digest
 
 SPACE = SearchSpace(
     {
-        "learning_rate": Float(1e-4, 0.1, log=True),
-        "dropout": Float(0.0, 0.5),
+        "learning_rate": Float(1e-4, 0.1, log=True, grid=(1e-3, 1e-2)),
+        "dropout": Float(0.0, 0.5, grid=(0.0, 0.2, 0.4)),
         "batch_size": Choice((16, 32, 64)),
         "optimizer": Choice(("adam", "sgd")),
-        "momentum": Float(0.5, 0.99),
-        "finetuned_layers": Int(1, 6),
+        "momentum": Float(0.5, 0.99, grid=(0.9,)),
+        "finetuned_layers": Int(1, 6, grid=(1, 3, 6)),
     },
     {"momentum": {"optimizer": ("sgd",)}},
 )
@@ -153,6 +153,15 @@ def never_repeats(game: Game) -> None:
     assert not repeated or len(keys) > game.setting.space.size, f"{repeated} configurations came twice"
 
 
+def survives(game: Game) -> None:
+    """Trials that failed are not trained on, and the others go on."""
+    failed = {trial.number: trial.epochs for trial in game.run.trials if trial.status == "failed"}
+    reached: dict[int, int] = {}
+    for charge in game.charges:
+        reached[charge.number] = charge.epoch
+    assert all(reached.get(number, 0) == epochs for number, epochs in failed.items()), "a failed trial was trained on"
+
+
 def repeats_itself(method: Method, setting: Setting, landscape: Landscape) -> None:
     """The same setting gives the same game; and so does the game mirrored, minimised on negated values."""
     first, second = (play(method, setting, landscape).fingerprint for _ in range(2))
@@ -164,16 +173,14 @@ def repeats_itself(method: Method, setting: Setting, landscape: Landscape) -> No
 def replays(method: Method, setting: Setting, landscape: Landscape, every: int = 1) -> None:
     """A run that is built anew at any event, from the curves known by then, goes on as the undisturbed one did."""
     whole = play(method, setting, landscape)
-    curves = Curves()
-    charges: list[Charge] = []
-    run = begin(method, setting)
-    disturbed, steps = moves(run, curves, landscape, setting), 0
-    while (found := next(disturbed, None)) is not None:
-        charges.extend(found)
-        steps += 1
-        if steps % every == 0:
-            run = begin(method, setting)
-            disturbed, charges = moves(run, curves, landscape, setting), []
+    curves, charges, done = Curves(), list[Charge](), False
+    while not done:
+        run, charges = begin(method, setting), []
+        for events, found in enumerate(moves(run, curves, landscape, setting)):
+            charges.extend(found)
+            if events == every:
+                break
+        done = run.done
     game = Game(run, tuple(charges), setting)
     assert game.fingerprint == whole.fingerprint, "a run that was built anew went on in another way"
 
@@ -183,6 +190,7 @@ SETTINGS = (
     Setting(SPACE, budget=37, max_epochs=5, parallelism=1, seed=1),
     Setting(SPACE, budget=40, max_epochs=1, parallelism=16, seed=2),
     Setting(SPACE, budget=7, max_epochs=16, parallelism=3, seed=3),
+    Setting(SPACE, budget=20, max_epochs=4, parallelism=2, seed=4),
 )
 LANDSCAPES = (Landscape(), Landscape(failing=0.5), Landscape(diverging=0.3, failing=0.2), Landscape(digits=1))
 
@@ -192,8 +200,13 @@ def verify(
     settings: Iterable[Setting] = SETTINGS,
     landscapes: Iterable[Landscape] = LANDSCAPES,
     finite: bool = False,
+    every: int = 1,
 ) -> None:
-    """All checks, over settings and landscapes. `finite`: the method has only so many configurations to try."""
+    """All checks, over settings and landscapes.
+
+    `finite`: the method has only so many configurations to try. `every`: at which events a run is built anew, every
+    one by default; more for methods that take long to suggest.
+    """
     landscapes = tuple(landscapes)
     for setting in settings:
         for landscape in landscapes:
@@ -202,5 +215,6 @@ def verify(
             trains_each_epoch_once(game)
             stays_in_the_space(game)
             never_repeats(game)
+            survives(game)
         repeats_itself(method, setting, landscapes[-1])
-        replays(method, replace(setting, budget=min(setting.budget, 24)), landscapes[-1], every=5)
+        replays(method, replace(setting, budget=min(setting.budget, 24)), landscapes[-1], every)

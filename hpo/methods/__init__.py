@@ -21,6 +21,9 @@ _ASYNC = "hpo.methods.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.median_stopping:MedianStopping"
 _BOHB = "hpo.methods.bohb:Bohb"
 _MULTI = "hpo.methods.multifidelity:Multifidelity"
+_UNFREEZING = "hpo.methods.sequential_unfreezing:SequentialUnfreezing"
+_DEFAULT = "hpo.methods.default:Default"
+_REFINE = "hpo.methods.refine:Refine"
 _PATIENCE = "hpo.methods.patience:Patience"
 
 _TABLE: tuple[Composition | Whole, ...] = (
@@ -44,6 +47,13 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
     Whole("multifidelity", "a surrogate over configuration and epoch decides which trial goes on (paper 004)", _MULTI),
+    Whole(
+        "sequential-unfreezing",
+        "attempts that unfreeze layers and lower the rate (paper 000, Algorithm 2)",
+        _UNFREEZING,
+    ),
+    Whole("default", "published default configurations: the baseline (paper 000, Table 4, and others)", _DEFAULT),
+    Whole("refine", "one-at-a-time changes of a tuned configuration (paper 003)", _REFINE),
 )
 
 METHODS: dict[str, Factory] = {composition.name: composition for composition in _TABLE}

@@ -35,17 +35,23 @@ class Roster:
         """Whether any segment is under way."""
         return bool(self._stops)
 
+    def replace(self, searcher: Searcher) -> None:
+        """Another searcher from now on; it is not told of trials that the old one suggested."""
+        self.searcher = searcher
+        self._open.clear()
+
     def create(self) -> int | None:
         """A new trial of the searcher's next configuration; None where it has none (now)."""
         config = self.searcher.suggest()
         return None if config is None else self.add(config)
 
-    def add(self, config: Config) -> int:
-        """A new trial of a given configuration."""
+    def add(self, config: Config, told: bool = True) -> int:
+        """A new trial of a given configuration; `told`: the searcher suggested it, and hears what becomes of it."""
         trial = self._created
         self._created += 1
         self._configs[trial] = config
-        self._open.add(trial)
+        if told:
+            self._open.add(trial)
         self._epochs[trial] = 0
         return trial
 

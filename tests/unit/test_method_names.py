@@ -1,0 +1,143 @@
+"""Methods by name, by "module:Class" and from installed packages; options with their nearest names; the docs' example."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo import methods
+from hpo.contract import SETTINGS, verify
+from hpo.methods import METHODS, InvalidOption, build, describe
+from hpo.methods.asha import Asha
+from hpo.methods.full import Full
+from hpo.methods.protocol import Schedule
+from hpo.trial import Method
+
+PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
+
+NAMES = [
+    "grid",
+    "random",
+    "sobol",
+    "halton",
+    "bayesian",
+    "tpe",
+    "genetic",
+    "local",
+    "cmaes",
+    "asha",
+    "asha-stopping",
+    "sha",
+    "hyperband",
+    "async-hyperband",
+    "median-stopping",
+    "patience",
+    "bohb",
+    "asha+tpe",
+    "asha+bayesian",
+    "multifidelity",
+    "sequential-unfreezing",
+    "default",
+    "refine",
+]
+
+
+def made(name: str, **options: object) -> Schedule:
+    return build(Method(name, name, options), SETTINGS[0])
+
+
+def test_all_methods_are_there_and_described() -> None:
+    assert sorted(METHODS) == sorted(NAMES)
+    assert [name for name, _ in describe()][: len(NAMES)] == list(METHODS)
+    assert all(about and "\n" not in about for _, about in describe())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_is_a_schedule_and_is_on_the_page(name: str) -> None:
+    assert isinstance(made(name), Schedule)
+    assert f"`{name}`" in PAGE.read_text()
+
+
+@pytest.mark.parametrize("searcher", ["sobol", {"tpe": {"gamma": 0.2}}, {"random": None}])
+def test_schedules_and_searchers_compose(searcher: object) -> None:
+    schedule = made("asha", searcher=searcher, eta=3, max_epochs=9)
+    assert isinstance(schedule, Asha)
+    assert schedule.max_epochs == 9
+
+
+def test_what_is_oblivious_says_so() -> None:
+    assert [name for name in NAMES if made(name).oblivious] == ["grid", "random", "sobol", "halton", "default"]
+    assert {"bayesian", "asha+bayesian", "multifidelity"} <= {name for name in NAMES if made(name).expensive}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ahsa", {}, "there is no method 'ahsa'; did you mean asha?"),
+        ("zzz", {}, "there is no method 'zzz'; known are asha, "),
+        ("asha", {"min_epoch": 1}, "asha has no option 'min_epoch'; did you mean min_epochs?"),
+        ("grid", {"pionts": 3}, "grid has no option 'pionts'; did you mean points?"),
+        ("bohb", {"etaa": 3}, "bohb has no option 'etaa'; did you mean eta?"),
+        ("asha+tpe", {"gama": 0.3}, "asha+tpe has no option 'gama'; did you mean gamma?"),
+        ("asha", {"searcher": "tpee"}, "asha knows no searcher 'tpee'; did you mean tpe?"),
+        ("asha", {"searcher": {"tpe": {"gama": 1}}}, "searcher tpe of asha has no option 'gama'; did you mean gamma?"),
+        (
+            "asha",
+            {"searcher": {"tpe": {}, "grid": {}}},
+            "searcher of asha must be a name or {name: {options}}, but got",
+        ),
+        ("asha", {"searcher": 3}, "searcher of asha must be a name or {name: {options}}, but got 3"),
+        ("nowhere:Method", {}, "'nowhere:Method' must name a class as module:Class, but it cannot be imported: "),
+        ("math:nothing", {}, "'math:nothing' must name a class as module:Class"),
+        ("math:pi", {}, "'math:pi' must name a class or a function, but it is float"),
+    ],
+)
+def test_bad_names_and_options(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        made(name, **options)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The page's worked example as a file that can be imported."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "nearest_best.py").write_text(blocks[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("nearest_best", None)
+
+
+def test_the_pages_method_keeps_the_contract(example: Path) -> None:
+    method = Method("nearest_best:NearestBest", "mine", {"reach": 0.2})
+    assert isinstance(build(method, SETTINGS[0]), Full)
+    verify(method)
+
+
+def test_a_searcher_of_ones_own_composes_with_schedules(example: Path) -> None:
+    assert isinstance(made("asha", searcher={"nearest_best:NearestBest": {"reach": 0.2}}), Asha)
+
+
+def test_an_unknown_option_of_ones_own_method(example: Path) -> None:
+    with pytest.raises(InvalidOption, match="has no option 'raech'; did you mean reach"):
+        made("nearest_best:NearestBest", raech=1)
+
+
+def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = example / "nearest_best-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-best\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hpo.methods]\nnearest-best = nearest_best:NearestBest\n")
+    methods._installed.cache_clear()
+    try:
+        assert isinstance(made("nearest-best", reach=0.5), Full)
+        assert ("nearest-best", "installed: nearest_best:NearestBest") in describe()
+        with pytest.raises(InvalidOption, match="did you mean nearest-best"):
+            made("nearest-bset")
+    finally:
+        methods._installed.cache_clear()
