@@ -1,25 +1,24 @@
-"""Whether a store adds up, and its tables in other formats."""
+"""Whether a study adds up: ledgers, orders, incumbents and waste are derived again from epochs and charges."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from hpo.files import write_whole
-from hpo.store import schema
-from hpo.store.errors import StoreError
 from hpo.store.reader import StudyData, read, studies
 
-FORMATS = ("csv", "parquet", "json")
+Whole = NDArray[np.int64]
+Real = NDArray[np.float64]
 
 
 def verify(uri: str, study: str | None = None) -> list[str]:
-    """What does not add up, a sentence each: ledgers, orders and incumbents are derived again from the epochs."""
+    """What does not add up, a sentence each; what could not be read comes first."""
     names = [study] if study is not None else studies(uri)
     if not names:
         read(uri)  # raises the sentence for an empty store
@@ -28,79 +27,219 @@ def verify(uri: str, study: str | None = None) -> list[str]:
 
 def check(data: StudyData) -> list[str]:
     """The problems of one study."""
-    problems = list(data.warnings)
-    trained = _cells(data.epochs.filter(pc.equal(data.epochs["attempt"], 0)) if data.epochs.num_rows else data.epochs)
-    metric = data.definition.get("metric", "")
-    larger = data.definition.get("mode", "max") == "max"
-    charge = int((data.definition.get("data") or {}).get("folds") or 1)
+    book = Book.of(data)
     rows = {row["run"]: row for row in data.runs.to_pylist()}
-    for run in sorted(set(data.charges["run"].to_pylist()) | set(rows)):
-        charges = data.charges.filter(pc.equal(data.charges["run"], run))
-        problems += [f"run {run}: {text}" for text in _ledger(charges, trained, rows.get(run), charge, larger)]
-    problems += _values(data, metric)
-    return problems
+    over = bool(rows) and all(row["status"] == "complete" for row in rows.values())
+    problems = [*data.warnings, *_curves(book, data)]
+    for run in sorted(book.places.keys() | rows.keys()):
+        account = Account(book, book.places.get(run, np.array([], np.int64)), data.definition)
+        found = [*_orders(account), *_charged(account), *_row(account, rows.get(run), over)]
+        if run in rows and rows[run]["status"] == "complete":
+            found += _trials(account, data, run)
+        problems += [f"run {run}: {text}" for text in found]
+    return [*problems, *(_exams(data, rows) if over else ())]
 
 
-def _cells(table: pa.Table) -> set[tuple[str, int]]:
-    return set(zip(table["trial"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+@dataclass(frozen=True)
+class Book:
+    """Epochs and charges as arrays. A cell is a trial and an epoch, as one whole number.
+
+    `cells` are those that were trained and count, sorted, with their values of the metric and their seconds.
+    """
+
+    trials: dict[str, int]
+    span: int
+    cells: Whole  # [trained]
+    values: Real  # [trained]
+    seconds: Real  # [trained]
+    wasted: Whole  # [trained again]: their cells
+    charges: dict[str, Any]  # column -> array [charges]
+    charged: Whole  # [charges]: their cells
+    users: Whole  # [charges]: how many charges there are of the same cell
+    places: dict[str, Whole]  # run -> its charges, in its order
+
+    @classmethod
+    def of(cls, data: StudyData) -> Book:
+        names = pa.chunked_array([*data.epochs["trial"].chunks, *data.charges["trial"].chunks], pa.string())
+        trials = {name: i for i, name in enumerate(pc.unique(names).to_pylist())}
+        span = 1 + max(_top(data.epochs), _top(data.charges))
+        cells, charged = _cells(data.epochs, trials, span), _cells(data.charges, trials, span)
+        counts = data.epochs["attempt"].to_numpy() == 0
+        order = np.argsort(cells[counts], kind="stable")
+        metric = data.definition.get("metric", "")
+        values = _numbers(data.epochs, metric)[counts][order]
+        _, inverse, number = np.unique(charged, return_inverse=True, return_counts=True)
+        columns = {name: data.charges[name].to_numpy() for name in ("order", "number", "epoch", "at", "value")}
+        seconds = np.nan_to_num(_numbers(data.epochs, "seconds"))[counts][order]
+        return cls(
+            trials, span, cells[counts][order], values, seconds, cells[~counts], columns, charged, number[inverse],
+            _places(data.charges),
+        )  # fmt: skip
+
+    def place(self, cells: Whole) -> tuple[Whole, NDArray[np.bool_]]:
+        """Where the cells stand among those that were trained, and whether they do."""
+        if not len(self.cells):
+            return np.zeros(len(cells), np.int64), np.zeros(len(cells), bool)
+        at = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
+        return at, self.cells[at] == cells
+
+    def named(self, cell: int) -> str:
+        return f"epoch {cell % self.span} of trial {list(self.trials)[cell // self.span]}"
 
 
-def _ledger(
-    charges: pa.Table, trained: set[tuple[str, int]], row: dict[str, object] | None, charge: int, larger: bool
-) -> list[str]:
-    cells = list(zip(charges["trial"].to_pylist(), charges["epoch"].to_pylist(), strict=True))
-    problems = [f"epoch {e} of trial {t} was charged and never trained" for t, e in cells if (t, e) not in trained][:3]
-    if len(set(cells)) < len(cells):
-        problems.append(f"{len(cells) - len(set(cells))} epochs were charged twice")
+class Account:
+    """One run's part of the book."""
+
+    def __init__(self, book: Book, mine: Whole, definition: dict[str, Any]) -> None:
+        self.book = book
+        self.each = int((definition.get("data") or {}).get("folds") or 1)  # k folds are charged k
+        self.sign = 1.0 if definition.get("mode", "max") == "max" else -1.0
+        self.virtual = definition.get("clock", "virtual") == "virtual"
+        self.cells = book.charged[mine]
+        self.users = book.users[mine]
+        self.order, self.number, self.epoch, self.at, self.value = (
+            book.charges[name][mine] for name in ("order", "number", "epoch", "at", "value")
+        )
+
+    @property
+    def total(self) -> int:
+        return len(self.cells) * self.each
+
+    def best(self, charges: int) -> int | None:
+        """The place of the incumbent after so many charges: the first of the best values."""
+        values = self.sign * self.value[:charges]
+        finite = np.flatnonzero(np.isfinite(values))
+        return int(finite[np.argmax(values[finite])]) if len(finite) else None
+
+
+def _top(table: pa.Table) -> int:
+    return int(pc.max(table["epoch"]).as_py() or 0)
+
+
+def _cells(table: pa.Table, trials: dict[str, int], span: int) -> Whole:
+    codes = pc.index_in(table["trial"], value_set=pa.array(list(trials), pa.string())).to_numpy()
+    return np.asarray(codes, np.int64) * span + np.asarray(table["epoch"].to_numpy(), np.int64)
+
+
+def _numbers(table: pa.Table, name: str) -> Real:
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+
+
+def _places(charges: pa.Table) -> dict[str, Whole]:
+    names = pc.unique(charges["run"]).to_pylist()
+    codes = np.asarray(pc.index_in(charges["run"], value_set=pa.array(names, pa.string())).to_numpy(), np.int64)
+    order = np.lexsort((charges["order"].to_numpy(), codes))
+    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    return {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(names)}
+
+
+def _curves(book: Book, data: StudyData) -> Iterator[str]:
+    """Curves have no holes, what was trained again had been trained before, a failed trial trained no further."""
+    trial, count = np.unique(book.cells // book.span, return_counts=True)
+    last = np.zeros(len(book.trials), np.int64)
+    np.maximum.at(last, book.cells // book.span, book.cells % book.span)
+    names = list(book.trials)
+    holes = [names[t] for t, n in zip(trial, count, strict=True) if n != last[t]]
+    if holes:
+        yield f"{len(holes)} trials have a hole in their curve, {holes[0]} among them"
+    _, known = book.place(book.wasted)
+    if not known.all():
+        yield f"{book.named(int(book.wasted[~known][0]))} was trained again, but has no first training"
+    for row in data.failures.to_pylist():
+        trained = int(last[book.trials[row["trial"]]]) if row["trial"] in book.trials else 0
+        if trained != row["epoch"]:
+            yield f"trial {row['trial']} failed after {row['epoch']} epochs, but has {trained}"
+
+
+def _orders(account: Account) -> Iterator[str]:
+    order = np.argsort(account.number, kind="stable")
+    _, counts = np.unique(account.number, return_counts=True)
+    expected = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+    wrong = account.number[order][account.epoch[order] != expected]
+    if len(wrong):
+        yield f"its trial {wrong[0]} was not charged epoch by epoch"
+    if account.virtual and (np.diff(account.at) < 0).any():
+        yield "its virtual clock runs backwards"
+
+
+def _charged(account: Account) -> Iterator[str]:
+    at, known = account.book.place(account.cells)
+    for cell in account.cells[~known][:3]:
+        yield f"{account.book.named(int(cell))} was charged and never trained"
+    if np.isnan(account.book.values).all():
+        return  # the metric is not among the columns: nothing to compare with
+    stored, charged = account.book.values[at[known]], account.value[known]
+    differ = int((~((stored == charged) | (np.isnan(stored) & np.isnan(charged)))).sum())
+    if differ:
+        yield f"{differ} charges carry another value than their epoch"
+
+
+def _row(account: Account, row: dict[str, Any] | None, over: bool) -> Iterator[str]:
+    """Whether the runs table says what the charges say. A run under way may have gone on since its row was written."""
     if row is None:
-        return [*problems, "it has charges and no row in the runs table"]
-    failed = int(str(row["failed_trials"]))
-    orders = sorted(charges["order"].to_pylist())
-    if orders and orders[-1] + 1 > len(orders) + failed:
-        problems.append(f"its orders run to {orders[-1]}, but it has {len(orders)} charges and {failed} failures")
-    if len(cells) * charge != row["charged_epochs"]:
-        problems.append(f"{len(cells) * charge} epochs were charged, but its row says {row['charged_epochs']}")
-    if len(cells) * charge > int(str(row["budget_epochs"])):
-        problems.append(f"{len(cells) * charge} epochs were charged, more than its budget of {row['budget_epochs']}")
-    best = pc.max(charges["value"]) if larger else pc.min(charges["value"])
-    finite = [v for v in charges["value"].to_pylist() if v is not None and v == v]
-    if finite and row["incumbent_value"] != (max(finite) if larger else min(finite)):
-        problems.append(f"its best charged value is {best.as_py()}, but its row says {row['incumbent_value']}")
-    return problems
+        yield "it has charges and no row in the runs table"
+        return
+    final = row["status"] == "complete"
+    charged, budget = row["charged_epochs"], row["budget_epochs"]
+    if account.total != charged if final else account.total < charged:
+        yield f"{account.total} epochs were charged, but its row says {charged}"
+    if account.total > budget:
+        yield f"{account.total} epochs were charged, more than its budget of {budget}"
+    if final and charged < budget and not row["reason"]:
+        yield f"it ended with {charged} of {budget} epochs charged, and does not say why"
+    missing = int(account.order[-1]) + 1 - len(account.order) if len(account.order) else 0
+    if final and missing > row["failed_trials"]:
+        yield f"its orders have {missing} gaps, but {row['failed_trials']} of its trials failed"
+    yield from _incumbent(account, row)
+    if over:
+        yield from _sums(account, row)
 
 
-def _values(data: StudyData, metric: str) -> list[str]:
-    """Whether charges carry the values of the epochs they charge for."""
-    if metric not in data.epochs.column_names or not data.charges.num_rows:
-        return []
-    table = data.epochs.filter(pc.equal(data.epochs["attempt"], 0)).select(["trial", "epoch", metric])
-    joined = data.charges.select(["trial", "epoch", "value"]).join(table, ["trial", "epoch"], join_type="inner")
-    differ = pc.sum(pc.not_equal(joined["value"], joined[metric])).as_py() or 0
-    nans = pc.sum(pc.and_(pc.is_nan(joined["value"]), pc.is_nan(joined[metric]))).as_py() or 0
-    return [f"{differ - nans} charges carry another value than their epoch"] if differ > nans else []
-
-
-def export(uri: str, study: str | None, format: str, out: Path) -> list[Path]:
-    """Every table of a study as a file in the folder `out`; returns the paths. Formats: csv, parquet, json (lines)."""
-    if format not in FORMATS:
-        raise StoreError(f"an export's format must be one of {', '.join(FORMATS)}, but got {format!r}")
-    data = read(uri, study)
-    written = []
-    for table in schema.TABLES:
-        path = out / f"{table}.{format}"
-        write_whole(path, _content(getattr(data, table), format))
-        written.append(path)
-    return written
-
-
-def _content(table: pa.Table, format: str) -> bytes:
-    sink = io.BytesIO()
-    if format == "csv":
-        pa_csv.write_csv(table, sink)
-    elif format == "parquet":
-        pq.write_table(table, sink)
+def _incumbent(account: Account, row: dict[str, Any]) -> Iterator[str]:
+    best = account.best(row["charged_epochs"] // account.each)
+    told = (row["incumbent_trial"], row["incumbent_epoch"], row["incumbent_value"])
+    if best is None:
+        right: tuple[Any, ...] = (None, None, None)
     else:
-        import json
+        cell = int(account.cells[best])
+        names = list(account.book.trials)
+        right = (names[cell // account.book.span], cell % account.book.span, float(account.value[best]))
+    if told != right:
+        yield "its incumbent is {} at epoch {} with {}, but its row says {} at epoch {} with {}".format(*right, *told)
 
-        sink.write("".join(json.dumps(row) + "\n" for row in table.to_pylist()).encode())
-    return sink.getvalue()
+
+def _sums(account: Account, row: dict[str, Any]) -> Iterator[str]:
+    book = account.book
+    shared = int((account.users > 1).sum()) * account.each
+    wasted = int(np.isin(book.wasted // book.span, account.cells // book.span).sum()) * account.each
+    at, known = book.place(account.cells)
+    seconds = float(book.seconds[at[known]].sum())
+    if shared != row["shared_epochs"]:
+        yield f"{shared} of its epochs are shared, but its row says {row['shared_epochs']}"
+    if wasted != row["wasted_epochs"]:
+        yield f"{wasted} epochs of its trials were trained again, but its row says {row['wasted_epochs']}"
+    if abs(seconds - row["train_seconds"]) > 1e-6 * max(1.0, seconds):
+        yield f"its epochs took {seconds:.6g} s, but its row says {row['train_seconds']:.6g} s"
+
+
+def _trials(account: Account, data: StudyData, run: str) -> Iterator[str]:
+    """Whether the trials table says what the charges say."""
+    table = data.trials.filter(pc.equal(data.trials["run"], run)) if data.trials.num_rows else data.trials
+    rows = table.to_pylist()
+    charged = np.bincount(account.number, minlength=len(rows)) if len(account.number) else np.zeros(len(rows), int)
+    if len(charged) > len(rows):
+        yield f"{len(charged)} of its trials were charged, but the trials table has {len(rows)}"
+        return
+    for row in rows:
+        if row["number"] >= len(charged) or row["epochs"] != charged[row["number"]]:
+            yield f"its trial {row['number']} was charged {charged[row['number']]} epochs, but its row says {row['epochs']}"
+            return
+
+
+def _exams(data: StudyData, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Only winners may see the test split."""
+    winners = {row["incumbent_trial"] for row in rows.values()}
+    for trial in sorted(set(data.exams["trial"].to_pylist()) - winners):
+        yield f"trial {trial} was examined, but is no run's incumbent"
