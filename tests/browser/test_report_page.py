@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hpo.importance import importance_or_none
 
 from hpo.compare import compare
+from hpo.importance import importance_or_none
 from hpo.report import write_html
 from hpo.report.palette import contrast
 from tests.synthetic_study import synthetic_study
