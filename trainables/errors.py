@@ -17,7 +17,9 @@ class Diverged(ArithmeticError):
         self.value = value
 
     def __str__(self) -> str:
-        return f"{self.metric} must stay finite, but it became {self.value} in epoch {self.epoch}; lower the learning rate"
+        return (
+            f"{self.metric} must stay finite, but it became {self.value} in epoch {self.epoch}; lower the learning rate"
+        )
 
 
 class OutOfMemory(MemoryError):

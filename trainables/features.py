@@ -17,7 +17,6 @@ from trainables.machine import Machine
 from trainables.network import Boundary, Network
 
 log = logging.getLogger(__name__)
-CHUNK = 64  # images in one forward pass: always the same, so that whoever computes gets the same bits
 
 
 class Activations:
@@ -56,8 +55,8 @@ class Activations:
     def _fill(self, boundary: Boundary, out: Tensor) -> None:
         start, kept = self._nearest(boundary)
         log.info("computing activations of %d images at %s, from %s", len(out), boundary.value, start.value)
-        for first in range(0, len(out), CHUNK):
-            rows = slice(first, first + CHUNK)
+        for first in range(0, len(out), self._machine.chunk):
+            rows = slice(first, first + self._machine.chunk)
             out[rows] = self._rows(start, kept, boundary, rows)
 
     def _rows(self, start: Boundary, kept: Kept | None, stop: Boundary, rows: slice) -> Tensor:

@@ -25,7 +25,7 @@ from trainables.data import Dataset, Split
 from trainables.errors import Diverged, InvalidConfig
 from trainables.features import Activations
 from trainables.kept_arrays import Kept
-from trainables.machine import Machine
+from trainables.machine import Machine, give_back_memory
 from trainables.measures import confusion, measures
 from trainables.network import Boundary, Network
 from trainables.parallel import Shard, share
@@ -104,6 +104,8 @@ class FineTuning:
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise Diverged(self.epoch, name, metrics[name])
         self._remember(metrics)
+        if self.training.kept is None:
+            give_back_memory()
         metrics["images_per_second"] = self._samples / (time.perf_counter() - began)
         return metrics
 
@@ -124,10 +126,10 @@ class FineTuning:
                 self._set_rate((self.epoch + step / len(batches)) / self.max_epochs)
                 rows = self.shard.take(batch)
                 self.shard.total = len(batch)
+                self.optimizer.zero_grad(set_to_none=True)  # before the pass: its activations take the room
                 with self.machine.autocast():
                     logits = self._compiled(self._batch(source, batch, step))
                 loss = self._loss(logits.float(), labels[rows], labels[batch] if self.shard.world > 1 else labels[rows])
-                self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.shard.sum(p.grad for p in self._parameters)
                 if self.settings.clip_norm:
@@ -187,7 +189,7 @@ class FineTuning:
         mine = self.shard.take(torch.arange(len(source.labels), device=self.machine.device))
         total = torch.zeros((), device=self.machine.device)
         predicted = torch.zeros_like(labels)
-        size = max(64, 2**20 // max(1, source.rows[0:1].numel()))
+        size = max(self.machine.chunk, 2**18 // max(1, source.rows[0:1].numel()))
         for first in range(0, len(mine), size):
             rows = slice(first, first + size)
             with self.machine.autocast():

@@ -38,7 +38,7 @@ class Shard:
         if self.world == 1:
             return
         tensors = [value for value in values if value is not None]
-        for kind in {value.dtype for value in tensors}:
+        for kind in dict.fromkeys(value.dtype for value in tensors):  # in an order that all ranks have
             same = [value for value in tensors if value.dtype == kind]
             flat = torch.cat([value.reshape(-1) for value in same])
             dist.all_reduce(flat, group=self.group)

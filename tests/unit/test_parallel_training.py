@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 from trainables.image_classifier import ImageClassifier
 
 EPOCHS = 2
-DIGITS = {"name": "digits", "train": 50, "validation": 25, "test": 25}
+DIGITS = {"name": "digits", "train": 40, "validation": 20, "test": 20}
 CASES = {
     "batch statistics, class weights, dropout, augmentation": (
         {
@@ -57,6 +57,7 @@ def train(rank, port, world, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.timeout(300)  # three processes import torch, on two cores at best
 def test_two_ranks_train_as_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
