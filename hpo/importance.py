@@ -14,7 +14,7 @@ from hpo.association import Association, association
 from hpo.comparison import plain
 from hpo.space import Choice, SearchSpace, Value
 from hpo.space import pairs as unordered
-from hpo.study import parse_space
+from hpo.space_text import parse_space
 from hpo.surrogate import Cells, Decomposition, Flags, Forest, Matrix, Vector, decompose
 
 if TYPE_CHECKING:

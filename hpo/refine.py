@@ -14,8 +14,8 @@ from hpo.comparison import UNDECIDED, Interval, plain
 from hpo.importance import Importance, TooFewTrials
 from hpo.neighbours import neighbours
 from hpo.space import Config, Value, same
+from hpo.space_text import parse_space
 from hpo.statistics import Vector, mean_interval
-from hpo.study import parse_space
 
 if TYPE_CHECKING:
     from hpo.store import StudyData

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from hpo.early_stopping import EarlyStopping
-from hpo.space import Choice, Domain, Float, Int, InvalidSpace, SearchSpace, Value
+from hpo.space import SearchSpace, Value
+from hpo.space_text import Located, at, kind_of, parse_space
 from hpo.trial import Method, TrialKey, digest
 from hpo.yaml_text import Document, StudyError, nearest
 
@@ -157,7 +158,7 @@ class Study(Section):
             study.validate_parts()
         except ValidationError as error:
             raise StudyError(_sentence(document, error)) from None
-        except _Located as error:
+        except Located as error:
             raise StudyError(f"{document.place(error.location)}: {error}") from None
         return study
 
@@ -165,7 +166,7 @@ class Study(Section):
         """Raises where the space, the methods' spelling, the start configurations or the data section cannot hold."""
         space = self.space
         for i, config in enumerate(self.start):
-            with _at("start", i):
+            with at("start", i):
                 space.check(config)
         _ = self.methods
         if self.trainable in ("image_classifier", "mlp"):
@@ -176,7 +177,7 @@ class Study(Section):
                         section.model_validate(given)
                     except ValidationError as error:
                         problem = error.errors()[0]
-                        raise _Located((name, *problem["loc"]), _explain(problem, section.model_fields, name)) from None
+                        raise Located((name, *problem["loc"]), _explain(problem, section.model_fields, name)) from None
 
     # -- what it says ---------------------------------------------------------------------------------------------
 
@@ -190,21 +191,21 @@ class Study(Section):
         methods: list[Method] = []
         for i, entry in enumerate(self.methods_file):
             if isinstance(entry, dict) and len(entry) != 1:
-                raise _Located(("methods", i), f"a method must be a name or one name with options, but got {entry}")
+                raise Located(("methods", i), f"a method must be a name or one name with options, but got {entry}")
             name, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
             options = dict(options or {})
             label = str(options.pop("label", name))
             parallelism = options.pop("parallelism", None)
             if parallelism is not None and not (isinstance(parallelism, int) and parallelism >= 1):
-                raise _Located(
+                raise Located(
                     ("methods", i, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}"
                 )
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+:-]*", label):
-                raise _Located(
+                raise Located(
                     ("methods", i), f"a method's label must be letters, digits and . _ + : -, but got {label!r}"
                 )
             if any(other.label == label for other in methods):
-                raise _Located(
+                raise Located(
                     ("methods", i), f"methods must differ, but got {label!r} twice; give one of them a `label`"
                 )
             methods.append(Method(name, label, options, parallelism))
@@ -273,19 +274,7 @@ class Study(Section):
     @property
     def kinds(self) -> dict[str, str]:
         """Each hyperparameter's type in the store's columns: float, int, bool or str (mixed values become text)."""
-        return {name: _kind(domain) for name, domain in self.space.domains.items()}
-
-
-def _kind(domain: Domain) -> str:
-    if isinstance(domain, Float):
-        return "float"
-    if isinstance(domain, Int):
-        return "int"
-    types = {type(value) for value in domain.options}
-    for kind, members in (("bool", {bool}), ("int", {int}), ("float", {int, float}), ("str", {str})):
-        if types <= members:
-            return kind
-    return "str"
+        return {name: kind_of(domain) for name, domain in self.space.domains.items()}
 
 
 # -- where studies come from --------------------------------------------------------------------------------------
@@ -320,92 +309,7 @@ def _chosen(entries: Sequence[Any], names: Iterable[str]) -> list[Any]:
     return [by_label.get(name, name) for name in names]
 
 
-# -- the space section --------------------------------------------------------------------------------------------
-
-_KEYS = {
-    "float": ("type", "low", "high", "log", "step", "grid", "if"),
-    "int": ("type", "low", "high", "log", "step", "grid", "if"),
-    "choice": ("type", "values", "grid", "if"),
-}
-
-
-def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-    """The search space of a study file's `space`. Raises ValueError with the place of what cannot hold."""
-    if not section:
-        raise _Located(("space",), "space must name at least one hyperparameter, but got none")
-    domains: dict[str, Domain] = {}
-    conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
-    for name, entry in section.items():
-        domains[name] = _domain(name, entry)
-        condition = entry.get("if")
-        if condition is not None:
-            if not isinstance(condition, dict) or not condition:
-                raise _Located(
-                    ("space", name, "if"), f"if must map a hyperparameter to its values, but got {condition!r}"
-                )
-            conditions[name] = {p: tuple(v) if isinstance(v, list) else (v,) for p, v in condition.items()}
-    with _at("space"):
-        return SearchSpace(domains, conditions)
-
-
-def _domain(name: str, entry: Mapping[str, Any]) -> Domain:
-    kind = entry.get("type")
-    if kind not in _KEYS:
-        raise _Located(("space", name, "type"), f"{name}.type must be float, int or choice, but got {kind!r}")
-    for key in entry:
-        if key not in _KEYS[kind]:
-            raise _Located(("space", name, key), f"{name} has no key {key!r}; {nearest(key, _KEYS[kind])}")
-    for key in ("values",) if kind == "choice" else ("low", "high"):
-        if key not in entry:
-            raise _Located(("space", name), f"{name} must have the key {key!r}, but it is missing")
-    number = (int,) if kind == "int" else (int, float)
-    for key in ("low", "high", "step"):
-        value = entry.get(key)
-        if value is not None and (not isinstance(value, number) or isinstance(value, bool)):
-            raise _Located(("space", name, key), f"{name}.{key} must be a number of type {kind}, but got {value!r}")
-    for key in ("grid", "values"):
-        if key in entry and not isinstance(entry[key], list):
-            raise _Located(("space", name, key), f"{name}.{key} must be a list, but got {entry[key]!r}")
-    with _at("space", name, prefix=f"{name}: "):
-        return _build(kind, entry)
-
-
-def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
-    grid = tuple(entry["grid"]) if entry.get("grid") is not None else None
-    if kind == "choice":
-        return Choice(tuple(entry["values"]), grid)
-    log = entry.get("log", False)
-    if not isinstance(log, bool):
-        raise InvalidSpace(f"log must be true or false, but got {log!r}")
-    if kind == "int":
-        return Int(entry["low"], entry["high"], log, entry.get("step"), grid)
-    floats = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in grid) if grid else grid
-    return Float(float(entry["low"]), float(entry["high"]), log, entry.get("step"), floats)
-
-
 # -- messages -----------------------------------------------------------------------------------------------------
-
-
-class _Located(ValueError):
-    """What cannot hold, and where in the file it stands."""
-
-    def __init__(self, location: Sequence[str | int], message: str) -> None:
-        super().__init__(message)
-        self.location = tuple(location)
-
-
-class _at:  # reads as a preposition: `with _at("space", name):`
-    """Gives a ValueError raised inside it the place where its cause stands."""
-
-    def __init__(self, *location: str | int, prefix: str = "") -> None:
-        self.location, self.prefix = location, prefix
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InvalidSpace):
-            raise _Located(self.location, f"{self.prefix}{error}") from None
 
 
 def _sentence(document: Document, error: ValidationError) -> str:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 FLOORS = (  # a module imports from its own floor or below
     {"files", "space", "curves", "early_stopping", "yaml_text"},
-    {"trial", "neighbours"},
+    {"trial", "neighbours", "space_text"},
     {"study", "ledger", "checkpoints", "environment"},
     {"methods", "training", "ranks"},
     {"run", "contract"},
