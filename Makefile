@@ -1,9 +1,9 @@
-# Targets: demo, test, lint, bench. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, s3, lint, bench. Everything they need is installed into .venv from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test s3 lint bench clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -16,7 +16,10 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not bench and not soak"
+	$(BIN)/python -m pytest -m "not bench and not soak and not s3"
+
+s3: .venv/ready ## the store's contract and faults against a real S3 server: needs Ceph's radosgw (tests/s3_servers.py)
+	$(BIN)/python -m pytest -m s3
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -24,7 +24,10 @@ def to_bytes(table: pa.Table) -> bytes:
 def from_bytes(content: bytes) -> pa.Table:
     """Raises Unreadable for what is torn, damaged or something else."""
     try:
-        return pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        table.validate()
+        _ = table.column_names  # damaged ones cannot be decoded
+        return table
     except (pa.ArrowException, OSError, ValueError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise Unreadable(lines[0][:200]) from None

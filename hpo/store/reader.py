@@ -158,4 +158,9 @@ def _part(where: Place, name: str, content: bytes | None, warnings: list[str]) -
         whose = "was not written by hpo-arena" if version is None else f"has the newer schema {version}"
         warnings.append(f"{where.uri}/{name} {whose} and is passed over")
         return None
-    return schema.upgraded(layout.table_of(name), part)
+    table = layout.table_of(name)
+    whole = schema.upgraded(table, part)
+    if wrong := schema.misfits(table, whole):
+        warnings.append(f"{where.uri}/{name} has columns of other types and is passed over: {', '.join(wrong)}")
+        return None
+    return whole

@@ -193,6 +193,11 @@ def upgraded(name: str, part: pa.Table) -> pa.Table:
     return part.replace_schema_metadata(metadata)
 
 
+def misfits(name: str, part: pa.Table) -> list[str]:
+    """The columns of a file that have another type than this version's."""
+    return [c for c, (kind, _) in _COLUMNS[name].items() if part.schema.field(c).type not in (kind, pa.null())]
+
+
 def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:
     """All parts as one table in which every row counts once: the first one written stays.
 

@@ -1,0 +1,404 @@
+"""What every store must do, be it a folder, moto's S3 or a real S3 server over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import stores
+from stores import cells, charge, epoch, key, open_writer
+
+from hpo import store
+from hpo.store import StoreError, compaction, layout, lease, reader, schema
+from hpo.store.lease import Lease
+from hpo.store.parquet import to_bytes
+from hpo.store.places import place
+from hpo.trial import EpochRecord, Failure
+
+
+@pytest.fixture(params=stores.PLACES)
+def uri(request, tmp_path, monkeypatch):
+    return stores.uri(request.param, tmp_path, monkeypatch)
+
+
+def everything(uri):
+    """All files of the study but its leases, with their contents."""
+    where = place(uri)
+    names = [n for folder in (*schema.TABLES, "spool") for n in where.names(f"s/{folder}")] + ["s/study.json"]
+    return {name: where.read(name) for name in names}
+
+
+def test_what_is_handed_over_is_read_back_with_its_types_and_meanings(uri):
+    writer = open_writer(uri)
+    trial = epoch(writer, 1, 1, 0.25, val_f1=float("nan"))
+    charge(writer, 0, 1, 1, 0.25)
+    writer.failure(Failure(key(2).id, 0, "the loss is nan", "diverged"))
+    writer.exam(
+        {"trial": trial, "exam": "winner", "seed": 3, "epoch": 1, "test_accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}
+    )
+    row = {"study": "s", "run": "random/0", "method": "random", "seed": 0}
+    writer.snapshot(
+        [{**row, "number": 0, "trial": trial, "config_layers": 1, "epochs": 1}], [{**row, "status": "partial"}]
+    )
+    writer.flush()
+    data = store.read(uri, "s")
+    (first,) = data.epochs.to_pylist()
+    assert {**first, "finished": 0, "val_f1": None} == {
+        "study": "s", "trial": trial, "seed": 0, "max_epochs": 8, "config_learning_rate": 0.1, "config_layers": 1,
+        "config_optimizer": "adam", "config_augment": False, "epoch": 1, "val_accuracy": 0.25, "loss": 0.75, "val_f1": None,
+        "seconds": 0.25, "attempt": 0, "worker": "host:1", "ended": False, "finished": 0,
+    }  # fmt: skip
+    assert first["val_f1"] != first["val_f1"]
+    assert data.charges.to_pylist()[0]["run"] == "random/0"
+    assert data.failures.to_pylist() == [
+        {"study": "s", "trial": key(2).id, "epoch": 0, "kind": "diverged", "reason": "the loss is nan"}
+    ]
+    assert json.loads(data.exams["confusion"][0].as_py()) == [[1, 2], [3, 4]]
+    assert data.runs["status"].to_pylist() == ["partial"]
+    assert data.trials["config_layers"].to_pylist() == [1]
+    assert data.epochs.schema.field("seconds").metadata[b"unit"] == b"s"
+    assert (data.definition["metric"], data.environment, data.warnings) == ("val_accuracy", {"python": "3"}, ())
+    writer.close(compact=False)
+    assert store.studies(uri) == ["s"]
+
+
+def test_a_row_counts_once_however_often_it_is_written(uri):
+    for session in range(3):
+        writer = open_writer(uri)
+        for number in range(2):
+            epoch(writer, number, 1, 0.1 * session)
+            charge(writer, number, number, 1, 0.1 * session)
+        writer.flush()
+        writer.close(compact=session == 1)
+    data = store.read(uri)
+    assert cells(data) == sorted((key(n).id, 1, 0) for n in range(2))
+    assert data.epochs["val_accuracy"].to_pylist() == [0.0, 0.0]  # the first one written stays
+    assert data.charges.num_rows == 2
+
+
+def test_metrics_that_come_later_are_null_before(uri):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.flush()
+    epoch(writer, 1, 2, val_f1=0.5)
+    writer.close(compact=True)
+    assert store.read(uri).epochs["val_f1"].to_pylist() == [None, 0.5]
+
+
+def test_compaction_makes_one_file_a_table_and_readers_see_every_row_once_all_the_while(uri):
+    writer = open_writer(uri)
+    for number in range(6):
+        epoch(writer, number, 1)
+        writer.flush()
+    seen, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            seen.append(store.read(uri).epochs.num_rows)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    writer.close(compact=True)
+    over.set()
+    watcher.join()
+    assert set(seen) == {6}
+    assert place(uri).names("s/epochs") == ["s/epochs/000001-whole.parquet"]
+    assert store.read(uri).epochs.num_rows == 6
+
+
+def test_a_compaction_that_was_cut_short_is_seen_by_nobody_and_finished_by_the_next_writer(uri, monkeypatch):
+    writer = open_writer(uri)
+    for number in range(3):
+        epoch(writer, number, 1)
+        writer.flush()
+    where = place(uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(where), "delete", lambda self, name: (_ for _ in ()).throw(StoreError("power is off")))
+        writer.close(compact=True)
+    assert len(where.names("s/epochs")) == 4
+    assert store.read(uri).epochs.num_rows == 3
+    open_writer(uri).close(compact=False)
+    assert where.names("s/epochs") == ["s/epochs/000001-whole.parquet"]
+    assert store.read(uri).epochs.num_rows == 3
+
+
+def test_a_second_writer_is_refused_with_one_sentence_and_let_in_afterwards(uri):
+    writer = open_writer(uri)
+    with pytest.raises(
+        StoreError, match=r"a study must have one writer, but s in .* process \d+ on .* since .*; stop it"
+    ):
+        open_writer(uri)
+    open_writer(uri, study="other").close(compact=False)
+    writer.close(compact=False)
+    open_writer(uri).close(compact=False)
+
+
+def test_of_writers_that_come_at_once_one_wins(uri):
+    where = place(uri)
+
+    def try_it(_):
+        try:
+            return Lease.take(where, "s")
+        except StoreError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(try_it, range(8)))
+    refused = [text for text in found if isinstance(text, str)]
+    assert len(refused) == 7
+    assert all("a study must have one writer" in text for text in refused)
+
+
+def elsewhere(uri, **changes):
+    """A lease as a writer on another machine would have left it."""
+    writer = open_writer(uri)
+    name = layout.lease("s", 1)
+    content = json.loads(place(uri).read(name))
+    writer.close(compact=False)
+    process = {"system": "another machine", "started": "1"}
+    foreign = {**content, "host": "faraway", "process": process, "renewed": time.time() + 300, **changes}
+    place(uri).replace(name, json.dumps(foreign).encode())
+    return name, foreign
+
+
+def test_a_writer_elsewhere_that_is_silent_loses_its_lease_whatever_the_clocks_say(uri, monkeypatch):
+    monkeypatch.setattr(lease, "TTL_SECONDS", 0.6)
+    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
+    elsewhere(uri)
+    writer = open_writer(uri)
+    assert place(uri).names("s/lease") == [layout.lease("s", 2)]
+    writer.close(compact=False)
+
+
+def test_a_writer_elsewhere_that_renews_keeps_its_lease(uri, monkeypatch):
+    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.1)
+    name, content = elsewhere(uri)
+    renewed = threading.Timer(0.5, lambda: place(uri).replace(name, json.dumps({**content, "renewed": 0}).encode()))
+    renewed.start()
+    with pytest.raises(StoreError, match=r"process .* on faraway since"):
+        open_writer(uri)
+    renewed.join()
+
+
+def test_a_writer_that_was_taken_over_writes_nothing_more(uri, monkeypatch):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.flush()
+    place(uri).create(layout.lease("s", 2), b"{}")
+    writer._lease._renewed -= 2 * lease.RENEW_SECONDS  # as if that much time had passed
+    with contextlib.suppress(StoreError):  # the first to notice is the delivery, or this call
+        epoch(writer, 1, 2)
+    with pytest.raises(StoreError, match="has taken over s in"):
+        writer.flush()
+    with pytest.raises(StoreError, match="has taken over s in"):
+        epoch(writer, 1, 3)
+    writer.close(compact=True)
+    assert [e for _, e, _ in cells(store.read(uri))] == [1]
+
+
+def test_another_study_of_the_same_name_is_refused_and_nothing_is_written(uri):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.close(compact=False)
+    before = everything(uri)
+    with pytest.raises(StoreError, match=r"must hold one study of a name, but .* has another study 's'"):
+        open_writer(uri, digest="another")
+    assert everything(uri) == before
+    assert len(place(uri).names("s/lease")) == 1
+
+
+def test_a_store_from_a_newer_version_is_refused_and_nothing_is_written(uri, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "VERSION", schema.VERSION + 1)
+        open_writer(uri).close(compact=False)
+    before = everything(uri)
+    for use in (lambda: store.read(uri), lambda: open_writer(uri)):
+        with pytest.raises(StoreError, match=r"a newer version wrote it with schema 2; upgrade hpo-arena"):
+            use()
+    assert everything(uri) == before
+
+
+def test_files_of_an_older_version_are_read_as_this_version_would_have_written_them(uri, monkeypatch):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.close(compact=False)
+
+    def upgrade(table, part):
+        return part.rename_columns({"worker": "node"}) if table == "epochs" else part
+
+    columns = {("node" if n == "worker" else n): v for n, v in schema._COLUMNS["epochs"].items()}
+    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setitem(schema.UPGRADES, 1, upgrade)
+    monkeypatch.setitem(schema._COLUMNS, "epochs", {**columns, "loaded": (pa.float64(), "seconds spent on loading")})
+    data = store.read(uri)
+    assert data.epochs["node"].to_pylist() == ["host:1"]
+    assert data.epochs["loaded"].to_pylist() == [None]
+    assert data.warnings == ()
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "text", "foreign", "newer", "types"])
+def test_what_cannot_be_read_is_named_and_everything_else_is_read(uri, damage, monkeypatch):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.close(compact=False)
+    where, name = place(uri), layout.part("s", "epochs", "000001-zzzzzz-000007")
+    good = where.read(where.names("s/epochs")[0])
+    table = reader.rows(where, "s", "epochs").table
+    foreign = pa.table({"epoch": [1], "trial": ["x"]})
+    version = {schema.VERSION_KEY: b"%d" % (schema.VERSION + 1)}
+    other = table.set_column(table.column_names.index("epoch"), "epoch", pa.array([["a list"]]))
+    where.create(name, {
+        "torn": good[: len(good) // 2], "empty": b"",
+        "text": b"not a table", "foreign": to_bytes(foreign), "newer": to_bytes(table.replace_schema_metadata(version)),
+        "types": to_bytes(other),
+    }[damage])  # fmt: skip
+    data = store.read(uri)
+    assert data.epochs.num_rows == 1
+    (warning,) = data.warnings
+    assert name in warning
+    assert store.verify(uri)[0].startswith("s: ")
+    open_writer(uri).close(compact=True)  # leaves the file for somebody to look at
+    assert name in where.names("s/epochs")
+    assert store.read(uri).epochs.num_rows == 1
+
+
+def test_a_byte_that_changed_anywhere_in_a_file_never_changes_what_is_read(tmp_path):
+    writer = open_writer(str(tmp_path))
+    for number in range(3):
+        epoch(writer, number, 1, number / 10)
+    writer.close(compact=False)
+    where = place(str(tmp_path))
+    (name,) = where.names("s/epochs")
+    good, rows = where.read(name), store.read(str(tmp_path)).epochs.to_pylist()
+    noticed = 0
+    for at in range(0, len(good), 23):
+        where.replace(name, good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :])
+        data = store.read(str(tmp_path))
+        assert data.warnings or data.epochs.to_pylist() == rows, f"byte {at}"
+        assert not data.warnings or (name in data.warnings[0] and data.epochs.num_rows == 0)
+        noticed += bool(data.warnings)
+    assert noticed > len(good) / 23 / 2
+
+
+def test_which_study_is_meant_must_be_clear(uri):
+    with pytest.raises(StoreError, match=r"a store must hold a study, but there is none in .*; `hpo run STUDY --store"):
+        store.read(uri)
+    assert store.studies(uri) == []
+    with pytest.raises(StoreError, match="has no 's'; there is none"):
+        store.read(uri, "s")
+    for name in ("s", "t"):
+        open_writer(uri, study=name).close(compact=False)
+    with pytest.raises(StoreError, match=r"--study must say which study of .*, since there are 2: s, t"):
+        store.read(uri)
+    with pytest.raises(StoreError, match="has no 'u'; there are: s, t"):
+        store.read(uri, "u")
+    for name in ("../s", "s/epochs", "", ".."):
+        with pytest.raises(StoreError, match="a study's name must be letters"):
+            store.read(uri, name)
+
+
+def test_a_broken_head_is_named(uri):
+    open_writer(uri).close(compact=False)
+    place(uri).replace("s/study.json", b'{"schema": 1')
+    with pytest.raises(StoreError, match=r"s/study.json must be a study's head, but it cannot be read; restore it"):
+        store.read(uri)
+
+
+def test_a_batch_that_waited_while_others_wrote_does_not_displace_what_they_wrote(uri):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1, 0.1)
+    spool = writer._delivery._spool
+    with writer._delivery._changed:  # the machine dies before a delivery
+        line = (spool.folder / f"{spool._path(0).stem}.jsonl").read_bytes()
+    writer.close(compact=False)
+    where = place(uri)
+    for name in where.names("s/epochs"):
+        where.delete(name)
+    for value in (0.2, 0.3):
+        later = open_writer(uri)
+        epoch(later, 1, 1, value)
+        later.close(compact=False)
+    spool.folder.mkdir(parents=True, exist_ok=True)
+    (spool.folder / "000001-abcdef-000000.jsonl").write_bytes(line)
+    open_writer(uri).close(compact=False)
+    assert list(spool.folder.glob("*.jsonl")) == []
+    assert store.read(uri).epochs["val_accuracy"].to_pylist() == [0.2]
+
+
+@pytest.mark.parametrize(("metrics", "message"), [({"epoch": 1.0}, "must not be named like a column"),
+                                                  ({"config_x": 1.0}, "must not be named like a column"),
+                                                  ({"f1": "high"}, "a metric must be a number, but f1 is 'high'")])  # fmt: skip
+def test_a_metric_that_cannot_be_stored_is_refused_at_once(tmp_path, metrics, message):
+    writer = open_writer(str(tmp_path))
+    with pytest.raises(StoreError, match=message):
+        writer.epoch(key(1), EpochRecord(key(1).id, 1, metrics, 0.25, 0, "host:1"))
+    writer.close(compact=False)
+
+
+def filesystem(uri):
+    from pyarrow import fs
+
+    if not uri.startswith("s3://"):
+        return None, uri
+    return fs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"]), uri.removeprefix("s3://")
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_pyarrow_pandas_polars_and_duckdb_read_it_without_this_project(uri, compact):
+    import duckdb
+    import pandas
+    import polars
+    import pyarrow.dataset as ds
+
+    writer = open_writer(uri)
+    for number in range(3):
+        epoch(writer, number, 1, number / 10)
+        writer.flush()
+        epoch(writer, number, 2, number / 10 + 0.05)
+    writer.close(compact=compact)
+    system, root = filesystem(uri)
+    dataset = ds.dataset(f"{root}/s/epochs", filesystem=system, format="parquet")
+    assert dataset.to_table(filter=ds.field("epoch") == 2).num_rows == 3
+    assert pq.read_table(f"{root}/s/epochs", filesystem=system).num_rows == 6
+    assert len(pandas.read_parquet(f"{root}/s/epochs", filesystem=system)) == 6
+    assert polars.scan_pyarrow_dataset(dataset).filter(polars.col("epoch") == 1).collect().height == 3
+    best = duckdb.sql("select max(val_accuracy) from dataset where config_optimizer = 'adam'").fetchall()
+    assert best == [(pytest.approx(0.25),)]
+    if system is None:
+        assert polars.read_parquet(f"{uri}/s/epochs/*.parquet").height == 6
+        assert duckdb.sql(f"select count(*) from '{uri}/s/epochs/*.parquet'").fetchall() == [(6,)]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "json"])
+def test_export_writes_every_table(uri, tmp_path, format):
+    writer = open_writer(uri)
+    epoch(writer, 1, 1, float("nan"))
+    writer.close(compact=False)
+    paths = store.export(uri, None, format, tmp_path / "out")
+    assert sorted(path.name for path in paths) == sorted(f"{table}.{format}" for table in schema.TABLES)
+    text = (tmp_path / "out" / f"epochs.{format}").read_bytes()
+    assert key(1).id.encode() in text
+    if format == "json":
+        assert json.loads(text)["val_accuracy"] == "nan"
+    with pytest.raises(StoreError, match="must be one of csv, parquet, json, but got 'xml'"):
+        store.export(uri, None, "xml", tmp_path)
+
+
+def test_compacting_twice_over_sessions_keeps_all_rows(uri):
+    for session in range(3):
+        writer = open_writer(uri)
+        epoch(writer, session, 1)
+        writer.flush()
+        epoch(writer, session, 2)
+        writer.close(compact=True)
+        assert len(reader.files(place(uri), "s", "epochs")) == 1
+        assert store.read(uri).epochs.num_rows == 2 * (session + 1)
+    compaction.compact(place(uri), "s", 9)
+    assert place(uri).names("s/epochs") == ["s/epochs/000003-whole.parquet"]
