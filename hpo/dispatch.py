@@ -19,7 +19,7 @@ from hpo.run import Demand, Run
 from hpo.store import StudyData, StudyWriter
 from hpo.study import Study
 from hpo.training import Assignment, Report
-from hpo.trial import Charge, EpochRecord, Failure, Incumbent, TrialKey, digest
+from hpo.trial import Charge, EpochRecord, Failure, TrialKey, digest
 
 SNAPSHOT_SECONDS = 5.0
 
@@ -32,6 +32,7 @@ class StudyFailed(RuntimeError):
 class Exam:
     """A winner's final exam: train it to `epoch` as `task` says, then test it once."""
 
+    trial: str  # the winner
     name: str
     key: TrialKey
     task: Mapping[str, Any]
@@ -77,8 +78,7 @@ class Dispatch:
         self._thinking: dict[int, tuple[Run, Future[list[Charge]]]] = {}
         self._moved: dict[int, Run] = {}
         self._thinkers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="method")
-        self._taken: set[tuple[str, str]] = set()
-        self._source: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._snapshot_at = 0.0
         self._recover(writer.stored)
         self.arena = Arena(runs, self.curves, ahead)
@@ -246,28 +246,35 @@ class Dispatch:
             return None
         if not self.exams:
             self.exams = list(self._all_exams())
-        taken = {(row["trial"], row["exam"]) for row in self.writer.stored.exams.to_pylist()} | self._taken
-        left = (e for e in self.exams if (self._source[e.key.id], e.name) not in taken and e.key.id not in self.live)
-        return next(left, None)
+        stored = {(row["trial"], row["exam"], row["epoch"]) for row in self.writer.stored.exams.to_pylist()}
+        return next(
+            (
+                exam
+                for exam in self.exams
+                if (exam.trial, exam.name, exam.epoch) not in stored
+                and exam.key.id not in self._taken
+                and exam.key.id not in self.live
+            ),
+            None,
+        )
 
     def _all_exams(self) -> Iterator[Exam]:
-        """One exam for each distinct winner; `final` says how it is trained for it."""
-        winners: dict[str, tuple[Incumbent, TrialKey]] = {}
-        for run in self.arena.runs:
-            if run.incumbent is not None:
-                winners.setdefault(run.incumbent.trial, (run.incumbent, run.trials[run.incumbent.number].key))
+        """One exam for each distinct winner: a trial and how long it is trained; `final` says how."""
         final = self.study.final
-        for trial, (best, key) in winners.items():
+        winners: dict[tuple[str, int], TrialKey] = {}
+        for run in self.arena.runs:
+            if (best := run.incumbent) is not None:
+                epoch = best.epoch if final.retrain == "none" else final.epochs or best.epoch
+                winners.setdefault((best.trial, epoch), run.trials[best.number].key)
+        for (trial, epoch), key in winners.items():
             if final.retrain == "none":
                 names = {"winner": key.seed}
             else:
                 names = {f"retrain/{s}": 10_000 * (key.seed + 1) + s for s in range(final.seeds)}
             for name, seed in names.items():
                 task = {**self._task, "train_on": "full"} if final.retrain == "full" else self._task
-                epoch = best.epoch if final.retrain == "none" else final.epochs or best.epoch
-                own = TrialKey(digest([key.task, "exam", name]), key.config, seed, max(key.max_epochs, epoch))
-                self._source[own.id] = trial
-                yield Exam(name, own, task, epoch)
+                own = TrialKey(digest([key.task, "exam", name, epoch]), key.config, seed, max(key.max_epochs, epoch))
+                yield Exam(trial, name, own, task, epoch)
 
     def _examination(self, exam: Exam) -> Assignment:
         key = exam.key
@@ -287,9 +294,9 @@ class Dispatch:
     def _exam_report(self, assignment: Assignment, key: TrialKey, report: Report) -> None:
         exam = next(e for e in self.exams if e.key.id == key.id)
         if report.done:
-            self._taken.add((self._source[key.id], exam.name))
+            self._taken.add(key.id)
         if report.test is not None:
-            row = {"trial": self._source[key.id], "exam": exam.name, "seed": key.seed, "epoch": exam.epoch}
+            row = {"trial": exam.trial, "exam": exam.name, "seed": key.seed, "epoch": exam.epoch}
             self.writer.exam({**row, **report.test})
 
     # -- the store's snapshots ------------------------------------------------------------------------------------

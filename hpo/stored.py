@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hpo.store import StudyData
 
 PREFIX = "config_"
 
@@ -44,6 +47,20 @@ def codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
 
     places = pc.index_in(column, value_set=pa.array(values, type=column.type))
     return np.asarray(places.fill_null(-1).to_numpy(), dtype=np.int64)
+
+
+def exams(data: StudyData, winners: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """The exams of each winner (trial, epoch), `winner` before retrainings.
+
+    Trained as long as the study says: `final: {epochs: N}` holds for retrainings, whatever epoch won.
+    """
+    fixed = (data.definition.get("final") or {}).get("epochs")
+    taken: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
+    for row in sorted(data.exams.to_pylist(), key=lambda row: (row["exam"] != "winner", row["exam"])):
+        again = row["exam"] != "winner" and fixed is not None
+        if not again or row["epoch"] == fixed:
+            taken.setdefault((row["trial"], None if again else row["epoch"]), []).append(row)
+    return {w: taken.get(w, []) + taken.get((w[0], None), []) for w in winners}
 
 
 def labels(definition: Mapping[str, Any], runs: pa.Table) -> list[str]:

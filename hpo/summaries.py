@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,10 +81,11 @@ def _winners(
     trials = pa.array(sorted({trial for trial, _, _ in best.values()}), type=pa.string())
     configs = _configs(data, trials)
     train = _train_values(data, trials)
-    exams = _exams(data)
+    exams = stored.exams(data, {(trial, epoch) for trial, epoch, _ in best.values()})
+    asked = (data.definition.get("final") or {}).get("retrain", "none")
     found = {}
     for name, (trial, epoch, value) in best.items():
-        test, number = _exam(exams.get(trial, ()), epoch)
+        test, number = _exam(exams[trial, epoch], retrained=asked != "none")
         found[name] = Winner(trial, configs.get(trial, {}), epoch, value, train.get((trial, epoch)), test, number)
     return found
 
@@ -124,21 +125,12 @@ def _train_values(data: StudyData, trials: pa.Array) -> dict[tuple[str, int], fl
     return {(row["trial"], row["epoch"]): row[metric] for row in mine.to_pylist() if row[metric] is not None}
 
 
-def _exams(data: StudyData) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in data.exams.to_pylist() if data.exams.num_rows else []:
-        found.setdefault(row["trial"], []).append(row)
-    return found
+_NOT_METRICS = frozenset({"study", "trial", "exam", "seed", "epoch", "confusion", "classes", "seconds"})
 
 
-_NOT_METRICS = frozenset({"study", "trial", "exam", "seed", "epoch", "confusion", "seconds"})
-
-
-def _exam(rows: Iterable[Mapping[str, Any]], epoch: int) -> tuple[dict[str, float] | None, int]:
-    """The means of an incumbent's test metrics and over how many exams: itself as trained, else retrained."""
-    rows = list(rows)
-    itself = [row for row in rows if row["exam"] == "winner" and row["epoch"] == epoch]
-    chosen = itself or [row for row in rows if row["exam"] != "winner"]
+def _exam(rows: Sequence[Mapping[str, Any]], *, retrained: bool) -> tuple[dict[str, float] | None, int]:
+    """The means of an incumbent's test metrics and over how many exams: of the kind asked for, else of the other."""
+    chosen = [row for row in rows if (row["exam"] != "winner") == retrained] or rows
     if not chosen:
         return None, 0
     names = [n for n, v in chosen[0].items() if n not in _NOT_METRICS and isinstance(v, int | float)]

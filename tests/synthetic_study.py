@@ -18,6 +18,7 @@ import numpy as np
 from hpo.store import StudyData, StudyWriter, schema
 from hpo.trial import Charge, EpochRecord, Failure, RunKey, TrialKey
 
+CLASSES = ["dress", "hat", "pants", "shirt", "shoes"]
 OPTIMIZERS = ("adam", "adadelta", "rmsprop", "sgd")
 SPACE = {
     "learning_rate": {"type": "float", "low": 1e-4, "high": 0.03, "log": True, "grid": [0.001, 0.01]},
@@ -165,7 +166,7 @@ def outcome(tables: Tables, method: str, seed: int, budget: int, trials: list[di
             "test_precision": value - 0.02,
             "test_recall": value - 0.015,
         }
-        row |= {"test_f1": value - 0.018, "confusion": json.dumps(confusion(value)), "seconds": 1.2}
+        row |= {"test_f1": value - 0.018, "confusion": json.dumps(confusion(value)), "classes": json.dumps(CLASSES)}
         if not any((r["trial"], r["exam"]) == (row["trial"], exam) for r in tables.rows["exams"]):
             tables.rows["exams"].append(row)
     return {

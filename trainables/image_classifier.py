@@ -48,11 +48,12 @@ class ImageClassifier:
             return _mean([model.train_epoch() for model in self.models])
 
     def test(self) -> dict[str, Any]:
-        """test_loss, test_accuracy ..., and `confusion` as nested lists, rows the true classes (summed over folds)."""
+        """test_loss, test_accuracy ..., `confusion` as nested lists, rows the true classes (summed over folds), `classes`."""
         with _explained():
             results = [model.test() for model in self.models]
         metrics: dict[str, Any] = {f"test_{name}": value for name, value in _mean([m for m, _ in results]).items()}
         metrics["confusion"] = torch.stack([matrix for _, matrix in results]).sum(0).tolist()
+        metrics["classes"] = list(self.models[0].dataset.classes)
         return metrics
 
     def save(self, directory: str | Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from hpo import stored
 from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
@@ -36,7 +37,7 @@ def exams(data: StudyData, looks: Looks) -> Section:
     chart = _selection(data, rows, looks)
     if chart is not None:
         parts.append(chart)
-    cells = [_confusion(data, method, [row for row in rows if row["method"] == method]) for method in looks]
+    cells = [_confusion(method, [row for row in rows if row["method"] == method]) for method in looks]
     if any(cells):
         parts.append(Grid([cell for cell in cells if cell]))
     return Section("exam", title, parts)
@@ -44,13 +45,13 @@ def exams(data: StudyData, looks: Looks) -> Section:
 
 def _rows(data: StudyData) -> list[dict[str, Any]]:
     """One row an exam and run whose winner took it; a winner that several runs share counts for each."""
-    taken: dict[str, list[dict[str, Any]]] = {}
-    for exam in data.exams.to_pylist():
-        taken.setdefault(exam["trial"], []).append(exam)
+    runs = [run for run in data.runs.to_pylist() if run["incumbent_trial"] is not None]
+    winners = [(run["incumbent_trial"], run["incumbent_epoch"]) for run in runs]
+    taken = stored.exams(data, winners)
     return [
-        {**exam, "method": run["method"], "run_seed": run["seed"], "validation": run["incumbent_value"]}
-        for run in data.runs.to_pylist()
-        for exam in sorted(taken.get(run["incumbent_trial"], ()), key=lambda e: (e["exam"] != "winner", e["exam"]))
+        {**exam, "method": run["method"], "run_seed": run["seed"], "won": winner, "validation": run["incumbent_value"]}
+        for run, winner in zip(runs, winners, strict=True)
+        for exam in taken[winner]
     ]
 
 
@@ -72,21 +73,21 @@ def _exam_table(data: StudyData, rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         cells: list[Cell] = [f"{row['method']}/{row['run_seed']}", row["exam"]]
         if train:
-            cells.append(train.get(row["trial"]) if row["exam"] == "winner" else None)
+            cells.append(train.get(row["won"]) if row["exam"] == "winner" else None)
         cells.append(row["validation"])
         body.append((*cells, *(row.get(f"test_{m}") for m in measures)))
     note = "winner: as the run left it. retrain/SEED: its configuration trained anew, as the study says."
     return Table("Train, validation and test of every winner", tuple(columns), tuple(body), note)
 
 
-def _train_values(data: StudyData) -> dict[str, float]:
+def _train_values(data: StudyData) -> dict[tuple[str, int], float]:
     """The training metric of each incumbent at its best epoch, where it is recorded."""
     name = str(data.definition["metric"]).removeprefix("val_")
     if name not in data.epochs.schema.names:
         return {}
     best = {(run["incumbent_trial"], run["incumbent_epoch"]) for run in data.runs.to_pylist()}
     rows = data.epochs.select(["trial", "epoch", name]).to_pylist()
-    return {row["trial"]: row[name] for row in rows if (row["trial"], row["epoch"]) in best}
+    return {cell: row[name] for row in rows if (cell := (row["trial"], row["epoch"])) in best}
 
 
 def _selection(data: StudyData, rows: Sequence[Mapping[str, Any]], looks: Looks) -> Figures | None:
@@ -104,14 +105,14 @@ def _selection(data: StudyData, rows: Sequence[Mapping[str, Any]], looks: Looks)
 # -- confusion ----------------------------------------------------------------------------------------------------
 
 
-def _confusion(data: StudyData, method: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _confusion(method: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     """The method's confusion matrix, summed over its winners; of their retrainings where there are any."""
     kept = [row for row in rows if row["exam"] != "winner"] or list(rows)
     found = [np.array(json.loads(row["confusion"]), dtype=np.int64) for row in kept if row.get("confusion")]
     if not found:
         return Markup("")
     counts = np.sum(found, axis=0)
-    names = class_names(data, len(counts))
+    names = class_names(rows, len(counts))
     times = f"{len(found)} tests" if len(found) > 1 else "one test"
     shown = _matrix(counts, names) if len(counts) <= SHOWN else table(_worst(counts, names)).html
     folded = Markup("<details><summary>Precision, recall and F1 of every class</summary>{}</details>")
@@ -120,10 +121,11 @@ def _confusion(data: StudyData, method: str, rows: Sequence[Mapping[str, Any]]) 
     )
 
 
-def class_names(data: StudyData, count: int) -> list[str]:
-    """The classes by name where the store knows them, else by number."""
-    named = data.environment.get("classes") or data.definition.get("classes") or ()
-    return [str(name) for name in named] if len(named) == count else [str(i) for i in range(count)]
+def class_names(rows: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+    """The classes by name where the exams know them, else by number."""
+    known = [json.loads(row["classes"]) for row in rows if row.get("classes")]
+    fitting = [names for names in known if len(names) == count]
+    return [str(name) for name in fitting[0]] if fitting else [str(i) for i in range(count)]
 
 
 def _matrix(counts: Counts, names: Sequence[str]) -> Markup:

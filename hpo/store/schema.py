@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 
 from hpo.store.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 VERSION_KEY = b"hpo_schema"
 DISTINCT_KEY = b"hpo_distinct"  # a compacted file: its rows are known to be distinct
 REPLACED_KEY = b"hpo_replaced"  # and these are the files it was made of
 
-UPGRADES: dict[int, Callable[[str, pa.Table], pa.Table]] = {}
+UPGRADES: dict[int, Callable[[str, pa.Table], pa.Table]] = {
+    1: lambda table, part: part,  # its exams were one a trial; since then they are one a trial and epoch
+}
 """version -> what makes a table's file of that version one of the next. A column that is new needs nothing: it is null."""
 
 _TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -96,6 +98,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "seed": (_WHOLE, "training seed"),
         "epoch": (_WHOLE, "epochs trained before the test"),
         "confusion": (_TEXT, "confusion matrix as JSON, rows are true classes"),
+        "classes": (_TEXT, "names of the classes as JSON, in the order of the confusion matrix"),
     },
 }
 
@@ -111,7 +114,7 @@ _KEYS = {
     "epochs": ("trial", "epoch", "attempt"),
     "charges": ("run", "order"),
     "failures": ("trial",),
-    "exams": ("trial", "exam"),
+    "exams": ("trial", "exam", "epoch"),
     "trials": ("run", "number"),
     "runs": ("run",),
 }

@@ -37,7 +37,7 @@ def check(data: StudyData) -> list[str]:
         if run in rows and rows[run]["status"] == "complete":
             found += _trials(account, data, run)
         problems += [f"run {run}: {text}" for text in found]
-    return [*problems, *(_exams(data, rows) if over else ())]
+    return [*problems, *(_exams(data) if over else ())]
 
 
 @dataclass(frozen=True)
@@ -238,8 +238,14 @@ def _trials(account: Account, data: StudyData, run: str) -> Iterator[str]:
             return
 
 
-def _exams(data: StudyData, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Only winners may see the test split."""
-    winners = {row["incumbent_trial"] for row in rows.values()}
-    for trial in sorted(set(data.exams["trial"].to_pylist()) - winners):
-        yield f"trial {trial} was examined, but is no run's incumbent"
+def _exams(data: StudyData) -> Iterator[str]:
+    """Only winners may see the test split, trained as long as they had when they won or as the study file says."""
+    won = {(row["incumbent_trial"], row["incumbent_epoch"]) for row in data.runs.to_pylist()}
+    winners, fixed = {trial for trial, _ in won}, (data.definition.get("final") or {}).get("epochs")
+    for trial, exam, epoch in sorted(
+        zip(*(data.exams[n].to_pylist() for n in ("trial", "exam", "epoch")), strict=True)
+    ):
+        if trial not in winners:
+            yield f"trial {trial} was examined, but is no run's incumbent"
+        elif (trial, epoch) not in won and (exam == "winner" or epoch != fixed):
+            yield f"trial {trial} was examined after {epoch} epochs ({exam}), but won after another number"

@@ -52,7 +52,7 @@ class StudyWriter:
         try:
             head = _head(where, study, digest)  # again: another writer may have been and gone in between
             whole = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": environment}
-            if head is None or head["study"] != definition:
+            if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
                 where.replace(layout.head(study), json.dumps(whole, indent=2).encode())
             spool = Spool(Spool.place(where, study, digest), lease.generation, lease.token)
             delivery = Delivery(where, study, lease, spool, space_kinds)
@@ -110,10 +110,11 @@ class StudyWriter:
         )
 
     def exam(self, row: Mapping[str, Any]) -> None:
-        """A winner's test: trial, exam, seed, epoch, test metrics, and `confusion` as nested lists where there is one."""
+        """A winner's test: trial, exam, seed, epoch, test metrics; `confusion` [K][K] and names of `classes` [K], if any."""
         own = {name: row[name] for name in schema.columns("exams") if name in row}
-        confusion = own.get("confusion")
-        own["confusion"] = confusion if confusion is None or isinstance(confusion, str) else json.dumps(confusion)
+        for name in own.keys() & {"confusion", "classes"}:
+            if own[name] is not None and not isinstance(own[name], str):
+                own[name] = json.dumps(own[name])
         measured = {name: value for name, value in row.items() if name not in own}
         self._delivery.hand("exams", {**own, "study": self._study, **schema.metrics("exams", measured)})
 

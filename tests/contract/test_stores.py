@@ -41,7 +41,15 @@ def test_what_is_handed_over_is_read_back_with_its_types_and_meanings(uri):
     charge(writer, 0, 1, 1, 0.25)
     writer.failure(Failure(key(2).id, 0, "the loss is nan", "diverged"))
     writer.exam(
-        {"trial": trial, "exam": "winner", "seed": 3, "epoch": 1, "test_accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}
+        {
+            "trial": trial,
+            "exam": "winner",
+            "seed": 3,
+            "epoch": 1,
+            "test_accuracy": 0.5,
+            "confusion": [[1, 2], [3, 4]],
+            "classes": ["cat", "dog"],
+        }
     )
     row = {"study": "s", "run": "random/0", "method": "random", "seed": 0}
     writer.snapshot(
@@ -61,6 +69,7 @@ def test_what_is_handed_over_is_read_back_with_its_types_and_meanings(uri):
         {"study": "s", "trial": key(2).id, "epoch": 0, "kind": "diverged", "reason": "the loss is nan"}
     ]
     assert json.loads(data.exams["confusion"][0].as_py()) == [[1, 2], [3, 4]]
+    assert json.loads(data.exams["classes"][0].as_py()) == ["cat", "dog"]
     assert data.runs["status"].to_pylist() == ["partial"]
     assert data.trials["config_layers"].to_pylist() == [1]
     assert data.epochs.schema.field("seconds").metadata[b"unit"] == b"s"
@@ -220,7 +229,9 @@ def test_a_store_from_a_newer_version_is_refused_and_nothing_is_written(uri, mon
         open_writer(uri).close(compact=False)
     before = everything(uri)
     for use in (lambda: store.read(uri), lambda: open_writer(uri)):
-        with pytest.raises(StoreError, match=r"a newer version wrote it with schema 2; upgrade hpo-arena"):
+        with pytest.raises(
+            StoreError, match=rf"a newer version wrote it with schema {schema.VERSION + 1}; upgrade hpo-arena"
+        ):
             use()
     assert everything(uri) == before
 
@@ -234,13 +245,33 @@ def test_files_of_an_older_version_are_read_as_this_version_would_have_written_t
         return part.rename_columns({"worker": "node"}) if table == "epochs" else part
 
     columns = {("node" if n == "worker" else n): v for n, v in schema._COLUMNS["epochs"].items()}
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setitem(schema.UPGRADES, 1, upgrade)
+    monkeypatch.setitem(schema.UPGRADES, schema.VERSION, upgrade)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     monkeypatch.setitem(schema._COLUMNS, "epochs", {**columns, "loaded": (pa.float64(), "seconds spent on loading")})
     data = store.read(uri)
     assert data.epochs["node"].to_pylist() == ["host:1"]
     assert data.epochs["loaded"].to_pylist() == [None]
     assert data.warnings == ()
+
+
+def test_a_store_of_the_first_version_is_read_and_continued(uri, monkeypatch):
+    """There an exam was one a trial; a second run that won with the same trial at another epoch had none."""
+    exam = {"exam": "winner", "seed": 0, "test_accuracy": 0.5}
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "VERSION", 1)
+        patch.setitem(schema._KEYS, "exams", ("trial", "exam"))
+        columns = {name: about for name, about in schema._COLUMNS["exams"].items() if name != "classes"}
+        patch.setitem(schema._COLUMNS, "exams", columns)
+        writer = open_writer(uri)
+        trial = epoch(writer, 1, 1)
+        writer.exam({**exam, "trial": trial, "epoch": 1})
+        writer.close(compact=True)
+    assert store.read(uri).exams["classes"].to_pylist() == [None]
+    writer = open_writer(uri)
+    writer.exam({**exam, "trial": trial, "epoch": 2})
+    writer.close(compact=True)
+    assert store.read(uri).exams["epoch"].to_pylist() == [1, 2]
+    assert json.loads(place(uri).read("s/study.json"))["schema"] == schema.VERSION
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "text", "foreign", "newer", "types"])

@@ -141,8 +141,9 @@ def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
     other = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(rows)})
     assert compare(data).runs[0].incumbent.test == {"test_accuracy": 0.8}
     assert compare(other).runs[0].incumbent.test is None
+    plan = {**data.definition, "final": {"retrain": "full", "epochs": 1}}
     again = [{**row, "exam": f"retrain/{s}", "test_accuracy": 0.7 + s} for s, row in enumerate(rows * 2)]
-    retrained = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(again)})
+    retrained = type(data)(**{**data.__dict__, "definition": plan, "exams": type(data.exams).from_pylist(again)})
     assert compare(retrained).runs[0].incumbent.test == {"test_accuracy": pytest.approx(1.2)}
     assert compare(retrained).runs[0].incumbent.exams == 2
 

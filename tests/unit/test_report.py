@@ -20,7 +20,7 @@ from hpo.report.tables import render
 from hpo.report.trials_section import failures
 from hpo.store import schema
 from hpo.study import Study
-from tests.synthetic_study import synthetic_study
+from tests.synthetic_study import CLASSES, synthetic_study
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,8 @@ def test_the_exam_shows_train_validation_and_test_of_every_run(data):
     for run in data.runs.to_pylist():
         assert run["run"] in table
         assert f"{run['incumbent_value']:.4f}" in table
+    matrices = "".join(parts[-1].cells)
+    assert all(f'<th scope="row">{name}</th>' in matrices for name in CLASSES)
 
 
 def test_the_resolved_study_is_a_study_file(data, tmp_path):

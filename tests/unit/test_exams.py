@@ -1,0 +1,81 @@
+"""Final exams: every winner is tested as long as it had trained, once; played through without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo import plan, store
+from hpo.compare import compare
+from hpo.dispatch import Dispatch
+from hpo.store import StudyData, StudyWriter
+from hpo.study import Study
+from hpo.training import Training
+
+STUDY = """
+study: exams
+trainable: curves
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
+budget: {{epochs: 6, max_epochs: 6}}
+methods:
+  - {{random: {{label: whole}}}}
+  - {{asha: {{eta: 2}}}}
+seeds: [0]
+start: [{{learning_rate: 0.0602264471998}}]
+final: {final}
+store: {store}
+"""
+
+
+def play(folder: Path, final: str) -> StudyData:
+    """The study to its end; the same command again takes nothing twice."""
+    path = folder / "exams.yaml"
+    path.write_text(STUDY.format(final=final, store=folder / "store"))
+    study = Study.load(str(path))
+    for assignments in (True, False):
+        writer = StudyWriter.open(
+            study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+            space_kinds=study.kinds,
+        )  # fmt: skip
+        dispatch = Dispatch(study, plan.runs(study), writer, str(folder / "checkpoints"), 8)
+        while not dispatch.finished:
+            assignment = dispatch.next()
+            assert assignment is not None
+            assert assignments, "everything had been done"
+            training = Training(assignment)
+            while assignment.trial in dispatch.live:
+                dispatch.report(assignment, training.step(), "here:1")
+        dispatch.finish(complete=True)
+    assert store.verify(study.store) == []
+    return store.read(study.store)
+
+
+def winners(data: StudyData) -> dict[str, tuple[str, int]]:
+    return {row["method"]: (row["incumbent_trial"], row["incumbent_epoch"]) for row in data.runs.to_pylist()}
+
+
+def test_runs_that_won_with_one_trial_at_different_epochs_are_both_tested(tmp_path: Path) -> None:
+    data = play(tmp_path, "{retrain: none}")
+    won = winners(data)
+    assert won["whole"][0] == won["asha"][0]
+    assert won["whole"][1] > won["asha"][1]
+    taken = [(row["trial"], row["epoch"]) for row in data.exams.to_pylist()]
+    assert sorted(taken) == sorted(set(won.values()))
+    found = compare(data)
+    assert all(run.incumbent and run.incumbent.test for run in found.runs)
+
+
+@pytest.mark.parametrize(("final", "epochs"), [("{retrain: train, seeds: 2}", None),
+                                               ("{retrain: full, epochs: 5}", 5)])  # fmt: skip
+def test_retraining_follows_the_study_file(tmp_path: Path, final: str, epochs: int | None) -> None:
+    data = play(tmp_path, final)
+    won = set(winners(data).values())
+    wanted = {(trial, epochs or epoch) for trial, epoch in won}
+    names = ["retrain/0", "retrain/1"] if "seeds" in final else ["retrain/0"]
+    rows = data.exams.to_pylist()
+    assert sorted((r["trial"], r["epoch"], r["exam"]) for r in rows) == sorted((*w, n) for w in wanted for n in names)
+    for run in compare(data).runs:
+        assert run.incumbent is not None
+        assert run.incumbent.exams == len(names)
