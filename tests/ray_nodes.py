@@ -28,6 +28,17 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+def own_place(folder: Path) -> list[str]:
+    """Options of `ray start` for one of several nodes on this machine: Ray means one to have a file system and ports
+    of its own. Two that start at once in one folder take the same sockets, and one of them aborts."""
+    agent, grpc, runtime, metrics = free_ports(4)
+    return [
+        "--node-ip-address=127.0.0.1", f"--temp-dir={folder}", f"--object-store-memory={80 * 2**20}",
+        f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}",
+        f"--runtime-env-agent-port={runtime}", f"--metrics-export-port={metrics}",
+    ]  # fmt: skip
+
+
 def environment(**changes: object) -> dict[str, str]:
     """This process's variables without Ray's, with this Python first on PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -57,7 +68,7 @@ class Child:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, true: Callable[[], object], seconds: float = 90) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 300) -> None:
         """Waits for something that this process brings about."""
         end = time.monotonic() + seconds
         while not true():
@@ -65,7 +76,7 @@ class Child:
             assert time.monotonic() < end, self.text[-3000:]
             time.sleep(0.2)
 
-    def wait(self, seconds: float = 100) -> int:
+    def wait(self, seconds: float = 300) -> int:
         """Its exit code."""
         return self.process.wait(seconds)
 
