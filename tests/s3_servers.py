@@ -14,8 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KEY, SECRET = "arena", "arena-secret"
@@ -24,11 +24,16 @@ BINARIES = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-ad
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server that knows the key `KEY` with the secret `SECRET`; `strict` where it checks them."""
+    """A running server that knows the key `KEY` with the secret `SECRET`; `strict` where it checks them.
+
+    `kill` ends the process that answers as SIGKILL does, `restart` brings it back with what it had stored.
+    """
 
     name: str
     url: str
     strict: bool
+    kill: Callable[[], None] = field(default=lambda: None, repr=False)
+    restart: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def port(self) -> int:
@@ -118,9 +123,18 @@ def radosgw(folder: Path) -> Iterator[S3Server]:
         daemon("ceph-osd", "-i", "0")
         done("radosgw-admin", "user", "create", "--uid", "arena", "--display-name", "arena", "--access-key", KEY,
              "--secret-key", SECRET)  # fmt: skip
-        gateway = daemon("radosgw", "-n", "client.rgw")
-        _await(f"http://127.0.0.1:{port}", gateway, folder / "radosgw.log", 60)
-        yield S3Server("radosgw", f"http://127.0.0.1:{port}", strict=True)
+        url, gateways = f"http://127.0.0.1:{port}", list[subprocess.Popen[bytes]]()
+
+        def start() -> None:
+            gateways.append(daemon("radosgw", "-n", "client.rgw"))
+            _await(url, gateways[-1], folder / "radosgw.log", 120)
+
+        def kill() -> None:
+            gateways[-1].kill()
+            gateways[-1].wait()
+
+        start()
+        yield S3Server("radosgw", url, strict=True, kill=kill, restart=start)
 
 
 FSID = "6a3f7e0c-3c8e-4a55-9d62-0f2f7b8d1c11"

@@ -19,6 +19,7 @@ from hpo.store import StudyWriter
 from hpo.trial import Charge, EpochRecord, RunKey, TrialKey
 
 PLACES = ("local", "moto", pytest.param("radosgw", marks=pytest.mark.s3))  # the real one: `make s3`
+READERS = (PLACES[0], PLACES[2])  # for what is read the same way from everywhere
 KINDS = {"learning_rate": "float", "layers": "int", "optimizer": "str", "augment": "bool"}
 
 _running = contextlib.ExitStack()

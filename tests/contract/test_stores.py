@@ -16,7 +16,7 @@ import stores
 from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
-from hpo.store import StoreError, compaction, layout, lease, reader, schema
+from hpo.store import StoreError, compaction, delivery, layout, lease, reader, schema
 from hpo.store.lease import Lease
 from hpo.store.parquet import to_bytes
 from hpo.store.places import place
@@ -25,6 +25,7 @@ from hpo.trial import EpochRecord, Failure
 
 @pytest.fixture(params=stores.PLACES)
 def uri(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(delivery, "BATCH_SECONDS", 0.1)
     return stores.uri(request.param, tmp_path, monkeypatch)
 
 
@@ -274,6 +275,7 @@ def test_a_store_of_the_first_version_is_read_and_continued(uri, monkeypatch):
     assert json.loads(place(uri).read("s/study.json"))["schema"] == schema.VERSION
 
 
+@pytest.mark.parametrize("uri", stores.READERS, indirect=True)
 @pytest.mark.parametrize("damage", ["torn", "empty", "text", "foreign", "newer", "types"])
 def test_what_cannot_be_read_is_named_and_everything_else_is_read(uri, damage, monkeypatch):
     writer = open_writer(uri)
@@ -309,13 +311,13 @@ def test_a_byte_that_changed_anywhere_in_a_file_never_changes_what_is_read(tmp_p
     (name,) = where.names("s/epochs")
     good, rows = where.read(name), store.read(str(tmp_path)).epochs.to_pylist()
     noticed = 0
-    for at in range(0, len(good), 23):
+    for at in range(0, len(good), 61):
         where.replace(name, good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :])
         data = store.read(str(tmp_path))
         assert data.warnings or data.epochs.to_pylist() == rows, f"byte {at}"
         assert not data.warnings or (name in data.warnings[0] and data.epochs.num_rows == 0)
         noticed += bool(data.warnings)
-    assert noticed > len(good) / 23 / 2
+    assert noticed > len(good) / 61 / 2
 
 
 def test_which_study_is_meant_must_be_clear(uri):
@@ -407,6 +409,7 @@ def test_pyarrow_pandas_polars_and_duckdb_read_it_without_this_project(uri, comp
         assert duckdb.sql(f"select count(*) from '{uri}/s/epochs/*.parquet'").fetchall() == [(6,)]
 
 
+@pytest.mark.parametrize("uri", stores.READERS, indirect=True)
 @pytest.mark.parametrize("format", ["csv", "parquet", "json"])
 def test_export_writes_every_table(uri, tmp_path, format):
     writer = open_writer(uri)
