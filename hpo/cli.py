@@ -12,8 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from hpo import cli_jobs, cli_results
-from hpo.cli_results import TableFormat
+from hpo import cli_jobs, cli_replay, cli_results
 from hpo.study import Study, presets
 
 app = typer.Typer(
@@ -38,18 +37,8 @@ class RunFormat(StrEnum):
 
 def _load(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
           budget: int | None = None) -> Study:  # fmt: skip
-    numbers = _seeds(seeds) if seeds else None
-    names = [part.strip() for part in methods.split(",")] if methods else None
-    return Study.load(source, store=store, methods=names, seeds=numbers, epochs=budget)
-
-
-def _seeds(text: str) -> list[int]:
-    from hpo.yaml_text import StudyError
-
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise StudyError(f"--seeds must be whole numbers with commas between them, but got {text!r}") from None
+    numbers = cli_results.seed_numbers(seeds)
+    return Study.load(source, store=store, methods=cli_results.words(methods), seeds=numbers, epochs=budget)
 
 
 # -- play ---------------------------------------------------------------------------------------------------------
@@ -90,57 +79,6 @@ def check(study: StudyArgument) -> None:
 
 
 @app.command()
-def replay(
-    study: StudyArgument,
-    curves: Annotated[
-        str, typer.Option(metavar="FILE|STORE", help="Recorded curves: .npz, .csv, .parquet, or a store.")
-    ],
-    task: Annotated[str | None, typer.Option(help="Which task of a table that records several.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=100_000, help="Virtual workers of each run.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Epochs of each run.")] = None,
-    methods: Annotated[str | None, typer.Option(metavar="A,B")] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
-    sweep: Annotated[
-        list[str] | None, typer.Option(metavar="workers=1,4 budget=100,200", help="Replay at each.")
-    ] = None,
-    stragglers: Annotated[float, typer.Option(help="Sigma of the log-normal factor on epoch times.")] = 0.0,
-    failures: Annotated[float, typer.Option(help="Probability that a trial fails.")] = 0.0,
-    preemptions: Annotated[float, typer.Option(help="Probability that an epoch is trained again.")] = 0.0,
-    weather_seed: Annotated[int, typer.Option(min=0, help="Of stragglers, failures and preemptions.")] = 0,
-    picture: Annotated[Path | None, typer.Option(help="A sweep's picture: .svg, .png or .pdf.")] = None,
-    format: Annotated[TableFormat, typer.Option()] = TableFormat.table,
-) -> None:
-    """Play a study over recorded curves: no cluster, no training."""
-    from hpo import session
-    from hpo import sweep as sweeps
-    from hpo.recorded import load
-    from hpo.replay import Replay, Weather, from_store
-    from hpo.replay import replay as play
-
-    loaded = _load(study, methods=methods, seeds=seeds)
-    a_file = Path(curves).is_file()
-    table = load(curves, loaded.space, loaded.metric, task) if a_file else None
-    data = None if a_file else from_store(curves, loaded)
-    weather = Weather(stragglers, failures, preemptions, weather_seed)
-    prior = session.prior_observations(loaded)
-
-    def played(workers: int | None, budget: int | None) -> Replay:
-        return play(loaded, table=table, data=data, workers=workers, budget=budget, weather=weather, prior=prior)
-
-    if sweep:
-        grid = sweeps.axes([part for text in sweep for part in text.split()])
-        points = sweeps.sweep(lambda w, b: played(w or workers, b or budget), grid)
-        as_json = format is TableFormat.json
-        print(cli_results.as_json(sweeps.rows(points)) if as_json else sweeps.text(points, loaded.metric))
-        if picture is not None:
-            sweeps.picture(points, loaded.metric, picture)
-        return
-    found = played(workers, budget)
-    cli_results.print_found(found.data, format.value)
-    errors.print(found.answers.sentence())
-
-
-@app.command()
 def refine(
     store: cli_results.StoreArgument,
     study: cli_results.StudyOption = None,
@@ -148,7 +86,9 @@ def refine(
         str | None, typer.Option(metavar="M", help="Refine this method's winner; else the best one.")
     ] = None,
     points: Annotated[int, typer.Option(min=1, help="Other values of a range to try.")] = 5,
-    seeds: Annotated[str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")] = "0,1,2,3,4,5,6,7",
+    seeds: Annotated[
+        str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")
+    ] = "0,1,2,3,4,5,6,7",
     folds: Annotated[int | None, typer.Option(min=2, help="Validate each training on so many folds.")] = None,
     folder: Annotated[Path, typer.Option(help="Where relative paths of the study start.")] = Path(),
     address: Annotated[str | None, typer.Option(metavar="A")] = None,
@@ -160,7 +100,7 @@ def refine(
     from hpo import refining
 
     found = refining.play(
-        store, study, method=method, points=points, seeds=_seeds(seeds), folds=folds, folder=folder,
+        store, study, method=method, points=points, seeds=cli_results.seed_numbers(seeds) or [], folds=folds, folder=folder,
         address=address, workers=workers, quiet=quiet, command=shlex.join(["hpo", *sys.argv[1:]]),
     )  # fmt: skip
     print(refining.text(found) if format is RunFormat.table else cli_results.as_json(found.to_json()))
@@ -214,6 +154,7 @@ def studies() -> None:
     _list(rows)
 
 
+cli_replay.register(app)
 cli_results.register(app)
 cli_jobs.register(app)
 

@@ -49,6 +49,21 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+def words(text: str | None) -> list[str] | None:
+    """`a,b` as a list; None for none."""
+    return [part.strip() for part in text.split(",")] if text else None
+
+
+def seed_numbers(text: str | None) -> list[int] | None:
+    """`0,1` as a list; None for none. Raises StudyError for anything else."""
+    from hpo.yaml_text import StudyError
+
+    try:
+        return [int(part) for part in text.split(",")] if text else None
+    except ValueError:
+        raise StudyError(f"--seeds must be whole numbers with commas between them, but got {text!r}") from None
+
+
 def out(text: str, output: Path | None) -> None:
     """To stdout, or to a file that appears whole."""
     text = text if text.endswith("\n") else text + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from hpo.recorded import CurvesError
-from hpo.replay import Replay
+from hpo.replay import Answers, Replay
+from hpo.report.tables import Column, Table, number
+from hpo.run import Run
 
 AXES = ("workers", "budget")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A method at one number of workers and one budget, over its seeds: means, and the virtual time to the end and
-    to 99 percent of the way from the first value to the best."""
+    """A method at one number of workers and one budget, over its seeds: how good its incumbents are; how many of them
+    reach a value that is `good`, and the median virtual time at which they first do (None where half never do); means of
+    the virtual time to the end and of the number of trials."""
 
     method: str
     workers: int
@@ -29,8 +33,20 @@ class Point:
     mean: float
     low: float
     high: float
-    ticks: float
+    reached: int
+    reached_at: float | None
+    time: float
     trials: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points, what was good enough, and where the answers of all replays came from."""
+
+    points: Sequence[Point]
+    metric: str
+    good: float
+    answers: Answers
 
 
 def axes(texts: Sequence[str]) -> dict[str, list[int]]:
@@ -38,86 +54,113 @@ def axes(texts: Sequence[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for text in texts:
         match = re.fullmatch(rf"({'|'.join(AXES)})=(\d+(?:,\d+)*)", text)
-        if match is None or "0" in match[2].split(","):
+        if match is None or any(int(part) < 1 for part in match[2].split(",")):
             raise CurvesError(f"--sweep must be workers=1,4,16 or budget=100,200 with numbers from 1, but got {text!r}")
         found[match[1]] = [int(part) for part in match[2].split(",")]
     return found
 
 
-def sweep(play: Callable[[int | None, int | None], Replay], grid: Mapping[str, Sequence[int]]) -> list[Point]:
+def sweep(play: Callable[[int | None, int | None], Replay], grid: Mapping[str, Sequence[int]], good: float) -> Sweep:
     """Replays at every combination of the axes; `play` takes workers and budget, None for the study's own."""
-    points = []
+    points: list[Point] = []
+    answers, metric = None, ""
     for workers, budget in itertools.product(grid.get("workers", [None]), grid.get("budget", [None])):
-        points += _points(play(workers, budget))
-    return points
+        played = play(workers, budget)
+        metric = played.study.metric
+        answers = played.answers if answers is None else answers + played.answers
+        points += _points(played, good)
+    return Sweep(points, metric, good, answers or Answers())
 
 
-def _points(played: Replay) -> list[Point]:
-    points = []
-    for method in dict.fromkeys(run.key.method for run in played.runs):
-        runs = [run for run in played.runs if run.key.method == method]
-        values = [run.incumbent.value for run in runs if run.incumbent is not None]
-        rules = runs[0].rules
-        points.append(
-            Point(
-                method=method,
-                workers=rules.parallelism,
-                budget=rules.budget,
-                seeds=len(runs),
-                mean=float(np.mean(values)) if values else float("nan"),
-                low=float(np.min(values)) if values else float("nan"),
-                high=float(np.max(values)) if values else float("nan"),
-                ticks=float(np.mean([run.now for run in runs])),
-                trials=float(np.mean([len(run.trials) for run in runs])),
-            )
-        )
-    return points
+def reached_at(played: Replay, good: float) -> dict[str, float]:
+    """For each run: the virtual time at which it was first charged for a value at least as good; inf where never."""
+    sign = 1.0 if played.study.mode == "max" else -1.0
+    found = {str(run.key): math.inf for run in played.runs}
+    for charge in played.charges:
+        if sign * charge.value >= sign * good:
+            run = str(charge.run)
+            found[run] = min(found[run], charge.at)
+    return found
 
 
-def rows(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """The points as JSON-able rows."""
-    return [asdict(point) for point in points]
+def _points(played: Replay, good: float) -> list[Point]:
+    reached = reached_at(played, good)
+    by_method: dict[str, list[Run]] = {}
+    for run in played.runs:
+        by_method.setdefault(run.key.method, []).append(run)
+    return [_point(method, runs, [reached[str(r.key)] for r in runs]) for method, runs in by_method.items()]
 
 
-def text(points: Sequence[Point], metric: str) -> str:
-    """The points as a plain table."""
-    head = ("method", "workers", "budget", "seeds", f"mean {metric}", "least", "most", "virtual time", "trials")
-    body = [
-        (p.method, str(p.workers), str(p.budget), str(p.seeds), f"{p.mean:.4f}", f"{p.low:.4f}", f"{p.high:.4f}",
-         f"{p.ticks:.1f}", f"{p.trials:.1f}")
-        for p in points
-    ]  # fmt: skip
-    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in [head, *body]
+def _point(method: str, runs: Sequence[Run], reached: Sequence[float]) -> Point:
+    values = [run.incumbent.value for run in runs if run.incumbent is not None] or [math.nan]
+    median = float(np.median(reached)) if np.isfinite(reached).sum() * 2 > len(reached) else math.inf
+    return Point(
+        method=method,
+        workers=runs[0].rules.parallelism,
+        budget=runs[0].rules.budget,
+        seeds=len(runs),
+        mean=float(np.mean(values)),
+        low=float(np.min(values)),
+        high=float(np.max(values)),
+        reached=int(np.isfinite(reached).sum()),
+        reached_at=median if math.isfinite(median) else None,
+        time=float(np.mean([run.now for run in runs])),
+        trials=float(np.mean([len(run.trials) for run in runs])),
+    )
+
+
+def rows(found: Sweep) -> list[dict[str, Any]]:
+    """The points as JSON-able rows; a value that is not finite is null."""
+    return [
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(point).items()}
+        for point in found.points
     ]
-    return "\n".join(lines)
 
 
-def picture(points: Sequence[Point], metric: str, path: Path) -> None:
-    """Value over budget and virtual time over workers, a line a method; the suffix chooses svg, png or pdf."""
+def table(found: Sweep) -> Table:
+    """The points as a table, in any of the report's formats."""
+    columns = (
+        Column("method", "method", "text"), Column("workers", "workers", "count"), Column("budget", "budget", "count"),
+        Column("seeds", "seeds", "count"), Column(f"mean {found.metric}", "mean"), Column("least", "low"),
+        Column("most", "high"), Column(f"reached {number(found.good)}", "reached", "count"),
+        Column("at", "reached_at", "rank"), Column("time", "time", "rank"), Column("trials", "trials", "count"),
+    )  # fmt: skip
+    rows = tuple(tuple(getattr(point, column.key) for column in columns) for point in found.points)
+    note = (
+        f"Reached: how many of the seeds found a {found.metric} as good as {number(found.good)}, and the median virtual "
+        "time at which they did, where more than half of them did. Times are virtual, to the end of the budget in the mean."
+    )
+    return Table(f"{found.metric} by workers and budget", columns, rows, note=note)
+
+
+# -- the picture --------------------------------------------------------------------------------------------------
+
+
+def picture(found: Sweep, path: Path) -> None:
+    """What changes along each axis that was swept, a line a method; the suffix chooses svg, png or pdf."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for method in dict.fromkeys(p.method for p in points):
-        mine = [p for p in points if p.method == method]
-        _line(left, [(p.budget, p.mean) for p in mine], method)
-        _line(right, [(p.workers, p.ticks) for p in mine], method)
-    left.set(xlabel="budget, epochs", ylabel=f"mean {metric}", xscale="log")
-    right.set(xlabel="virtual workers", ylabel="virtual time", xscale="log", yscale="log")
-    left.legend(frameon=False)
+    metric = f"mean {found.metric}"
+    panels = [("budget", "mean", metric), ("workers", "mean", metric), ("workers", "time", "virtual time")]
+    panels = [panel for panel in panels if len({getattr(p, panel[0]) for p in found.points}) > 1] or panels[:1]
+    figure, drawn = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    for place, (x, y, label) in zip(np.atleast_1d(drawn), panels, strict=True):
+        for method in dict.fromkeys(p.method for p in found.points):
+            mine = [(getattr(p, x), getattr(p, y)) for p in found.points if p.method == method]
+            _line(place, mine, method)
+        place.set(xlabel="budget, epochs" if x == "budget" else "virtual workers", ylabel=label, xscale="log")
+        if y == "time":
+            place.set(yscale="log")
+    np.atleast_1d(drawn)[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     pyplot.close(figure)
 
 
-def _line(axes: Any, pairs: Sequence[tuple[float, float]], label: str) -> None:
+def _line(place: Any, pairs: Sequence[tuple[float, float]], label: str) -> None:
     """The mean of the values at each place."""
-    places = sorted({x for x, _ in pairs})
-    axes.plot(places, [np.mean([y for x, y in pairs if x == place]) for place in places], marker="o", label=label)
+    xs = sorted({x for x, _ in pairs})
+    place.plot(xs, [np.mean([y for x, y in pairs if x == at]) for at in xs], marker="o", label=label)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = (  # a module imports from its own floor or below
     {"files", "space", "curves", "early_stopping", "yaml_text"},
     {"trial", "neighbours", "space_text"},
-    {"study", "ledger", "checkpoints", "environment"},
+    {"study", "ledger", "checkpoints", "environment", "tidying"},
     {"methods", "training", "ranks"},
     {"run", "contract"},
     {"arena", "plan", "plan_text", "standings", "store", "recorded"},
@@ -21,7 +21,7 @@ FLOORS = (  # a module imports from its own floor or below
     {"driver", "figures", "replay", "progress", "sweep"},
     {"session"},
     {"refining"},
-    {"cli", "cli_jobs", "cli_results"},
+    {"cli", "cli_jobs", "cli_replay", "cli_results"},
 )  # fmt: skip
 
 
