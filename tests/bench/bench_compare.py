@@ -1,60 +1,82 @@
-"""How long comparing a large store takes, and how much memory: 10 studies of 100,000 epoch rows, as tables in memory.
+"""How long comparing a large store takes, and how much memory: 10 studies of 100,000 epoch rows each, from its files.
 
-python tests/bench/bench_compare.py [ROWS]
+    python tests/bench/bench_compare.py [--quick] [--json FILE]
+
+Each measurement reads the store anew in a process of its own, whose peak of memory it reports.
 """
 
 from __future__ import annotations
 
-import resource
+import argparse
+import json
+import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench import large_store
+
+Row = dict[str, Any]
+
+CHILD = """
+import json, resource, sys, time
+from hpo import store
 from hpo.compare import compare, compare_many
 from hpo.importance import importance
-from tests.simulated import large_study
+what, uri = sys.argv[1:]
+began = time.perf_counter()
+if what == "one by one":
+    for name in store.studies(uri):
+        compare(store.read(uri, name)).to_json()
+elif what == "as tasks":
+    compare_many([store.read(uri, name) for name in store.studies(uri)]).to_json()
+elif what == "verify":
+    assert store.verify(uri) == []
+else:
+    importance(store.read(uri, store.studies(uri)[0]), seed=0)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([time.perf_counter() - began, peak]))
+"""
 
 
-def megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def measured(what: str, uri: str, times: int) -> tuple[list[float], list[float]]:
+    """Seconds from the imports' end on, and megabytes."""
+    found = []
+    for _ in range(times):
+        answer = subprocess.run(
+            [sys.executable, "-c", CHILD, what, uri], cwd=Path(__file__).parents[2], check=True, capture_output=True
+        )
+        found.append(json.loads(answer.stdout))
+    return [seconds for seconds, _ in found], [peak for _, peak in found]
 
 
-class Clock:
-    """Seconds on the wall and of the processor since it was made: a shared machine stretches the one."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def __str__(self) -> str:
-        return f"{time.perf_counter() - self._wall:.2f} s ({time.process_time() - self._cpu:.2f} s of processor)"
+def rows(what: str, values: list[float], unit: str, bar: str) -> Row:
+    return {"what": what, "median": median(values), "min": min(values), "max": max(values), "unit": unit, "bar": bar}
 
 
-def main(rows: int = 1_000_000) -> None:
-    trials = rows // (10 * 50 * 20)
-    studies = [large_study(f"study{i}", trials=trials, seed=i) for i in range(10)]
-    print(
-        f"{sum(data.epochs.num_rows for data in studies):,} epoch rows, as many charges; {megabytes():.0f} MB with the tables"
-    )
-    clock = Clock()
-    for data in studies:
-        compare(data).to_json()
-    print(f"compare, one study after another: {clock}, peak {megabytes():.0f} MB")
-    clock = Clock()
-    found = compare_many(studies)
-    found.to_json()
-    print(f"compare_many: {clock}, peak {megabytes():.0f} MB; {found.verdict}")
-    whole = large_study("one", methods=5, seeds=10, trials=10 * trials, seed=1)
-    clock = Clock()
-    compare(whole).to_json()
-    print(f"the same rows in one study: {clock}, peak {megabytes():.0f} MB")
-    del studies, whole
-    small = large_study("small", trials=20)
-    clock = Clock()
-    importance(small, seed=0)
-    print(f"importance of 1,000 trials: {clock}, peak {megabytes():.0f} MB")
+def main(quick: bool) -> list[Row]:
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        total = sum(large_store.write(folder, f"s{i}", trials=2 if quick else 100, seed=i) for i in range(10))
+        size = f"a store of {total:,} epoch rows, 10 studies"
+        for what, bar in (("one by one", True), ("as tasks", True), ("verify", False), ("importance of one", False)):
+            seconds, peaks = measured(what, folder, 1 if quick else 3)
+            found.append(rows(f"{size}: {what}", seconds, "s", "< 5 s" if bar else ""))
+            found.append(rows(f"{size}: {what}, peak of memory", peaks, "MB", "< 1,000 MB" if bar else ""))
+    return found
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = main(given.quick)
+    if given.json:
+        given.json.write_text(json.dumps(found))
+    for row in found:
+        print(f"{row['what']}: {row['median']:.4g} {row['unit']} ({row['min']:.4g} to {row['max']:.4g}) {row['bar']}")

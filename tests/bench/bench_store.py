@@ -1,0 +1,97 @@
+"""The store as it grows: appends to a million rows, and ten million rows read by DuckDB with a filter.
+
+    python tests/bench/bench_store.py [--quick] [--json FILE]
+
+Appends go the whole way: handed over (safe on disk when the call returns), then delivered as Parquet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from stores import epoch, open_writer
+
+from tests.bench import large_store
+
+Row = dict[str, Any]
+WINDOWS = 20
+
+
+def rows(what: str, values: list[float], unit: str, bar: str) -> Row:
+    return {"what": what, "median": median(values), "min": min(values), "max": max(values), "unit": unit, "bar": bar}
+
+
+def appends(count: int) -> list[Row]:
+    """`count` rows in 20 windows: seconds a row to hand over, and to deliver, of each window."""
+    handed, delivered = [], []
+    size = count // WINDOWS
+    with tempfile.TemporaryDirectory() as folder:
+        writer = open_writer(folder)
+        for window in range(WINDOWS):
+            began = time.perf_counter()
+            for number in range(window * size, (window + 1) * size):
+                epoch(writer, number // 20, 1 + number % 20)
+            middle = time.perf_counter()
+            writer.flush()
+            end = time.perf_counter()
+            handed.append((middle - began) / size * 1e6)
+            delivered.append((end - began) / size * 1e6)
+        began = time.perf_counter()
+        writer.close(compact=True)
+        whole = time.perf_counter() - began
+    first, last = slice(0, WINDOWS // 4), slice(-WINDOWS // 4, None)
+    ratios = [median(times[last]) / median(times[first]) for times in (handed, delivered)]
+    return [
+        rows(f"hand over, last quarter of {count:,} rows / first", ratios[:1], "ratio", "1: appends do not slow down"),
+        rows(f"hand over and deliver, last quarter of {count:,} rows / first", ratios[1:], "ratio", "1"),
+        rows("hand a row over", handed, "us", ""),
+        rows("hand a row over and deliver it", delivered, "us", ""),
+        rows(f"compaction of {count:,} rows at the end", [whole], "s", ""),
+    ]
+
+
+def query(count: int, times: int) -> list[Row]:
+    """DuckDB over the files of ten studies, by a filter on two columns and a group."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as folder:
+        total = sum(large_store.write(folder, f"s{i}", trials=count // 10_000, seed=i) for i in range(10))
+        text = (
+            "select study, config_layers, count(*), max(val_accuracy) "
+            f"from read_parquet('{folder}/*/epochs/*.parquet', union_by_name = true) "
+            "where epoch = 20 and config_learning_rate < 0.001 group by 1, 2"
+        )
+        seconds = []
+        for _ in range(times):
+            began = time.perf_counter()
+            found = duckdb.connect().sql(text).fetchall()
+            seconds.append(time.perf_counter() - began)
+        assert len(found) == 30
+        assert 0 < sum(row[2] for row in found) < total / 20
+    return [rows(f"DuckDB, {total:,} rows with a filter", seconds, "s", "< 2 s")]
+
+
+def main(quick: bool) -> list[Row]:
+    return appends(20_000 if quick else 1_000_000) + query(*((200_000, 2) if quick else (10_000_000, 5)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = main(given.quick)
+    if given.json:
+        given.json.write_text(json.dumps(found))
+    for row in found:
+        print(f"{row['what']}: {row['median']:.4g} {row['unit']} ({row['min']:.4g} to {row['max']:.4g}) {row['bar']}")
