@@ -15,8 +15,8 @@ BIN := .venv/bin
 demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
-test: .venv/ready
-	$(BIN)/python -m pytest -m "not bench and not soak and not s3"
+test: .venv/ready ## a file at a time on each of up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
 
 s3: .venv/ready ## the store's contract and faults against a real S3 server: needs Ceph's radosgw (tests/s3_servers.py)
 	$(BIN)/python -m pytest -m s3
