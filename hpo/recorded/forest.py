@@ -24,7 +24,7 @@ class CurveForest:
         self._values = np.unique(values)
         ranks = np.searchsorted(self._values, values).astype(float)
         forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, bootstrap=True, oob_score=True, random_state=0)
-        forest.fit(features, ranks)
+        forest.fit(features, ranks if ranks.shape[1] > 1 else ranks.ravel())
         self._trees = [tree.tree_ for tree in forest.estimators_]
         unseen = np.asarray(forest.oob_prediction_).reshape(len(values), -1)
         self.correlation = float(spearmanr(unseen[:, -1], ranks[:, -1]).statistic)

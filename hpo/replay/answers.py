@@ -13,7 +13,7 @@ from hpo.curves import Cell, Curves, Failed, Trained
 from hpo.recorded import CurvesError, RecordedTable
 from hpo.replay.weather import Weather
 from hpo.space import Config, SearchSpace
-from hpo.trial import TrialKey, digest
+from hpo.trial import TrialKey
 
 Between = Literal["nearest", "surrogate"]
 FEWEST = 8  # curves that a surrogate is fitted to
@@ -69,6 +69,7 @@ class RecordedCurves(Curves):
         self._own_seconds = own_seconds or {}
         self.failures = self._own.failures
         self._row: dict[str, int] = {}  # the trial's own row of the table
+        self._timed: dict[str, int] = {}  # the row whose times it takes
         self._between: dict[str, list[float]] = {}  # what answers where its own curve does not; failed where it ends
         self._met: dict[str, TrialKey] = {}
         self._seconds: dict[int, tuple[Config, float]] = {}  # by identity: the configuration is kept, so it holds
@@ -77,7 +78,7 @@ class RecordedCurves(Curves):
             self._learn(table, max_epochs)
 
     def _learn(self, table: RecordedTable, max_epochs: int) -> None:
-        self._place = {digest(dict(config)): i for i, config in enumerate(table.configs)}
+        self._place = {_name(config): i for i, config in enumerate(table.configs)}
         self._curves: list[list[float]] = [
             row[:known] for row, known in zip(table.values.tolist(), table.known, strict=True)
         ]
@@ -114,19 +115,19 @@ class RecordedCurves(Curves):
         if self._own.known(key.id) > 0 or self._own.closed(key.id):
             self.answers.exact += 1
         elif self._table is not None:
-            row = self._place.get(digest(dict(key.config)))
+            row = self._place.get(_name(key.config))
             if row is not None:
-                self._row[key.id] = row
+                self._row[key.id] = self._timed[key.id] = row
                 self.answers.exact += 1
             else:
-                self._between[key.id] = self._answer_between(key, 1)
+                self._timed[key.id] = near = self._nearest(key.config, 1)
+                self._between[key.id] = self._answer_between(key.config, near)
                 self.answers.others += 1
 
-    def _answer_between(self, key: TrialKey, epoch: int) -> list[float]:
-        """The curve that answers from `epoch` on for a configuration that is not recorded that far."""
-        row = self._nearest(key.config, epoch)
+    def _answer_between(self, config: Config, row: int) -> list[float]:
+        """The curve that answers for a configuration whose nearest row is `row`."""
         if self.answers.between == "surrogate" and self._curves[row]:
-            return [float(value) for value in self._forest.curve(self._space.features(key.config))]
+            return [float(value) for value in self._forest.curve(self._space.features(config))]
         return self._curves[row]
 
     def _nearest(self, config: Config, epoch: int) -> int:
@@ -144,8 +145,8 @@ class RecordedCurves(Curves):
     def _epoch_seconds(self, key: TrialKey) -> float:
         base = self._own_seconds.get(key.id)
         if base is None and self._table is not None:
-            row = self._row.get(key.id)
-            base = float(self._table.seconds[self._nearest(key.config, 1) if row is None else row])
+            row = self._timed.get(key.id)
+            base = None if row is None else float(self._table.seconds[row])
         return (1.0 if base is None else base) * self._weather.slowness(key.id, key.max_epochs)
 
     def cell(self, trial: str, epoch: int) -> Cell | None:
@@ -171,7 +172,8 @@ class RecordedCurves(Curves):
         """A trial's own curve ends too early: from there on what lies between answers."""
         if self._table is None or trial not in self._met:
             raise self._unanswered(trial, epoch)
-        self._between[trial] = curve = self._answer_between(self._met[trial], epoch)
+        config = self._met[trial].config
+        self._between[trial] = curve = self._answer_between(config, self._nearest(config, epoch))
         self.answers.exact -= 1
         self.answers.continued += 1
         return curve
@@ -187,3 +189,7 @@ class RecordedCurves(Curves):
             f"the curves must answer epoch {epoch} of trial {trial}, but it was not recorded and no configuration "
             "was trained to the end; replay the study's own methods and budget, or record full curves"
         )
+
+
+def _name(config: Config) -> str:
+    return repr(sorted(config.items()))

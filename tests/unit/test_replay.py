@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hpo import plan, sweep
 from hpo import store as stores
 from hpo.dispatch import Dispatch
 from hpo.recorded import CurvesError, RecordedTable, load
-from hpo.replay import Weather, from_store, replay
+from hpo.replay import RecordedCurves, Weather, from_store, replay
 from hpo.study import Study
 from hpo.training import Training
 
@@ -138,27 +139,6 @@ def test_a_file_of_curves_answers_a_study(study, tmp_path):
     assert "nearest" in found.answers.sentence()
 
 
-@pytest.mark.parametrize(
-    ("rows", "head", "says"),
-    [
-        ([*GOOD[:2], GOOD[3]], None, "epoch 3"),
-        ([GOOD[0], "0.01,adam,2,nan", *GOOD[2:]], None, "goes on after the one at epoch 2"),
-        ([*GOOD, GOOD[0]], None, "each epoch once"),
-        (["0.01,adam,0,1.0", *GOOD], None, "from 1"),
-        ([], None, "at least one"),
-        (["0.01,adam,1,1.0,7"], "config_rate,config_optimizer,epoch,val_loss,config_depth", "config_depth|'depth'"),
-        (["0.01,1,1.0"], "config_rate,epoch,val_loss", "no 'optimizer'"),
-        (["0.01,rmsprop,1,1.0"], None, "must be one of"),
-        (["0.01,adam,1,1.0"], "config_rate,config_optimizer,epoch,accuracy", "a column 'val_loss'"),
-    ],
-)
-def test_a_bad_table_is_refused_in_one_sentence(study, tmp_path, rows, head, says):
-    source = csv(tmp_path, *rows, **({} if head is None else {"head": head}))
-    with pytest.raises(CurvesError, match=says) as refused:
-        load(source, study.space, study.metric)
-    assert "\n" not in str(refused.value)
-
-
 def test_a_configuration_that_is_recorded_twice_is_refused(study, tmp_path):
     path = tmp_path / "twice.npz"
     configs = np.array([["0.01", "adam"], ["0.01", "adam"]])
@@ -186,7 +166,7 @@ def test_a_task_that_is_not_recorded_is_refused(study, tmp_path):
         load(str(path), study.space, study.metric, task="tow")
 
 
-@pytest.mark.parametrize("text", ["workers", "workers=0", "workers=1,x", "speed=3", "budget=", "workers=1.5"])
+@pytest.mark.parametrize("text", ["workers", "workers=00", "workers=1,x", "speed=3", "budget=", "workers=1.5"])
 def test_a_bad_sweep_is_refused(text):
     with pytest.raises(CurvesError, match="--sweep must be"):
         sweep.axes([text])
@@ -220,6 +200,77 @@ def test_slow_weather_changes_time_and_no_budget(study, weather):
     assert {r.incumbent.value for r in rough.runs if r.key.method == "random"} == {
         r.incumbent.value for r in calm.runs if r.key.method == "random"
     }
+
+
+def test_preempted_epochs_are_wasted_and_charged_to_nobody(study):
+    found = replay(study, table=recorded_table(study), weather=Weather(preemptions=0.5))
+    runs = found.data.runs.to_pylist()
+    assert all(run["wasted_epochs"] > 0 and run["charged_epochs"] == 24 for run in runs)
+    # an epoch is trained twice in the mean, so that time doubles
+    lost = [n for trial in found.runs[0].trials for n in Weather(preemptions=0.5).lost(trial.key.id, 4)[: trial.epochs]]
+    assert runs[0]["wasted_epochs"] == sum(lost)
+
+
+@pytest.mark.parametrize("workers", [1, 64, 10_000])
+def test_from_one_to_ten_thousand_workers(tmp_path, workers):
+    path = tmp_path / "asha.yaml"
+    path.write_text(RECORDED)
+    study = Study.load(path, methods=["asha"], seeds=[0])
+    storm = Weather(stragglers=0.5, failures=0.1, preemptions=0.1)
+    found = replay(study, table=recorded_table(study), workers=workers, budget=6_000, weather=storm)
+    assert {run.ledger.committed for run in found.runs} == {6_000}
+    assert {run.rules.parallelism for run in found.runs} == {workers}
+
+
+def test_a_method_that_names_its_workers_keeps_them(tmp_path):
+    path = tmp_path / "sequential.yaml"
+    path.write_text(RECORDED.replace("[random,", "[{random: {parallelism: 1}},"))
+    study = Study.load(path)
+    found = replay(study, table=recorded_table(study), workers=50)
+    assert {(run.key.method, run.rules.parallelism) for run in found.runs} == {("random", 1), ("asha", 50)}
+
+
+def test_a_pruned_curve_is_answered_by_the_nearest_whole_one_from_its_end(study):
+    whole = recorded_table(study, n=8)
+    known = np.array([4, 4, 4, 4, 4, 4, 4, 2])
+    values = np.where(np.arange(4) < known[:, None], whole.values, np.nan)
+    table = replace(whole, values=values, known=known)
+    curves = RecordedCurves(table, study.space, Weather(), max_epochs=4)
+    key = curves.meet(study.key(table.configs[7], 0, 4))
+    found = [curves.cell(key.id, epoch).value for epoch in (1, 2, 3, 4)]
+    assert found[:2] == values[7, :2].tolist()
+    assert found[2:] in values[:7, 2:].tolist()
+    assert (curves.answers.exact, curves.answers.continued) == (0, 1)
+
+
+def test_a_surrogate_answers_between_recorded_configurations_and_says_how_well(study):
+    table = recorded_table(study, n=60)
+    near, fitted = replay(study, table=table), replay(study, table=table, between="surrogate")
+    assert charges(near) != charges(fitted)
+    assert charges(fitted) == charges(replay(study, table=table, between="surrogate"))
+    values = {charge.value for charge in fitted.charges}
+    assert values - set(table.values.ravel().tolist())
+    assert table.values.min() <= min(values) <= max(values) <= table.values.max()
+    assert "surrogate (rank correlation with curves that it has not seen" in fitted.answers.sentence()
+    assert "nearest recorded configuration" in near.answers.sentence()
+
+
+def test_a_surrogate_leaves_recorded_configurations_alone():
+    study = Study.load(ROOT / "hpo" / "tables" / "paper000.yaml", methods=["grid"], seeds=[0])
+    table = load(str(ROOT / "hpo" / "tables" / "paper000.csv"), study.space, study.metric, "VGG-16")
+    found = replay(study, table=table, between="surrogate")
+    assert (found.answers.exact, found.answers.others) == (20, 0)
+    assert found.runs[0].now == table.seconds.sum()
+
+
+def test_a_stores_epochs_take_what_the_trainable_declares_or_what_was_measured(tmp_path):
+    study = live_study(tmp_path, "random")
+    play_live(study)
+    data = from_store(study.store, study)
+    declared, measured = replay(study, data=data), replay(study, data=data, times="recorded")
+    assert declared.runs[0].now == max(row["at"] for row in data.charges.to_pylist())
+    assert 0 < measured.runs[0].now < declared.runs[0].now  # instant epochs
+    assert {c.trial for c in measured.charges} == {c.trial for c in declared.charges}
 
 
 def test_failing_weather_fails_trials_and_refunds_them(study):
