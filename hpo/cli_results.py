@@ -77,7 +77,10 @@ def out(text: str, output: Path | None) -> None:
 
 def compare(
     store: StoreArgument,
-    study: StudyOption = None,
+    study: Annotated[
+        list[str] | None, typer.Option("--study", metavar="NAME", help="Which study; several are compared as tasks.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every study of the store, as tasks of one comparison.")] = False,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
     target: Annotated[float | None, typer.Option(help="A value of the metric: epochs until it is reached.")] = None,
@@ -86,8 +89,42 @@ def compare(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="The anytime curves as .svg, .png or .pdf.")] = None,
 ) -> None:
-    """Compare the methods of a study."""
-    print_comparison(store, study, format.value, output, target=target, workers=workers, picture=picture)
+    """Compare the methods of a study, or of several as tasks."""
+    from hpo import store as stores
+
+    names = stores.studies(store) if every else study or []
+    if len(names) > 1 and picture:
+        raise typer.BadParameter("--picture shows one study, but there are several; name one with --study")
+    if len(names) > 1:
+        print_tasks(store, names, format.value, output, target=target, workers=workers)
+    else:
+        only = names[0] if names else None
+        print_comparison(store, only, format.value, output, target=target, workers=workers, picture=picture)
+
+
+def print_tasks(
+    uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None
+) -> None:
+    """The comparison over several stored studies, in one of the formats."""
+    from hpo import report
+    from hpo import store as stores
+    from hpo.compare import compare_many
+    from hpo.importance import importance_or_none
+    from hpo.report import tables
+
+    studies = [stores.read(uri, name) for name in names]
+    for warning in (warning for data in studies for warning in data.warnings):
+        errors.print(f"warning: {warning}")
+    comparison = compare_many(studies, target=target, workers=workers)
+    if format != "html":
+        out(tables.render(comparison, format), output)
+        return
+    found = {data.name: one for data in studies if (one := importance_or_none(data, seed=0)) is not None}
+    path = output or Path("comparison.html")
+    chosen = " ".join(f"--study {name}" for name in names)
+    command = f"hpo compare {shlex.quote(uri)} {chosen} --format html"
+    report.write_tasks(studies, comparison, found, path, command=command)
+    errors.print(f"report: {path.resolve()}")
 
 
 def print_comparison(
@@ -145,15 +182,18 @@ def importance(
 
 
 def verify(store: StoreArgument, study: StudyOption = None) -> None:
-    """Derive every ledger again from the epochs and say what does not add up."""
+    """Derive every ledger and comparison again from the epochs and say what does not add up."""
     from hpo import store as stores
+    from hpo.audit import audit
 
     problems = stores.verify(store, study)
+    for name in [study] if study else stores.studies(store):
+        problems += [f"{name}: {problem}" for problem in audit(stores.read(store, name))]
     for problem in problems:
         print(problem)
     if problems:
         raise typer.Exit(1)
-    print("every ledger, order and incumbent follows from the epochs")
+    print("every ledger, order, incumbent and comparison follows from the epochs")
 
 
 def export(

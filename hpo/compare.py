@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo import anytime, statistics, stored
-from hpo.comparison import UNDECIDED, Comparison, MethodSummary, PairTest, Ranking, RunSummary, Winner
+from hpo.comparison import UNDECIDED, Comparison, Interval, MethodSummary, PairTest, Ranking, RunSummary, Winner
 from hpo.space import pairs
 from hpo.statistics import Vector, mean_interval
 from hpo.summaries import summaries
@@ -96,7 +96,7 @@ def _compared(
         mode=mode,
         budget_epochs=int(first["budget"]["epochs"]),
         runs=tuple(runs),
-        methods=tuple(_method(label, runs, mode, test_metric, ranks.get(label)) for label in labels),
+        methods=tuple(_method(label, runs, mode, test_metric, ranks.get(label), kind) for label in labels),
         tests=tuple(pair_tests(labels, values, mode, point)),
         test_metric=test_metric,
         test_tests=tuple(pair_tests(labels, tested, mode, point)) if np.isfinite(tested).any() else (),
@@ -208,14 +208,16 @@ def _index_pairs(count: int) -> list[tuple[int, int]]:
 # -- methods ------------------------------------------------------------------------------------------------------
 
 
-def _method(label: str, runs: Sequence[RunSummary], mode: str, test_metric: str, rank: float | None) -> MethodSummary:
+def _method(
+    label: str, runs: Sequence[RunSummary], mode: str, test_metric: str, rank: float | None, kind: str
+) -> MethodSummary:
     mine = [run for run in runs if run.method == label]
     whole = [run for run in mine if run.complete]
     sign = 1.0 if mode == "max" else -1.0
-    mean, ci95 = mean_interval([run.value for run in whole])
-    test_mean, test_ci95 = mean_interval([run.test(test_metric) for run in whole])
-    optimism, optimism_ci95 = mean_interval([sign * (run.value - run.test(test_metric)) for run in whole])
-    area, area_ci95 = mean_interval([math.nan if run.area is None else run.area for run in whole])
+    mean, ci95 = _mean(whole, lambda run: run.value, kind)
+    test_mean, test_ci95 = _mean(whole, lambda run: run.test(test_metric), kind)
+    optimism, optimism_ci95 = _mean(whole, lambda run: sign * (run.value - run.test(test_metric)), kind)
+    area, area_ci95 = _mean(whole, lambda run: math.nan if run.area is None else run.area, kind)
     reached = sorted(run.epochs_to_target for run in whole if run.epochs_to_target is not None)
     drops = [run.error_drop for run in whole if run.error_drop is not None]
     values = [sign * run.value for run in whole if run.incumbent]
@@ -227,6 +229,7 @@ def _method(label: str, runs: Sequence[RunSummary], mode: str, test_metric: str,
         ci95=ci95,
         mean_rank=None if rank is None else float(rank),
         best=sign * max(values) if values else None,
+        train_mean=mean_interval([run.train for run in whole])[0],
         test_mean=test_mean,
         test_ci95=test_ci95,
         optimism=optimism,
@@ -243,7 +246,20 @@ def _method(label: str, runs: Sequence[RunSummary], mode: str, test_metric: str,
         failed_trials=sum(run.failed_trials for run in mine),
         train_seconds=mean_interval([run.train_seconds for run in whole])[0],
         wall_seconds=mean_interval([run.wall_seconds for run in whole])[0],
+        task_means={
+            task: mean_interval([run.value for run in whole if run.study == task])[0]
+            for task in dict.fromkeys(run.study for run in runs)
+        },
     )
+
+
+def _mean(runs: Sequence[RunSummary], value: Callable[[RunSummary], float], kind: str) -> tuple[float | None, Interval]:
+    """Mean and interval over the runs; over the tasks' own means where tasks are the blocks, since seeds repeat them."""
+    groups: dict[str, list[float]] = {}
+    for run in runs:
+        if math.isfinite(found := value(run)):
+            groups.setdefault(run.study if kind == "task" else f"{run.study}/{run.seed}", []).append(found)
+    return mean_interval([float(np.mean(group)) for group in groups.values()])
 
 
 def _median(reached: Sequence[int], runs: int) -> int | None:

@@ -71,6 +71,12 @@ class RunSummary:
         """The incumbent's validation value; NaN where the run has none."""
         return self.incumbent.value if self.incumbent else math.nan
 
+    @property
+    def train(self) -> float:
+        """The metric on the training data at the incumbent's epoch; NaN where it was not measured."""
+        found = self.incumbent.train if self.incumbent else None
+        return math.nan if found is None else found
+
     def test(self, metric: str) -> float:
         """The exam's result; NaN where there is none."""
         tested = self.incumbent.test if self.incumbent else None
@@ -81,6 +87,7 @@ class RunSummary:
 class MethodSummary:
     """A method over its complete runs, on validation unless a field says test. Means are None where nothing is known.
 
+    `train_mean`: the same metric on the training data at the incumbents' epochs. `task_means`: by task.
     `mean_rank`: over the blocks in which every method has a complete run; 1 is best. `optimism`: how much better
     validation looked than test, mean over runs; positive is selection bias, whatever the mode. `reached`: runs that
     reached the target; `epochs_to_target`: the median over runs, None where fewer than half did.
@@ -93,6 +100,7 @@ class MethodSummary:
     ci95: Interval
     mean_rank: float | None
     best: float | None
+    train_mean: float | None
     test_mean: float | None
     test_ci95: Interval
     optimism: float | None
@@ -109,6 +117,7 @@ class MethodSummary:
     failed_trials: int
     train_seconds: float | None
     wall_seconds: float | None
+    task_means: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

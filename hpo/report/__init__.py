@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.report.comparison_section import save_picture
-    from hpo.report.html import write_html
+    from hpo.report.html import write_html, write_tasks
 
-__all__ = ["save_picture", "write_html"]
+__all__ = ["save_picture", "write_html", "write_tasks"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "write_html":
-        from hpo.report.html import write_html
+    if name in ("write_html", "write_tasks"):
+        from hpo.report import html
 
-        return write_html
+        return getattr(html, name)
     if name == "save_picture":
         from hpo.report.comparison_section import save_picture
 

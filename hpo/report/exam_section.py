@@ -55,6 +55,12 @@ def _rows(data: StudyData) -> list[dict[str, Any]]:
     ]
 
 
+def exam_tables(data: StudyData) -> list[Table]:
+    """The table of a study's exams; none where there are no exams."""
+    rows = _rows(data)
+    return [_exam_table(data, rows)] if rows else []
+
+
 def _tested_as(data: StudyData) -> str:
     """The test column that belongs to the study's metric."""
     return "test_" + str(data.definition["metric"]).removeprefix("val_")
@@ -77,7 +83,7 @@ def _exam_table(data: StudyData, rows: Sequence[Mapping[str, Any]]) -> Table:
         cells.append(row["validation"])
         body.append((*cells, *(row.get(f"test_{m}") for m in measures)))
     note = "winner: as the run left it. retrain/SEED: its configuration trained anew, as the study says."
-    return Table("Train, validation and test of every winner", tuple(columns), tuple(body), note)
+    return Table(f"{data.name}: train, validation and test of every winner", tuple(columns), tuple(body), note)
 
 
 def _train_values(data: StudyData) -> dict[tuple[str, int], float]:

@@ -11,6 +11,8 @@ from hpo.report.tables import Cell, Column, Table
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """What the methods found, what it cost, and every pair's test, on validation and in the exam."""
     tables = [found_table(comparison), cost_table(comparison)]
+    if len(comparison.tasks) > 1:
+        tables.insert(1, tasks_table(comparison))
     if comparison.tests:
         tables.append(tests_table(comparison.tests, f"Every pair of methods in {comparison.metric}", comparison))
     if comparison.test_tests:
@@ -36,6 +38,7 @@ def found_table(comparison: Comparison) -> Table:
         (Column("95 % interval", "ci95", "interval"), [m.ci95 for m in methods]),
         (Column("best", "best"), [m.best for m in methods]),
         (Column("mean rank", "mean_rank", "rank"), [m.mean_rank for m in methods]),
+        (Column("mean train", "train_mean"), [m.train_mean for m in methods]),
         (Column("mean test", "test_mean"), [m.test_mean for m in methods]),
         (Column("95 % interval", "test_ci95", "interval"), [m.test_ci95 for m in methods]),
         (Column("optimism", "optimism"), [m.optimism for m in methods]),
@@ -45,6 +48,13 @@ def found_table(comparison: Comparison) -> Table:
         note += " Optimism: how much better validation looked than the test, which is selection bias where positive."
     title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs a run"
     return _table(title, columns, note, _best(comparison))
+
+
+def tasks_table(comparison: Comparison) -> Table:
+    """One row a method, one column a task: the mean over its seeds."""
+    columns = (Column("method", "method", "text"), *(Column(task, f"mean_{task}") for task in comparison.tasks))
+    rows = tuple((m.method, *(m.task_means.get(task) for task in comparison.tasks)) for m in comparison.methods)
+    return Table(f"Mean {comparison.metric} by task", columns, rows)
 
 
 def cost_table(comparison: Comparison) -> Table:

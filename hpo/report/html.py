@@ -5,7 +5,7 @@ Reads its template and style sheet beside it; writes the one file that it is ask
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from hpo import __version__
 from hpo.files import write_whole
-from hpo.report import palette, series
+from hpo.report import palette, series, tasks_section
 from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
-from hpo.report.parts import Section
+from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
 from hpo.store import StudyData
@@ -58,6 +58,42 @@ def page(data: StudyData, comparison: Comparison, importance: Importance | None,
     ]
     return _render(
         title=data.name, verdict=comparison.verdict, facts=facts(data), sections=sections, version=__version__
+    )
+
+
+def write_tasks(
+    studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], path: str | Path, *,
+    command: str,
+) -> Path:  # fmt: skip
+    """Writes the report of several studies compared as tasks, whole or not at all, and returns its path."""
+    path = Path(path)
+    write_whole(path, tasks_page(studies, comparison, importances, command=command).encode())
+    return path
+
+
+def tasks_page(
+    studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], *, command: str
+) -> str:
+    """The report of several studies compared as tasks as HTML text."""
+    looks = palette.looks([method.method for method in comparison.methods])
+    sections: Sequence[Section] = [
+        comparison_section(comparison, looks),
+        tasks_section.anytime(comparison, looks),
+        tasks_section.importance(importances),
+        tasks_section.exams(studies),
+        tasks_section.ledgers(studies),
+        Section("repeat", "Repeat it", [Command(command)]),
+    ]
+    facts = [
+        ("Tasks", str(len(studies))), ("Metric", f"{comparison.metric} ({comparison.mode})"),
+        ("Methods", str(len(comparison.methods))), ("Runs", str(len(comparison.runs))),
+    ]  # fmt: skip
+    return _render(
+        title=", ".join(comparison.tasks),
+        verdict=comparison.verdict,
+        facts=facts,
+        sections=sections,
+        version=__version__,
     )
 
 

@@ -26,10 +26,12 @@ def ledger(data: StudyData) -> Section:
     )
     lead += f" {again:,} more were trained again after faults and charged to nobody." if again else ""
     lead += " Every run used its whole budget, to the epoch." if exact else ""
-    return Section("ledger", "The ledger", [Text(lead), table(_ledger_table(runs))])
+    return Section("ledger", "The ledger", [Text(lead), table(ledger_table(data))])
 
 
-def _ledger_table(runs: list[dict[str, Any]]) -> Table:
+def ledger_table(data: StudyData) -> Table:
+    """A row a run: its budget, what it was charged for, its trials, its time."""
+    runs = data.runs.to_pylist()
     columns: tuple[Column, ...] = (
         Column("run", "run", "text"), Column("status", "status", "text"), Column("budget", "budget_epochs", "count"),
         Column("charged", "charged_epochs", "count"), Column("shared", "shared_epochs", "count"),
@@ -44,7 +46,7 @@ def _ledger_table(runs: list[dict[str, Any]]) -> Table:
         "Epochs. Shared: charged to this run and to another one too, trained once. Wasted: trained again after a fault, "
         "not charged."
     )
-    return Table("Ledger of every run", columns, rows, note)
+    return Table(f"{data.name}: ledger of every run", columns, rows, note)
 
 
 def environment(data: StudyData) -> Section:

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hpo.compare import compare
-from hpo.report import palette, plots, save_picture, series, svg
+from hpo.compare import compare, compare_many
+from hpo.importance import importance
+from hpo.report import palette, plots, save_picture, series, svg, write_tasks
 from hpo.report.comparison_section import bands
 from hpo.report.exam_section import exams
 from hpo.report.html import page
@@ -184,3 +185,21 @@ def test_every_format_names_every_method(comparison, format):
     assert all(method in text for method in ("grid", "random", "bayesian", "asha"))
     if format not in ("csv", "json"):
         assert "Undecided" in text
+
+
+def test_studies_are_reported_as_tasks(tmp_path):
+    studies = [synthetic_study(name, budget=64, seeds=(0, 1)) for name in ("clothes", "digits")]
+    comparison = compare_many(studies)
+    found = {study.name: importance(study, pairs=False) for study in studies}
+    path = write_tasks(studies, comparison, found, tmp_path / "tasks.html", command="hpo compare S --all")
+    page = path.read_text()
+    assert comparison.verdict.replace("<", "&lt;") in page
+    for title in ("Mean val_accuracy by task", "Importance over 2 tasks", "digits: ledger of every run",
+                  "clothes: train, validation and test of every winner", "Best value so far"):  # fmt: skip
+        assert title in page
+    assert page.count("<svg") == 3
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    means = comparison.methods[1].task_means
+    assert set(means) == {"clothes", "digits"}
+    assert f"{means['digits']:.4f}" in page
