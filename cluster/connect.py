@@ -6,8 +6,11 @@ import logging
 import math
 import os
 import shutil
+import signal
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -98,20 +101,40 @@ def _start(workers: int | None, cpus_per_worker: float) -> Connection:
     return Connection("local", logs)
 
 
-def _join(address: str) -> Connection:
-    endpoint = cluster_endpoint(address)
+def check(address: str | None) -> None:
+    """Refuses, before anything is begun, what `connect` would refuse at once: a wrong form, or nobody who listens."""
+    address = address or _named_cluster()
+    endpoint = cluster_endpoint(address) if address is not None else None
     if endpoint is not None:
         check_listening(*endpoint)
+
+
+def _join(address: str) -> Connection:
+    check(address)
     mode = tokens.say_mode()
     import ray
     from ray.exceptions import RayError
 
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        with _sigterm_later():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
         ray.shutdown()
         raise ConnectError(_refusal(address, mode, error)) from None
     return Connection(address)
+
+
+@contextmanager
+def _sigterm_later() -> Iterator[None]:
+    """SIGTERM waits until Ray is up and whoever called has its own handler back: Ray's would end us with a stack trace."""
+    mine = signal.getsignal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        with suppress(ValueError, TypeError):  # another thread than the main one has no say
+            signal.signal(signal.SIGTERM, mine)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def check_listening(host: str, port: int) -> None:
@@ -137,4 +160,4 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-__all__ = ["AddressError", "ConnectError", "Connection", "connect"]
+__all__ = ["AddressError", "ConnectError", "Connection", "check", "connect"]

@@ -14,7 +14,9 @@ from cluster.needs import Needs, Node, PreflightError, Report
 
 __all__ = ["Needs", "PreflightError", "Report", "installed", "preflight"]
 
+SILENT = "did not answer"
 PATIENCE_SECONDS = 60.0  # a cold node starts a worker process first
+ROUNDS, PAUSE_SECONDS = 3, 3.0  # a node that is going away fails before the cluster knows that it is gone
 
 
 def installed(names: Sequence[str]) -> dict[str, str]:
@@ -33,19 +35,36 @@ def preflight(
     import ray
 
     here = ray.get_runtime_context().get_node_id()
-    living = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeName"]))
     mark = f".preflight-{secrets.token_hex(8)}"
     wrote = _write_mark(needs.store, mark)
     try:
         if connection.local:
-            answers = {here: (_look(probe.Probe(), needs, mark), 0.0)}
+            answers: dict[str, Any] = {here: (_look(probe.Probe(), needs, mark), 0.0)}
         else:
-            answers = _ask([node["NodeID"] for node in living], needs, mark, patience)
+            answers = _ask_all(needs, mark, patience)
     finally:
         if needs.store is not None and wrote is None:
             probe.remove(needs.store, mark)
-    nodes = tuple(_node(node, answers.get(node["NodeID"], "did not"), here, wrote, patience) for node in living)
+    nodes = tuple(_node(node, answers.get(node["NodeID"], SILENT), here, wrote, patience) for node in _living())
     return Report(needs, nodes, elastic)
+
+
+def _living() -> list[dict[str, Any]]:
+    import ray
+
+    return sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeName"]))
+
+
+def _ask_all(needs: Needs, mark: str, patience: float) -> dict[str, Any]:
+    """As `_ask`; nodes that failed are asked again while the cluster has them."""
+    answers: dict[str, Any] = {}
+    for number in range(ROUNDS):
+        asked = [node["NodeID"] for node in _living() if not isinstance(answers.get(node["NodeID"]), tuple)]
+        if not asked or (number and all(answers.get(node, SILENT) == SILENT for node in asked)):
+            break  # whoever kept silent has had its time
+        time.sleep(PAUSE_SECONDS if number else 0.0)
+        answers |= _ask([node["NodeID"] for node in _living() if node["NodeID"] in asked], needs, mark, patience)
+    return answers
 
 
 def _write_mark(store: str | None, mark: str) -> str | None:
@@ -118,7 +137,7 @@ def _node(node: dict[str, Any], answer: Any, here: str, wrote: str | None, patie
     told, skew = answer if isinstance(answer, tuple) else (None, 0.0)
     if told is not None and wrote is not None:
         told = {**told, "store": wrote if node["NodeID"] == here else None}  # said once, for the driver's node
-    silence = f"gave no answer within {patience:.0f} s" if answer == "did not" else f"failed: {answer}"
+    silence = f"gave no answer within {patience:.0f} s" if answer == SILENT else f"failed: {answer}"
     return Node(
         name=name,
         cpus=float(have.get("CPU", 0)),

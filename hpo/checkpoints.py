@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0  # how long a place may be away before a trial begins anew instead of going on
+PAUSE_SECONDS = 1.0
+
 _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One checkpoint as its place lists it: bytes, and when it was written in seconds since the epoch."""
+
+    name: str
+    trial: str
+    epoch: int
+    size: int
+    written: float
 
 
 class Checkpoints:
@@ -45,7 +64,7 @@ class Checkpoints:
     def open(self, trial: str, at_most: int | None = None) -> Iterator[tuple[int, Path] | None]:
         """The newest readable checkpoint of the trial (not beyond `at_most` epochs), unpacked; None where there is none."""
         with tempfile.TemporaryDirectory() as scratch:
-            for name, epoch in sorted(self._of(trial), key=lambda pair: -pair[1]):
+            for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
                 if at_most is not None and epoch > at_most:
                     continue
                 try:
@@ -57,36 +76,62 @@ class Checkpoints:
                 return
             yield None
 
+    def _patiently(self, trial: str) -> list[tuple[str, int]]:
+        """Its checkpoints by name and epoch; a place that does not answer is waited for, then counts as empty."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._of(trial)
+            except OSError as error:
+                if time.monotonic() > until:
+                    log.warning("no checkpoint of %s can be read: %s", trial, error)
+                    return []
+                time.sleep(PAUSE_SECONDS)
+
+    def kept(self) -> list[Kept]:
+        """All checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        found = [
+            Kept(name, match["trial"], int(match["epoch"]), size, written)
+            for name, (size, written) in self._listed().items()
+            if (match := _NAME.match(name))
+        ]
+        return sorted(found, key=lambda kept: (kept.written, kept.name))
+
     def trials(self) -> dict[str, int]:
         """The epoch of every trial's newest checkpoint."""
         found: dict[str, int] = {}
-        for name in self._names():
-            if match := _NAME.match(name):
-                found[match["trial"]] = max(int(match["epoch"]), found.get(match["trial"], 0))
+        for kept in self.kept():
+            found[kept.trial] = max(kept.epoch, found.get(kept.trial, 0))
         return found
 
-    def delete(self, trial: str) -> None:
-        for name, _ in self._of(trial):
-            self._delete(name)
+    def delete(self, trials: Collection[str]) -> None:
+        """Removes what there is of the trials. Raises OSError where the place does not answer."""
+        for kept in self.kept():
+            if kept.trial in trials:
+                self._delete(kept.name)
+
+    def trim(self, limit: float, needed: Collection[str]) -> None:
+        """Removes the oldest checkpoints, but of no `needed` trial, until all take at most `limit` bytes."""
+        kept = self.kept()
+        total = sum(one.size for one in kept)
+        for one in kept:
+            if total > limit and one.trial not in needed:
+                self._delete(one.name)
+                total -= one.size
 
     def delete_all(self) -> None:
-        """Removes the whole place: nothing is left when a study is done."""
-        if self._remote:
-            fs, path = self._filesystem()
-            with contextlib.suppress(OSError):
-                fs.delete_dir(path)
-        else:
+        """Removes the whole place: nothing is left when a study is done. Raises OSError where it does not answer."""
+        if not self._remote:
             shutil.rmtree(self.uri, ignore_errors=True)
-
-    def size(self) -> int:
-        """Bytes that all checkpoints take together."""
-        return sum(self._sizes().values())
+            return
+        system, path = self._filesystem()
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(path)
 
     # -- places ---------------------------------------------------------------------------------------------------
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
-        matches = (_NAME.match(name) for name in self._names(trial))
-        return [(m.string, int(m["epoch"])) for m in matches if m and m["trial"] == trial]
+        return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
 
     def _filesystem(self) -> tuple[Any, str]:
         from pyarrow import fs
@@ -94,21 +139,23 @@ class Checkpoints:
         system, path = fs.FileSystem.from_uri(self.uri)
         return system, path
 
-    def _names(self, trial: str = "") -> list[str]:
-        return [name for name in self._sizes() if name.startswith(trial)]
-
-    def _sizes(self) -> dict[str, int]:
+    def _listed(self) -> dict[str, tuple[int, float]]:
+        """Every file's size in bytes and time of writing."""
         if self._remote:
             from pyarrow import fs
 
             system, path = self._filesystem()
             infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-            return {info.base_name: info.size for info in infos if info.is_file}
+            return {info.base_name: (info.size, info.mtime_ns / 1e9) for info in infos if info.is_file}
+        found = {}
         try:
             with os.scandir(self.uri) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # another trial's worker has just replaced it
+                        found[entry.name] = (entry.stat().st_size, entry.stat().st_mtime)
         except FileNotFoundError:
             return {}
+        return found
 
     def _put(self, name: str, content: memoryview) -> None:
         if self._remote:
@@ -119,11 +166,15 @@ class Checkpoints:
         folder = Path(self.uri)
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f".{name}.{os.getpid()}"
-        with beside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, folder / name)
+        try:
+            with beside.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(beside, folder / name)
+        except OSError:
+            beside.unlink(missing_ok=True)  # a full disk must not be filled with halves
+            raise
 
     def _get(self, name: str) -> bytes:
         if self._remote:

@@ -18,10 +18,13 @@ from hpo.curves import Curves
 from hpo.run import Demand, Run
 from hpo.store import StudyData, StudyWriter
 from hpo.study import Study
+from hpo.tidying import Tidying
 from hpo.training import Assignment, Report
 from hpo.trial import Charge, EpochRecord, Failure, TrialKey, digest
 
 SNAPSHOT_SECONDS = 5.0
+SNAPSHOT_SHARE = 0.02  # of the driver's time: a snapshot takes the longer the more trials there are
+GB = 10**9
 
 
 class StudyFailed(RuntimeError):
@@ -70,7 +73,8 @@ class Dispatch:
         self.failures: dict[str, str] = {}
         self.live: dict[str, Assignment] = {}
         self.exams: list[Exam] = []
-        self._checkpoints = Checkpoints(checkpoints)
+        self._place = checkpoints
+        self._tidying = Tidying(Checkpoints(checkpoints), study.checkpoints_gb * GB, lambda: list(self.live))
         self._task = study.located()
         self._attempts: dict[tuple[str, int], int] = {}
         self._charged = {(row["run"], row["order"]) for row in writer.stored.charges.to_pylist()}
@@ -79,7 +83,7 @@ class Dispatch:
         self._moved: dict[int, Run] = {}
         self._thinkers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="method")
         self._taken: set[str] = set()
-        self._snapshot_at = 0.0
+        self._snapshot_due = 0.0
         self._recover(writer.stored)
         self.arena = Arena(runs, self.curves, ahead)
         for run in runs:
@@ -129,6 +133,7 @@ class Dispatch:
 
     def _begin(self, trial: str, assignment: Assignment) -> Assignment:
         self.live[trial] = assignment
+        self._tidying.keep(trial)
         return assignment
 
     def _assignment(self, demand: Demand) -> Assignment:
@@ -141,7 +146,9 @@ class Dispatch:
             max_epochs=key.max_epochs,
             stop=demand.stop,
             known=self.curves.known(key.id),
-            checkpoints=self._checkpoints.uri,
+            checkpoints=self._place,
+            packed=self.study.resources.packed,
+            alone=key.id in self._retried,
         )
 
     # -- in: what came of it --------------------------------------------------------------------------------------
@@ -175,6 +182,8 @@ class Dispatch:
 
     def _epoch(self, key: TrialKey, row: Mapping[str, Any], worker: str) -> None:
         epoch, again = int(row["epoch"]), int(row["epoch"]) <= self.curves.known(key.id)
+        if again and row.get("recovered"):
+            return  # read from a checkpoint, not trained again
         cell = (key.id, epoch)
         attempt = self._attempts.get(cell, 0) + 1 if again else 0
         self._attempts[cell] = attempt
@@ -209,7 +218,7 @@ class Dispatch:
     def _tidy(self, trial: str) -> None:
         """A checkpoint that no run can want any more goes at once."""
         if trial not in self.live and not self.arena.resumable(trial):
-            self._checkpoints.delete(trial)
+            self._tidying.drop(trial)
 
     # -- the game -------------------------------------------------------------------------------------------------
 
@@ -286,9 +295,11 @@ class Dispatch:
             max_epochs=key.max_epochs,
             stop=exam.epoch,
             known=0,
-            checkpoints=self._checkpoints.uri,
+            checkpoints=f"{self._place.rpartition('/')[0]}/winners/{exam.name.replace('/', '-')}",
             resumable=False,
             exam=True,
+            packed=self.study.resources.packed,
+            kept_as=exam.trial,
         )
 
     def _exam_report(self, assignment: Assignment, key: TrialKey, report: Report) -> None:
@@ -302,12 +313,13 @@ class Dispatch:
     # -- the store's snapshots ------------------------------------------------------------------------------------
 
     def _snapshot(self) -> None:
-        if time.monotonic() - self._snapshot_at > SNAPSHOT_SECONDS:
+        if time.monotonic() > self._snapshot_due:
             self.snapshot()
 
     def snapshot(self) -> None:
         """Writes how all runs stand. Runs that are thinking are shown as they were: they are not to be read meanwhile."""
-        self._snapshot_at = time.monotonic()
+        began = time.monotonic()
+        self._snapshot_due = began + SNAPSHOT_SECONDS
         if self._thinking:
             return
         study, runs = self.study, self.arena.runs
@@ -316,6 +328,8 @@ class Dispatch:
             standings.trial_rows(study.study, runs, study.kinds, self.failures),
             standings.run_rows(study.study, runs, methods, self.effort),
         )
+        ended = time.monotonic()
+        self._snapshot_due = ended + max(SNAPSHOT_SECONDS, (ended - began) / SNAPSHOT_SHARE)
 
     def finish(self, complete: bool) -> None:
         """Hands everything over to the store and closes it; a complete study leaves no checkpoint behind."""
@@ -323,8 +337,7 @@ class Dispatch:
         self._collect()
         self.snapshot()
         self.writer.flush()
-        if complete:
-            self._checkpoints.delete_all()
+        self._tidying.finish(everything=complete)
         self.writer.close(compact=complete)
 
 

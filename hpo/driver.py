@@ -8,6 +8,7 @@ Tune's snapshots drop scheduler state and are switched off.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -303,6 +304,9 @@ def drive(
     `limit`: the most assignments at a time. Raises Interrupted on SIGINT and SIGTERM, StudyFailed, or what went wrong;
     in each case the store holds all that arrived, and the same call goes on from there.
     """
+    logging.getLogger("ray.tune").setLevel(
+        logging.CRITICAL
+    )  # its stack traces of lost workers: the store has the reasons
     link = Link(dispatch, Slots(resources, limit), observe)
     complete = False
     try:

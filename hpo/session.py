@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +41,10 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
     """
+    from cluster import connect
+
+    _listen(command)
+    connect.check(address)
     _check_trainable(study)
     runs = plan.runs(study, prior=prior_observations(study), cost=plan.epoch_cost(study))
     writer = stores.StudyWriter.open(
@@ -63,6 +69,18 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
         _drive(study, dispatch, address, workers, quiet, command)
 
 
+def _listen(command: str) -> None:
+    """Before the game begins and after it, SIGINT and SIGTERM end the command at once; the driver has its own way."""
+
+    def stop(number: int, frame: object) -> None:
+        name = signal.Signals(number).name
+        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to go on: {command}")
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+
+
 def _drive(
     study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str
 ) -> None:
@@ -73,6 +91,7 @@ def _drive(
     except BaseException:
         dispatch.finish(complete=False)
         raise
+    _listen(command)  # again: Ray puts a handler of its own in its place
     from hpo.driver import Gauges, Interrupted, drive
 
     if not connection.local:

@@ -54,6 +54,12 @@ class Resources(Section):
     cpus: Annotated[float, Field(ge=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     memory_gb: Annotated[float, Field(gt=0)] | None = None
+    pack: bool | None = None  # whether trials wait for room in their device's memory; by default where they share a GPU
+
+    @property
+    def packed(self) -> bool:
+        """Whether trials are admitted by what their kind was measured to take."""
+        return 0 < self.gpus < 1 if self.pack is None else self.pack
 
     @model_validator(mode="after")
     def _whole(self) -> Resources:
@@ -115,6 +121,7 @@ class Study(Section):
     mode: Literal["min", "max"] = "max"
     final: Final = Final()
     store: str = "results"
+    checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # the most that all checkpoints of the study may take
     start: list[dict[str, Scalar]] = Field(default_factory=list)
     prior: str | None = None
     folder: Path = Field(default=Path(), exclude=True)

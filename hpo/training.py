@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpo.admission import Berth
 from hpo.checkpoints import Checkpoints
 from hpo.early_stopping import EarlyStopping
+
+log = logging.getLogger(__name__)
 
 SAVE_SHARE = 0.05  # checkpoints may take this share of the time that epochs take
 REPORT_SECONDS = 0.05  # short epochs are reported together, so that the driver is not flooded
@@ -33,6 +37,9 @@ class Assignment:
     checkpoints: str
     resumable: bool = True
     exam: bool = False
+    packed: bool = False  # to wait for room on the device that it shares
+    alone: bool = False  # it ran out of memory once: to have all of the device
+    kept_as: str = ""  # an exam: the winner's trial, under whose id its state is kept for good
 
 
 @dataclass
@@ -62,6 +69,7 @@ class Training:
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self._trainable: Any = None
+        self._berth: Berth | None = None
         self._recovered: list[dict[str, Any]] = []
         self._saved = 0
         self._unsaved_seconds = 0.0
@@ -98,6 +106,9 @@ class Training:
         if close is not None:
             close()
         self._trainable = None
+        if self._berth is not None:
+            self._berth.leave()
+            self._berth = None
 
     def _advance(self, report: Report) -> None:
         if self._trainable is None:
@@ -112,7 +123,10 @@ class Training:
         if self.epoch >= self.assignment.stop or self._ended:
             if self.assignment.exam:
                 report.test = self._trainable.test()
+                self._save(self.assignment.kept_as)
             report.done = True
+            if self._berth is not None:
+                self.close()  # an idle process must not hold what others wait for
 
     @property
     def _ended(self) -> bool:
@@ -122,6 +136,8 @@ class Training:
         given = self.assignment
         config = {**given.task.get("fixed", {}), **given.config}
         arguments = {"config": config, "task": given.task, "seed": given.seed, "max_epochs": given.max_epochs}
+        if given.packed and self._make is _own_process:
+            self._berth = Berth.of(given.task["trainable"], config, given.task, whole=given.alone)
         self._trainable = self._make(given.task["trainable"], arguments)
         with self._checkpoints.open(given.trial, at_most=given.stop) as found:
             if found is not None:
@@ -129,12 +145,14 @@ class Training:
                 self.history = json.loads((folder / "curve.json").read_text())
                 self._trainable.load(folder)
                 self.epoch = self._saved = epoch
-                self._recovered = self.history[given.known :]
+                self._recovered = [{**row, "recovered": True} for row in self.history[given.known :]]
 
     def _train(self) -> dict[str, Any]:
         began = time.perf_counter()
         metrics = self._trainable.train_epoch()
         seconds = time.perf_counter() - began
+        if self._berth is not None:
+            self._berth.measure()
         self.epoch += 1
         numbers = {name: float(value) for name, value in metrics.items()}
         record = {"epoch": self.epoch, "metrics": numbers, "seconds": seconds, "ended": False, "finished": time.time()}
@@ -154,9 +172,16 @@ class Training:
         due = self._save_seconds <= SAVE_SHARE * self._unsaved_seconds and self._unsaved_seconds > 0.2
         if not over and given.resumable and (self.epoch == given.stop or due):
             began = time.perf_counter()
-            self._checkpoints.save(given.trial, self.epoch, self._write)
+            self._save(given.trial)
             self._save_seconds = time.perf_counter() - began
             self._saved, self._unsaved_seconds = self.epoch, 0.0
+
+    def _save(self, trial: str) -> None:
+        """A place that is full or does not answer is no fault of the trial's: at worst its epochs are trained again."""
+        try:
+            self._checkpoints.save(trial, self.epoch, self._write)
+        except OSError as error:
+            log.warning("no checkpoint of %s at epoch %d: %s", trial, self.epoch, error)
 
     def _write(self, folder: Path) -> None:
         self._trainable.save(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch.distributed import ProcessGroup
 from trainables import data
 from trainables.errors import InvalidConfig, OutOfMemory
 from trainables.fine_tuning import FineTuning
+from trainables.memory import memory
 from trainables.parallel import Shard
 from trainables.settings import Settings
 
@@ -41,6 +43,17 @@ class ImageClassifier:
             whole = data.load(data.section(task), image_size=settings.image_size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, task, part, seed, max_epochs, Shard(group)) for part in sets]
+
+    @staticmethod
+    def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
+        """What the memory of a trial depends on: backbone, cut, batch, image size, optimizer, precision. Pure."""
+        names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
+                 "momentum", "bf16", "channels_last", "compile", "reuse_activations")  # fmt: skip
+        settings = Settings.of(config)
+        parts = {"model": task["model"], "folds": task["data"].get("folds"), **settings.architecture}
+        return json.dumps(parts | {name: getattr(settings, name) for name in names}, sort_keys=True)
+
+    memory = staticmethod(memory)
 
     def train_epoch(self) -> dict[str, float]:
         """One more epoch: loss, accuracy, macro precision, recall and f1, the same with val_, images_per_second."""

@@ -53,7 +53,7 @@ def test_epochs_that_only_the_checkpoint_knows_are_reported_and_not_trained_agai
 def test_a_process_goes_on_with_what_it_holds_where_it_stands_right(tmp_path):
     first = Training(assignment(tmp_path, 3))
     finish(first)
-    Checkpoints(str(tmp_path)).delete(TRIAL)
+    Checkpoints(str(tmp_path)).delete([TRIAL])
     records, _ = finish(Training(assignment(tmp_path, 6, known=3), live=first))
     assert [r["epoch"] for r in records] == [4, 5, 6]
 

@@ -1,0 +1,261 @@
+"""Faults drawn by a seed, done to a study while it runs, and what must hold afterwards. Used by the tests and by soak.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from faulty_cluster import FaultyCluster, until
+from ray_nodes import Child
+
+STUDY = """
+study: faults
+trainable: curves
+data: {{seconds: {seconds}, fail_share: 0.1, landscape: {landscape}}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01, 0.03]}}
+  optimizer: {{type: choice, values: [adam, sgd]}}
+budget: {{epochs: {epochs}, max_epochs: 8}}
+methods: [grid, random, bayesian, {{asha: {{eta: 2}}}}]
+seeds: [{seed}]
+parallelism: 3
+"""
+PATIENCE = 300.0
+
+
+class Store(Protocol):
+    """Where a study under fire keeps its results."""
+
+    uri: str
+
+    def variables(self) -> Mapping[str, object]: ...
+    def fault(self) -> str: ...
+    def hurt(self) -> None: ...
+    def heal(self) -> None: ...
+    def checkpoints(self) -> list[str]: ...
+
+
+def comparison(text: str) -> dict[str, Any]:
+    """What `hpo run --format json` says, but for times and waste."""
+
+    def kept(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: v for name, v in values.items() if "seconds" not in name and "wasted" not in name}
+
+    whole = json.loads(text)
+    return {**whole, "runs": [kept(run) for run in whole["runs"]], "methods": [kept(m) for m in whole["methods"]]}
+
+
+def ledger(uri: str) -> list[dict[str, Any]]:
+    from hpo.store import read
+
+    return sorted(read(uri, "faults").charges.to_pylist(), key=lambda row: (row["run"], row["order"]))
+
+
+def wasted(uri: str) -> int:
+    from hpo.store import read
+
+    return sum(row["attempt"] > 0 for row in read(uri, "faults").epochs.to_pylist())
+
+
+@dataclass
+class Undisturbed:
+    """What a study comes to when nothing happens to it."""
+
+    comparison: dict[str, Any]
+    ledger: list[dict[str, Any]]
+
+
+@dataclass
+class Ordeal:
+    """A study under fire: begun again whenever its driver has ended, as a job's retry policy does."""
+
+    cluster: FaultyCluster
+    study: Path
+    store: Store
+    rng: np.random.Generator
+    away_seconds: float = 60.0
+    stopped_seconds: float = 30.0
+    done: Counter[str] = field(default_factory=Counter)
+    drivers: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    _driver: Child | None = None
+    _excused: bool = False  # whether something is under way that may end a driver
+    _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def play(self, faults: Sequence[str]) -> None:
+        """Lets the study run to its end while the faults come, one after the other."""
+        try:
+            self._begin()
+            for fault in faults:
+                self._wait(float(self.rng.uniform(0.5, 4.0)))
+                if self._driver is None:
+                    break
+                getattr(self, f"_{fault}")()
+                self.done[fault] += 1
+            until(self._over, 2 * PATIENCE, lambda: self.text[-3000:])
+        finally:
+            for _, act in self._later:
+                act()
+            if self._driver is not None:
+                self._driver.close()
+
+    @property
+    def text(self) -> str:
+        """What the drivers said."""
+        return "\n".join(p.read_text(errors="replace") for p in sorted(self._folder.glob("driver*.err")))
+
+    @property
+    def answer(self) -> str:
+        """What the last driver gave as the study's result."""
+        return (self._folder / f"driver{self.drivers:02}.out").read_text()
+
+    @property
+    def _folder(self) -> Path:
+        return self.study.parent
+
+    # -- the driver -----------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self.drivers += 1
+        out = self._folder / f"driver{self.drivers:02}.out"
+        hpo = Path(self._variables()["PATH"].split(os.pathsep)[0]) / "python"
+        words = ["exec", hpo, "-m", "hpo.cli", "run", self.study, "--store", self.store.uri, "--address",
+                 self.cluster.address, "--format", "json", "--no-report", "--quiet", ">", out]  # fmt: skip
+        command = ["bash", "-c", " ".join(str(word) for word in words)]
+        log = self._folder / f"driver{self.drivers:02}.err"
+        self._driver = Child(command, self._variables(), log, self._folder)
+
+    def _variables(self) -> dict[str, str]:
+        return self.cluster.variables("driver", **self.store.variables())
+
+    def _over(self) -> bool:
+        """Whether the study is done; begins it again where its driver has ended before."""
+        now = time.monotonic()
+        due = [act for at, act in self._later if at <= now]
+        self._later = [(at, act) for at, act in self._later if at > now]
+        for act in due:
+            act()
+        if self._driver is None:
+            return True
+        code = self._driver.process.poll()
+        if code is None:
+            return False
+        if code == 0:
+            self._driver = None
+            return True
+        said = self._driver.text.strip().splitlines()
+        self.ends[f"exit {code}: {said[-1][:150] if said else ''}"] += 1
+        assert self._excused or self._later, f"the driver ended with {code}:\n{self._driver.text[-3000:]}"
+        self._excused = bool(self._later)
+        time.sleep(1.0)
+        self._begin()
+        return False
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._over():
+            time.sleep(0.1)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._driver is not None
+        driver = self._driver.process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(driver.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(PATIENCE)
+        self._excused = True
+        return driver.returncode
+
+    # -- the faults -----------------------------------------------------------------------------------------------
+
+    def _a_worker(self) -> int | None:
+        """One of the processes that train; None where the study ends before there is one."""
+        found: list[int] = []
+        end = time.monotonic() + PATIENCE
+        while not found and time.monotonic() < end and not self._over():
+            found = self.cluster.workers()
+            time.sleep(0.05)
+        return int(self.rng.choice(found)) if found else None
+
+    def _worker_killed(self) -> None:
+        worker = self._a_worker()
+        if worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+    def _worker_stopped(self) -> None:
+        """It stands still for a while, which is no end of it; the next faults come meanwhile."""
+        worker = self._a_worker()
+        if worker is None:
+            return
+
+        def go_on() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGCONT)
+
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGSTOP)
+        self._later.append((time.monotonic() + self.stopped_seconds, go_on))
+
+    def _node_killed(self) -> None:
+        number = int(self.rng.choice([n for n in self.cluster.nodes if n]))
+        self.cluster.kill(number)
+        self._wait(float(self.rng.uniform(0, 3)))
+        self.cluster.add(int(self.rng.choice(self.cluster.cpus)))
+
+    def _driver_killed(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _driver_asked(self) -> None:
+        """SIGTERM: it says how to go on, and the store is whole."""
+        code = self._end(signal.SIGTERM)
+        assert self._driver is not None
+        if code not in (0, -15, 143):  # it had ended by itself, or was still loading
+            assert code == 130, self._driver.text[-3000:]
+            assert "to go on: " in self._driver.text.splitlines()[-1]
+
+    def _head_killed(self) -> None:
+        """The head goes with all that it knew. Drivers and nodes end by themselves; then all begins anew."""
+        self._excused = True
+        self.cluster.kill(0)
+        driver = self._driver
+        assert driver is not None
+        until(
+            lambda: driver.process.poll() is not None, PATIENCE, lambda: f"no end without a head: {driver.text[-3000:]}"
+        )
+        nodes = list(self.cluster.nodes)
+        until(lambda: all(map(self.cluster.ended, nodes)), PATIENCE, lambda: f"left without a head: {nodes}")
+        for number in nodes:
+            self.cluster.kill(number)
+        self.cluster.start()
+
+    def _store_hurt(self) -> None:
+        """Its disk is full, or its server cannot be reached, for a while; the next faults come meanwhile."""
+        self.store.hurt()
+        self._later.append((time.monotonic() + self.away_seconds, self.store.heal))
+        self._wait(self.away_seconds)
+        self._excused = True
+
+
+def afterwards(ordeal: Ordeal, undisturbed: Undisturbed) -> None:
+    """What must hold when a study under fire is done."""
+    from hpo.store import verify
+
+    uri = ordeal.store.uri
+    assert comparison(ordeal.answer) == undisturbed.comparison, "the comparison differs"
+    assert ledger(uri) == undisturbed.ledger, "the ledger differs"
+    assert verify(uri) == []
+    assert ordeal.store.checkpoints() == [], "checkpoints were left behind"
+    cluster = ordeal.cluster
+    until(lambda: not cluster.workers(), 60, lambda: f"workers were left behind: {cluster.workers()}")
+    assert "Traceback" not in ordeal.text, ordeal.text[-3000:]

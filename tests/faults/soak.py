@@ -1,0 +1,143 @@
+"""Faults by the hundred: `make soak`, or `python tests/faults/soak.py [--studies 20] [--faults 200] [--seed 0] [--first N]`.
+
+Study k has ten faults (faults / studies) drawn by seed and k, on a cluster of real Ray nodes; every other one keeps its
+results on a small disk that becomes full, the others on an S3 server that is away for a minute. After each the
+comparison and the ledger must be those of the same study undisturbed; no process and no checkpoint may be left.
+A summary is printed, and with --json written; the exit code is 1 where a study did not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from shutil import rmtree
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent), str(Path(__file__).parents[2])]
+
+from faulty_cluster import FaultyCluster, faulty_cluster  # noqa: E402
+from injector import STUDY, Ordeal, Undisturbed, afterwards, comparison, ledger, wasted  # noqa: E402
+from places import bucket, disk  # noqa: E402
+from ray_nodes import BIN, environment  # noqa: E402
+
+CPUS = (1, 2)  # two nodes that differ
+KINDS = {"worker_killed": 8, "worker_stopped": 2, "node_killed": 3, "driver_killed": 3, "driver_asked": 2}
+"""How often each comes in twenty faults; with a store that is hurt and a head that is killed every other study."""
+DIFFERENT = 4  # studies that differ: each is run once undisturbed
+
+
+@dataclass
+class Row:
+    study: int
+    place: str
+    passed: bool
+    seconds: float
+    drivers: int
+    wasted: int
+    faults: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    why: str = ""
+
+
+def write(path: Path, k: int) -> Path:
+    """The k-th study's file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(STUDY.format(seconds=0.3, epochs=48, seed=k % 2, landscape=k % DIFFERENT))
+    return path
+
+
+def drawn(rng: np.random.Generator, count: int, k: int) -> list[str]:
+    """The faults of a study in their order: the store is hurt once, the head killed in every other one."""
+    fixed = ["store_hurt", *(["head_killed"] if k % 4 in (0, 3) else [])]
+    names, weights = list(KINDS), np.array(list(KINDS.values()), float)
+    faults = [*fixed, *(str(n) for n in rng.choice(names, count - len(fixed), p=weights / weights.sum()))]
+    return [str(name) for name in rng.permutation(faults)]
+
+
+def undisturbed(folder: Path, k: int) -> Undisturbed:
+    """The study on a cluster of its own to which nothing happens."""
+    study, store = write(folder / "study.yaml", k), folder / "store"
+    command = [BIN / "python", "-m", "hpo.cli", "run", study, "--store", store, "--workers", 3, "--format", "json",
+               "--no-report", "--quiet"]  # fmt: skip
+    answer = subprocess.run([str(w) for w in command], env=environment(), capture_output=True, text=True, check=True)
+    return Undisturbed(comparison(answer.stdout), ledger(str(store)))
+
+
+def suffer(cluster: FaultyCluster, folder: Path, k: int, seed: int, count: int, expected: Undisturbed) -> Row:
+    """One study under fire."""
+    rng = np.random.default_rng([seed, k])
+    with (disk if k % 2 else bucket)(folder) as store:
+        ordeal = Ordeal(cluster, write(folder.with_suffix(".run") / "study.yaml", k), store, rng)
+        ordeal.away_seconds = 20.0 if k % 2 else 60.0
+        row, began = Row(k, store.fault(), False, 0.0, 0, 0), time.monotonic()
+        try:
+            ordeal.play(drawn(rng, count, k))
+            afterwards(ordeal, expected)
+            row.passed = True
+        except Exception as error:
+            row.why = f"{type(error).__name__}: {error}"
+        with contextlib.suppress(Exception):
+            row.wasted = wasted(store.uri)
+        row.seconds, row.drivers = time.monotonic() - began, ordeal.drivers
+        row.faults, row.ends = dict(ordeal.done), dict(ordeal.ends)
+        if "store_hurt" in row.faults:
+            row.faults[store.fault().replace(" ", "_")] = row.faults.pop("store_hurt")
+    return row
+
+
+def summary(rows: list[Row]) -> str:
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.faults)
+    lines = [f"{row.study:3} {row.place:<11} {'passed' if row.passed else 'FAILED'} {row.seconds:6.0f} s "
+             f"{sum(row.faults.values()):3} faults {row.drivers:3} drivers {row.wasted:4} epochs trained again {row.why[:200]}"
+             for row in rows]  # fmt: skip
+    passed = sum(row.passed for row in rows)
+    kinds = ", ".join(f"{name} {n}" for name, n in total.most_common())
+    return "\n".join([*lines, f"{passed} of {len(rows)} studies passed, {total.total()} faults: {kinds}"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=20)
+    parser.add_argument("--faults", type=int, default=200, help="of all studies together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the first study's number: for a part of them")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    count = -(-given.faults // given.studies)
+    folder = Path(tempfile.mkdtemp(prefix="hpo-soak-", dir="/tmp"))
+    rows: list[Row] = []
+    expected: dict[int, Undisturbed] = {}
+    try:
+        with faulty_cluster(folder / "c", CPUS) as cluster:
+            for k in range(given.first, given.first + given.studies):
+                if k % DIFFERENT not in expected:
+                    expected[k % DIFFERENT] = undisturbed(folder / f"whole{k % DIFFERENT}", k)
+                rows.append(suffer(cluster, folder / f"s{k}", k, given.seed, count, expected[k % DIFFERENT]))
+                print(summary(rows[-1:]).splitlines()[0], flush=True)
+                print(json.dumps([rows[-1].faults, rows[-1].ends]), file=sys.stderr, flush=True)
+                if not rows[-1].passed:
+                    print(rows[-1].why, file=sys.stderr, flush=True)
+    finally:
+        print(summary(rows))
+        if given.json:
+            given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    if all(row.passed for row in rows):
+        rmtree(folder, ignore_errors=True)
+        return 0
+    print(f"what the drivers said is in {folder}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""A Ray cluster that is made to be hurt: each node real processes on loopback, found again by a mark in their variables."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+
+from ray_nodes import BIN, Child, environment, free_ports, own_place
+
+MARK = "HPO_FAULTS"
+WORKER = "ray::SegmentWorker"
+HEAD_GONE_SECONDS = 5  # after which nodes without a head end; Ray's own default is a minute
+
+
+def marked(mark: str) -> dict[int, str]:
+    """Living processes that carry the mark: process id -> command line."""
+    found, wanted = {}, f"{MARK}={mark}".encode()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(entry.name)
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            if any(v == wanted or v.startswith(wanted + b"/") for v in variables):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX":
+                    found[pid] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+def until(true: Callable[[], object], seconds: float, otherwise: Callable[[], str]) -> None:
+    """Waits for a condition; fails with what `otherwise` says."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.2)
+
+
+class FaultyCluster:
+    """A head without CPUs, where drivers run, and nodes with those given. Every process of node n carries MARK=mark/n."""
+
+    def __init__(self, folder: Path, cpus: Sequence[int]) -> None:
+        self.folder, self.cpus = folder, list(cpus)
+        self.mark = secrets.token_hex(6)
+        self.port = free_ports(1)[0]
+        self.nodes: dict[int, Child] = {}
+        self._number = 0
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def variables(self, owner: object, **more: object) -> dict[str, str]:
+        """For a process of the cluster, or a driver."""
+        return environment(
+            RAY_AUTH_MODE="disabled", RAY_gcs_rpc_server_reconnect_timeout_s=HEAD_GONE_SECONDS,
+            TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120, **{MARK: f"{self.mark}/{owner}"}, **more,
+        )  # fmt: skip
+
+    def start(self, **more: object) -> None:
+        """The head and a node for each of `cpus`; returns when all have joined."""
+        self.start_head(**more)
+        for cpus in self.cpus:
+            self.add(cpus, **more)
+
+    def start_head(self, **more: object) -> None:
+        self._begin(0, ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"], more)
+
+    def add(self, cpus: int, *options: str, **more: object) -> int:
+        """Begins a node and returns its number; it joins when it is up."""
+        self._number += 1
+        self._begin(self._number, [f"--address={self.address}", f"--num-cpus={cpus}", *options], more)
+        return self._number
+
+    def _begin(self, number: int, options: Sequence[str], more: dict[str, object]) -> None:
+        place = self.folder / f"n{number}-{secrets.token_hex(2)}"
+        command = [BIN / "ray", "start", *options, "--block", "--disable-usage-stats", "--num-gpus=0",
+                   "--include-log-monitor=false", *own_place(place)]  # fmt: skip
+        log = self.folder / f"node{number}.log"
+        log.unlink(missing_ok=True)
+        self.nodes[number] = Child(command, self.variables(number, **more), log, self.folder)
+        self.nodes[number].until(lambda: "Ray runtime started" in self.nodes[number].text)
+
+    # -- who is there ---------------------------------------------------------------------------------------------
+
+    def of(self, number: int) -> dict[int, str]:
+        """The living processes of a node."""
+        return marked(f"{self.mark}/{number}")
+
+    def workers(self) -> list[int]:
+        """The processes that train, or wait for something to train."""
+        return sorted(pid for pid, command in marked(self.mark).items() if command.startswith(WORKER))
+
+    # -- what is done to them -------------------------------------------------------------------------------------
+
+    def kill(self, number: int) -> None:
+        """A machine that loses its power: nothing of it is told anything."""
+        while living := self.of(number):
+            for pid in living:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self.nodes.pop(number).process.wait(30)
+
+    def ended(self, number: int) -> bool:
+        return not self.of(number)
+
+    def close(self) -> dict[int, str]:
+        """Stops every node in order; returns what is left of them all, which is then killed."""
+        for number in sorted(self.nodes, reverse=True):
+            self.nodes[number].process.terminate()
+        with contextlib.suppress(AssertionError):
+            until(lambda: not marked(self.mark), 60, str)
+        left = marked(self.mark)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for node in self.nodes.values():
+            node.process.wait(30)
+        self.nodes.clear()
+        return left
+
+
+@contextlib.contextmanager
+def faulty_cluster(folder: Path, cpus: Sequence[int]) -> Iterator[FaultyCluster]:
+    """A cluster that is up; at the end nothing of it is left."""
+    cluster = FaultyCluster(folder, cpus)
+    try:
+        cluster.start()
+        yield cluster
+        left = cluster.close()
+        assert not left, f"processes were left behind: {left}"
+    finally:
+        cluster.close()
+        for place in folder.glob("n*-*"):
+            rmtree(place, ignore_errors=True)

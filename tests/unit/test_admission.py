@@ -1,0 +1,164 @@
+"""Packing by memory: what is measured once is left aside, nobody is passed for ever, the dead hold nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hpo.admission import MemoryBook, started
+from hpo.training import Assignment, Training
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def processes():
+    """Living processes to reserve for."""
+    found = [subprocess.Popen(["sleep", "100"]) for _ in range(4)]
+    yield found
+    for process in found:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def books(tmp_path, processes):
+    return [MemoryBook("gpu 0", 1000, tmp_path, process.pid) for process in processes]
+
+
+def in_a_thread(act):
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(0.5)
+    return thread
+
+
+def test_a_probe_has_the_device_and_what_it_measured_is_left_aside_for_its_kind(books):
+    a, b, c, d = books
+    assert a.take("x") == 1000
+    waiting = in_a_thread(lambda: b.take("x"))
+    assert waiting.is_alive()
+    a.learn("x", 300)
+    waiting.join(30)
+    assert c.take("x") == 330
+    waiting = in_a_thread(lambda: d.take("x"))
+    assert waiting.is_alive(), "a fourth would make 1320 of 1000"
+    c.give_back()
+    waiting.join(30)
+    assert not waiting.is_alive()
+
+
+def test_an_unknown_kind_is_guessed_from_the_largest_known_one(books):
+    a, b, *_ = books
+    a.take("x")
+    a.learn("x", 300)
+    assert b.take("y") == 495
+    b.learn("y", 600)
+    assert b.known() == {"x": 300, "y": 600}
+    b.learn("y", 100)
+    assert b.known()["y"] == 600, "the peak of a kind is its largest"
+
+
+def test_who_waits_for_much_is_not_passed_by_who_wants_little(books):
+    a, b, c, _ = books
+    a.take("x")
+    a.learn("x", 300)
+    large = in_a_thread(lambda: b.take("x", whole=True))
+    small = in_a_thread(lambda: c.take("x"))
+    assert large.is_alive()
+    assert small.is_alive()
+    a.give_back()
+    large.join(30)
+    assert small.is_alive()
+    b.give_back()
+    small.join(30)
+    assert not small.is_alive()
+
+
+def test_what_the_dead_held_is_free_and_a_damaged_page_is_begun_anew(books, processes, tmp_path):
+    a, b, *_ = books
+    a.take("x")
+    processes[0].kill()
+    processes[0].wait()
+    assert started(processes[0].pid) == ""
+    assert b.take("x") == 1000
+    next(tmp_path.glob("*.json")).write_text('{"kinds": {"x"')
+    assert b.known() == {}
+
+
+WORKER = """
+import sys, time, json
+sys.path[:0] = json.loads(sys.argv[1])
+from pathlib import Path
+from hpo import admission
+from hpo.training import Training, Assignment
+admission.folder = lambda: Path(sys.argv[2])
+given = Assignment(**json.loads(sys.argv[3]))
+training = Training(given)
+report = training.step()
+while not report.done:
+    report = training.step()
+assert report.failure is None, report.failure
+"""
+
+HUNGRY = """
+import time
+from pathlib import Path
+from trainables.memory import Cpu
+
+class Room(Cpu):
+    def __init__(self):
+        self.total = 450 * 2**20
+
+class Hungry:
+    memory = Room
+    def __init__(self, config, *, task, seed, max_epochs):
+        self.log = Path(task["data"]["log"]) / str(seed)
+        self.held = bytearray(config["mb"] * 2**20)
+        self.log.write_text(f"{time.monotonic()} ")
+    @staticmethod
+    def memory_kind(config, task):
+        return str(config["mb"])
+    def train_epoch(self):
+        time.sleep(0.1)
+        return {"val_accuracy": 1.0}
+    def save(self, folder):
+        Path(folder, "state").write_text("nothing")
+    def load(self, folder):
+        pass
+    def close(self):
+        self.log.write_text(self.log.read_text() + str(time.monotonic()))
+"""
+
+
+def test_processes_share_what_there_is_and_never_hold_more(tmp_path):
+    """Room for some: each takes 60 MiB and what Python takes. Never more at a time than fit, and all have their turn."""
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    paths = [str(tmp_path), str(Path(__file__).parents[2])]
+    task = {"trainable": "hungry:Hungry", "data": {"log": str(tmp_path)}, "fixed": {}, "early_stopping": None}
+    workers = []
+    for seed in range(6):
+        given = {"trial": f"{seed:016x}", "config": {"mb": 60}, "task": task, "seed": seed, "max_epochs": 3, "stop": 3,
+                 "known": 0, "checkpoints": str(tmp_path / "c"), "packed": True}  # fmt: skip
+        command = [sys.executable, "-c", WORKER, json.dumps(paths), str(tmp_path / "books"), json.dumps(given)]
+        workers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    for worker in workers:
+        _, said = worker.communicate(timeout=100)
+        assert worker.returncode == 0, said
+    spans = [tuple(map(float, (tmp_path / str(seed)).read_text().split())) for seed in range(6)]
+    together = max(sum(begin <= at < end for begin, end in spans) for at, _ in spans)
+    ((_, peak),) = MemoryBook("cpu", 1, tmp_path / "books").known().items()
+    assert peak > 60 * 2**20
+    assert together <= max(1, 450 * 2**20 // peak)
+
+
+def test_a_trainable_that_does_not_say_what_it_takes_is_not_held_up(tmp_path):
+    task = {"trainable": "curves", "data": {}, "model": {}, "fixed": {}, "early_stopping": None}
+    given = Assignment("0" * 16, {"learning_rate": 0.01}, task, 1, 4, 4, 0, str(tmp_path), packed=True)
+    training = Training(given)
+    assert training.step().done

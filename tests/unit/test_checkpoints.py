@@ -1,0 +1,82 @@
+"""Checkpoints on bad days: places that are full or away, a limit that holds, nothing left when nothing is needed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hpo import checkpoints
+from hpo.checkpoints import Checkpoints
+from hpo.tidying import Tidying
+from hpo.training import Assignment, Training
+
+NAMES = [f"{i:016x}" for i in range(5)]
+
+
+def place(folder, size=1000):
+    """A checkpoint of each of NAMES, the first the oldest."""
+    kept = Checkpoints(str(folder))
+    for age, name in enumerate(NAMES):
+        kept.save(name, 3, lambda folder: (folder / "state").write_bytes(bytes(size)))
+        os.utime(folder / f"{name}-000003.tar", (age, age))
+    return kept
+
+
+def test_beyond_the_limit_the_oldest_go_first_but_none_that_trains(tmp_path):
+    kept = place(tmp_path)
+    each = kept.kept()[0].size
+    kept.trim(3 * each, needed=[NAMES[0]])
+    assert sorted(kept.trials()) == [NAMES[0], NAMES[3], NAMES[4]]
+    kept.trim(3 * each, needed=[])
+    assert sorted(kept.trials()) == [NAMES[0], NAMES[3], NAMES[4]]
+    kept.trim(3 * each - 1, needed=[])
+    assert sorted(kept.trials()) == [NAMES[3], NAMES[4]]
+
+
+@pytest.mark.timeout(120)
+def test_what_is_dropped_goes_unless_it_is_wanted_again_and_at_the_end_all_goes(tmp_path):
+    kept = place(tmp_path)
+    tidying = Tidying(kept, 1e9, list)
+    tidying.drop(NAMES[1])
+    tidying.finish(everything=False)
+    assert sorted(kept.trials()) == [NAMES[0], *NAMES[2:]]
+    tidying = Tidying(kept, 1e9, list)
+    tidying.finish(everything=True)
+    assert not tmp_path.exists()
+
+
+def assignment(folder, **changes):
+    task = {"trainable": "curves", "data": {}, "model": {}, "fixed": {}, "early_stopping": None}
+    values = {"config": {"learning_rate": 0.01}, "seed": 1, "max_epochs": 8, "stop": 4, "known": 0}
+    return Assignment(trial=NAMES[0], task=task, checkpoints=str(folder), **{**values, **changes})
+
+
+def finish(training):
+    records, report = [], training.step()
+    while not report.done:
+        records, report = records + report.records, training.step()
+    return records + report.records, report
+
+
+def test_a_place_that_cannot_be_used_costs_checkpoints_and_fails_no_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PATIENCE_SECONDS", 0.0)
+    (tmp_path / "file").write_text("no folder")
+    records, report = finish(Training(assignment(tmp_path / "file" / "checkpoints")))
+    assert report.failure is None
+    assert [row["epoch"] for row in records] == [1, 2, 3, 4]
+
+
+def test_epochs_read_from_a_checkpoint_say_so(tmp_path):
+    finish(Training(assignment(tmp_path)))
+    records, _ = finish(Training(assignment(tmp_path, stop=6)))
+    assert [(row["epoch"], row.get("recovered", False)) for row in records] == [
+        (1, True), (2, True), (3, True), (4, True), (5, False), (6, False)
+    ]  # fmt: skip
+
+
+def test_an_exam_keeps_the_winners_state(tmp_path):
+    given = assignment(tmp_path, exam=True, resumable=False, kept_as=NAMES[2])
+    _, report = finish(Training(given))
+    assert report.test is not None
+    assert Checkpoints(str(tmp_path)).trials() == {NAMES[2]: 4}

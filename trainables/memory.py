@@ -1,0 +1,69 @@
+"""How much memory this process takes of the device that it trains on, so that trials can be packed."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+CONTEXT_BYTES = 600 * 10**6  # what CUDA itself takes of a GPU for each process; its allocator does not count it
+
+
+class Gpu:
+    """The GPU that this process sees first."""
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+        properties = cuda.get_device_properties(0)
+        self.device = f"gpu-{getattr(properties, 'uuid', os.environ.get('CUDA_VISIBLE_DEVICES', '0'))}"
+        self.total = int(properties.total_memory)
+
+    def reset(self) -> None:
+        """`peak` counts from here on."""
+        self._cuda.reset_peak_memory_stats()
+
+    def peak(self) -> int:
+        """Bytes."""
+        return int(self._cuda.max_memory_reserved()) + CONTEXT_BYTES
+
+    def release(self) -> None:
+        """Gives back what nothing refers to any more."""
+        gc.collect()
+        self._cuda.empty_cache()
+
+
+class Cpu:
+    """This machine's memory, or what its control group allows of it; of the process all that is resident counts."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        with suppress(OSError, ValueError):
+            self.total = min(self.total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+
+    def reset(self) -> None:
+        """`peak` counts from here on, where the kernel lets it be reset."""
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def peak(self) -> int:
+        """Bytes."""
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+    def release(self) -> None:
+        """Gives back what nothing refers to any more."""
+        gc.collect()
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def memory() -> Gpu | Cpu:
+    """That of the device on which this process trains."""
+    import torch
+
+    return Gpu(torch.cuda) if torch.cuda.is_available() else Cpu()
