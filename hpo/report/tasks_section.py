@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from markupsafe import Markup
+
 from hpo.comparison import Comparison
 from hpo.importance import Importance, Share, over_tasks
 from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.comparison_section import X_LABEL, epoch_bands
 from hpo.report.exam_section import exam_tables
-from hpo.report.parts import Figures, Part, Section, Text, picture, table
+from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
 from hpo.report.record_section import ledger_table
-from hpo.report.tables import Cell, Column, Table
+from hpo.report.tables import Cell, Column, Table, html
 from hpo.store import StudyData
 
 
@@ -62,10 +64,15 @@ def _row(name: str, mean: Share | None, shares: Sequence[float | None]) -> tuple
 
 def exams(studies: Sequence[StudyData]) -> Section:
     """Train, validation and test of every winner, a table a task."""
-    parts: list[Part] = [table(content) for data in studies for content in exam_tables(data)]
+    parts: list[Part] = [_folded(content) for data in studies for content in exam_tables(data)]
     return Section("exam", "Final exam", parts or [Text("No winner has been tested.")])
 
 
 def ledgers(studies: Sequence[StudyData]) -> Section:
     """What every run was charged for, a table a task."""
-    return Section("ledger", "The ledger", [table(ledger_table(data)) for data in studies])
+    return Section("ledger", "The ledger", [_folded(ledger_table(data)) for data in studies])
+
+
+def _folded(content: Table) -> Folded:
+    """A table of runs that opens on demand: there is one for every task."""
+    return Folded(content.title, Markup(html(content)))
