@@ -29,8 +29,8 @@ class CurveForest:
         unseen = np.asarray(forest.oob_prediction_).reshape(len(values), -1)
         self.correlation = float(spearmanr(unseen[:, -1], ranks[:, -1]).statistic)
 
-    def curve(self, features: Vector) -> Vector:
-        """The predicted values of a configuration's epochs, shape [epochs]."""
-        row = features.astype(np.float32).reshape(1, -1)
-        ranks = np.mean([tree.predict(row).reshape(-1) for tree in self._trees], axis=0)
+    def curves(self, features: Matrix) -> Matrix:
+        """The predicted values of configurations' epochs: [n, d] to [n, epochs]."""
+        rows = features.astype(np.float32)
+        ranks = np.mean([tree.predict(rows).reshape(len(rows), -1) for tree in self._trees], axis=0)
         return np.asarray(np.interp(ranks, np.arange(len(self._values)), self._values))

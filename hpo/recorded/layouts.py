@@ -40,7 +40,8 @@ def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
 def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
     """12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL has them; the metric is one of its losses.
 
-    The first point is the loss before training: epoch 1 is the second one.
+    The first point is the loss before training: epoch 1 is the second one. TaskSet drew 1 - beta evenly over magnitudes,
+    so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/tables/taskset.yaml.
     """
     tasks = [str(name) for name in file["tasks"]]
     if task not in tasks:
@@ -55,7 +56,11 @@ def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
     values = np.where(np.arange(values.shape[1]) < ends[:, None], values, np.nan)
     hp = np.asarray(file["hp"], dtype=np.float64)
     hp = hp[tasks.index(task)] if hp.ndim == 3 else hp
-    return Raw([str(n) for n in file["hp_names"]], hp.tolist(), values, np.ones(len(values)))
+    names = [str(name) for name in file["hp_names"]]
+    betas = np.array([name.startswith("beta") for name in names])
+    rows = np.where(betas, 1 - hp, hp).tolist()
+    named = [f"one_minus_{name}" if name.startswith("beta") else name for name in names]
+    return Raw(named, rows, values, np.ones(len(values)))
 
 
 def read_table(path: Path) -> Any:

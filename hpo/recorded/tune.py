@@ -2,8 +2,8 @@
 
 A trial's `result.json` has a line a report; where it is not kept, `progress.csv` has the same as a table. `params.json` is
 its configuration; a nested value is named by its last part, or by all of them joined by "/" where that says
-too little. `training_iteration` is the epoch. A trial with an `error.txt`
-failed where its curve ends; others end there. Of trials with one configuration the longest counts, the first of equals.
+too little. `training_iteration` is the epoch. A trial with an `error.txt` that never got
+done failed where its curve ends; others end there. Of trials with one configuration the longest counts, the first of equals.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def read(path: Path, metric: str) -> Raw:
         configs.append(_flat(json.loads((folder / CONFIG).read_text())))
         curves.append(in_order(points, f"{path.name} must report every iteration", configs[-1]))
         seconds.append(float(np.mean(times)) if times else 1.0)
-        failed.append((folder / ERROR).exists() or not np.isfinite(curves[-1]).all())
+        failed.append(_broke_off(folder, reports) or not np.isfinite(curves[-1]).all())
     names = list(dict.fromkeys(name for config in configs for name in config))
     ends = [name.rpartition("/")[2] for name in names]
     begun = [i for i, curve in enumerate(curves) if curve or failed[i]]
@@ -55,6 +55,11 @@ def read(path: Path, metric: str) -> Raw:
         np.array([failed[i] for i in begun], dtype=bool),
         trials=True,
     )
+
+
+def _broke_off(folder: Path, reports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the trial failed for good: one that was restored after a failure keeps its `error.txt`, but gets done."""
+    return (folder / ERROR).exists() and not (reports and str(reports[-1].get("done")) == "True")
 
 
 def _reports(folder: Path) -> list[Mapping[str, Any]]:

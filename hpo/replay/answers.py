@@ -127,7 +127,8 @@ class RecordedCurves(Curves):
     def _answer_between(self, config: Config, row: int) -> list[float]:
         """The curve that answers for a configuration whose nearest row is `row`."""
         if self.answers.between == "surrogate" and self._curves[row]:
-            return [float(value) for value in self._forest.curve(self._space.features(config))]
+            found: list[float] = self._forest.curves(self._space.features(config)[None])[0].tolist()
+            return found
         return self._curves[row]
 
     def _nearest(self, config: Config, epoch: int) -> int:

@@ -202,7 +202,7 @@ def test_a_forest_of_curves_predicts_curves_it_has_not_seen():
     curves = asymptote[:, None] + 1 / np.arange(1, 6)
     curves[0] *= 1e9  # one that nearly diverged drowns none of the others
     forest = CurveForest(features[:200], curves[:200])
-    predicted = np.array([forest.curve(row) for row in features[200:]])
+    predicted = forest.curves(features[200:])
     assert predicted.shape == (40, 5)
     assert np.median(np.abs(predicted - curves[200:])) < 0.05
     assert predicted.max() <= curves.max()

@@ -1,0 +1,69 @@
+"""What answers best between recorded configurations: `python tests/bench/bench_between.py [--write]`.
+
+On TaskSet's 12 tasks of 1,000 recorded configurations: rank correlation of the value after the last epoch with the one of
+the nearest other configuration, and with the surrogate's trees that have not seen the configuration. `--write` writes
+docs/replay.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.stats import spearmanr
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import CURVES, ROOT, markdown, row, show, write
+
+from hpo.recorded import load
+from hpo.recorded.forest import CurveForest
+from hpo.study import Study
+
+
+def correlations(task: str) -> tuple[float, float]:
+    """Of the nearest other configuration, of the surrogate."""
+    study = Study.load(ROOT / "hpo" / "tables" / "taskset.yaml")
+    table = load(str(CURVES), study.space, study.metric, task)
+    whole = np.flatnonzero(table.known == table.epochs)
+    features = np.array([study.space.features(table.configs[i]) for i in whole])
+    values = table.values[whole]
+    other = cKDTree(features).query(features, k=2)[1][:, 1]
+    nearest = float(spearmanr(values[:, -1], values[other, -1]).statistic)
+    return nearest, CurveForest(features, values).correlation
+
+
+def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    if not CURVES.exists():
+        print(f"no recorded curves at {CURVES}: what answers between them is not measured")
+        return []
+    tasks = [str(name) for name in np.load(CURVES)["tasks"]][: 3 if quick else 12]
+    nearest, surrogate = zip(*map(correlations, tasks), strict=True)
+    found = {"nearest": nearest, "surrogate": surrogate}
+    if put:
+        body = [
+            [name, f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}"]
+            for name, values in found.items()
+        ]
+        head = ("between", "rank correlation, median of 12 tasks", "least to most")
+        write(ROOT / "docs" / "replay.md", "table of what answers between", markdown(head, body))
+    return [row(f"unseen configurations: {name}", values, "rank corr.") for name, values in found.items()]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    results = main(given.quick, given.write)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))

@@ -1,0 +1,166 @@
+"""How ASHA scales from 1 to 500 workers on recorded curves: `python tests/bench/bench_scaling.py [--write]`.
+
+Li et al. 2020: time to a good configuration falls near-linearly with workers. Here: virtual time until a run is charged
+for a good value, on TaskSet's tasks where ../shared/data has them. Good is, by the nearest recorded configuration, what
+only the best 2 of a task's 1,000 ever reach; and, by the surrogate between them, what 1 in 10,000 random configurations
+reaches, which is a longer search. No run can be faster than the epochs that its good configuration takes. `--write`
+writes docs/replay.md and its picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import CURVES, ROOT, markdown, row, show, write
+
+from hpo.recorded import RecordedTable, load
+from hpo.recorded.forest import CurveForest
+from hpo.replay import Weather, replay
+from hpo.replay.answers import Between
+from hpo.study import Study
+from hpo.sweep import reached_at
+
+WORKERS = (1, 2, 5, 10, 25, 50, 100, 250, 500)
+BUDGETS = (2_000, 8_000, 32_000, 128_000, 512_000)  # epochs: the first that suffices
+RARE = 10_000  # configurations, of which one is good
+STRAGGLING = 0.5  # sigma
+PAGE = ROOT / "docs" / "replay.md"
+PICTURE = ROOT / "docs" / "pictures" / "asha-scaling.svg"
+
+Times = dict[int, list[float]]  # workers -> of each game
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is played: what answers between recorded configurations, tasks, seeds, the weather."""
+
+    name: str
+    between: Between
+    tasks: int
+    seeds: int
+    stragglers: float = 0.0
+
+    def games(self) -> Iterator[tuple[Study, RecordedTable, float]]:
+        for name in [str(name) for name in np.load(CURVES)["tasks"]][: self.tasks]:
+            for seed in range(self.seeds):
+                study = Study.load(ROOT / "hpo" / "tables" / "taskset.yaml", methods=["asha"], seeds=[seed])
+                table = load(str(CURVES), study.space, study.metric, name)
+                yield study, table, self.good(study, table)
+
+    def good(self, study: Study, table: RecordedTable) -> float:
+        """The loss that few configurations ever reach."""
+        if self.between == "nearest":
+            return float(np.sort(np.nanmin(np.where(np.isfinite(table.values), table.values, np.inf), axis=1))[1])
+        space, rng = study.space, np.random.default_rng(0)
+        whole = np.flatnonzero(table.known == table.epochs)
+        forest = CurveForest(np.array([space.features(table.configs[i]) for i in whole]), table.values[whole])
+        drawn = np.array([space.features(space.sample(rng)) for _ in range(2 * RARE)])
+        return float(np.sort(forest.curves(drawn).min(axis=1))[1])
+
+    def times(self, workers: tuple[int, ...]) -> Times:
+        """Virtual time to a good value by workers."""
+        found: Times = {count: [] for count in workers}
+        for study, table, good in self.games():
+            for count in workers:
+                found[count].append(self._time(study, table, good, count))
+        return found
+
+    def _time(self, study: Study, table: RecordedTable, good: float, workers: int) -> float:
+        """More budget changes nothing of what came before it: the smallest that suffices is enough."""
+        weather = Weather(stragglers=self.stragglers, seed=study.seeds[0])
+        for budget in BUDGETS:
+            played = replay(study, table=table, workers=workers, budget=budget, weather=weather, between=self.between)
+            (found,) = reached_at(played, good).values()
+            if math.isfinite(found):
+                return found
+        return math.inf
+
+
+def speedups(found: Times) -> Times:
+    """How much faster than one worker, game by game."""
+    return {n: [a / b for a, b in zip(found[min(found)], mine, strict=True)] for n, mine in found.items()}
+
+
+def draw(found: dict[str, Times], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "scaling"  # the same picture, the same file
+    from matplotlib import pyplot
+
+    figure, place = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    for name, times in found.items():
+        workers = list(times)
+        middle = [statistics.median(values) for values in times.values()]
+        (line,) = place.plot(workers, middle, marker="o", label=name)
+        low, high = zip(*(np.quantile(values, [0.25, 0.75]) for values in times.values()), strict=True)
+        place.fill_between(workers, low, high, alpha=0.15, lw=0, color=line.get_color())
+        place.plot(workers, [middle[0] / count for count in workers], ls=":", color=line.get_color())
+    place.plot([], [], ls=":", color="grey", label="linear")
+    place.set(xscale="log", yscale="log", xlabel="virtual workers", ylabel="virtual time to a good value, epochs")
+    place.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def page(found: dict[str, Times]) -> str:
+    """The table of docs/replay.md: median times, and median speedups game by game."""
+    gains = {name: speedups(times) for name, times in found.items()}
+    head = ["workers", *(f"{what}: {name}" for name in found for what in ("time", "speedup"))]
+    body = []
+    for count in next(iter(found.values())):
+        cells: list[object] = [count]
+        for name, times in found.items():
+            cells += [f"{statistics.median(times[count]):,.0f}", f"{statistics.median(gains[name][count]):,.1f}"]
+        body.append(cells)
+    return markdown(head, body)
+
+
+def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    if not CURVES.exists():
+        print(f"no recorded curves at {CURVES}: scaling is not measured")
+        return []
+    few = (2, 1) if quick else (12, 3)
+    searches = [
+        Search("best 2 of 1,000", "nearest", *few),
+        Search("the same, stragglers", "nearest", *few, STRAGGLING),
+        *([] if quick else [Search("1 in 10,000", "surrogate", 8, 1)]),
+    ]
+    found = {search.name: search.times(WORKERS[:5] if quick else WORKERS) for search in searches}
+    table = page(found)
+    print(table)
+    if put:
+        draw(found, PICTURE)
+        write(PAGE, "table of ASHA's scaling", table)
+    return [
+        row(f"ASHA's speedup, {count} workers, good: {name}", gains, "ratio", workers=count)
+        for name, times in found.items()
+        for count, gains in speedups(times).items()
+        if count > 1
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    results = main(given.quick, given.write)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))
