@@ -1,7 +1,12 @@
 """All benches, one table and one JSON file with the machine's description: `make bench`.
 
-Each bench_*.py beside this file that has `main(quick) -> rows` and writes them with `--json FILE` runs in a process of its
-own, one after the other. Rows: what, median, min, max, unit, bar. Ratios come first.
+    python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--readme]
+
+Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE and
+writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first. build/bench.json
+keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has optuna and
+syne-tune (`uv pip install optuna syne-tune` beside this project's packages): never a dependency, left out where there is
+none. --readme writes the last rows into the README and runs nothing.
 """
 
 from __future__ import annotations
@@ -10,68 +15,182 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rows import ROOT, markdown, write
+
 HERE = Path(__file__).parent
-RESULT = HERE.parents[1] / "build" / "bench.json"
-PACKAGES = ("ray", "torch", "numpy", "pyarrow")
+RESULT = ROOT / "build" / "bench.json"
+PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
+PEERS = ("optuna", "syne-tune")
+
+Row = dict[str, Any]
 
 
-def machine() -> dict[str, Any]:
+# -- the machine --------------------------------------------------------------------------------------------------
+
+
+def machine(peers: str) -> Row:
+    """What it was measured on."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cores": os.cpu_count(), "memory_gb": round(pages / 2**30, 1), "system": platform.platform(),
-        "python": platform.python_version(), "load": os.getloadavg()[0], "packages": {n: version(n) for n in PACKAGES},
+        "processor": processor(), "cores": os.cpu_count(), "memory_gb": round(pages / 2**30, 1), "gpus": gpus(),
+        "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
+        "packages": {name: known for name in PACKAGES if (known := installed(name))},
+        "peers": {name: known for name in PEERS if (known := installed(name, peers))},
     }  # fmt: skip
 
 
-def run(bench: Path, quick: bool) -> list[dict[str, Any]]:
-    """The rows of one bench. Where it fails, one row says so."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "rows.json"
-        command = [sys.executable, str(bench), "--json", str(result), *(["--quick"] if quick else [])]
-        answer = subprocess.run(command, cwd=HERE.parents[1], check=False)
-        if answer.returncode == 0 and result.exists():
-            return [{"bench": bench.stem, **row} for row in json.loads(result.read_text())]
-    return [{"bench": bench.stem, "what": f"failed with exit code {answer.returncode}", "unit": "error", "bar": ""}]
+def processor() -> str:
+    try:
+        names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
 
 
-def text(rows: list[dict[str, Any]]) -> str:
-    lines = ["| bench | what | median | min | max | unit | bar |", "|---|---|---|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row["unit"] != "ratio"):
-        numbers = [f"{row[name]:.3g}" if name in row else "" for name in ("median", "min", "max")]
-        lines.append("| " + " | ".join([row["bench"], row["what"], *numbers, row["unit"], str(row["bar"])]) + " |")
-    return "\n".join(lines)
+def gpus() -> list[str]:
+    try:
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def installed(package: str, python: str | None = None) -> str | None:
+    """A package's version, here or where another Python has it; None where it is not."""
+    if python is None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
+
+
+# -- the benches --------------------------------------------------------------------------------------------------
 
 
 def speaks(bench: Path) -> bool:
     """Whether the bench hands its rows over as JSON."""
-    return '"--json"' in bench.read_text() and '"--quick"' in bench.read_text()
+    text = bench.read_text()
+    return '"--json"' in text and '"--quick"' in text
+
+
+def run(bench: Path, quick: bool, peers: str) -> list[Row]:
+    """The rows of one bench. Where it fails, one row says so."""
+    began, load = time.time(), os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "rows.json"
+        command = [sys.executable, str(bench), "--json", str(result), *(["--quick"] if quick else [])]
+        answer = subprocess.run(command, cwd=ROOT, env={**os.environ, "HPO_PEERS": peers}, check=False)
+        if result.exists():  # a bench whose bar is not met may say so by its exit code: the rows tell which
+            found = conforming(json.loads(result.read_text()))
+        else:
+            found = [{"what": f"failed with exit code {answer.returncode}", "unit": "error", "bar": ""}]
+    about = {"bench": bench.stem.removeprefix("bench_"), "quick": quick, "unix_time": began, "load": load}
+    return [{**about, **row} for row in found]
+
+
+def conforming(found: Any) -> list[Row]:
+    """Rows as they should be; what is none is shown as an error rather than left out."""
+    if not isinstance(found, list):
+        return [
+            {"what": f"its JSON must be a list of rows, but is a {type(found).__name__}", "unit": "error", "bar": ""}
+        ]
+    return [
+        row
+        if isinstance(row, dict) and {"what", "median", "min", "max", "unit"} <= set(row)
+        else {
+            "what": f"a row must have what, median, min, max and unit, but is {row}"[:100],
+            "unit": "error",
+            "bar": "",
+        }
+        for row in found
+    ]
+
+
+def met(row: Row) -> bool | None:
+    """Whether the median keeps the bar; None where there is none that is a number."""
+    match = re.match(r"(at most|at least) ([0-9.]+)", str(row.get("bar") or ""))
+    if match is None or "median" not in row:
+        return None
+    return row["median"] <= float(match[2]) if match[1] == "at most" else row["median"] >= float(match[2])
+
+
+# -- the table ----------------------------------------------------------------------------------------------------
+
+
+def text(rows: Sequence[Row]) -> str:
+    """The rows as Markdown, ratios first."""
+    head = ("bench", "what", "median", "least", "most", "unit", "bar")
+    return markdown(head, [[row["bench"], *cells(row)] for row in sorted(rows, key=lambda row: row["unit"] != "ratio")])
+
+
+def cells(row: Row) -> list[str]:
+    numbers = [number(row[name]) if name in row else "" for name in ("median", "min", "max")]
+    verdict = {None: "", True: ": met", False: ": NOT met"}[met(row)]
+    return [row["what"], *numbers, row["unit"], f"{row.get('bar') or ''}{verdict}"]
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def readme(whole: Row) -> str:
+    """What was measured on what, and the rows that are ratios or have a bar."""
+    known = whole["machine"]
+    used = ", ".join(f"{name} {at}" for name, at in {**known["packages"], **known["peers"]}.items())
+    shown = [row for row in whole["rows"] if row["unit"] == "ratio" or row.get("bar")]
+    days = sorted({date.fromtimestamp(row["unix_time"]).isoformat() for row in shown})
+    brief = sorted({row["bench"] for row in shown if row["quick"]})
+    told = (
+        f"Measured on {known['processor']}, {known['cores']} cores, {known['memory_gb']} GB"
+        f"{''.join(f', {name}' for name in known['gpus'])}; {known['system']}, Python {known['python']}; {used}; "
+        f"{' to '.join(dict.fromkeys([days[0], days[-1]])) if days else 'never'}. "
+        f"{'By the short variant (`--quick`): ' + ', '.join(brief) + '. ' if brief else ''}"
+        "Each ratio is measured side by side in one run; medians, least and most."
+    )
+    return f"{told}\n\n{text(shown)}"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
     parser.add_argument("--only", help="comma-separated names, without bench_")
+    parser.add_argument("--add", action="store_true", help="keep the last rows of the benches that do not run now")
+    parser.add_argument("--peers", default=os.environ.get("HPO_PEERS", sys.executable), metavar="PYTHON")
+    parser.add_argument("--readme", action="store_true", help="write the last rows into the README, run nothing")
     given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else None
-    benches = [b for b in sorted(HERE.glob("bench_*.py")) if wanted is None or b.stem.removeprefix("bench_") in wanted]
-    silent = [b.stem for b in benches if not speaks(b)]
-    rows = [row for bench in benches if speaks(bench) for row in run(bench, given.quick)]
+    if given.readme:
+        write(ROOT / "README.md", "table of make bench", readme(json.loads(RESULT.read_text())))
+        return 0
+    benches = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
+    wanted = given.only.split(",") if given.only else list(benches)
+    unknown = [name for name in wanted if name not in benches]
+    if unknown:
+        parser.error(f"--only must name some of {', '.join(benches)}, but got {', '.join(unknown)}")
+    silent = [name for name in wanted if not speaks(benches[name])]
+    rows = [row for name in wanted if name not in silent for row in run(benches[name], given.quick, given.peers)]
+    kept = json.loads(RESULT.read_text())["rows"] if given.add and RESULT.exists() else []
+    rows = [row for row in kept if row["bench"] not in wanted] + rows
     RESULT.parent.mkdir(exist_ok=True)
-    whole = {"machine": machine(), "unix_time": time.time(), "quick": given.quick, "rows": rows, "not_run": silent}
     beside = RESULT.with_suffix(".part")
-    beside.write_text(json.dumps(whole, indent=1))
+    beside.write_text(json.dumps({"machine": machine(given.peers), "rows": rows, "not_run": silent}, indent=1))
     beside.replace(RESULT)
     print(text(rows))
     if silent:
-        print(f"not run, as they print tables of their own: {', '.join(silent)}")
+        print(f"not run, as they take no --quick and --json: {', '.join(silent)}")
     return int(any(row["unit"] == "error" for row in rows))
 
 

@@ -1,0 +1,119 @@
+"""Orchestration beside others, the same training in all: `python tests/bench/bench_peers.py [--peers PYTHON] [--quick]`.
+
+Random search, TRIALS trials of EPOCHS epochs on two workers, from the command's start to its end: `hpo run`, raw Ray Tune
+by default and with reuse_actors, Optuna (processes that share a journal file), Syne Tune (its local backend). Once with
+epochs that take no time, which leaves what the tools take; once with epochs that sleep, against the sleep alone. The sides
+alternate. PYTHON (or HPO_PEERS) is a Python that has optuna and syne-tune; sides that cannot be imported are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, row, show
+
+SIDES = Path(__file__).parent / "sides"
+WORKERS = 2
+STUDY = """
+study: side
+trainable: curves
+data: {{seconds: {seconds}}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
+  optimizer: {{type: choice, values: [adam, sgd, rmsprop, adadelta]}}
+budget: {{epochs: {budget}, max_epochs: {epochs}}}
+methods: [random]
+parallelism: {workers}
+"""
+
+
+def has(python: str, package: str) -> bool:
+    found = subprocess.run([python, "-c", f"import {package}"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def commands(peers: str, trials: int, epochs: int, seconds: float, folder: Path) -> dict[str, list[str]]:
+    """What starts each side."""
+    study = folder / "side.yaml"
+    study.write_text(STUDY.format(seconds=seconds, budget=trials * epochs, epochs=epochs, workers=WORKERS))
+    ours = ["-m", "hpo.cli", "run", str(study), "--store", str(folder / "store"), "--workers", str(WORKERS)]
+    size = [str(trials), str(epochs), str(seconds), str(WORKERS), str(folder)]
+    found = {
+        "hpo run": [sys.executable, *ours, "--quiet", "--no-report"],
+        "raw Tune, default": [sys.executable, str(SIDES / "tune_side.py"), *size, "default"],
+        "raw Tune, reuse_actors": [sys.executable, str(SIDES / "tune_side.py"), *size, "reuse"],
+    }
+    if has(peers, "optuna"):
+        found["Optuna"] = [peers, str(SIDES / "optuna_side.py"), *size]
+    if has(peers, "syne_tune"):
+        found["Syne Tune"] = [peers, str(SIDES / "syne_side.py"), *size]
+    return found
+
+
+def timed(command: list[str], folder: Path) -> float:
+    """Wall seconds of a child process that must succeed."""
+    path = os.pathsep.join([str(ROOT), str(SIDES)])
+    variables = {**os.environ, "PYTHONPATH": path, "SYNETUNE_FOLDER": str(folder / "syne"), "PYTHONWARNINGS": "ignore"}
+    with (folder / "log").open("wb") as log:
+        began = time.perf_counter()
+        ended = subprocess.run(command, stdout=log, stderr=log, env=variables, cwd=folder, check=False)
+        seconds = time.perf_counter() - began
+    if ended.returncode:
+        raise RuntimeError(f"{command} failed:\n{(folder / 'log').read_text()[-2000:]}")
+    return seconds
+
+
+def measure(peers: str, trials: int, epochs: int, seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Wall seconds of each side in each round."""
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as first:
+            names = list(commands(peers, trials, epochs, seconds, Path(first)))
+        for name in names:
+            with tempfile.TemporaryDirectory() as scratch:
+                command = commands(peers, trials, epochs, seconds, Path(scratch))[name]
+                found.setdefault(name, []).append(timed(command, Path(scratch)))
+                print(f"{name:24s} {found[name][-1]:8.2f} s", flush=True)
+    return found
+
+
+def main(quick: bool = False, peers: str = sys.executable) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    trials, epochs, rounds, sleep = (16, 10, 1, 0.1) if quick else (64, 25, 3, 0.1)
+    rows = []
+    instant = measure(peers, trials, epochs, 0.0, rounds)
+    size = f"{trials} trials x {epochs} epochs"
+    for name, seconds in instant.items():
+        if name != "hpo run":
+            ratios = [ours / theirs for ours, theirs in zip(instant["hpo run"], seconds, strict=True)]
+            bar = "at most 0.25" if name == "raw Tune, default" else ""
+            rows.append(row(f"hpo run / {name}, {size}, instant", ratios, "ratio", bar))
+    sleeping = measure(peers, trials, epochs, sleep, 1)
+    ideal = trials * epochs * sleep / WORKERS
+    rows += [
+        row(f"{name} / the sleep alone, {size} of {sleep} s", [s / ideal for s in taken], "ratio")
+        for name, taken in sleeping.items()
+    ]
+    return rows + [row(f"{name}, {size}, instant", seconds, "s") for name, seconds in instant.items()]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", default=os.environ.get("HPO_PEERS", sys.executable), metavar="PYTHON")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    results = main(given.quick, given.peers)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))

@@ -1,0 +1,205 @@
+"""Which method, for how much budget and how many workers: `python tests/bench/bench_which_method.py [--write]`.
+
+Replays on TaskSet's 12 tasks (hpo/tables/taskset.yaml, 50 epochs a full training) where ../shared/data has their curves,
+between recorded configurations once by the surrogate and once by the nearest one. Regret: 0 is the best recorded value, 1
+the median of all whole trainings. Tests: signed ranks over task and seed against random search, Holm over methods.
+`--write` writes docs/which-method.md, whose sentences are about these tables.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import CURVES, ROOT, markdown, row, show, write
+
+from hpo.recorded import RecordedTable, load
+from hpo.replay import Replay, Weather, best_recorded, replay
+from hpo.replay.answers import Between
+from hpo.statistics import holm, signed_rank
+from hpo.study import Study
+
+STUDY = ROOT / "hpo" / "tables" / "taskset.yaml"
+PAGE = ROOT / "docs" / "which-method.md"
+FULL = 50  # epochs of a full training
+METHODS = (
+    "random", "sobol", "bayesian", "tpe", "genetic", "cmaes", "median-stopping", "sha", "hyperband", "asha", "bohb",
+    "asha+tpe", "asha+bayesian", "multifidelity",
+)  # fmt: skip
+TRAININGS = (5, 10, 20)
+WORKERS = (1, 4, 16, 64)
+SCALED = ("random", "bayesian", "tpe", "sha", "hyperband", "asha")
+BETWEEN: tuple[Between, ...] = ("surrogate", "nearest")
+
+Values = NDArray[np.float64]
+
+
+@cache
+def tasks() -> tuple[str, ...]:
+    return tuple(str(name) for name in np.load(CURVES)["tasks"])
+
+
+@cache
+def recorded(task: str) -> RecordedTable:
+    study = Study.load(STUDY)
+    return load(str(CURVES), study.space, study.metric, task)
+
+
+@dataclass(frozen=True)
+class Game:
+    """A method on a task with a seed: regret after each charged epoch, virtual time in full trainings, processor seconds."""
+
+    regret: Values
+    time: float
+    seconds: float
+
+
+def play(
+    task: str,
+    method: str,
+    seed: int,
+    *,
+    trainings: int,
+    between: Between,
+    workers: int = 4,
+    weather: Weather | None = None,
+) -> Game:
+    study = Study.load(STUDY, methods=[method], seeds=[1_000 * tasks().index(task) + seed], epochs=trainings * FULL)
+    began = time.process_time()
+    played = replay(study, table=recorded(task), between=between, workers=workers, weather=weather)
+    seconds = time.process_time() - began
+    return Game(regret(played, task), played.runs[0].now / FULL, seconds)
+
+
+def regret(played: Replay, task: str) -> Values:
+    """Of the best value so far after each charged epoch of the only run."""
+    table = recorded(task)
+    best = best_recorded(played.study, table=table)
+    median = float(np.nanmedian(table.values[:, FULL - 1]))
+    values = np.array([charge.value for charge in played.charges])
+    lowest = np.minimum.accumulate(np.where(np.isfinite(values), values, np.inf))
+    return np.clip((lowest - best) / (median - best), 0.0, 1.0)
+
+
+# -- budgets ------------------------------------------------------------------------------------------------------
+
+
+def by_budget(between: Between, methods: Sequence[str], few: int, seeds: int) -> dict[str, list[Game]]:
+    """Games of each method, in the order of task and seed."""
+    games = [(task, seed) for task in tasks()[:few] for seed in range(seeds)]
+    found = {}
+    for method in methods:
+        found[method] = [play(t, method, s, trainings=TRAININGS[-1], between=between) for t, s in games]
+        print(f"{between} {method}: {at(found[method], TRAININGS[-1]).mean():.4f}", flush=True)
+    return found
+
+
+def at(games: Sequence[Game], trainings: int) -> Values:
+    """Regret of each game when so many full trainings' epochs are charged."""
+    return np.array([game.regret[min(trainings * FULL, len(game.regret)) - 1] for game in games])
+
+
+def against_random(found: Mapping[str, list[Game]], trainings: int) -> dict[str, str]:
+    """What the tests say of each method: better, worse, or nothing."""
+    others = [method for method in found if method != "random"]
+    tested = [signed_rank(at(found["random"], trainings) - at(found[m], trainings)) for m in others]
+    adjusted = holm([p for p, _ in tested])
+    words = {1: "better", -1: "worse", 0: ""}
+    return {
+        m: words[side] if p < 0.05 else "undecided" for m, (_, side), p in zip(others, tested, adjusted, strict=True)
+    }
+
+
+def budget_table(found: Mapping[str, list[Game]]) -> str:
+    """Mean regret, and the verdict against random."""
+    said = {n: against_random(found, n) for n in TRAININGS}
+    head = ("method", *(f"{n} trainings' epochs" for n in TRAININGS), "processor seconds a run")
+    body = []
+    for method in sorted(found, key=lambda m: float(at(found[m], TRAININGS[-1]).mean())):
+        cells = [
+            f"{at(found[method], n).mean():.3f}" + (f", {said[n][method]}" if method != "random" else "")
+            for n in TRAININGS
+        ]
+        body.append([method, *cells, f"{np.median([game.seconds for game in found[method]]):.1f}"])
+    return markdown(head, body)
+
+
+# -- workers and stragglers ---------------------------------------------------------------------------------------
+
+
+def worker_table(few: int, seeds: int) -> tuple[str, str]:
+    """Mean regret and mean virtual time by number of workers; how much longer stragglers make it."""
+    budget, games = WORKERS[-1], [(task, seed) for task in tasks()[:few] for seed in range(seeds)]
+    regrets, waits = [], []
+    for method in SCALED:
+        cells, times = [], {}
+        for workers in WORKERS:
+            found = [play(t, method, s, trainings=budget, between="surrogate", workers=workers) for t, s in games]
+            times[workers] = [game.time for game in found]
+            cells.append(f"{at(found, budget).mean():.3f} in {np.mean(times[workers]):.1f}")
+        regrets.append([method, *cells])
+        slow = [
+            play(
+                t, method, s, trainings=budget, between="surrogate", workers=16, weather=Weather(stragglers=1.0, seed=s)
+            )
+            for t, s in games
+        ]
+        ratio = np.array([game.time for game in slow]) / np.array(times[16])
+        waits.append([method, f"{np.median(ratio):.2f}", f"{ratio.min():.2f} to {ratio.max():.2f}"])
+    first = markdown(("method", *(f"{n} workers" for n in WORKERS)), regrets)
+    return first, markdown(("method", "times as long", "least to most"), waits)
+
+
+# -- all ----------------------------------------------------------------------------------------------------------
+
+
+def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    if not CURVES.exists():
+        print(f"no recorded curves at {CURVES}: the methods are not compared")
+        return []
+    few, seeds, methods = (3, 1, METHODS[:11]) if quick else (12, 3, METHODS)
+    tables, rows = {}, []
+    for between in BETWEEN:
+        found = by_budget(between, methods, few, seeds)
+        tables[f"by budget, {between}"] = budget_table(found)
+        for method in methods[1:]:
+            ratios = [float(at(found[method], n).mean() / at(found["random"], n).mean()) for n in TRAININGS]
+            what = f"{method} / random: mean regret, {between}, {TRAININGS[0]} to {TRAININGS[-1]} trainings"
+            rows.append(row(what, ratios, "ratio", method=method, between=between))
+    if not quick:
+        tables["by workers"], tables["stragglers"] = worker_table(6, 1)
+    for name, text in tables.items():
+        print(f"\n{name}\n{text}")
+        if put:
+            write(PAGE, f"table: {name}", text)
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    results = main(given.quick, given.write)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))

@@ -1,0 +1,70 @@
+"""What all benches go through: rows that conform, bars that are met or not, tables put into pages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[1] / "bench"
+sys.path.insert(0, str(HERE))
+
+import bench  # noqa: E402
+import rows  # noqa: E402
+
+ROW = rows.row("ours / theirs", [1.1, 0.9, 1.0], "ratio", "at most 1.2")
+
+
+def test_a_row_is_a_median_with_its_least_and_most():
+    assert (ROW["median"], ROW["min"], ROW["max"]) == (1.0, 0.9, 1.1)
+
+
+@pytest.mark.parametrize(
+    ("bar", "median", "kept"),
+    [("at most 1.2", 1.2, True), ("at most 1.2", 1.3, False), ("at least 0.5", 0.4, False), ("", 1.0, None)],
+)
+def test_a_bar_is_met_or_not(bar, median, kept):
+    assert bench.met({**ROW, "bar": bar, "median": median}) is kept
+
+
+def test_what_is_no_row_is_shown_and_not_left_out():
+    assert bench.conforming([ROW]) == [ROW]
+    assert [row["unit"] for row in bench.conforming({"a": 1.0})] == ["error"]
+    assert [row["unit"] for row in bench.conforming([ROW, {"what": "x"}])] == ["ratio", "error"]
+
+
+def test_a_bench_that_fails_is_a_row(tmp_path):
+    broken = tmp_path / "bench_broken.py"
+    broken.write_text("raise SystemExit(3)")
+    (found,) = bench.run(broken, True, sys.executable)
+    assert (found["bench"], found["what"], found["unit"]) == ("broken", "failed with exit code 3", "error")
+    fine = tmp_path / "bench_fine.py"
+    fine.write_text(f"import sys\nopen(sys.argv[2], 'w').write({json.dumps(json.dumps([ROW]))})")
+    (found,) = bench.run(fine, True, sys.executable)
+    assert (found["bench"], found["median"], found["quick"]) == ("fine", 1.0, True)
+
+
+def test_the_readme_shows_ratios_and_bars_and_on_what_they_were_measured():
+    about = {"bench": "replay", "quick": True, "unix_time": 1.8e9, "load": 0.1}
+    whole = {
+        "machine": bench.machine(sys.executable),
+        "rows": [{**about, **ROW}, {**about, **ROW, "unit": "s", "bar": ""}],
+    }
+    text = bench.readme(whole)
+    assert text.count("| replay |") == 1
+    assert "at most 1.2: met" in text
+    assert f"{whole['machine']['cores']} cores" in text
+    assert "`--quick`" in text
+
+
+def test_a_table_replaces_what_stood_between_its_markers(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- t -->\nold\n<!-- end of t -->\nafter\n")
+    for _ in range(2):
+        rows.write(page, "t", rows.markdown(("a", "b"), [(1, 2)]))
+    assert page.read_text() == "before\n<!-- t -->\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n<!-- end of t -->\nafter\n"
+    with pytest.raises(ValueError, match="must hold <!-- u -->"):
+        rows.write(page, "u", "x")
+
