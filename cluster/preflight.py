@@ -45,7 +45,8 @@ def preflight(
     finally:
         if needs.store is not None and wrote is None:
             probe.remove(needs.store, mark)
-    nodes = tuple(_node(node, answers.get(node["NodeID"], SILENT), here, wrote, patience) for node in _living())
+    asked = [node for node in _living() if node["NodeID"] in answers]  # who has joined since will be asked by nobody
+    nodes = tuple(_node(node, answers[node["NodeID"]], here, wrote, patience) for node in asked)
     return Report(needs, nodes, elastic)
 
 
@@ -63,7 +64,8 @@ def _ask_all(needs: Needs, mark: str, patience: float) -> dict[str, Any]:
         if not asked or (number and all(answers.get(node, SILENT) == SILENT for node in asked)):
             break  # whoever kept silent has had its time
         time.sleep(PAUSE_SECONDS if number else 0.0)
-        answers |= _ask([node["NodeID"] for node in _living() if node["NodeID"] in asked], needs, mark, patience)
+        asked = [node["NodeID"] for node in _living() if node["NodeID"] in asked]
+        answers |= dict.fromkeys(asked, SILENT) | _ask(asked, needs, mark, patience)
     return answers
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import re
-import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from hpo.checkpoint_places import place
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._remote = "://" in uri
+        self._place = place(uri)
 
     def save(self, trial: str, epoch: int, write: Callable[[Path], None]) -> int:
         """Stores what `write` puts into a folder; older checkpoints of the trial go. Returns the size in bytes."""
@@ -54,7 +53,7 @@ class Checkpoints:
                 for file in sorted(Path(scratch).iterdir()):
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
-        self._put(f"{trial}-{epoch:06d}.tar", content)
+        self._place.put(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:
                 self._delete(name)
@@ -68,7 +67,7 @@ class Checkpoints:
                 if at_most is not None and epoch > at_most:
                     continue
                 try:
-                    with tarfile.open(fileobj=io.BytesIO(self._get(name))) as tar:
+                    with tarfile.open(fileobj=io.BytesIO(self._place.get(name))) as tar:
                         tar.extractall(scratch, filter="data")
                 except (OSError, tarfile.TarError):
                     continue  # torn or gone: an older one, or none, costs only epochs trained again
@@ -92,7 +91,7 @@ class Checkpoints:
         """All checkpoints, the oldest first. Raises OSError where the place does not answer."""
         found = [
             Kept(name, match["trial"], int(match["epoch"]), size, written)
-            for name, (size, written) in self._listed().items()
+            for name, (size, written) in self._place.listed().items()
             if (match := _NAME.match(name))
         ]
         return sorted(found, key=lambda kept: (kept.written, kept.name))
@@ -121,72 +120,11 @@ class Checkpoints:
 
     def delete_all(self) -> None:
         """Removes the whole place: nothing is left when a study is done. Raises OSError where it does not answer."""
-        if not self._remote:
-            shutil.rmtree(self.uri, ignore_errors=True)
-            return
-        system, path = self._filesystem()
-        with contextlib.suppress(FileNotFoundError):
-            system.delete_dir(path)
-
-    # -- places ---------------------------------------------------------------------------------------------------
+        self._place.delete_all()
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
         return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
 
-    def _filesystem(self) -> tuple[Any, str]:
-        from pyarrow import fs
-
-        system, path = fs.FileSystem.from_uri(self.uri)
-        return system, path
-
-    def _listed(self) -> dict[str, tuple[int, float]]:
-        """Every file's size in bytes and time of writing."""
-        if self._remote:
-            from pyarrow import fs
-
-            system, path = self._filesystem()
-            infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-            return {info.base_name: (info.size, info.mtime_ns / 1e9) for info in infos if info.is_file}
-        found = {}
-        try:
-            with os.scandir(self.uri) as entries:
-                for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):  # another trial's worker has just replaced it
-                        found[entry.name] = (entry.stat().st_size, entry.stat().st_mtime)
-        except FileNotFoundError:
-            return {}
-        return found
-
-    def _put(self, name: str, content: memoryview) -> None:
-        if self._remote:
-            system, path = self._filesystem()
-            with system.open_output_stream(f"{path}/{name}") as stream:
-                stream.write(content)
-            return
-        folder = Path(self.uri)
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{name}.{os.getpid()}"
-        try:
-            with beside.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(beside, folder / name)
-        except OSError:
-            beside.unlink(missing_ok=True)  # a full disk must not be filled with halves
-            raise
-
-    def _get(self, name: str) -> bytes:
-        if self._remote:
-            system, path = self._filesystem()
-            with system.open_input_stream(f"{path}/{name}") as stream:
-                return bytes(stream.read())
-        return (Path(self.uri) / name).read_bytes()
-
     def _delete(self, name: str) -> None:
         with contextlib.suppress(OSError):
-            if self._remote:
-                system, path = self._filesystem()
-                system.delete_file(f"{path}/{name}")
-            else:
-                (Path(self.uri) / name).unlink()
+            self._place.delete(name)

@@ -19,6 +19,7 @@ from hpo.run import Demand, Run
 from hpo.store import StudyData, StudyWriter
 from hpo.study import Study
 from hpo.tidying import Tidying
+from hpo.tracking import Tracking
 from hpo.training import Assignment, Report
 from hpo.trial import Charge, EpochRecord, Failure, TrialKey, digest
 
@@ -65,7 +66,15 @@ def scripts(data: StudyData) -> dict[str, dict[int, tuple[str, int]]]:
 class Dispatch:
     """One study on its way. All calls come from one thread; expensive methods think in threads of their own."""
 
-    def __init__(self, study: Study, runs: list[Run], writer: StudyWriter, checkpoints: str, ahead: int) -> None:
+    def __init__(
+        self,
+        study: Study,
+        runs: list[Run],
+        writer: StudyWriter,
+        checkpoints: str,
+        ahead: int,
+        tracking: Tracking | None = None,
+    ) -> None:
         self.study = study
         self.writer = writer
         self.curves = Curves()
@@ -74,6 +83,7 @@ class Dispatch:
         self.live: dict[str, Assignment] = {}
         self.exams: list[Exam] = []
         self._place = checkpoints
+        self._tracking = tracking or Tracking()
         self._tidying = Tidying(Checkpoints(checkpoints), study.checkpoints_gb * GB, lambda: list(self.live))
         self._task = study.located()
         self._attempts: dict[tuple[str, int], int] = {}
@@ -197,6 +207,7 @@ class Dispatch:
         self.writer.epoch(key, record)
         self.effort.add(key.id, epoch, record.seconds, attempt)
         if not again:
+            self._tracking.epoch(key, record)
             self._play_all(self.arena.add(key.id, epoch, metrics[self.study.metric], record.ended))
 
     def _failure(self, assignment: Assignment, failure: Mapping[str, Any]) -> None:
@@ -245,8 +256,10 @@ class Dispatch:
 
     def _store(self, charges: list[Charge]) -> None:
         for charge in charges:
-            if (str(charge.run), charge.order) not in self._charged:
+            new = (str(charge.run), charge.order) not in self._charged
+            if new:
                 self.writer.charge(charge)
+            self._tracking.charge(charge, new=new)
 
     # -- exams ----------------------------------------------------------------------------------------------------
 
@@ -338,6 +351,7 @@ class Dispatch:
         self.snapshot()
         self.writer.flush()
         self._tidying.finish(everything=complete)
+        self._tracking.close()
         self.writer.close(compact=complete)
 
 

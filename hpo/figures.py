@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,11 @@ class Journal:
         """One line; nothing where the journal has no place (a store on S3)."""
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n")
+        line = json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n"
+        with suppress(OSError):  # a disk that is full now is the store's business; the log has a gap
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(line)
 
     def figures(self, figures: Figures) -> None:
         self.write("figures", **asdict(figures))

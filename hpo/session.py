@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 import shlex
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from hpo.figures import Journal, Observing
 from hpo.progress import Progress
 from hpo.space import Value
 from hpo.study import Study
+from hpo.tracking import MlFlow, TensorBoard, Tracking
 from hpo.trial import Observation
 from hpo.yaml_text import StudyError
 
@@ -59,7 +62,7 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
         if study.clock == "arrival":
             stored = scripts(writer.stored)
             runs = plan.runs(study, prior=prior_observations(study), cost=plan.epoch_cost(study), scripts=stored)
-        dispatch = Dispatch(study, runs, writer, checkpoint_place(study), AHEAD)
+        dispatch = Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
     except BaseException:
         writer.close(compact=False)
         raise
@@ -84,27 +87,18 @@ def _listen(command: str) -> None:
 def _drive(
     study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str
 ) -> None:
-    from cluster.connect import connect
-
     try:
-        connection = connect(address, workers=workers, cpus_per_worker=study.resources.cpus)
+        connection = _connected(study, address, workers, quiet, command)
     except BaseException:
         dispatch.finish(complete=False)
         raise
-    _listen(command)  # again: Ray puts a handler of its own in its place
     from hpo.driver import Gauges, Interrupted, drive
 
-    if not connection.local:
-        try:
-            _preflight(study, connection, quiet)
-        except BaseException:
-            dispatch.finish(complete=False)
-            connection.__exit__(None, None, None)
-            raise
     journal = Journal(None if "://" in study.store else Path(study.store) / study.study / "driver.jsonl")
     journal.write("begun", command=command, address=connection.address, runs=len(dispatch.arena.runs))
     observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
-    with connection, Progress(quiet=quiet) as progress:
+    # Ray says on stdout which workers died; stdout is for results.
+    with redirect_stdout(sys.stderr), connection, Progress(quiet=quiet) as progress:
 
         def observe(dispatch: Dispatch, slots: int) -> None:
             progress(dispatch, slots)
@@ -129,6 +123,21 @@ def _drive(
             progress(dispatch, 0)
         journal.figures(observing.take(dispatch, 0))
         journal.write("done")
+
+
+def _connected(study: Study, address: str | None, workers: int | None, quiet: bool, command: str) -> Connection:
+    """A cluster that can run the study; one of our own needs no preflight."""
+    from cluster.connect import connect
+
+    connection = connect(address, workers=workers, cpus_per_worker=study.resources.cpus)
+    _listen(command)  # again: Ray puts a handler of its own in its place
+    if not connection.local:
+        try:
+            _preflight(study, connection, quiet)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
 
 
 def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
@@ -166,6 +175,14 @@ def _check_trainable(study: Study) -> None:
         raise study.error(
             ("trainable",), f"the trainable must be importable, but {study.trainable!r} is not: {error}"
         ) from None
+
+
+def tracking(study: Study) -> Tracking:
+    """What the study file says about pages elsewhere."""
+    track = study.track
+    folder = TensorBoard(str(study.folder / track.tensorboard), study.study) if track.tensorboard else None
+    server = MlFlow(track.mlflow, study.study) if track.mlflow else None
+    return Tracking(*(tracker for tracker in (folder, server) if tracker is not None), mode=study.mode)
 
 
 def checkpoint_place(study: Study) -> str:

@@ -68,6 +68,13 @@ class Resources(Section):
         return self
 
 
+class Track(Section):
+    """Where curves are copied to while the study runs: a folder for TensorBoard, the URL of an MLflow server."""
+
+    tensorboard: str | None = None
+    mlflow: Annotated[str, Field(pattern="^https?://")] | None = None
+
+
 class Final(Section):
     """The final exam of each run's winner: `retrain` it on all training data or not, then test it once."""
 
@@ -122,6 +129,7 @@ class Study(Section):
     final: Final = Final()
     store: str = "results"
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # the most that all checkpoints of the study may take
+    track: Track = Track()
     start: list[dict[str, Scalar]] = Field(default_factory=list)
     prior: str | None = None
     folder: Path = Field(default=Path(), exclude=True)

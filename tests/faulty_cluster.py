@@ -7,14 +7,14 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
 MARK = "HPO_FAULTS"
-WORKER = "ray::SegmentWorker"
+WORKER = "ray::ResourceTrainable"  # what Tune makes of the driver's class when it is given resources
 HEAD_GONE_SECONDS = 5  # after which nodes without a head end; Ray's own default is a minute
 
 
@@ -43,8 +43,8 @@ def until(true: Callable[[], object], seconds: float, otherwise: Callable[[], st
 class FaultyCluster:
     """A head without CPUs, where drivers run, and nodes with those given. Every process of node n carries MARK=mark/n."""
 
-    def __init__(self, folder: Path, cpus: Sequence[int]) -> None:
-        self.folder, self.cpus = folder, list(cpus)
+    def __init__(self, folder: Path, cpus: Sequence[int], variables: Mapping[str, object]) -> None:
+        self.folder, self.cpus, self._more = folder, list(cpus), dict(variables)
         self.mark = secrets.token_hex(6)
         self.port = free_ports(1)[0]
         self.nodes: dict[int, Child] = {}
@@ -55,35 +55,36 @@ class FaultyCluster:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def variables(self, owner: object, **more: object) -> dict[str, str]:
+    def variables(self, owner: object) -> dict[str, str]:
         """For a process of the cluster, or a driver."""
         return environment(
             RAY_AUTH_MODE="disabled", RAY_gcs_rpc_server_reconnect_timeout_s=HEAD_GONE_SECONDS,
-            TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120, **{MARK: f"{self.mark}/{owner}"}, **more,
+            TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120,
+            **{MARK: f"{self.mark}/{owner}"}, **self._more,
         )  # fmt: skip
 
-    def start(self, **more: object) -> None:
+    def start(self) -> None:
         """The head and a node for each of `cpus`; returns when all have joined."""
-        self.start_head(**more)
+        self.start_head()
         for cpus in self.cpus:
-            self.add(cpus, **more)
+            self.add(cpus)
 
-    def start_head(self, **more: object) -> None:
-        self._begin(0, ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"], more)
+    def start_head(self) -> None:
+        self._begin(0, ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"])
 
-    def add(self, cpus: int, *options: str, **more: object) -> int:
+    def add(self, cpus: int, *options: str) -> int:
         """Begins a node and returns its number; it joins when it is up."""
         self._number += 1
-        self._begin(self._number, [f"--address={self.address}", f"--num-cpus={cpus}", *options], more)
+        self._begin(self._number, [f"--address={self.address}", f"--num-cpus={cpus}", *options])
         return self._number
 
-    def _begin(self, number: int, options: Sequence[str], more: dict[str, object]) -> None:
+    def _begin(self, number: int, options: Sequence[str]) -> None:
         place = self.folder / f"n{number}-{secrets.token_hex(2)}"
         command = [BIN / "ray", "start", *options, "--block", "--disable-usage-stats", "--num-gpus=0",
                    "--include-log-monitor=false", *own_place(place)]  # fmt: skip
         log = self.folder / f"node{number}.log"
         log.unlink(missing_ok=True)
-        self.nodes[number] = Child(command, self.variables(number, **more), log, self.folder)
+        self.nodes[number] = Child(command, self.variables(number), log, self.folder)
         self.nodes[number].until(lambda: "Ray runtime started" in self.nodes[number].text)
 
     # -- who is there ---------------------------------------------------------------------------------------------
@@ -127,9 +128,11 @@ class FaultyCluster:
 
 
 @contextlib.contextmanager
-def faulty_cluster(folder: Path, cpus: Sequence[int]) -> Iterator[FaultyCluster]:
-    """A cluster that is up; at the end nothing of it is left."""
-    cluster = FaultyCluster(folder, cpus)
+def faulty_cluster(
+    folder: Path, cpus: Sequence[int], variables: Mapping[str, object] | None = None
+) -> Iterator[FaultyCluster]:
+    """A cluster that is up; at the end nothing of it is left. `variables` are those of its processes and drivers."""
+    cluster = FaultyCluster(folder, cpus, variables or {})
     try:
         cluster.start()
         yield cluster

@@ -11,23 +11,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import rmtree
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent), str(Path(__file__).parents[2])]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
+from fault_injector import STUDY, Ordeal, Store, Undisturbed, afterwards, undisturbed, wasted  # noqa: E402
+from fault_places import Bucket, disk, s3  # noqa: E402
 from faulty_cluster import FaultyCluster, faulty_cluster  # noqa: E402
-from injector import STUDY, Ordeal, Undisturbed, afterwards, comparison, ledger, wasted  # noqa: E402
-from places import bucket, disk  # noqa: E402
-from ray_nodes import BIN, environment  # noqa: E402
+from faulty_proxy import FaultyProxy  # noqa: E402
 
 CPUS = (1, 2)  # two nodes that differ
 KINDS = {"worker_killed": 8, "worker_stopped": 2, "node_killed": 3, "driver_killed": 3, "driver_asked": 2}
@@ -63,19 +64,22 @@ def drawn(rng: np.random.Generator, count: int, k: int) -> list[str]:
     return [str(name) for name in rng.permutation(faults)]
 
 
-def undisturbed(folder: Path, k: int) -> Undisturbed:
-    """The study on a cluster of its own to which nothing happens."""
-    study, store = write(folder / "study.yaml", k), folder / "store"
-    command = [BIN / "python", "-m", "hpo.cli", "run", study, "--store", store, "--workers", 3, "--format", "json",
-               "--no-report", "--quiet"]  # fmt: skip
-    answer = subprocess.run([str(w) for w in command], env=environment(), capture_output=True, text=True, check=True)
-    return Undisturbed(comparison(answer.stdout), ledger(str(store)))
+@contextlib.contextmanager
+def place(folder: Path, k: int, proxy: FaultyProxy) -> Iterator[Store]:
+    """Where the k-th study keeps its results."""
+    if k % 2:
+        with disk(folder) as found:
+            yield found
+    else:
+        yield Bucket(f"s3://faults/store{k}", proxy)
 
 
-def suffer(cluster: FaultyCluster, folder: Path, k: int, seed: int, count: int, expected: Undisturbed) -> Row:
+def suffer(
+    cluster: FaultyCluster, proxy: FaultyProxy, folder: Path, k: int, seed: int, count: int, expected: Undisturbed
+) -> Row:
     """One study under fire."""
     rng = np.random.default_rng([seed, k])
-    with (disk if k % 2 else bucket)(folder) as store:
+    with place(folder, k, proxy) as store:
         ordeal = Ordeal(cluster, write(folder.with_suffix(".run") / "study.yaml", k), store, rng)
         ordeal.away_seconds = 20.0 if k % 2 else 60.0
         row, began = Row(k, store.fault(), False, 0.0, 0, 0), time.monotonic()
@@ -114,16 +118,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first study's number: for a part of them")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing is left behind then either
     count = -(-given.faults // given.studies)
     folder = Path(tempfile.mkdtemp(prefix="hpo-soak-", dir="/tmp"))
     rows: list[Row] = []
     expected: dict[int, Undisturbed] = {}
     try:
-        with faulty_cluster(folder / "c", CPUS) as cluster:
+        with s3(folder / "s3") as (proxy, variables), faulty_cluster(folder / "c", CPUS, variables) as cluster:
             for k in range(given.first, given.first + given.studies):
                 if k % DIFFERENT not in expected:
-                    expected[k % DIFFERENT] = undisturbed(folder / f"whole{k % DIFFERENT}", k)
-                rows.append(suffer(cluster, folder / f"s{k}", k, given.seed, count, expected[k % DIFFERENT]))
+                    whole = folder / f"whole{k % DIFFERENT}"
+                    expected[k % DIFFERENT] = undisturbed(write(whole / "study.yaml", k), whole / "store", workers=3)
+                rows.append(suffer(cluster, proxy, folder / f"s{k}", k, given.seed, count, expected[k % DIFFERENT]))
                 print(summary(rows[-1:]).splitlines()[0], flush=True)
                 print(json.dumps([rows[-1].faults, rows[-1].ends]), file=sys.stderr, flush=True)
                 if not rows[-1].passed:

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 FLOORS = (  # a module imports from its own floor or below
-    {"files", "space", "curves", "early_stopping", "yaml_text"},
+    {"files", "space", "curves", "early_stopping", "yaml_text", "checkpoint_places"},
     {"trial", "neighbours", "space_text"},
-    {"study", "ledger", "checkpoints", "environment", "tidying", "admission"},
+    {"study", "ledger", "checkpoints", "environment", "tidying", "admission", "tracking"},
     {"methods", "training", "ranks"},
     {"run", "contract"},
     {"arena", "plan", "plan_text", "standings", "store", "recorded"},

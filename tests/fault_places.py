@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,9 +23,6 @@ class Folder:
     """A folder on this machine's disk, which nothing happens to."""
 
     uri: str
-
-    def variables(self) -> Mapping[str, object]:
-        return {}
 
     def fault(self) -> str:
         return "none"
@@ -77,10 +74,6 @@ class Bucket:
 
     uri: str
     proxy: FaultyProxy
-    spool: Path
-
-    def variables(self) -> Mapping[str, object]:
-        return {**_keys(), "AWS_ENDPOINT_URL": self.proxy.url, "HPO_SPOOL": self.spool}
 
     def fault(self) -> str:
         return "store away"
@@ -97,20 +90,20 @@ class Bucket:
         return [item["Key"] for item in found.get("Contents", [])]
 
 
-def _keys() -> dict[str, str]:
-    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @contextlib.contextmanager
-def bucket(folder: Path) -> Iterator[Bucket]:
-    """A bucket of moto's server; this process reads it past the proxy."""
+def s3(folder: Path) -> Iterator[tuple[FaultyProxy, dict[str, object]]]:
+    """moto's server with a bucket, behind a proxy, and the variables that lead nodes and drivers to the proxy. This
+    process goes past it."""
     folder.mkdir()
-    before = {name: os.environ.get(name) for name in (*_keys(), "AWS_ENDPOINT_URL")}
+    before = {name: os.environ.get(name) for name in (*KEYS, "AWS_ENDPOINT_URL")}
     with moto(folder) as server, faulty(server) as proxy:
-        os.environ.update({**_keys(), "AWS_ENDPOINT_URL": server.url})
+        os.environ.update({**KEYS, "AWS_ENDPOINT_URL": server.url})
         try:
             boto3.client("s3").create_bucket(Bucket="faults")
-            yield Bucket("s3://faults/store", proxy, folder / "spool")
+            yield proxy, {**KEYS, "AWS_ENDPOINT_URL": proxy.url, "HPO_SPOOL": folder / "spool"}
         finally:
             for name, value in before.items():
                 os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from faulty_cluster import FaultyCluster, until
-from ray_nodes import Child
+from ray_nodes import BIN, Child, environment
 
 STUDY = """
 study: faults
@@ -38,7 +38,6 @@ class Store(Protocol):
 
     uri: str
 
-    def variables(self) -> Mapping[str, object]: ...
     def fault(self) -> str: ...
     def hurt(self) -> None: ...
     def heal(self) -> None: ...
@@ -75,6 +74,15 @@ class Undisturbed:
     ledger: list[dict[str, Any]]
 
 
+def undisturbed(study: Path, store: Path, workers: int) -> Undisturbed:
+    """The study on a cluster of its own to which nothing happens."""
+    command = [BIN / "python", "-m", "hpo.cli", "run", study, "--store", store, "--workers", workers, "--format", "json",
+               "--no-report", "--quiet"]  # fmt: skip
+    answer = subprocess.run([str(w) for w in command], env=environment(), capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return Undisturbed(comparison(answer.stdout), ledger(str(store)))
+
+
 @dataclass
 class Ordeal:
     """A study under fire: begun again whenever its driver has ended, as a job's retry policy does."""
@@ -100,8 +108,8 @@ class Ordeal:
                 self._wait(float(self.rng.uniform(0.5, 4.0)))
                 if self._driver is None:
                     break
-                getattr(self, f"_{fault}")()
-                self.done[fault] += 1
+                if getattr(self, f"_{fault}")() is not False:  # it could not be done: the study was over before
+                    self.done[fault] += 1
             until(self._over, 2 * PATIENCE, lambda: self.text[-3000:])
         finally:
             for _, act in self._later:
@@ -128,15 +136,11 @@ class Ordeal:
     def _begin(self) -> None:
         self.drivers += 1
         out = self._folder / f"driver{self.drivers:02}.out"
-        hpo = Path(self._variables()["PATH"].split(os.pathsep)[0]) / "python"
-        words = ["exec", hpo, "-m", "hpo.cli", "run", self.study, "--store", self.store.uri, "--address",
+        words = ["exec", BIN / "python", "-m", "hpo.cli", "run", self.study, "--store", self.store.uri, "--address",
                  self.cluster.address, "--format", "json", "--no-report", "--quiet", ">", out]  # fmt: skip
         command = ["bash", "-c", " ".join(str(word) for word in words)]
         log = self._folder / f"driver{self.drivers:02}.err"
-        self._driver = Child(command, self._variables(), log, self._folder)
-
-    def _variables(self) -> dict[str, str]:
-        return self.cluster.variables("driver", **self.store.variables())
+        self._driver = Child(command, self.cluster.variables("driver"), log, self._folder)
 
     def _over(self) -> bool:
         """Whether the study is done; begins it again where its driver has ended before."""
@@ -157,7 +161,7 @@ class Ordeal:
         self.ends[f"exit {code}: {said[-1][:150] if said else ''}"] += 1
         assert self._excused or self._later, f"the driver ended with {code}:\n{self._driver.text[-3000:]}"
         self._excused = bool(self._later)
-        time.sleep(1.0)
+        time.sleep(2.0)
         self._begin()
         return False
 
@@ -187,17 +191,19 @@ class Ordeal:
             time.sleep(0.05)
         return int(self.rng.choice(found)) if found else None
 
-    def _worker_killed(self) -> None:
+    def _worker_killed(self) -> bool:
         worker = self._a_worker()
-        if worker is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
+        if worker is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        return True
 
-    def _worker_stopped(self) -> None:
+    def _worker_stopped(self) -> bool:
         """It stands still for a while, which is no end of it; the next faults come meanwhile."""
         worker = self._a_worker()
         if worker is None:
-            return
+            return False
 
         def go_on() -> None:
             with contextlib.suppress(ProcessLookupError):
@@ -206,6 +212,7 @@ class Ordeal:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGSTOP)
         self._later.append((time.monotonic() + self.stopped_seconds, go_on))
+        return True
 
     def _node_killed(self) -> None:
         number = int(self.rng.choice([n for n in self.cluster.nodes if n]))
