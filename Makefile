@@ -1,9 +1,9 @@
-# Targets: demo, test, s3, lint, bench. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, soak, s3, lint, bench. Everything they need is installed into .venv from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test s3 lint bench clean
+.PHONY: demo test soak s3 lint bench clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -17,6 +17,9 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 
 test: .venv/ready ## a file at a time on each of up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
+
+soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: an hour, and root's rights for a small disk
+	$(BIN)/python tests/faults/soak.py
 
 s3: .venv/ready ## the store's contract and faults against a real S3 server: needs Ceph's radosgw (tests/s3_servers.py)
 	$(BIN)/python -m pytest -m s3

@@ -161,7 +161,7 @@ class Ordeal:
         self.ends[f"exit {code}: {said[-1][:150] if said else ''}"] += 1
         assert self._excused or self._later, f"the driver ended with {code}:\n{self._driver.text[-3000:]}"
         self._excused = bool(self._later)
-        time.sleep(2.0)
+        time.sleep(5.0 if self._excused else 1.0)  # a retry policy pauses too
         self._begin()
         return False
 
@@ -250,7 +250,6 @@ class Ordeal:
         """Its disk is full, or its server cannot be reached, for a while; the next faults come meanwhile."""
         self.store.hurt()
         self._later.append((time.monotonic() + self.away_seconds, self.store.heal))
-        self._wait(self.away_seconds)
         self._excused = True
 
 

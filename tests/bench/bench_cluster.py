@@ -1,0 +1,144 @@
+"""The driver on a cluster: idle share of its slots, and what 10,000 trials cost it. `python tests/bench/bench_cluster.py`.
+
+Idle share: two slots, epochs of 0.5 s, four methods and three seeds in one study, then ASHA's three seeds alone; between
+the first epoch's begin and the last one's end, and of the driver's own time for that. Scale: 64 slots that take no CPU,
+an instant trainable, random search over one-epoch trials: results a second, processor time of the driver a result and
+its memory, around the 1,000th and around the 10,000th trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+study: bench
+trainable: curves
+data: {{seconds: {seconds}}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01, 0.03]}}
+  optimizer: {{type: choice, values: [adam, sgd, rmsprop, adadelta]}}
+budget: {{epochs: {epochs}, max_epochs: {most}}}
+methods: {methods}
+seeds: {seeds}
+parallelism: {parallelism}
+resources: {{cpus: {cpus}}}
+"""
+FOUR = "[grid, random, bayesian, {asha: {eta: 2}}]"
+DRIVER = """
+import json, resource, sys, time
+from pathlib import Path
+from cluster.connect import connect
+from hpo import environment, plan, session, store
+from hpo.dispatch import Dispatch
+from hpo.driver import drive
+from hpo.study import Study
+
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+study = Study.load(sys.argv[1], store=sys.argv[2])
+slots = int(sys.argv[3])
+writer = store.StudyWriter.open(study.store, study=study.study, definition=study.definition, digest=study.digest,
+                                environment={}, space_kinds=study.kinds)
+samples = []
+
+def observe(dispatch, slots):
+    done = sum(run.ledger.committed for run in dispatch.arena.runs)
+    samples.append((done, time.monotonic(), time.process_time(), memory()))
+
+with connect(None, workers=slots, cpus_per_worker=study.resources.cpus):
+    dispatch = Dispatch(study, plan.runs(study), writer, session.checkpoint_place(study), session.AHEAD)
+    drive(dispatch, study.resources, limit=slots, observe=observe)
+print(json.dumps(samples))
+"""
+
+
+def write(folder: Path, **values: Any) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(STUDY.format(**values))
+    return path
+
+
+def child(*command: object) -> str:
+    """What a child process printed that must succeed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, *map(str, command)]
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+
+
+def idle(folder: Path, methods: str, seeds: str, epochs: int) -> float:
+    """The share of two slots' time in which nothing was trained."""
+    folder.mkdir()
+    study = write(folder, seconds=0.5, epochs=epochs, most=8, methods=methods, seeds=seeds, parallelism=4, cpus=1)
+    child("-m", "hpo.cli", "run", study, "--store", folder / "store", "--workers", 2, "--quiet", "--no-report")
+    from hpo.store import read
+
+    rows = read(str(folder / "store")).epochs.select(["finished", "seconds"]).to_pylist()
+    began = min(row["finished"] - row["seconds"] for row in rows)
+    return 1 - sum(row["seconds"] for row in rows) / (2 * (max(row["finished"] for row in rows) - began))
+
+
+def scale(folder: Path, slots: int, trials: int) -> list[tuple[float, ...]]:
+    """Samples of the driver: trials done, wall seconds, processor seconds, resident MB."""
+    folder.mkdir()
+    study = write(folder, seconds=0, epochs=trials, most=1, methods="[random]", seeds="[0]", parallelism=slots, cpus=0)
+    return [tuple(sample) for sample in json.loads(child("-c", DRIVER, study, folder / "store", slots))]
+
+
+def between(samples: list[tuple[float, ...]], first: float, last: float) -> tuple[float, float]:
+    """Results a second and processor seconds a result, between two numbers of finished trials."""
+    inside = [sample for sample in samples if first <= sample[0] <= last]
+    results = inside[-1][0] - inside[0][0]
+    return results / (inside[-1][1] - inside[0][1]), (inside[-1][2] - inside[0][2]) / results
+
+
+def row(what: str, value: float, unit: str, bar: str = "") -> dict[str, Any]:
+    return {"what": what, "median": value, "min": value, "max": value, "unit": unit, "bar": bar}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer epochs, 8 slots, 2,000 trials")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=["idle", "scale"])
+    given = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    slots, trials, epochs = (8, 2_000, 16) if given.quick else (64, 11_000, 32)
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        if given.only != "scale":
+            for name, methods in (("four methods", FOUR), ("ASHA alone", "[{asha: {eta: 2}}]")):
+                share = 1 - idle(Path(scratch) / name.replace(" ", "-"), methods, "[0, 1, 2]", epochs)
+                rows.append(row(f"{name}, 3 seeds, 0.5 s epochs: busy share of 2 slots", share, "ratio", ">= 0.95"))
+        if given.only != "idle":
+            samples = scale(Path(scratch) / "scale", slots, trials)
+            early = between(samples, 500, 1_500)
+            late = between(samples, trials - 1_500, trials - 500)
+            at = {n: next(s[3] for s in samples if s[0] >= n) for n in (1_000, trials - 1_000)}
+            where = f"{slots} slots, trial {trials - 1_000:,}"
+            rows += [
+                row(f"{where}: driver CPU a result against that at trial 1,000", late[1] / early[1], "ratio", "<= 1.1"),
+                row(f"{where}: results a second", late[0], "1/s"),
+                row(f"{where}: driver CPU a result", 1e3 * late[1], "ms"),
+                row(f"{slots} slots, trial 1,000: driver CPU a result", 1e3 * early[1], "ms"),
+                row(f"{where}: driver's memory", at[trials - 1_000], "MB"),
+                row(
+                    f"{where}: memory a finished trial", 1e3 * (at[trials - 1_000] - at[1_000]) / (trials - 2_000), "kB"
+                ),
+            ]
+    for line in rows:
+        print(f"{line['what']:<70} {line['median']:10.4g} {line['unit']} {line['bar']}")
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A trial that runs out of memory is tried once more, alone; then it is infeasible, and charged what it trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo import plan, store
+from hpo.dispatch import Dispatch
+from hpo.store import StudyWriter
+from hpo.study import Study
+from hpo.training import Assignment, Training
+from trainables.curves import Curves
+
+STUDY = """
+study: memory
+trainable: curves
+space: {{size: {{type: choice, values: [1, 2, 3, 4, 5, 6]}}}}
+budget: {{epochs: 20, max_epochs: 4}}
+methods: [grid]
+resources: {{gpus: 0.5}}
+store: {store}
+"""
+
+
+class Large(Curves):
+    """Runs out of memory in its second epoch where it shares the machine; where size is 3, always."""
+
+    shared = False
+
+    def train_epoch(self) -> dict[str, float]:
+        if self.epoch == 1 and (self.config["size"] == 3 or (Large.shared and self.config["size"] == 5)):
+            raise MemoryError("no room for 8 GiB")
+        return super().train_epoch()
+
+
+def make(trainable: str, arguments: dict[str, Any]) -> Large:
+    return Large(arguments.pop("config"), **arguments)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_trained(tmp_path: Path, slots: int) -> None:
+    path = tmp_path / "memory.yaml"
+    path.write_text(STUDY.format(store=tmp_path / "store"))
+    study = Study.load(str(path))
+    writer = StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    dispatch = Dispatch(study, plan.runs(study), writer, str(tmp_path / "checkpoints"), 8)
+    begun: list[tuple[int, bool, int]] = []  # size, whether it asks for the device, how many ran beside it
+    running: dict[str, tuple[Assignment, Training]] = {}
+    while not dispatch.finished:
+        while len(running) < slots and (given := dispatch.next()) is not None:
+            if not given.exam:
+                begun.append((given.config["size"], given.alone, len(running)))
+            assert given.packed
+            running[given.trial] = given, Training(Assignment(**{**vars(given), "packed": False}), make=make)
+        Large.shared = len(running) > 1
+        for trial, (given, training) in list(running.items()):
+            report = training.step()
+            dispatch.report(given, report, "here:1")
+            if report.done:
+                del running[trial]
+    dispatch.finish(complete=True)
+    data = store.read(study.store)
+    assert store.verify(study.store) == []
+    again = [(size, beside) for size, alone, beside in begun if alone]
+    assert {3} <= {size for size, _ in again} <= {3, 5}
+    assert len(again) == len(dict(again)), "no more than once each"
+    assert not any(beside for _, beside in again), "and with nothing beside it"
+    (failure,) = data.failures.to_pylist()
+    assert (failure["kind"], failure["epoch"]) == ("memory", 1)
+    assert "no room for 8 GiB" in failure["reason"]
+    charged = {row["trial"]: 0 for row in data.charges.to_pylist()}
+    for row in data.charges.to_pylist():
+        charged[row["trial"]] += 1
+    assert charged[failure["trial"]] == 1
+    (run,) = data.runs.to_pylist()
+    assert (run["charged_epochs"], run["failed_trials"], run["status"]) == (20, 1, "complete")
