@@ -137,7 +137,8 @@ def table(found: Sweep) -> Table:
 
 
 def picture(found: Sweep, path: Path) -> None:
-    """What changes along each axis that was swept, a line a method; the suffix chooses svg, png or pdf."""
+    """What changes along each axis that was swept, a line a method, at the largest of the other axis; the suffix
+    chooses svg, png or pdf."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -148,19 +149,29 @@ def picture(found: Sweep, path: Path) -> None:
     panels = [panel for panel in panels if len({getattr(p, panel[0]) for p in found.points}) > 1] or panels[:1]
     figure, drawn = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.6), layout="constrained")
     for place, (x, y, label) in zip(np.atleast_1d(drawn), panels, strict=True):
-        for method in dict.fromkeys(p.method for p in found.points):
-            mine = [(getattr(p, x), getattr(p, y)) for p in found.points if p.method == method]
-            _line(place, mine, method)
-        place.set(xlabel="budget, epochs" if x == "budget" else "virtual workers", ylabel=label, xscale="log")
-        if y == "time":
-            place.set(yscale="log")
+        _panel(place, found.points, x, y)
+        place.set_ylabel(label)
     np.atleast_1d(drawn)[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     pyplot.close(figure)
 
 
-def _line(place: Any, pairs: Sequence[tuple[float, float]], label: str) -> None:
-    """The mean of the values at each place."""
-    xs = sorted({x for x, _ in pairs})
-    place.plot(xs, [np.mean([y for x, y in pairs if x == at]) for at in xs], marker="o", label=label)
+def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:
+    """A line a method of `y` over `x`."""
+    other, titles = ("workers", "{:,} workers") if x == "budget" else ("budget", "budget of {:,} epochs")
+    at = max(getattr(point, other) for point in points)
+    for method in dict.fromkeys(point.method for point in points):
+        mine = [p for p in points if p.method == method and getattr(p, other) == _most(points, method, other)]
+        place.plot([getattr(p, x) for p in mine], [getattr(p, y) for p in mine], marker="o", label=method)
+    place.set(xscale="log", xlabel="budget, epochs" if x == "budget" else "virtual workers", title=titles.format(at))
+    if y == "time":
+        place.set_yscale("log")
+    places = sorted({getattr(p, x) for p in points})
+    place.set_xticks(places, [f"{value:,}" for value in places])
+    place.xaxis.minorticks_off()
+
+
+def _most(points: Sequence[Point], method: str, axis: str) -> int:
+    """The largest number on the axis at which the method was played: one that names its own workers has only these."""
+    return int(max(getattr(point, axis) for point in points if point.method == method))

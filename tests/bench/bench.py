@@ -5,7 +5,7 @@
 Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE and
 writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first. build/bench.json
 keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has optuna and
-syne-tune (`uv pip install optuna syne-tune` beside this project's packages): never a dependency, left out where there is
+syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out where there is
 none. --readme writes the last rows into the README and runs nothing.
 """
 
