@@ -20,6 +20,11 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 StoreArgument = Annotated[str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix with results.")]
 StudyOption = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Which study of the store.")]
+StudiesOption = Annotated[
+    list[str] | None,
+    typer.Option("--study", metavar="NAME", help="Which study; several (repeat it) are taken as tasks."),
+]
+EveryOption = Annotated[bool, typer.Option("--all", help="Every study of the store, as tasks.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout.")
 ]
@@ -77,10 +82,8 @@ def out(text: str, output: Path | None) -> None:
 
 def compare(
     store: StoreArgument,
-    study: Annotated[
-        list[str] | None, typer.Option("--study", metavar="NAME", help="Which study; several are compared as tasks.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every study of the store, as tasks of one comparison.")] = False,
+    study: StudiesOption = None,
+    every: EveryOption = False,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
     target: Annotated[float | None, typer.Option(help="A value of the metric: epochs until it is reached.")] = None,
@@ -90,9 +93,7 @@ def compare(
     picture: Annotated[Path | None, typer.Option(help="The anytime curves as .svg, .png or .pdf.")] = None,
 ) -> None:
     """Compare the methods of a study, or of several as tasks."""
-    from hpo import store as stores
-
-    names = stores.studies(store) if every else study or []
+    names = _chosen(store, study, every)
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture shows one study, but there are several; name one with --study")
     if len(names) > 1:
@@ -100,6 +101,13 @@ def compare(
     else:
         only = names[0] if names else None
         print_comparison(store, only, format.value, output, target=target, workers=workers, picture=picture)
+
+
+def _chosen(store: str, study: list[str] | None, every: bool) -> list[str]:
+    """The studies that are meant; none where the store's only one is."""
+    from hpo import store as stores
+
+    return stores.studies(store) if every else list(dict.fromkeys(study or []))
 
 
 def print_tasks(
@@ -166,19 +174,28 @@ def print_found(data: StudyData, format: str) -> None:
 
 def importance(
     store: StoreArgument,
-    study: StudyOption = None,
+    study: StudiesOption = None,
+    every: EveryOption = False,
     pairs: Annotated[bool, typer.Option("--pairs/--no-pairs", help="Pairs of hyperparameters as well.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the forest and its intervals.")] = 0,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
 ) -> None:
-    """Which hyperparameters matter (functional ANOVA)."""
+    """Which hyperparameters matter (functional ANOVA), in a study or over several as tasks."""
     from hpo import store as stores
     from hpo.importance import importance as importance_of
     from hpo.report import tables
+    from hpo.report.importance_tables import tasks_table
 
-    found = importance_of(stores.read(store, study), pairs=pairs, seed=seed)
-    out(tables.render(found, format.value), output)
+    names = _chosen(store, study, every)
+    data = [stores.read(store, name) for name in names] or [stores.read(store)]
+    found = {one.name: importance_of(one, pairs=pairs, seed=seed) for one in data}
+    if len(found) == 1:
+        out(tables.render(found[data[0].name], format.value), output)
+    elif format is TableFormat.json:
+        out(as_json([one.to_json() for one in found.values()]), output)
+    else:
+        out(tables.render_tables([tasks_table(found)], format.value), output)
 
 
 def verify(store: StoreArgument, study: StudyOption = None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from hpo.association import Association
-from hpo.importance import Importance
-from hpo.report.tables import Column, Table
+from hpo.importance import Importance, Share, over_tasks
+from hpo.report.tables import Cell, Column, Table
 
 POOR_FIT = 0.3  # R squared below which the surrogate explains too little for its shares to be taken at their word
 
@@ -37,6 +39,28 @@ def summary(importance: Importance) -> str:
         f"explains {100 * max(0.0, importance.fit):.0f} % of the variance."
     )
     return text
+
+
+def tasks_table(found: Mapping[str, Importance]) -> Table:
+    """One row a hyperparameter: its mean share over the tasks that all search it, and its share in each task."""
+    mean = {share.name: share for share in over_tasks(list(found.values()))}
+    names = list(mean) + [s.name for one in found.values() for s in one.shares if s.name not in mean]
+    own = {task: {share.name: share.share for share in one.shares} for task, one in found.items()}
+    columns = (
+        Column("hyperparameter", "name", "text"), Column("mean", "mean", "percent"), Column("from", "low", "percent"),
+        Column("to", "high", "percent"), *(Column(task, f"share_{task}", "percent") for task in found),
+    )  # fmt: skip
+    rows = tuple(
+        _task_row(name, mean.get(name), [shares.get(name) for shares in own.values()]) for name in dict.fromkeys(names)
+    )
+    fits = ", ".join(f"{task} {one.fit:.2f}" for task, one in found.items())
+    note = f"fANOVA: what each explains alone. R squared of the surrogates on trials that they had not seen: {fits}."
+    return Table(f"Importance over {len(found)} tasks", columns, rows, note)
+
+
+def _task_row(name: str, mean: Share | None, shares: Sequence[float | None]) -> tuple[Cell, ...]:
+    across: tuple[Cell, ...] = (None, None, None) if mean is None else (mean.share, mean.low, mean.high)
+    return (name, *across, *shares)
 
 
 def shares_table(importance: Importance) -> Table:

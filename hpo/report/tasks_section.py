@@ -8,14 +8,15 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from hpo.comparison import Comparison
-from hpo.importance import Importance, Share, over_tasks
+from hpo.importance import Importance
 from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.comparison_section import X_LABEL, epoch_bands
 from hpo.report.exam_section import exam_tables
+from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
 from hpo.report.record_section import ledger_table
-from hpo.report.tables import Cell, Column, Table, html
+from hpo.report.tables import Table, html
 from hpo.store import StudyData
 
 
@@ -36,30 +37,9 @@ def importance(found: Mapping[str, Importance]) -> Section:
     """Each task's shares and their mean over the tasks that all search a hyperparameter."""
     if not found:
         return Section("importance", "Importance", [Text("No task has enough trials to say what mattered.")])
-    parts: list[Part] = [table(_shares(found))]
+    parts: list[Part] = [table(tasks_table(found))]
     parts += [Text(f"{task}: {note}") for task, one in found.items() for note in one.notes]
     return Section("importance", "Importance", parts)
-
-
-def _shares(found: Mapping[str, Importance]) -> Table:
-    mean = {share.name: share for share in over_tasks(list(found.values()))}
-    names = list(mean) + [s.name for one in found.values() for s in one.shares if s.name not in mean]
-    own = {task: {share.name: share.share for share in one.shares} for task, one in found.items()}
-    columns = (
-        Column("hyperparameter", "name", "text"), Column("mean", "mean", "percent"), Column("from", "low", "percent"),
-        Column("to", "high", "percent"), *(Column(task, f"share_{task}", "percent") for task in found),
-    )  # fmt: skip
-    rows = tuple(
-        _row(name, mean.get(name), [shares.get(name) for shares in own.values()]) for name in dict.fromkeys(names)
-    )
-    fits = ", ".join(f"{task} {one.fit:.2f}" for task, one in found.items())
-    note = f"fANOVA: what each explains alone. R squared of the surrogates on trials that they had not seen: {fits}."
-    return Table(f"Importance over {len(found)} tasks", columns, rows, note)
-
-
-def _row(name: str, mean: Share | None, shares: Sequence[float | None]) -> tuple[Cell, ...]:
-    across: tuple[Cell, ...] = (None, None, None) if mean is None else (mean.share, mean.low, mean.high)
-    return (name, *across, *shares)
 
 
 def exams(studies: Sequence[StudyData]) -> Section:

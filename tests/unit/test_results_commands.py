@@ -1,0 +1,68 @@
+"""The commands on stores, as a user types them: several studies as tasks, exports, formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hpo.cli import app
+from tests.synthetic_study import played, write_study
+
+FORMATS = {"table": "Mean val_accuracy by task", "json": '"tasks": [', "csv": "method,runs,mean", "markdown": "| method |",
+           "latex": r"\toprule"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("results")
+    for name in ("clothes", "digits"):
+        write_study(str(folder), played(name, methods=("grid", "random"), seeds=(0, 1), budget=64))
+    return str(folder)
+
+
+def typed(*arguments: object) -> str:
+    answer = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_all_studies_are_compared_as_tasks_in_every_format(uri: str, format: str) -> None:
+    text = typed("compare", uri, "--all", "--format", format)
+    assert FORMATS[format] in text
+    assert text == typed("compare", uri, "--study", "clothes", "--study", "digits", "--format", format)
+
+
+def test_tasks_are_reported_as_one_page(uri: str, tmp_path: Path) -> None:
+    assert typed("compare", uri, "--all", "--format", "html", "-o", tmp_path / "tasks.html") == ""
+    page = (tmp_path / "tasks.html").read_text()
+    assert "<title>clothes, digits" in page
+    assert f"hpo compare {uri} --study clothes --study digits --format html" in page
+
+
+def test_importance_over_tasks(uri: str) -> None:
+    assert "Importance over 2 tasks" in typed("importance", uri, "--all")
+    found = json.loads(typed("importance", uri, "--all", "--format", "json"))
+    assert [one["study"] for one in found] == ["clothes", "digits"]
+    (one,) = json.loads("[" + typed("importance", uri, "--study", "digits", "--format", "json") + "]")
+    assert one == found[1]
+
+
+def test_a_picture_shows_one_study(uri: str, tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["compare", uri, "--all", "--picture", str(tmp_path / "curves.svg")])
+    assert answer.exit_code == 2
+    assert not (tmp_path / "curves.svg").exists()
+    typed("compare", uri, "--study", "digits", "--picture", tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text().startswith("<?xml")
+
+
+def test_an_export_names_its_files(uri: str, tmp_path: Path) -> None:
+    paths = typed("export", uri, tmp_path / "out", "--study", "digits").splitlines()
+    assert [Path(path).name for path in paths] == [f"{table}.csv" for table in
+                                                   ("epochs", "charges", "failures", "trials", "runs", "exams")]  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "out" / "charges.csv").open()))
+    assert len(rows) == 4 * 64
