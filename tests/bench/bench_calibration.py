@@ -1,29 +1,32 @@
 """How often comparisons claim what is not so, find what is so, and intervals cover: 1,000 studies, whole way.
 
-    python tests/bench/bench_calibration.py [STUDIES]
+    python tests/bench/bench_calibration.py [--quick] [--json FILE]
 
 Every study is made as tables and judged by `compare`. Limits: claims between identical methods at most 5 percent,
 a true difference of one standard deviation found by 20 seeds in 80 percent, intervals cover in 93 to 97 percent, each
-within its binomial error (3 standard errors are printed beside).
+within its binomial error: `min` and `max` are three standard errors beside what was found.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from hpo import statistics
 from hpo.compare import compare
 from hpo.comparison import UNDECIDED, Comparison
 from hpo.refine import refinement
 from tests.simulated import simulated_study
 
+Row = dict[str, Any]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 SHAPES: dict[str, tuple[Draw, float, float]] = {  # draw, true mean, standard deviation
@@ -44,31 +47,40 @@ def studies(draw: Draw, count: int, seeds: int, methods: int, shift: float = 0.0
     return found
 
 
-def error(share: float, count: int) -> float:
-    return 3 * math.sqrt(share * (1 - share) / count)
+def row(what: str, share: float, count: int, bar: str) -> Row:
+    error = 3 * math.sqrt(share * (1 - share) / count)
+    return {"what": what, "median": share, "min": max(0.0, share - error), "max": min(1.0, share + error), "unit": "share",
+            "bar": bar}  # fmt: skip
 
 
-def main(count: int = 1000) -> None:
-    for shape, (draw, mean, deviation) in SHAPES.items():
-        for seeds in (5, 10, 20):
-            found = studies(draw, count, seeds, 2)
-            false = np.mean([any(t.verdict != UNDECIDED for t in c.tests) for c in found])
-            line = (
-                f"{shape}, {seeds} seeds: better said of identical methods in {false:.3f} (± {error(0.05, count):.3f})"
-            )
-            intervals = [m.ci95 for c in found for m in c.methods]
-            cover = np.mean([low <= mean <= high for low, high in intervals])
-            line += f"; intervals cover in {cover:.3f} (± {error(0.95, 2 * count):.3f})"
-            raised = studies(draw, count, seeds, 2, deviation, seed=1)
-            power = np.mean([c.tests[0].verdict == "a better" for c in raised])
-            print(f"{line}; one standard deviation found in {power:.3f}", flush=True)
+def of_two(shape: str, count: int) -> list[Row]:
+    """Two methods of one shape of results over 5, 10 and 20 seeds: identical, then one standard deviation apart."""
+    draw, mean, deviation = SHAPES[shape]
+    rows = []
+    for seeds in (5, 10, 20):
+        found = studies(draw, count, seeds, 2)
+        false = np.mean([any(t.verdict != UNDECIDED for t in c.tests) for c in found])
+        rows.append(row(f"{shape}, {seeds} seeds: better said of identical methods", float(false), count, "<= 0.05"))
+        intervals = [m.ci95 for c in found for m in c.methods]
+        cover = np.mean([low <= mean <= high for low, high in intervals])
+        bar = "0.93 to 0.97" if seeds >= 10 else ""
+        rows.append(row(f"{shape}, {seeds} seeds: intervals cover the true mean", float(cover), 2 * count, bar))
+        raised = studies(draw, count, seeds, 2, deviation, seed=1)
+        power = np.mean([c.tests[0].verdict == "a better" for c in raised])
+        bar = ">= 0.8" if seeds == 20 else ""
+        rows.append(row(f"{shape}, {seeds} seeds: one standard deviation is found", float(power), count, bar))
+    return rows
+
+
+def of_many(count: int) -> list[Row]:
     four = studies(SHAPES["normal"][0], count, 10, 4)
     said = np.mean([any(t.verdict != UNDECIDED for t in c.tests) for c in four])
     ranked = np.mean([c.ranking is not None and c.ranking.p < 0.05 for c in four])
-    print(f"four identical methods, 10 seeds: better said in {said:.3f}, Friedman below 0.05 in {ranked:.3f}")
-    print(f"six identical changes, 10 seeds: a gain called real in {_refined(count):.3f}")
-    for deviation in (0.01, 0.02, 0.05):
-        print(f"pairs needed for one point at a spread of {deviation}: {statistics.pairs_needed(deviation, 0.01)}")
+    return [
+        row("four identical methods, 10 seeds: better said", float(said), count, "<= 0.05"),
+        row("four identical methods, 10 seeds: Friedman below 0.05", float(ranked), count, "<= 0.05"),
+        row("six identical changes, 10 seeds: a gain called real", _refined(count), count, "<= 0.05"),
+    ]
 
 
 def _refined(count: int) -> float:
@@ -82,5 +94,18 @@ def _refined(count: int) -> float:
     return called / count
 
 
+def main(quick: bool) -> list[Row]:
+    count = 100 if quick else 1000
+    return [found for shape in SHAPES for found in of_two(shape, count)] + of_many(count)
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = main(given.quick)
+    if given.json:
+        given.json.write_text(json.dumps(found))
+    for line in found:
+        print(f"{line['what']}: {line['median']:.3f} ({line['min']:.3f} to {line['max']:.3f}) {line['bar']}")
