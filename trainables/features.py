@@ -1,6 +1,7 @@
 """Activations of a frozen backbone at a boundary, computed once a node and shared by all trials that start there.
 
-Only the part before the first trained layer is kept, in evaluation mode: a fixed function of the images.
+Only the part before the first trained layer is kept, in evaluation mode: a fixed function of the images. Kept or not,
+it is computed in passes of equal size: libraries choose their kernels by it, and training would amplify the rounding.
 """
 
 from __future__ import annotations
@@ -17,6 +18,21 @@ from trainables.machine import Machine
 from trainables.network import Boundary, Network
 
 log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def frozen_rows(section: nn.Module, machine: Machine, batch: Tensor, size: int) -> Tensor:
+    """What the frozen `section` makes of `batch` [N, ...], as `Machine.pack` lays it out, in passes of `size` rows each.
+
+    A last pass that would be smaller is filled up: a row's bits then depend neither on N nor on the rows beside it.
+    """
+    found = []
+    for part in batch.split(size):
+        missing = size - len(part)
+        whole = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
+        with machine.autocast():
+            found.append(machine.pack(section(whole))[: len(part)])
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 class Activations:
@@ -40,7 +56,7 @@ class Activations:
         image = self._network.boundaries[0]
         if boundary == image or not len(self._images):
             return image, None
-        sample = self._rows(image, None, boundary, slice(0, 1))
+        sample = self._rows(image, None, boundary, slice(0, 1), 1)
         dtype = np.dtype(str(sample.dtype).removeprefix("torch."))
         shape = (len(self._images), *sample.shape[1:])
         kept = keep(self._name(boundary), shape, dtype, lambda array: self._fill(boundary, torch.from_numpy(array)))
@@ -57,9 +73,9 @@ class Activations:
         log.info("computing activations of %d images at %s, from %s", len(out), boundary.value, start.value)
         for first in range(0, len(out), self._machine.chunk):
             rows = slice(first, first + self._machine.chunk)
-            out[rows] = self._rows(start, kept, boundary, rows)
+            out[rows] = self._rows(start, kept, boundary, rows, self._machine.chunk)
 
-    def _rows(self, start: Boundary, kept: Kept | None, stop: Boundary, rows: slice) -> Tensor:
+    def _rows(self, start: Boundary, kept: Kept | None, stop: Boundary, rows: slice, size: int) -> Tensor:
         section = self._section(start, stop)
         # A copy of what is kept: the first step may work in place.
         batch = (
@@ -67,8 +83,7 @@ class Activations:
             if kept is None
             else self._machine.unpack(kept.values[rows].clone())
         )
-        with torch.no_grad(), self._machine.autocast():
-            return self._machine.pack(section(batch))
+        return frozen_rows(section, self._machine, batch, size)
 
     def _section(self, start: Boundary, stop: Boundary) -> nn.Module:
         if self._last is None or self._last[:2] != (start, stop):

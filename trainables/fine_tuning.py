@@ -23,7 +23,7 @@ from trainables import backbones, checkpoint
 from trainables.augment import Augmentation, augmentation
 from trainables.data import Dataset, Split
 from trainables.errors import Diverged, InvalidConfig
-from trainables.features import Activations
+from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine, give_back_memory
 from trainables.measures import confusion, measures
@@ -36,12 +36,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """What one split is fed from: `rows` [N, ...] are images or kept activations, `section` leads from there to logits."""
+    """What one split is fed from: `rows` [N, ...], images or kept activations; `section` leads from `boundary` to logits.
+
+    `frozen` leads from the rows to the boundary, where the rows are not the boundary's own activations.
+    """
 
     rows: Tensor
     labels: Tensor
-    section: nn.Module
+    frozen: nn.Module | None
     boundary: Boundary
+    section: nn.Module
     kept: Kept | None  # held for as long as its rows are in use
 
 
@@ -80,7 +84,9 @@ class FineTuning:
         digest = backbones.weights_digest(
             name, weights, seed=seed, image_size=settings.image_size, architecture=architecture
         )
-        self._key = f"{digest}-{settings.image_size}-{'bf16' if settings.bf16 else 'f32'}-{device.type}"
+        self._key = (
+            f"{digest}-{settings.image_size}-{'bf16' if settings.bf16 else 'f32'}-{device.type}-{self.machine.chunk}"
+        )
         data = task["data"]
         self.augmentation: Augmentation | None = augmentation(str(data.get("augment") or "none"))
         weighted = dataset.class_weights(str(data.get("class_weights") or "none"))
@@ -151,12 +157,22 @@ class FineTuning:
         images = gather(source.rows, batch % count)
         original = batch < count if self._copies > 1 else None
         altered = self.augmentation(images, self._generator("augmentation", step), original)
-        return self.machine.prepare(self.shard.take(altered))
+        mine = self.shard.take(altered)
+        return self._to_boundary(source, self.machine.prepare(mine), len(mine))
 
     def _gather(self, source: Source, rows: Tensor) -> Tensor:
+        """The boundary's activations of these rows: the same bits whether they are kept or computed here."""
         if source.kept is None:
-            return self.machine.prepare(gather(source.rows, rows))
-        return self.machine.unpack(source.rows.index_select(0, rows.to(source.rows.device)))
+            inputs = self.machine.prepare(gather(source.rows, rows))
+        else:
+            inputs = self.machine.unpack(source.rows.index_select(0, rows.to(source.rows.device)))
+        # A GPU would idle over a small batch filled up to a whole pass.
+        return self._to_boundary(source, inputs, len(rows) if inputs.is_cuda else self.machine.chunk)
+
+    def _to_boundary(self, source: Source, inputs: Tensor, size: int) -> Tensor:
+        if source.frozen is None:
+            return inputs
+        return self.machine.unpack(frozen_rows(source.frozen, self.machine, inputs, size))
 
     def _loss(self, logits: Tensor, labels: Tensor, all_labels: Tensor) -> Tensor:
         """The rank's share of the global batch's mean loss: the shares add up to what one process would have."""
@@ -189,7 +205,7 @@ class FineTuning:
         mine = self.shard.take(torch.arange(len(source.labels), device=self.machine.device))
         total = torch.zeros((), device=self.machine.device)
         predicted = torch.zeros_like(labels)
-        size = max(self.machine.chunk, 2**18 // max(1, source.rows[0:1].numel()))
+        size = max(self.machine.chunk, 2**18 // math.prod(source.boundary.shape))
         for first in range(0, len(mine), size):
             rows = slice(first, first + size)
             with self.machine.autocast():
@@ -215,25 +231,34 @@ class FineTuning:
         self.optimizer = make_optimizer(self._parameters, self.settings)
         self._copies = self.augmentation.copies if self.augmentation else 1
         self._samples = len(self.dataset.train) * self._copies
-        if self.augmentation and self._cut:
-            name = self.augmentation.name
-            log.info("activations of the training images are not reused: augmentation %s alters them", name)
+        if reason := self._no_reuse():
+            log.info("activations of the training images are not reused: %s", reason)
         self.training = self._source(self.dataset.train, "train", self._cut, keep=self.augmentation is None)
         self.validation = self._source(self.dataset.validation, "validation", self._cut, keep=True)
         self._compiled = torch.compile(self.training.section) if self.settings.compile else self.training.section
 
+    def _no_reuse(self) -> str:
+        """Why the training images go through the frozen layers in every epoch; nothing where they need not."""
+        if not self.settings.reuse_activations:
+            return "reuse_activations is off"
+        if self.network.boundary(self._cut).position == 0:
+            return "what is trained begins before the first place where they could be kept"
+        return f"augmentation {self.augmentation.name} alters them" if self.augmentation else ""
+
     def _source(self, split: Split, name: str, cut: int, *, keep: bool) -> Source:
-        boundary, kept = self.network.boundaries[0], None
+        start, kept = self.network.boundaries[0], None
+        boundary = self.network.boundary(cut)
         if keep and self.settings.reuse_activations:
             key = hashlib.sha256(
                 f"{self._key}-{self.dataset.digest}-{name}-{self.machine.format}".encode()
             ).hexdigest()[:16]
-            activations = Activations(self.network, self.machine, split.images, key)
-            boundary, kept = activations.before(self.network.boundary(cut))
+            start, kept = Activations(self.network, self.machine, split.images, key).before(boundary)
         rows = split.images if kept is None else kept.values
         if self.machine.device.type == "cuda" and rows.nbytes < 0.25 * torch.cuda.mem_get_info()[0]:
             rows = rows.to(self.machine.device)
-        return Source(rows, split.labels.to(self.machine.device), self.network.section(boundary), boundary, kept)
+        frozen = self.network.section(start, boundary) if start != boundary else None
+        labels = split.labels.to(self.machine.device)
+        return Source(rows, labels, frozen, boundary, self.network.section(boundary), kept)
 
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
