@@ -18,7 +18,8 @@ from hpo.comparison import Comparison, MethodSummary, RunSummary
 if TYPE_CHECKING:
     from hpo.store import StudyData
 
-OF_RUNS = ("charged_epochs", "shared_epochs", "wasted_epochs", "train_seconds", "wall_seconds", "area", "value")
+OF_RUNS = ("charged_epochs", "wall_seconds", "area", "value")
+IN_THE_END = ("shared_epochs", "wasted_epochs", "train_seconds")  # other runs change them as long as they go on
 OF_METHODS = ("mean", "ci95", "mean_rank", "best", "epochs_to_target", "error_drop")
 LEFT_OUT = ("train_seconds", "incumbent_trial", "incumbent_epoch", "incumbent_value")  # the charges give them
 CLOSE = 1e-9  # relative: sums in another order
@@ -66,8 +67,9 @@ def _sums(data: StudyData) -> dict[str, dict[str, int]]:
 
 
 def _runs(said: Comparison, derived: Comparison) -> Iterator[str]:
+    names = (*OF_RUNS, *(IN_THE_END if all(run.complete for run in said.runs) else ()))
     for a, b in zip(said.runs, derived.runs, strict=True):
-        wrong = [name for name in OF_RUNS if a.complete and not _same(getattr(a, name), getattr(b, name))]
+        wrong = [name for name in names if a.complete and not _same(getattr(a, name), getattr(b, name))]
         yield from (_sentence(f"run {a.method}/{a.seed}", name, a, b) for name in wrong)
 
 
