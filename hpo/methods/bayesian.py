@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from hpo.methods import options
-from hpo.methods.history import Seen, ranks
+from hpo.methods.encoding import features
+from hpo.methods.history import Seen, ranks, standing
 from hpo.methods.protocol import InvalidOption, Setting
 from hpo.methods.searching import Searching
 from hpo.space import Choice, Config, Vector
@@ -66,7 +67,7 @@ class Bayesian(Searching):
         rows = np.array([space.features(s.config) for s in kept])
         targets = _targets(kept)
         model = self._fit(rows, targets, len(seen), rng)
-        waiting = [r.config for r in self.history.records.values() if r.pending and r.epoch == 0]
+        waiting = self.history.untouched()
         if waiting:
             believed = np.array([space.features(config) for config in waiting])
             lies = model.predict(believed)
@@ -104,28 +105,22 @@ class Bayesian(Searching):
         cubes = np.vstack(
             [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
         )
-        found: dict[str, tuple[float, Vector, Config]] = {}
-        for round in range(ROUNDS + 1):
-            configs = [space.decode(cube) for cube in cubes]
-            values = utility(np.array([space.features(config) for config in configs]))
-            for cube, config, value in zip(cubes, configs, values, strict=True):
-                if self.history.is_new(config):
-                    found[repr(sorted(config.items()))] = (float(value), cube, config)
-            top = sorted(found.values(), key=lambda f: -f[0])[:5]
-            if not top or round == ROUNDS:
-                break
-            cubes = np.vstack([self._steps(cube, 0.2 / 3**round, rng) for _, cube, _ in top])
-        return max(found.values(), key=lambda f: f[0])[2] if found else None
+        values = utility(features(space, cubes))
+        for round in range(ROUNDS):
+            nearby = np.vstack([self._steps(cubes[i], 0.2 / 3**round, rng) for i in np.argsort(-values)[:5]])
+            cubes = np.vstack([cubes, nearby])
+            values = np.concatenate([values, utility(features(space, nearby))])
+        decoded = (space.decode(cubes[i]) for i in np.argsort(-values, kind="stable"))
+        return next((config for config in decoded if self.history.is_new(config)), None)
 
     def _steps(self, cube: Vector, width: float, rng: np.random.Generator) -> Matrix:
         """Points near a point, of which some have one choice changed."""
         points = _around(cube, width, 40, rng)
-        domains = list(self.setting.space.domains.values())
-        choices = [j for j, domain in enumerate(domains) if isinstance(domain, Choice)]
-        for row in range(len(points)):
-            points[row, choices] = cube[choices]
-            if choices and rng.random() < 0.3:
-                points[row, choices[rng.integers(len(choices))]] = rng.random()
+        choices = [j for j, domain in enumerate(self.setting.space.domains.values()) if isinstance(domain, Choice)]
+        if choices:
+            points[:, choices] = cube[choices]
+            changed = np.flatnonzero(rng.random(len(points)) < 0.3)
+            points[changed, rng.choice(choices, len(changed))] = rng.random(len(changed))
         return points
 
 
@@ -147,18 +142,28 @@ def _kept(seen: list[Seen]) -> list[Seen]:
 def _targets(seen: list[Seen]) -> Vector:
     """What the process is to predict; shape [n], about mean 0 and deviation 1, larger is better.
 
-    Values where all were trained equally far, outliers below drawn in; normal scores of the ranks where they were not.
+    Where most were trained equally far: their values, outliers below drawn in; the others have the value that goes
+    with their standing. Else (successive halving) normal scores of the ranks.
     """
-    good = [s for s in seen if not s.failed]
-    if len({s.level for s in good}) == 1:
-        values = np.array([s.value for s in good])
-        low, middle, high = np.percentile(values, [25, 50, 75])
-        floor = min(s for s in values if s >= middle - 5 * max(high - low, 1e-12)) if high > low else values.min()
-        raw = np.array([max(s.value, floor) if not s.failed else floor for s in seen])
-    else:
-        raw = norm.ppf(1 - (ranks(seen) + 0.5) / len(seen))
+    good = [i for i, s in enumerate(seen) if not s.failed]
+    top = max(seen[i].level for i in good)
+    longest = [i for i in good if seen[i].level == top]
+    raw = _values(seen, longest) if 2 * len(longest) > len(good) else norm.ppf(1 - (ranks(seen) + 0.5) / len(seen))
     deviation = raw.std()
     return np.asarray((raw - raw.mean()) / (deviation if deviation > 0 else 1.0))
+
+
+def _values(seen: list[Seen], longest: list[int]) -> Vector:
+    """The values of the longest trained; of the others, what stands as they do; of failures, the least; shape [n]."""
+    known = np.array([seen[i].value for i in longest])
+    known = known / max(float(np.abs(known).max()), 1e-300)
+    low, middle, high = np.percentile(known, [25, 50, 75])
+    known = np.maximum(known, middle - 5 * (high - low)) if high > low else known
+    stands = standing(seen)
+    order = np.argsort(stands[longest])
+    raw = np.interp(stands, stands[longest][order], np.sort(known))
+    raw[longest] = known
+    return np.asarray(raw)
 
 
 def _kernel(width: int) -> Any:

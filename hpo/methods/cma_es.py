@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpo.methods import options
+from hpo.methods.history import ranks
 from hpo.methods.protocol import Setting
 from hpo.methods.searching import Searching
 from hpo.space import Config, Vector
@@ -18,7 +19,8 @@ class CmaEs(Searching):
     """Generations of `population` points; choices and conditions take part by decoding the point.
 
     sigma: the first step size in the unit cube. Where the whole generation is out and not yet back, the next
-    suggestions are drawn from the same distribution and count towards the next generation.
+    suggestions are drawn from the same distribution and count towards the next generation. With earlier results the
+    first distribution is that of their best tenth (Nomura et al. 2021).
     """
 
     def __init__(self, setting: Setting, *, population: int | None = None, sigma: float = 0.3) -> None:
@@ -36,6 +38,7 @@ class CmaEs(Searching):
         if len(self.setting.space) < 2:
             return self.setting.space.sample(rng)  # the library needs two coordinates
         engine = self._distribution()
+        engine.reseed_rng(int(rng.integers(2**31)))  # the library drops its generator where it is copied
         for _ in range(20):
             point = engine.ask()
             config = self.setting.space.decode(point)
@@ -48,13 +51,17 @@ class CmaEs(Searching):
         if self._engine is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                from cmaes import CMA
+                from cmaes import CMA, get_warm_start_mgd
 
-                width = len(self.setting.space)
-                mean = self.setting.space.encode(self.setting.start[0]) if self.setting.start else np.full(width, 0.5)
-                bounds = np.tile([0.0, 1.0], (width, 1))
-                seed = int(np.random.default_rng([self.setting.seed, self._tag]).integers(2**31))
-                self._engine = CMA(mean, self._sigma, bounds, seed=seed, population_size=self._size)
+            encode, width = self.setting.space.encode, len(self.setting.space)
+            mean = encode(self.setting.start[0]) if self.setting.start else np.full(width, 0.5)
+            sigma, covariance = self._sigma, None
+            known = [s for s in self.history.seen() if not s.failed] if self.setting.prior else []
+            if known:
+                placed = [(encode(s.config), float(place)) for s, place in zip(known, ranks(known), strict=True)]
+                mean, sigma, covariance = get_warm_start_mgd(placed, gamma=max(0.1, 1 / len(placed)))
+            bounds = np.tile([0.0, 1.0], (width, 1))
+            self._engine = CMA(mean, sigma, bounds, population_size=self._size, cov=covariance)
         return self._engine
 
     def observe(self, config: Config, epoch: int, value: float) -> None:

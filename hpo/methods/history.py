@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.methods.protocol import Setting
-from hpo.space import Config
+from hpo.space import Config, Vector
 from hpo.trial import digest
 
 DRAWS = 1000  # random draws before the space is searched for what is left
@@ -19,11 +21,10 @@ LISTED = 20_000  # spaces up to this size are listed when random draws find noth
 
 @dataclass
 class Record:
-    """A configuration and the best value of it up to each epoch that was observed."""
+    """A configuration and its curve: the best value up to each epoch, NaN before the first that was observed."""
 
     config: Config
-    best: float = -np.inf
-    epoch: int = 0
+    curve: list[float] = field(default_factory=list)
     failed: bool = False
     closed: bool = False
 
@@ -32,21 +33,37 @@ class Record:
         """Suggested, and neither stopped nor trained out nor failed."""
         return not (self.failed or self.closed)
 
+    def add(self, epoch: int, value: float) -> None:
+        """Takes in an epoch; those that were left out keep the value before them."""
+        before = self.curve[-1] if self.curve else math.nan
+        self.curve.extend([before] * (epoch - len(self.curve)))
+        for k in range(epoch - 1, len(self.curve)):
+            self.curve[k] = value if math.isnan(self.curve[k]) else max(value, self.curve[k])
+
 
 class Seen(NamedTuple):
-    """A configuration with its place in the order of all: `level` epochs first, then `value`; failures last."""
+    """A configuration with its curve (best value up to each epoch), empty where it failed."""
 
     config: Config
-    level: int
-    value: float
+    curve: Sequence[float]
     failed: bool
+
+    @property
+    def level(self) -> int:
+        """Epochs observed."""
+        return len(self.curve)
+
+    @property
+    def value(self) -> float:
+        """The best value of all epochs; -inf where it failed."""
+        return -np.inf if self.failed else self.curve[-1]
 
 
 @dataclass
 class History:
     """The memory of a searcher: suggestions, observations, failures; start configurations and prior results too.
 
-    Memory grows linearly with the number of configurations, not with epochs.
+    Memory grows linearly with the observed epochs. Earlier results of another space than the study's are left out.
     """
 
     setting: Setting
@@ -57,10 +74,10 @@ class History:
     def __post_init__(self) -> None:
         self._start.extend(self.setting.start)
         for earlier in self.setting.prior:
-            record = self.records.setdefault(
-                f"prior {digest(dict(earlier.config))}", Record(earlier.config, closed=True)
-            )
-            record.best, record.epoch = max(record.best, earlier.value), max(record.epoch, earlier.epoch)
+            if earlier.config in self.setting.space:
+                name = f"prior {digest(dict(earlier.config))}"
+                record = self.records.setdefault(name, Record(earlier.config, closed=True))
+                record.add(min(earlier.epoch, self.setting.max_epochs), earlier.value)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -101,8 +118,7 @@ class History:
         return None
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        record = self.records[digest(dict(config))]
-        record.best, record.epoch = max(record.best, value), max(record.epoch, epoch)
+        self.records[digest(dict(config))].add(epoch, value)
 
     def fail(self, config: Config) -> None:
         self.records[digest(dict(config))].failed = True
@@ -110,29 +126,44 @@ class History:
     def close(self, config: Config) -> None:
         self.records[digest(dict(config))].closed = True
 
-    def pending(self) -> list[Config]:
-        """What is out and unfinished."""
-        return [record.config for record in self.records.values() if record.pending]
+    def untouched(self) -> list[Config]:
+        """What was suggested and has no result yet."""
+        return [record.config for record in self.records.values() if record.pending and not record.curve]
 
-    def seen(self, pending: bool = True) -> list[Seen]:
-        """What was observed, in the order in which it was suggested; `pending`: configurations still running as well."""
-        return list(self._seen(pending))
-
-    def _seen(self, pending: bool) -> Iterator[Seen]:
-        for record in self.records.values():
-            if record.failed:
-                yield Seen(record.config, 0, -np.inf, True)
-            elif record.epoch > 0 and (pending or record.closed):
-                yield Seen(record.config, record.epoch, record.best, False)
+    def seen(self) -> list[Seen]:
+        """What was observed or failed, in the order in which it was suggested; running configurations as well."""
+        return [
+            Seen(record.config, () if record.failed else record.curve, record.failed)
+            for record in self.records.values()
+            if record.failed or record.curve
+        ]
 
 
-def ranks(seen: list[Seen]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The place of each in the order of all, 0 the best: longer training first, then the better value; shape [n].
+def standing(seen: Sequence[Seen]) -> Vector:
+    """The share of the others that each is better than, shape [n] in [0, 1]; -1 where it failed.
 
-    What a schedule trained further it had found good, so that the order holds across training lengths, as Optuna
-    orders pruned trials below complete ones.
+    Two configurations are compared at the longest training that both had, by the best value up to there: so the
+    rungs of successive halving, and trials that still run, are judged by what is comparable.
     """
-    order = sorted(range(len(seen)), key=lambda i: (seen[i].failed, -seen[i].level, -seen[i].value, i))
+    wins, others = np.zeros(len(seen)), np.full(len(seen), 1e-9)
+    levels = np.array([s.level for s in seen])
+    for level in sorted({s.level for s in seen if not s.failed}):
+        reached = np.flatnonzero(levels >= level)
+        values = np.array([seen[int(i)].curve[level - 1] for i in reached])
+        reached, values = reached[~np.isnan(values)], values[~np.isnan(values)]
+        here = levels[reached] == level
+        for who, rivals in ((reached, values[here]), (reached[here], values[~here])):
+            mine, sorted_rivals = values if who is reached else values[here], np.sort(rivals)
+            below, upto = (np.searchsorted(sorted_rivals, mine, side) for side in ("left", "right"))
+            wins[who] += (below + upto) / 2  # ties count half; a comparison with itself is one
+            others[who] += len(rivals)
+    return np.array([-1.0 if s.failed else wins[i] / others[i] for i, s in enumerate(seen)])
+
+
+def ranks(seen: Sequence[Seen]) -> NDArray[np.int64]:
+    """The place of each by its standing, 0 the best; the longer trained, then the earlier, first where equal; shape [n]."""
+    stands = standing(seen)
+    order = sorted(range(len(seen)), key=lambda i: (-stands[i], -seen[i].level, i))
     places = np.empty(len(seen), dtype=np.int64)
     places[order] = np.arange(len(seen))
     return places
