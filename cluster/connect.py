@@ -30,9 +30,10 @@ class ConnectError(ValueError):
 class Connection:
     """A connection to a cluster; leaving it disconnects, and stops a cluster that it started itself."""
 
-    def __init__(self, address: str, logs: Path | None = None) -> None:
+    def __init__(self, address: str, logs: Path | None = None, dashboard: str = "") -> None:
         self.address = address
         self.logs = logs
+        self.dashboard = dashboard  # its URL as the head sees it; empty where there is none
 
     @property
     def local(self) -> bool:
@@ -117,11 +118,11 @@ def _join(address: str) -> Connection:
 
     try:
         with _sigterm_later():
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            joined = ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
         ray.shutdown()
         raise ConnectError(_refusal(address, mode, error)) from None
-    return Connection(address)
+    return Connection(address, dashboard=f"http://{joined.dashboard_url}" if joined.dashboard_url else "")
 
 
 @contextmanager

@@ -71,6 +71,10 @@ class JobServer:
         with self._explained(job_id):
             return _job(self._client.get_job_info(_plain(job_id)))
 
+    def page(self, job_id: str) -> str:
+        """The job's page on Ray's dashboard."""
+        return f"{self.url}/#/jobs/{job_id}"
+
     def jobs(self) -> list[Job]:
         """Every submitted job that the head remembers, newest first."""
         with self._explained("jobs"):

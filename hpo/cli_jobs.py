@@ -66,7 +66,9 @@ def submit(
     )
     server = JobServer(address)
     if not (follow or retries):
-        print(server.submit(submission).id)
+        job = server.submit(submission)
+        errors.print(f"dashboard: {server.page(job.id)}; hpo logs {job.id} follows it, hpo stop {job.id} stops it")
+        print(job.id)
         return
     ended = watch(server, submission, retries=retries, write=_write, say=errors.print)
     if ended.status != "SUCCEEDED":

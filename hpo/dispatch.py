@@ -25,6 +25,7 @@ from hpo.trial import Charge, EpochRecord, Failure, TrialKey, digest
 
 SNAPSHOT_SECONDS = 5.0
 SNAPSHOT_SHARE = 0.02  # of the driver's time: a snapshot takes the longer the more trials there are
+MOST_AT_A_TIME = 16  # assignments for a slot
 GB = 10**9
 
 
@@ -81,6 +82,7 @@ class Dispatch:
         self.effort = standings.Effort()
         self.failures: dict[str, str] = {}
         self.live: dict[str, Assignment] = {}
+        self.busy = 0  # slots that have something to do; told by the driver
         self.exams: list[Exam] = []
         self._place = checkpoints
         self._tracking = tracking or Tracking()
@@ -125,6 +127,27 @@ class Dispatch:
             return self._begin(demand.key.id, self._assignment(demand))
         exam = self._next_exam()
         return None if exam is None else self._begin(exam.key.id, self._examination(exam))
+
+    def batch(self, seconds: float, others: int) -> list[Assignment]:
+        """What one slot should do next: one thing, or some that are expected to take so long together.
+
+        There is more than one only where the `others`, slots that are free too, are left enough to do.
+        """
+        first = self.next()
+        if first is None:
+            return []
+        given, pace = [first], self.effort.pace
+        if first.exam or first.alone or pace is None:
+            return given
+        expected = (first.stop - first.known) * pace
+        waiting = [d for d in self.arena.demands(self.live) if d.key.id not in self._retried]
+        for demand in waiting[others:]:
+            assignment = self._assignment(demand)
+            expected += (assignment.stop - assignment.known) * pace
+            if expected > seconds or len(given) == MOST_AT_A_TIME:
+                break
+            given.append(self._begin(assignment.trial, assignment))
+        return given
 
     def think(self, seconds: float) -> None:
         """Waits for the methods that are thinking: called when no slot has anything to do."""

@@ -1,8 +1,8 @@
 """The only file that imports ray.tune: one Tuner whose searcher and scheduler are thin adapters over the dispatch.
 
-A Tune trial is one assignment: a segment of a trial, or an exam. A finished assignment's actor takes the next one
-(reuse_actors), so that a slot starts one process. Pausing and resuming are our own checkpoints, which any node reads:
-Tune's snapshots drop scheduler state and are switched off.
+A Tune trial is one assignment (a segment of a trial, or an exam), or where epochs are short some of them, one after the
+other: handing over takes some 30 ms. Its actor then takes the next (reuse_actors), so that a slot starts one process.
+Pausing and resuming are our own checkpoints, which any node reads: Tune's snapshots drop scheduler state and are off.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from hpo.training import Assignment, Report, Training
+from hpo.training import REPORT_SECONDS, Assignment, Report, Training
 
 if TYPE_CHECKING:  # workers import this file too, and need neither the store nor the study
     from hpo.dispatch import Dispatch
-    from hpo.figures import Figures
     from hpo.study import Resources
 
 MOST_SLOTS = 4096
-WORKER_DEATHS = 3  # how often an assignment is started again after its worker or node died
+LEAST_CPU = 0.0001  # of a trial that asks for nothing: Tune has no empty requests, and Ray no smaller share
+WORKER_DEATHS = 10  # of a trial before it is given up: its own fault, and not its node's, by then
+BATCH_SECONDS = 2.0  # what a worker is given at a time, where it is known to be this short
 REFRESH_SECONDS = 2.0
 
 
@@ -66,20 +67,32 @@ class SegmentWorker(tune.Trainable):
 
             return Ranks(trainable, ranks, cpus, **arguments)
 
-        assignment = Assignment(**json.loads(config["assignment"]))
-        self._training = Training(assignment, self._training, make if ranks > 1 else None)
+        self._make = make if ranks > 1 else None
+        self._left = [Assignment(**given) for given in json.loads(config["assignments"])]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._training = Training(self._left.pop(0), self._training, self._make)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        assert self._training is not None
-        report = self._training.step()
+        began, done = time.monotonic(), False
+        reports: list[tuple[str, dict[str, Any]]] = []
+        while not done and (not reports or time.monotonic() - began < REPORT_SECONDS):
+            assert self._training is not None
+            report = self._training.step()
+            reports.append((self._training.assignment.trial, asdict(report)))
+            if report.done and self._left:
+                self._begin()
+            else:
+                done = report.done
         self._sequence += 1
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        text = json.dumps(asdict(report))  # Tune flattens what is nested before it hands it to the scheduler
-        return {"report": text, "worker": worker, "sequence": self._sequence, "done": report.done}
+        text = json.dumps(reports)  # Tune flattens what is nested before it hands it to the scheduler
+        return {"reports": text, "worker": worker, "sequence": self._sequence, "done": done}
 
     def cleanup(self) -> None:
         if self._training is not None:
@@ -99,7 +112,7 @@ class Slots:
         self.ranks = int(resources.gpus) if resources.gpus > 1 else 1
         self.rank_cpus = resources.cpus
         cpus = resources.cpus if self.ranks == 1 else 1 + self.ranks * resources.cpus
-        self._need = {"CPU": cpus, "GPU": resources.gpus}
+        self._need = {"CPU": cpus, "GPU": resources.gpus, "memory": (resources.memory_gb or 0) * 2**30}
         self._limit = limit or MOST_SLOTS
         self._count, self._at = 0, -REFRESH_SECONDS
 
@@ -125,7 +138,7 @@ class Link:
         self.error: BaseException | None = None
         self.interrupted: str = ""
         self._observe = observe
-        self._running: dict[str, Assignment] = {}
+        self._running: dict[str, dict[str, Assignment]] = {}  # Tune's trial -> ours -> what it is to do
         self._seen: dict[str, tuple[str, int]] = {}
         self._deaths: Counter[str] = Counter()
         self.last_words = "it left no message"
@@ -149,45 +162,53 @@ class Link:
         with self.kept():
             if self.stopping or self.dispatch.finished:
                 return str(Searcher.FINISHED)
-            if len(self.dispatch.live) >= self.slots.count:
+            free = self.slots.count - len(self._running)
+            if free <= 0:
                 return None
-            assignment = self.dispatch.next()
-            if assignment is None and not self.dispatch.live and self.dispatch.waiting:
+            batch = self.dispatch.batch(BATCH_SECONDS, free - 1)
+            if not batch and not self.dispatch.live and self.dispatch.waiting:
                 self.dispatch.think(1.0)  # Tune would sleep a whole second where nothing runs
-                assignment = self.dispatch.next()
-            if assignment is not None:
-                self._running[name] = assignment
-                ranks = self.slots.ranks
-                return {"assignment": json.dumps(asdict(assignment)), "ranks": ranks, "rank_cpus": self.slots.rank_cpus}
+                batch = self.dispatch.batch(BATCH_SECONDS, free - 1)
+            if batch:
+                self._running[name] = {given.trial: given for given in batch}
+                self.dispatch.busy = len(self._running)
+                text = json.dumps([asdict(given) for given in batch])
+                return {"assignments": text, "ranks": self.slots.ranks, "rank_cpus": self.slots.rank_cpus}
         return None
 
     def receive(self, name: str, result: Mapping[str, Any]) -> None:
-        """A worker's report. Tune shows the last one again when a trial completes: each counts once."""
+        """A worker's reports. Tune shows the last ones again when a trial completes: each counts once."""
         with self.kept():
             stamp = (str(result.get("worker")), int(result.get("sequence", 0)))
-            if "report" not in result or self._seen.get(name) == stamp or name not in self._running:
+            if "reports" not in result or self._seen.get(name) == stamp or name not in self._running:
                 return
             self._seen[name] = stamp
-            report = Report(**json.loads(result["report"]))
-            self.dispatch.report(self._running[name], report, stamp[0])
-            if report.done:
+            running = self._running[name]
+            for trial, values in json.loads(result["reports"]):
+                report = Report(**values)
+                self.dispatch.report(running[trial], report, stamp[0])
+                if report.done:
+                    running.pop(trial)
+            if not running:
                 self._forget(name)
 
     def died(self, name: str) -> None:
-        """Tune has given the assignment up. It is handed out anew, unless its workers have died too often."""
+        """Tune has given the trial up. What it was to do is handed out anew, unless its workers have died too often."""
         with self.kept():
-            assignment = self._running.get(name)
-            if assignment is not None and not self.stopping:
-                self._deaths[assignment.trial] += 1
-                if self._deaths[assignment.trial] < WORKER_DEATHS:
-                    self.dispatch.live.pop(assignment.trial, None)
-                else:
-                    self.dispatch.lost(assignment, f"its workers died again and again; the last: {self.last_words}")
+            running = list(self._running.get(name, {}).values())
+            if running and not self.stopping:
+                for given in running:
+                    self.dispatch.live.pop(given.trial, None)
+                current = running[0]
+                self._deaths[current.trial] += 1
+                if self._deaths[current.trial] >= WORKER_DEATHS:
+                    self.dispatch.lost(current, f"its workers died again and again; the last: {self.last_words}")
             self._forget(name)
 
     def _forget(self, name: str) -> None:
         self._running.pop(name, None)
         self._seen.pop(name, None)
+        self.dispatch.busy = len(self._running)
 
     def observe(self) -> None:
         with self.kept():
@@ -237,37 +258,6 @@ class ArenaScheduler(FIFOScheduler):
         """Called for recoverable and final failures alike: the searcher is told of the final ones alone."""
         lines = str(trial.get_pickled_error() or "").strip().splitlines()
         self._link.last_words = lines[-1][:300] if lines else self._link.last_words
-
-
-class Gauges:
-    """The study's figures as Ray's own metrics, which its Prometheus endpoint shows as ray_hpo_*."""
-
-    def __init__(self, study: str) -> None:
-        from ray.util.metrics import Gauge
-
-        def gauge(name: str, about: str, *tags: str) -> Any:
-            return Gauge(f"hpo_{name}", description=about, tag_keys=("study", *tags))
-
-        self._study = study
-        self._charged = gauge("charged_epochs", "epochs charged to a run", "run")
-        self._trials = gauge("trials", "trials of all runs by state", "state")
-        self._numbers = {
-            "epochs_per_second": gauge("epochs_per_second", "epochs charged a second since the first"),
-            "idle_share": gauge("idle_share", "share of the slots' time that was idle since the first epoch"),
-            "slots": gauge("slots", "trials that fit the cluster at a time"),
-            "busy": gauge("slots_busy", "slots that train"),
-        }
-        self._lag = gauge("store_waiting", "1 while results wait for a store that cannot be reached")
-
-    def show(self, figures: Figures) -> None:
-        study = {"study": self._study}
-        for run, charged in figures.charged_epochs.items():
-            self._charged.set(charged, {**study, "run": run})
-        for state, count in figures.trials.items():
-            self._trials.set(count, {**study, "state": state})
-        for name, gauge in self._numbers.items():
-            gauge.set(float(getattr(figures, name)), study)
-        self._lag.set(1.0 if figures.store_trouble else 0.0, study)
 
 
 class LinkStopper(Stopper):
@@ -340,7 +330,7 @@ def _tuner(link: Link, resources: Resources, scratch: str) -> Tuner:
             verbose=0,
             stop=LinkStopper(link),
             callbacks=[LinkObserver(link)],
-            failure_config=FailureConfig(max_failures=WORKER_DEATHS),
+            failure_config=FailureConfig(max_failures=0),  # what is lost is handed out anew, as it stands by then
             checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             log_to_file=False,
         ),
@@ -352,6 +342,8 @@ def _request(slots: Slots, resources: Resources) -> tune.PlacementGroupFactory:
     first: dict[str, float] = {"CPU": resources.cpus if slots.ranks == 1 else 1}
     if resources.memory_gb:
         first["memory"] = resources.memory_gb * 2**30
+    if not any(first.values()) and not resources.gpus:
+        first["CPU"] = LEAST_CPU
     if slots.ranks == 1:
         return tune.PlacementGroupFactory([{**first, **({"GPU": resources.gpus} if resources.gpus else {})}])
     return tune.PlacementGroupFactory([first, *[{"GPU": 1, "CPU": slots.rank_cpus}] * slots.ranks])

@@ -16,7 +16,8 @@ from hpo.dispatch import Dispatch
 
 @dataclass(frozen=True)
 class Figures:
-    """A study at a moment. `idle_share`: of the slots' time since the first epoch; `epochs_per_second`: likewise."""
+    """A study at a moment. `idle_share`: of the slots' time since the first epoch; `epochs_per_second`: likewise.
+    `store_waiting`: rows that the store does not have yet, `store_trouble`: why, where it is no matter of moments."""
 
     charged_epochs: Mapping[str, int]
     trials: Mapping[str, int]
@@ -24,6 +25,7 @@ class Figures:
     slots: int
     busy: int
     idle_share: float
+    store_waiting: int
     store_trouble: str
 
 
@@ -43,7 +45,7 @@ class Observing:
         if self._first is None and total > 0:
             self._first, self._last = (now, total), now
         if self._first is not None:
-            self._busy += min(len(dispatch.live), slots) * (now - self._last)
+            self._busy += min(dispatch.busy, slots) * (now - self._last)
             self._offered += slots * (now - self._last)
             self._last = now
         began, before = self._first or (now, total)
@@ -52,8 +54,9 @@ class Observing:
             trials=dict(Counter(trial.status for run in runs for trial in list(run.trials))),
             epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
             slots=slots,
-            busy=len(dispatch.live),
+            busy=dispatch.busy,
             idle_share=1 - self._busy / self._offered if self._offered > 0 else 0.0,
+            store_waiting=dispatch.writer.waiting,
             store_trouble=dispatch.writer.trouble,
         )
 

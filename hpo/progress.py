@@ -104,5 +104,5 @@ class Progress:
             parts.append(f"exams of the winners: {len(dispatch.live)} under way")
         elif rate > 0:
             parts.append(f"about {duration((budget - charged) / rate)} left")
-        parts.append(f"{len(dispatch.live)}/{slots} slots busy")
+        parts.append(f"{dispatch.busy}/{slots} slots busy")
         return "  ".join(parts)

@@ -92,10 +92,14 @@ def _drive(
     except BaseException:
         dispatch.finish(complete=False)
         raise
-    from hpo.driver import Gauges, Interrupted, drive
+    from hpo.driver import Interrupted, drive
+    from hpo.gauges import Gauges
 
     journal = Journal(None if "://" in study.store else Path(study.store) / study.study / "driver.jsonl")
-    journal.write("begun", command=command, address=connection.address, runs=len(dispatch.arena.runs))
+    whole = {"command": command, "address": connection.address, "dashboard": connection.dashboard}
+    journal.write("begun", **whole, runs=len(dispatch.arena.runs))
+    if connection.dashboard and not quiet:
+        print(f"dashboard: {connection.dashboard}", file=sys.stderr)
     observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
     # Ray says on stdout which workers died; stdout is for results.
     with redirect_stdout(sys.stderr), connection, Progress(quiet=quiet) as progress:

@@ -17,8 +17,10 @@ class Effort:
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
         self.wasted: Counter[str] = Counter()
+        self.pace: float | None = None  # seconds that an epoch takes, the latest ones most
 
     def add(self, trial: str, epoch: int, seconds: float, attempt: int) -> None:
+        self.pace = seconds if self.pace is None else self.pace + 0.1 * (seconds - self.pace)
         if attempt > 0:
             self.wasted[trial] += 1
             return

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import numpy as np
 from faulty_cluster import FaultyCluster, until
@@ -25,9 +27,9 @@ data: {{seconds: {seconds}, fail_share: 0.1, landscape: {landscape}}}
 space:
   learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01, 0.03]}}
   optimizer: {{type: choice, values: [adam, sgd]}}
-budget: {{epochs: {epochs}, max_epochs: 8}}
+budget: {{epochs: {epochs}, max_epochs: {most}}}
 methods: [grid, random, bayesian, {{asha: {{eta: 2}}}}]
-seeds: [{seed}]
+seeds: {seeds}
 parallelism: 3
 """
 PATIENCE = 300.0
@@ -81,6 +83,33 @@ def undisturbed(study: Path, store: Path, workers: int) -> Undisturbed:
     answer = subprocess.run([str(w) for w in command], env=environment(), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     return Undisturbed(comparison(answer.stdout), ledger(str(store)))
+
+
+def played_here(study: Path, store: Path) -> Undisturbed:
+    """The study in this process: no cluster, and epochs that take no time."""
+    from hpo import plan
+    from hpo.compare import compare
+    from hpo.dispatch import Dispatch
+    from hpo.store import StudyWriter, read
+    from hpo.study import Study
+    from hpo.training import Training
+
+    loaded = Study.load(str(study), store=str(store))
+    writer = StudyWriter.open(
+        loaded.store, study=loaded.study, definition=loaded.definition, digest=loaded.digest, environment={},
+        space_kinds=loaded.kinds,
+    )  # fmt: skip
+    dispatch = Dispatch(loaded, plan.runs(loaded), writer, str(store / "faults" / "checkpoints"), 8)
+    with patch("trainables.curves.time", SimpleNamespace(sleep=lambda seconds: None)):
+        while not dispatch.finished:
+            if (assignment := dispatch.next()) is None:
+                dispatch.think(1.0)
+                continue
+            training = Training(assignment)
+            while assignment.trial in dispatch.live:
+                dispatch.report(assignment, training.step(), "here:1")
+    dispatch.finish(complete=True)
+    return Undisturbed(comparison(json.dumps(compare(read(str(store))).to_json())), ledger(str(store)))
 
 
 @dataclass

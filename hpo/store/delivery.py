@@ -86,6 +86,11 @@ class Delivery:
         self._thread.join(timeout=PATIENCE_SECONDS)
 
     @property
+    def waiting(self) -> int:
+        """Rows and snapshots that were handed over and are not in the store yet."""
+        return self._handed - self._delivered
+
+    @property
     def failed(self) -> bool:
         """Whether nothing more may be written."""
         return self._error is not None

@@ -129,6 +129,11 @@ class StudyWriter:
         """Why results wait in the spool; empty when the store has everything but the last batch."""
         return self._delivery.trouble
 
+    @property
+    def waiting(self) -> int:
+        """How far the store is behind: rows and snapshots that only the spool has."""
+        return self._delivery.waiting
+
     def flush(self) -> None:
         """Returns when the store has all that was handed over.
 

@@ -52,7 +52,7 @@ class Row:
 def write(path: Path, k: int) -> Path:
     """The k-th study's file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(STUDY.format(seconds=0.3, epochs=48, seed=k % 2, landscape=k % DIFFERENT))
+    path.write_text(STUDY.format(seconds=0.3, epochs=48, most=8, seeds=[k % 2], landscape=k % DIFFERENT))
     return path
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
-from ray_nodes import BIN, Child, environment, free_ports
+from conftest import INSTANT
+from ray_nodes import BIN, Child, environment, free_ports, own_place
 
 from cluster.attempts import watch
 from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
 from cluster.tokens import Token
+from hpo.store import read, verify
 
 SECRET = "0123456789abcdef" * 4
 
@@ -27,21 +31,22 @@ class Head:
         self.folder = Path(tempfile.mkdtemp(prefix="hpo-head-", dir="/tmp"))
         (self.folder / "token").write_text(SECRET)
         (self.folder / "token").chmod(0o600)
-        self.gcs, dashboard, agent, grpc, runtime = free_ports(5)
+        self.gcs, dashboard = free_ports(2)
         self.url = f"http://127.0.0.1:{dashboard}"
         command = [
             BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
-            "--node-ip-address", "127.0.0.1", "--port", self.gcs, "--dashboard-host", "127.0.0.1",
-            "--dashboard-port", dashboard, "--dashboard-agent-listen-port", agent,
-            "--dashboard-agent-grpc-port", grpc, "--runtime-env-agent-port", runtime,
-            "--object-store-memory", 128 * 2**20, "--temp-dir", self.folder / "ray",
+            "--port", self.gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard,
+            *own_place(self.folder / "ray"),
         ]  # fmt: skip
-        variables = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=self.folder / "token")
+        self.metrics = int(next(w for w in map(str, command) if "metrics-export" in w).partition("=")[2])
+        variables = environment(
+            RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=self.folder / "token", RAY_metrics_report_interval_ms=1000
+        )
         self.child = Child(command, variables, self.folder / "log")
 
     def server(self) -> JobServer:
         """The job server once it answers and has an agent to run jobs."""
-        until = time.monotonic() + 90
+        until = time.monotonic() + 300
         while True:
             try:
                 return JobServer(self.url, token=Token(SECRET, "the test"))
@@ -157,6 +162,85 @@ def test_no_token(head: Head, server: JobServer) -> None:
 def test_wrong_address(head: Head, server: JobServer) -> None:
     with pytest.raises(JobError, match="must answer at"):
         JobServer(f"http://127.0.0.1:{head.gcs}")
+
+
+# -- the same by the command line -----------------------------------------------------------------------------------
+
+
+def hpo(head: Head, *words: object, token: object = None) -> subprocess.CompletedProcess[str]:
+    """A command with the head's token, or the one given."""
+    return subprocess.run(
+        [BIN / "python", "-m", "hpo.cli", *map(str, words)], capture_output=True, text=True, timeout=300, check=False,
+        env=environment(RAY_AUTH_TOKEN_PATH=token or head.folder / "token", COLUMNS=200, NO_COLOR=1),
+    )  # fmt: skip
+
+
+def scraped(head: Head) -> dict[str, float]:
+    """The study's figures as Prometheus would read them from the head's node: name -> sum over its series."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{head.metrics}/metrics", timeout=30) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if line.startswith("ray_hpo_")]
+    found: dict[str, float] = {}
+    for line in lines:
+        name = line.partition("{")[0].removeprefix("ray_hpo_")
+        found[name] = found.get(name, 0.0) + float(line.split()[-1])
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer, tmp_path: Path) -> None:
+    (tmp_path / "instant.yaml").write_text(
+        INSTANT.format(seconds=0.3, fail_share=0, epochs=18, seeds="[0]", clock="virtual")
+    )
+    where = ("--address", head.url)
+    words = ("submit", tmp_path / "instant.yaml", "--store", tmp_path / "store", "--methods", "random", *where)
+    submitted = hpo(head, *words)
+    assert submitted.returncode == 0, submitted.stderr
+    assert f"{head.url}/#/jobs/" in submitted.stderr
+    job = submitted.stdout.strip()
+    follow = [BIN / "python", "-m", "hpo.cli", "logs", job, *where]
+    following = Child(follow, environment(RAY_AUTH_TOKEN_PATH=head.folder / "token"), tmp_path / "followed")
+    try:
+        following.until(lambda: list((tmp_path / "store").rglob("charges/*.parquet")))
+        following.until(lambda: scraped(head).get("charged_epochs", 0) > 0)
+        assert {"trials", "epochs_per_second", "idle_share", "slots", "slots_busy", "store_waiting"} <= set(
+            scraped(head)
+        )
+        stopped = hpo(head, "stop", job, *where)
+        assert stopped.stdout == f"{job} STOPPED\n"
+        assert following.wait() == 0
+    finally:
+        following.close()
+    assert "epochs charged" in following.text
+    assert "to go on: hpo run instant.yaml" in following.text
+    assert verify(str(tmp_path / "store")) == []
+    (run,) = read(str(tmp_path / "store")).runs.to_pylist()
+    assert run["status"] == "partial"
+    again = hpo(head, *words, "--follow")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert verify(str(tmp_path / "store")) == []
+    (run,) = read(str(tmp_path / "store")).runs.to_pylist()
+    assert (run["status"], run["charged_epochs"]) == ("complete", 18)
+    listed = hpo(head, "jobs", *where).stdout.splitlines()
+    assert [line.split()[1] for line in listed[1:3]] == ["SUCCEEDED", "STOPPED"]
+
+
+def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path) -> None:
+    (tmp_path / "guess").write_text("f" * 64)
+    (tmp_path / "guess").chmod(0o600)
+    (port,) = free_ports(1)
+    for words, token, said in (
+        (("jobs", "--address", head.url), tmp_path / "guess", "is not it"),
+        (("jobs", "--address", head.url), tmp_path / "nowhere", "token"),
+        (("jobs", "--address", f"http://127.0.0.1:{head.gcs}"), None, "must answer at"),
+        (("logs", "nowhere-1", "--address", head.url), None, "there is no job 'nowhere-1'"),
+        (("jobs", "--address", f"http://127.0.0.1:{port}"), None, "connection refused"),
+    ):
+        answer = hpo(head, *words, token=token)
+        assert (answer.returncode, answer.stdout) == (2, ""), answer.stderr
+        assert len(answer.stderr.splitlines()) == 1, answer.stderr
+        assert answer.stderr.startswith("hpo: ")
+        assert said in answer.stderr
+        assert "f" * 64 not in answer.stderr
 
 
 def test_unreachable_head() -> None:

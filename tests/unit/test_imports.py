@@ -20,6 +20,7 @@ FLOORS = (  # a module imports from its own floor or below
      "importance", "refine"},
     {"dispatch", "report", "service"},
     {"driver", "figures", "replay", "progress", "sweep"},
+    {"gauges"},
     {"session"},
     {"refining"},
     {"cli", "cli_jobs", "cli_replay", "cli_results"},
@@ -66,9 +67,9 @@ def test_a_package_leaves_alone_what_it_must_not_know(package, forbidden):
         assert not known & forbidden, path
 
 
-def test_only_the_driver_and_its_ranks_import_ray():
+def test_only_the_driver_its_ranks_and_its_gauges_import_ray():
     for path in files("hpo"):
-        if path.name not in ("driver.py", "ranks.py"):
+        if path.name not in ("driver.py", "ranks.py", "gauges.py"):
             assert not any(name.split(".")[0] == "ray" for name in imports(path)), path
 
 

@@ -1,0 +1,65 @@
+"""What a slot is given at a time: more than one thing only where epochs are short and other slots have enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo import plan
+from hpo.dispatch import MOST_AT_A_TIME, Dispatch
+from hpo.store import StudyWriter
+from hpo.study import Study
+from hpo.training import Assignment, Training
+
+STUDY = """
+study: batches
+trainable: curves
+space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
+budget: {{epochs: 60, max_epochs: 2}}
+methods: [random]
+parallelism: {parallelism}
+store: {store}
+"""
+
+
+def dispatch(folder: Path, parallelism: int = 30) -> Dispatch:
+    path = folder / "batches.yaml"
+    path.write_text(STUDY.format(store=folder / "store", parallelism=parallelism))
+    study = Study.load(str(path))
+    writer = StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    return Dispatch(study, plan.runs(study), writer, str(folder / "checkpoints"), 0)
+
+
+def trained(playing: Dispatch, given: Assignment) -> None:
+    training = Training(given)
+    while given.trial in playing.live:
+        playing.report(given, training.step(), "here:1")
+
+
+@pytest.mark.parametrize(
+    ("pace", "count"), [(None, 1), (2.0, 1), (0.51, 1), (0.5, 2), (0.25, 4), (0.0, MOST_AT_A_TIME)]
+)
+def test_as_much_as_is_expected_to_take_so_long(tmp_path: Path, pace: float | None, count: int) -> None:
+    playing = dispatch(tmp_path)
+    playing.effort.pace = pace  # trials of two epochs: a batch of two seconds
+    assert len(playing.batch(2.0, others=0)) == count
+    playing.finish(complete=False)
+
+
+def test_other_free_slots_are_left_what_is_most_urgent(tmp_path: Path) -> None:
+    playing = dispatch(tmp_path, parallelism=4)
+    playing.effort.pace = 0.0
+    urgent = [demand.key.id for demand in playing.arena.demands()]
+    first = playing.batch(2.0, others=2)
+    assert [given.trial for given in first] == [urgent[0], urgent[3]]
+    assert [given.trial for given in playing.batch(2.0, others=1)] == [urgent[1]]
+    assert [given.trial for given in playing.batch(2.0, others=0)] == [urgent[2]]
+    assert playing.batch(2.0, others=0) == []
+    for given in list(playing.live.values()):
+        trained(playing, given)
+    assert len(playing.batch(2.0, others=0)) > 1
+    playing.finish(complete=False)
