@@ -1,12 +1,12 @@
 """All benches, one table and one JSON file with the machine's description: `make bench`.
 
-    python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--readme]
+    python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--write] [--readme]
 
 Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE and
 writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first. build/bench.json
 keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has optuna and
 syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out where there is
-none. --readme writes the last rows into the README and runs nothing.
+none. --write has benches write their tables into the pages of docs/ that rest on them. --readme writes the last rows into the README and runs nothing.
 """
 
 from __future__ import annotations
@@ -87,12 +87,14 @@ def speaks(bench: Path) -> bool:
     return '"--json"' in text and '"--quick"' in text
 
 
-def run(bench: Path, quick: bool, peers: str) -> list[Row]:
+def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
     """The rows of one bench. Where it fails, one row says so."""
     began, load = time.time(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "rows.json"
         command = [sys.executable, str(bench), "--json", str(result), *(["--quick"] if quick else [])]
+        if put and '"--write"' in bench.read_text():
+            command.append("--write")
         answer = subprocess.run(command, cwd=ROOT, env={**os.environ, "HPO_PEERS": peers}, check=False)
         if result.exists():  # a bench whose bar is not met may say so by its exit code: the rows tell which
             found = conforming(json.loads(result.read_text()))
@@ -170,6 +172,7 @@ def main() -> int:
     parser.add_argument("--only", help="comma-separated names, without bench_")
     parser.add_argument("--add", action="store_true", help="keep the last rows of the benches that do not run now")
     parser.add_argument("--peers", default=os.environ.get("HPO_PEERS", sys.executable), metavar="PYTHON")
+    parser.add_argument("--write", action="store_true", help="have the benches write their tables into docs/")
     parser.add_argument("--readme", action="store_true", help="write the last rows into the README, run nothing")
     given = parser.parse_args()
     if given.readme:
@@ -181,7 +184,12 @@ def main() -> int:
     if unknown:
         parser.error(f"--only must name some of {', '.join(benches)}, but got {', '.join(unknown)}")
     silent = [name for name in wanted if not speaks(benches[name])]
-    rows = [row for name in wanted if name not in silent for row in run(benches[name], given.quick, given.peers)]
+    rows = [
+        row
+        for name in wanted
+        if name not in silent
+        for row in run(benches[name], given.quick, given.peers, given.write)
+    ]
     kept = json.loads(RESULT.read_text())["rows"] if given.add and RESULT.exists() else []
     rows = [row for row in kept if row["bench"] not in wanted] + rows
     RESULT.parent.mkdir(exist_ok=True)

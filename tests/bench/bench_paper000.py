@@ -16,10 +16,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import numpy as np
 from rows import ROOT, markdown, row, show, write
 
 from hpo.recorded import load
 from hpo.replay import best_recorded, replay
+from hpo.statistics import holm, signed_rank
 from hpo.study import Study
 
 TABLE = ROOT / "hpo" / "tables" / "paper000.csv"
@@ -69,6 +71,30 @@ def bests() -> str:
     return markdown(("model", "batch size", "learning rate", "validation accuracy", "hours of all 20"), told)
 
 
+def verdicts(results: Mapping[str, Mapping[str, Found]]) -> str:
+    """Mean trainings over models and seeds, and what signed ranks over seeds say against random search, Holm over methods.
+
+    A seed's mean over the models is one value: three of them share their best pair, so that they are no trials apart.
+    """
+    means = {
+        method: np.mean([by_method[method].trainings for by_method in results.values()], axis=0)
+        for method in results[MODELS[0]]
+    }
+    others = [method for method in means if method != "random"]
+    tested = [signed_rank(means["random"] - means[method]) for method in others]
+    adjusted = dict(zip(others, holm([p for p, _ in tested]), strict=True))
+    sides = {method: "fewer" if side > 0 else "more" for method, (_, side) in zip(others, tested, strict=True)}
+    body = []
+    for method in sorted(means, key=lambda m: float(means[m].mean())):
+        if method == "random":
+            said = ""
+        else:
+            p = adjusted[method]
+            said = f"{sides[method]}, p = {p:.2g}" if p < 0.05 else f"undecided, p = {p:.2g}"
+        body.append([method, f"{means[method].mean():.1f}", said])
+    return markdown(("method", "trainings, mean of all", "against random"), body)
+
+
 def spread(values: Sequence[float], digits: int) -> str:
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
@@ -80,6 +106,7 @@ def tables(results: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:
     return {
         "best pairs": bests(),
         "trainings": markdown(head, [[m, *(spread(results[o][m].trainings, 0) for o in MODELS)] for m in methods]),
+        "verdicts": verdicts(results),
         "hours": markdown(head, [[m, *(spread(results[o][m].hours, 1) for o in MODELS)] for m in methods]),
         "half of the budget": markdown(
             head, [[m, *(spread(results[o][m].halfway, 4) for o in MODELS)] for m in methods]

@@ -33,7 +33,7 @@ from hpo.study import Study
 from hpo.sweep import reached_at
 
 WORKERS = (1, 2, 5, 10, 25, 50, 100, 250, 500)
-BUDGETS = (2_000, 8_000, 32_000, 128_000, 512_000)  # epochs: the first that suffices
+FIRST, MOST = 2_000, 500_000  # epochs: the budget grows until it suffices
 RARE = 10_000  # configurations, of which one is good
 STRAGGLING = 0.5  # sigma
 PAGE = ROOT / "docs" / "replay.md"
@@ -73,19 +73,22 @@ class Search:
         """Virtual time to a good value by workers."""
         found: Times = {count: [] for count in workers}
         for study, table, good in self.games():
+            budget = FIRST
             for count in workers:
-                found[count].append(self._time(study, table, good, count))
+                time, budget = self._time(study, table, good, count, budget)
+                found[count].append(time)
         return found
 
-    def _time(self, study: Study, table: RecordedTable, good: float, workers: int) -> float:
-        """More budget changes nothing of what came before it: the smallest that suffices is enough."""
+    def _time(self, study: Study, table: RecordedTable, good: float, workers: int, budget: int) -> tuple[float, int]:
+        """The time, and a budget that should do for more workers: it changes nothing of what came before its end."""
         weather = Weather(stragglers=self.stragglers, seed=study.seeds[0])
-        for budget in BUDGETS:
+        while budget < MOST:
             played = replay(study, table=table, workers=workers, budget=budget, weather=weather, between=self.between)
             (found,) = reached_at(played, good).values()
             if math.isfinite(found):
-                return found
-        return math.inf
+                return found, math.ceil(1.5 * found * workers)
+            budget *= 2
+        return math.inf, budget
 
 
 def speedups(found: Times) -> Times:
@@ -134,11 +137,11 @@ def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: scaling is not measured")
         return []
-    few = (2, 1) if quick else (12, 3)
+    few = (2, 1) if quick else (12, 2)
     searches = [
         Search("best 2 of 1,000", "nearest", *few),
         Search("the same, stragglers", "nearest", *few, STRAGGLING),
-        *([] if quick else [Search("1 in 10,000", "surrogate", 8, 1)]),
+        *([] if quick else [Search("1 in 10,000", "surrogate", 4, 1)]),
     ]
     found = {search.name: search.times(WORKERS[:5] if quick else WORKERS) for search in searches}
     table = page(found)
