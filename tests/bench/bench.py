@@ -5,8 +5,9 @@
 Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE and
 writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first. build/bench.json
 keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has optuna and
-syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out where there is
-none. --write has benches write their tables into the pages of docs/ that rest on them. --readme writes the last rows into the README and runs nothing.
+syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out where
+there is none. --write has benches write their tables into the pages of docs/ that rest on them; --readme writes the last
+rows into the README and runs nothing.
 """
 
 from __future__ import annotations
