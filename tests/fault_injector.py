@@ -169,7 +169,7 @@ class Ordeal:
                  self.cluster.address, "--format", "json", "--no-report", "--quiet", ">", out]  # fmt: skip
         command = ["bash", "-c", " ".join(str(word) for word in words)]
         log = self._folder / f"driver{self.drivers:02}.err"
-        self._driver = Child(command, self.cluster.variables("driver"), log, self._folder)
+        self._driver = self.cluster.child(command, log, self._folder)
 
     def _over(self) -> bool:
         """Whether the study is done; begins it again where its driver has ended before."""

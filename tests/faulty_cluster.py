@@ -1,4 +1,4 @@
-"""A Ray cluster that is made to be hurt: each node real processes on loopback, found again by a mark in their variables."""
+"""A Ray cluster that is made to be hurt: each node real processes on loopback, in a session of its own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from shutil import rmtree
 
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
-MARK = "HPO_FAULTS"
 WORKER = "ray::ResourceTrainable"  # what Tune makes of the driver's class when it is given resources
 HEAD_GONE_SECONDS = 5  # after which nodes without a head end; Ray's own default is a minute
 
 
-def marked(mark: str) -> dict[int, str]:
-    """Living processes that carry the mark: process id -> command line."""
-    found, wanted = {}, f"{MARK}={mark}".encode()
+def living(session: int) -> dict[int, str]:
+    """The processes of a session: process id -> command line. Ray's stay in that of the `ray start` that began them,
+    whoever their parent is by then; variables would be no mark, since a process that renames itself writes over them."""
+    found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             pid = int(entry.name)
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            if any(v == wanted or v.startswith(wanted + b"/") for v in variables):
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                if state not in "ZX":
-                    found[pid] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            state, _, _, own, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(own) == session and state not in "ZX":
+                found[pid] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     return found
 
 
@@ -41,13 +39,13 @@ def until(true: Callable[[], object], seconds: float, otherwise: Callable[[], st
 
 
 class FaultyCluster:
-    """A head without CPUs, where drivers run, and nodes with those given. Every process of node n carries MARK=mark/n."""
+    """A head without CPUs, where drivers run, and nodes with those given."""
 
     def __init__(self, folder: Path, cpus: Sequence[int], variables: Mapping[str, object]) -> None:
         self.folder, self.cpus, self._more = folder, list(cpus), dict(variables)
-        self.mark = secrets.token_hex(6)
         self.port = free_ports(1)[0]
         self.nodes: dict[int, Child] = {}
+        self.sessions: set[int] = set()  # of all nodes and drivers that there ever were
         self._number = 0
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
 
@@ -55,12 +53,11 @@ class FaultyCluster:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def variables(self, owner: object) -> dict[str, str]:
-        """For a process of the cluster, or a driver."""
+    def variables(self) -> dict[str, str]:
+        """For the cluster's processes and for drivers."""
         return environment(
             RAY_AUTH_MODE="disabled", RAY_gcs_rpc_server_reconnect_timeout_s=HEAD_GONE_SECONDS,
-            TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120,
-            **{MARK: f"{self.mark}/{owner}"}, **self._more,
+            TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120, **self._more,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -84,25 +81,35 @@ class FaultyCluster:
                    "--include-log-monitor=false", *own_place(place)]  # fmt: skip
         log = self.folder / f"node{number}.log"
         log.unlink(missing_ok=True)
-        self.nodes[number] = Child(command, self.variables(number), log, self.folder)
+        self.nodes[number] = self.child(command, log, self.folder)
         self.nodes[number].until(lambda: "Ray runtime started" in self.nodes[number].text)
+
+    def child(self, command: Sequence[object], log: Path, folder: Path) -> Child:
+        """A process of the cluster, or a driver: what it leaves behind is found."""
+        started = Child(command, self.variables(), log, folder)
+        self.sessions.add(started.process.pid)
+        return started
 
     # -- who is there ---------------------------------------------------------------------------------------------
 
     def of(self, number: int) -> dict[int, str]:
         """The living processes of a node."""
-        return marked(f"{self.mark}/{number}")
+        return living(self.nodes[number].process.pid)
 
     def workers(self) -> list[int]:
         """The processes that train, or wait for something to train."""
-        return sorted(pid for pid, command in marked(self.mark).items() if command.startswith(WORKER))
+        return sorted(pid for number in self.nodes for pid, command in self.of(number).items() if WORKER in command)
+
+    def left(self) -> dict[int, str]:
+        """All that lives of the cluster and its drivers."""
+        return {pid: command for session in self.sessions for pid, command in living(session).items()}
 
     # -- what is done to them -------------------------------------------------------------------------------------
 
     def kill(self, number: int) -> None:
         """A machine that loses its power: nothing of it is told anything."""
-        while living := self.of(number):
-            for pid in living:
+        while there := self.of(number):
+            for pid in there:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
@@ -116,8 +123,8 @@ class FaultyCluster:
         for number in sorted(self.nodes, reverse=True):
             self.nodes[number].process.terminate()
         with contextlib.suppress(AssertionError):
-            until(lambda: not marked(self.mark), 60, str)
-        left = marked(self.mark)
+            until(lambda: not self.left(), 60, str)
+        left = self.left()
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -106,12 +106,12 @@ def row(what: str, value: float, unit: str, bar: str = "") -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer epochs, 8 slots, 2,000 trials")
+    parser.add_argument("--quick", action="store_true", help="fewer epochs, 8 slots, 4,000 trials")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", choices=["idle", "scale"])
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    slots, trials, epochs = (8, 2_000, 16) if given.quick else (64, 11_000, 32)
+    slots, trials, epochs = (8, 4_000, 16) if given.quick else (64, 11_000, 32)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         if given.only != "scale":
