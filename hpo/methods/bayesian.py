@@ -1,19 +1,19 @@
-"""Bayesian optimization with a Gaussian process: acquisition functions of the bayesian-optimization library, its
-regressor (scikit-learn's) with one length scale a coordinate, over our encoding of mixed and conditional spaces. Pure.
-"""
+"""Bayesian optimization with a Gaussian process (Snoek, Larochelle and Adams 2012) over mixed and conditional spaces. Pure."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from hpo.methods import options
+from hpo.methods.acquisition import NAMES, acquisition
 from hpo.methods.encoding import features
+from hpo.methods.gaussian_process import GaussianProcess, Posterior
 from hpo.methods.history import Seen, ranks, standing
+from hpo.methods.one_thread import one_thread
 from hpo.methods.protocol import InvalidOption, Setting
 from hpo.methods.searching import Searching
 from hpo.space import Choice, Config, Vector
@@ -22,7 +22,6 @@ BEST, LAST = 150, 150  # the points that the process is fitted to at the most: i
 CANDIDATES = 1000
 ROUNDS = 4  # of refinement around the best candidates
 REFIT_FROM, REFIT_EVERY = 60, 10  # beyond so many points, length scales are fitted anew only now and then
-ACQUISITIONS = ("ei", "log_ei", "ucb", "pi")
 
 Matrix = NDArray[np.float64]
 
@@ -41,65 +40,53 @@ class Bayesian(Searching):
         self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 4, xi: float = 0.0, kappa: float = 1.8
     ) -> None:
         super().__init__(setting, tag=0xBA7E5)
-        if acquisition not in ACQUISITIONS:
+        if acquisition not in NAMES:
             raise InvalidOption(
-                f"acquisition must be one of {', '.join(ACQUISITIONS)}, but got {acquisition!r}"
-                + options.nearest(str(acquisition), ACQUISITIONS)
+                f"acquisition must be one of {', '.join(NAMES)}, but got {acquisition!r}"
+                + options.nearest(str(acquisition), NAMES)
             )
         self._acquisition = acquisition
         self._initial = options.whole("initial", initial, 1)
         self._xi = options.real("xi", xi, 0.0, 1e6)
         self._kappa = options.real("kappa", kappa, 0.0, 1e6)
-        self._theta: Vector | None = None  # the kernel's hyperparameters, log scale, of the last fit
-        self._fitted = 0
+        self._process = GaussianProcess(setting.space.width)
+        self._due = 0  # the number of observations at which the process is fitted anew
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
         if len(self.history) < self._initial or len([s for s in seen if not s.failed]) < 2:
             return self.setting.space.sample(rng)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # length scales at their bounds are no news
+        with one_thread():
             return self._maximise(seen, rng)
 
     def _maximise(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
-        space = self.setting.space
         kept = _kept(seen)
-        rows = np.array([space.features(s.config) for s in kept])
         targets = _targets(kept)
-        model = self._fit(rows, targets, len(seen), rng)
-        waiting = self.history.untouched()
-        if waiting:
-            believed = np.array([space.features(config) for config in waiting])
-            lies = model.predict(believed)
-            rows, targets = np.vstack([rows, believed]), np.concatenate([targets, lies])
-            model = _process(rows.shape[1], model.kernel_, optimizer=None).fit(rows, targets)
-        utility = self._utility(model, float(targets.max()))
-        best = sorted(range(len(kept)), key=lambda i: -targets[i])[:5]
-        return self._search(utility, [kept[i].config for i in best], rng)
+        posterior = self._posterior([s.config for s in kept], targets, len(seen))
+        rate = acquisition(self._acquisition, float(targets.max()), self._xi, self._kappa)
+        best = [kept[i].config for i in np.argsort(-targets, kind="stable")[:5]]
+        return self._search(lambda rows: rate(*posterior.predict(rows)), best, rng)
 
-    def _fit(self, rows: Matrix, targets: Vector, total: int, rng: np.random.Generator) -> Any:
-        """The process on the observations; its length scales are fitted anew where enough is new."""
-        start = _kernel(rows.shape[1])
-        due = self._theta is None or total < REFIT_FROM or total - self._fitted >= REFIT_EVERY
-        if self._theta is not None:
-            start = start.clone_with_theta(self._theta)
-        if not due:
-            return _process(rows.shape[1], start, optimizer=None).fit(rows, targets)
-        model = _process(rows.shape[1], start).fit(rows, targets)
-        self._theta, self._fitted = model.kernel_.theta, total
-        return model
+    def _posterior(self, configs: list[Config], targets: Vector, total: int) -> Posterior:
+        """The process given what was observed, and that what is untouched gives what is expected of it."""
+        rows = self._features(configs)
+        if total >= self._due:
+            self._process.fit(rows, targets)
+            self._due = total + (1 if total < REFIT_FROM else REFIT_EVERY)
+        posterior = self._process.condition(rows, targets)
+        untouched = self.history.untouched()
+        if not untouched:
+            return posterior
+        believed = self._features(untouched)
+        lies, _ = posterior.predict(believed)
+        return self._process.condition(np.vstack([rows, believed]), np.concatenate([targets, lies]))
 
-    def _utility(self, model: Any, best: float) -> Any:
-        """The acquisition function over rows of features; larger is better."""
-        acquisition = _acquisition(self._acquisition, self._xi, self._kappa, best)
+    def _features(self, configs: list[Config]) -> Matrix:
+        return np.array([self.setting.space.features(config) for config in configs])
 
-        def utility(rows: Matrix) -> Vector:
-            mean, deviation = model.predict(rows, return_std=True)
-            return np.asarray(acquisition(mean, np.maximum(deviation, 1e-9)))
-
-        return utility
-
-    def _search(self, utility: Any, best: list[Config], rng: np.random.Generator) -> Config | None:
+    def _search(
+        self, utility: Callable[[Matrix], Vector], best: list[Config], rng: np.random.Generator
+    ) -> Config | None:
         """The new configuration of the greatest utility: random ones first, then steps of shrinking size around the best."""
         space = self.setting.space
         cubes = np.vstack(
@@ -164,37 +151,3 @@ def _values(seen: list[Seen], longest: list[int]) -> Vector:
     raw = np.interp(stands, stands[longest][order], np.sort(known))
     raw[longest] = known
     return np.asarray(raw)
-
-
-def _kernel(width: int) -> Any:
-    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
-    scales = Matern(np.full(width, 0.5), (0.02, 20.0), nu=2.5)
-    return ConstantKernel(1.0, (1e-2, 1e2)) * scales + WhiteKernel(1e-2, (1e-6, 1e0))
-
-
-def _process(width: int, kernel: Any, optimizer: str | None = "fmin_l_bfgs_b") -> Any:
-    from sklearn.gaussian_process import GaussianProcessRegressor
-
-    return GaussianProcessRegressor(kernel, alpha=1e-8, optimizer=optimizer)
-
-
-def _acquisition(name: str, xi: float, kappa: float, best: float) -> Any:
-    """(mean, deviation) -> utility, by the library; log_ei is the logarithm of its ei, stable where ei vanishes."""
-    from bayes_opt import acquisition
-
-    if name == "ucb":
-        return acquisition.UpperConfidenceBound(kappa=kappa).base_acq
-    if name == "log_ei":
-        return lambda mean, deviation: _log_expected_improvement((mean - best - xi) / deviation) + np.log(deviation)
-    chosen = acquisition.ExpectedImprovement(xi=xi) if name == "ei" else acquisition.ProbabilityOfImprovement(xi=xi)
-    chosen.y_max = best
-    return chosen.base_acq
-
-
-def _log_expected_improvement(z: Vector) -> Vector:
-    """log(z * cdf(z) + pdf(z)); for z << 0 by the tail pdf(z) / z^2 (Ament et al. 2023)."""
-    safe = np.maximum(z, -8.0)
-    near = np.log(np.maximum(safe * norm.cdf(safe) + norm.pdf(safe), 1e-300))
-    far = norm.logpdf(z) - 2 * np.log(np.maximum(-z, 1.0))
-    return np.asarray(np.where(z > -8.0, near, far))

@@ -10,18 +10,10 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from hpo.methods.gaussian_process import matern
 from hpo.space import Vector
 
 Matrix = NDArray[np.float64]
-
-_SQRT5 = math.sqrt(5.0)
-
-
-def matern(squared: Matrix) -> tuple[Matrix, Matrix]:
-    """Matern 5/2 at squared distances, and its factor for derivatives by log length scales (times the squared part)."""
-    r = np.sqrt(squared)
-    decay = np.exp(-_SQRT5 * r)
-    return (1 + _SQRT5 * r + 5 / 3 * squared) * decay, 5 / 3 * (1 + _SQRT5 * r) * decay
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,10 @@ def _active(space: SearchSpace, condition: Condition, cubes: Matrix, exists: dic
         if isinstance(domain, Choice):
             match = np.isin(_index(domain, units), [domain.index(value) for value in values])
         else:
-            match = np.array([any(same(domain.decode(unit), value) for value in values) for unit in units], dtype=bool)
+            match = np.zeros(len(cubes), dtype=bool)
+            for value in values:
+                near = np.flatnonzero(np.abs(_snapped(domain, units) - domain.encode(value)) < 1e-9)
+                match[near] |= np.array([same(domain.decode(unit), value) for unit in units[near]], dtype=bool)
         here &= exists[parent] & match
     return here
 

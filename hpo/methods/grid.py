@@ -15,7 +15,8 @@ SPREAD = 4096  # grids up to this size are ordered by distance; larger ones by a
 class Grid:
     """The grid's points, farthest first: each next point has the greatest distance to those before it.
 
-    points: how many values of a range where the study names no grid values. Ends after the last point.
+    points: how many values of a range where the study names no grid values. Ends after the last point. What earlier
+    results trained to R comes last.
     """
 
     oblivious = True
@@ -24,7 +25,9 @@ class Grid:
     def __init__(self, setting: Setting, *, points: int = 5) -> None:
         configs = setting.space.grid(options.whole("points", points, 1))
         order = _farthest_first(np.array([setting.space.features(c) for c in configs]), setting.seed)
-        listed = [*setting.start, *(configs[i] for i in order)]
+        known = {digest(dict(o.config)) for o in setting.prior if o.epoch >= setting.max_epochs}
+        ordered = sorted((configs[i] for i in order), key=lambda config: digest(dict(config)) in known)
+        listed = [*setting.start, *ordered]
         self._left = list({digest(dict(config)): config for config in listed}.values())[::-1]
 
     def suggest(self) -> Config | None:

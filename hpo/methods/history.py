@@ -64,27 +64,32 @@ class History:
     """The memory of a searcher: suggestions, observations, failures; start configurations and prior results too.
 
     Memory grows linearly with the observed epochs. Earlier results of another space than the study's are left out.
+    What they trained to R is suggested only where the study asks for it, or where nothing else is left.
     """
 
     setting: Setting
     records: dict[str, Record] = field(default_factory=dict)
     _start: deque[Config] = field(default_factory=deque)
+    _known: set[str] = field(default_factory=set)  # what earlier results trained to R
     _left: list[Config] | None = None
 
     def __post_init__(self) -> None:
         self._start.extend(self.setting.start)
         for earlier in self.setting.prior:
             if earlier.config in self.setting.space:
-                name = f"prior {digest(dict(earlier.config))}"
-                record = self.records.setdefault(name, Record(earlier.config, closed=True))
-                record.add(min(earlier.epoch, self.setting.max_epochs), earlier.value)
+                name, last = digest(dict(earlier.config)), self.setting.max_epochs
+                record = self.records.setdefault(f"prior {name}", Record(earlier.config, closed=True))
+                record.add(min(earlier.epoch, last), earlier.value)
+                if earlier.epoch >= last:
+                    self._known.add(name)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def is_new(self, config: Config) -> bool:
-        """Whether the configuration was not suggested yet."""
-        return digest(dict(config)) not in self.records
+        """Whether the configuration was not suggested yet, nor trained to R before."""
+        name = digest(dict(config))
+        return name not in self.records and name not in self._known
 
     def take(self, config: Config) -> Config:
         """The configuration is suggested now."""
@@ -95,7 +100,7 @@ class History:
         """The next of the study's start configurations, None when they are out."""
         while self._start:
             config = self._start.popleft()
-            if self.is_new(config):
+            if digest(dict(config)) not in self.records:
                 return self.take(config)
         return None
 
@@ -115,6 +120,10 @@ class History:
             left = self._left.pop()
             if left in space and self.is_new(left):
                 return self.take(left)
+        if self._known:  # nothing else is left
+            self._known.clear()
+            self._left = None
+            return self.fresh(rng)
         return None
 
     def observe(self, config: Config, epoch: int, value: float) -> None:

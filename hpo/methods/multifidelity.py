@@ -6,25 +6,29 @@ The surrogate predicts final values from few epochs. By its predictions trials f
 
 from __future__ import annotations
 
+import itertools
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import norm
 
 from hpo.methods import options
+from hpo.methods.acquisition import log_improvement
 from hpo.methods.curve_model import CurveModel, Points, Posterior
 from hpo.methods.history import History
+from hpo.methods.one_thread import one_thread
 from hpo.methods.protocol import Setting
 from hpo.methods.rungs import check
 from hpo.space import Config, Vector
-from hpo.trial import Decision, Segment
+from hpo.trial import Decision, Segment, digest
 
 MODELLED = 160  # the most points that the surrogate takes: a decision's cost stays bounded
 CONTENDERS = 16  # the trials of a rung that may thaw, its best ones
 DRAWN = 48  # new random configurations that are weighed at a decision
 REFIT = 64  # decisions after which it is fitted anew at the latest
 NEAR = 24  # and changes of the best ones
+EARLIER = 1 << 32  # the numbers of earlier results' curves begin here
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Multifidelity:
         self._setting = setting
         self._history = History(setting)
         self._curves: list[Curve] = []
+        self._earlier = _earlier_curves(setting, self._levels)
         self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused, by the rung that they rest at
         self._reached = [0] * len(self._levels)  # how many trials came to each rung, failures on the way included
         self._thawed = [0] * len(self._levels)  # and how many went on from it
@@ -79,6 +84,10 @@ class Multifidelity:
     # -- the schedule -------------------------------------------------------------------------------------------------
 
     def next_segment(self) -> Segment | None:
+        with one_thread():
+            return self._next_segment()
+
+    def _next_segment(self) -> Segment | None:
         rng = np.random.default_rng([self._setting.seed, 0x4F, self._decisions])
         self._decisions += 1
         posterior: Posterior | None = None
@@ -139,7 +148,7 @@ class Multifidelity:
         if config is not None:
             return config
         proposals: list[Config] = []
-        if sum(self._reached) >= self._initial and rng.random() >= self._random:
+        if sum(self._reached) + len(self._earlier) >= self._initial and rng.random() >= self._random:
             proposals = self._proposals(rng)
         if not proposals:
             return self._history.fresh(rng)
@@ -164,7 +173,7 @@ class Multifidelity:
         """New configurations: random ones, and those near the best; each once."""
         space = self._setting.space
         cubes = list(rng.random((DRAWN, len(space))))
-        ranked = sorted((c for c in self._curves if c.values), key=lambda c: (-len(c.values), -c.values[-1]))[:8]
+        ranked = [curve for _, curve in self._ranked()[:8]]
         for i in range(NEAR if ranked else 0):
             cube = space.encode(ranked[i % len(ranked)].config)
             moved = rng.random(len(space)) < max(0.3, 1 / len(space))
@@ -174,14 +183,15 @@ class Multifidelity:
 
     def _posterior(self) -> Posterior:
         """The surrogate given the curves so far."""
-        rows = [(t, rung, value) for t in self._modelled() for rung, value in enumerate(self._curves[t].values)]
+        curves = self._modelled()
+        rows = [(number, rung, value) for number, c in curves.items() for rung, value in enumerate(c.values)]
         values = np.array([value for _, _, value in rows])
         middle, high = np.quantile(values, [0.5, 0.9])
         y = squashed((values - middle) / (high - middle or values.std() or 1.0))
         points = Points(
-            np.array([self._curves[trial].features for trial, _, _ in rows]),
+            np.array([curves[number].features for number, _, _ in rows]),
             np.array([self._place(self._levels[rung]) for _, rung, _ in rows]),
-            np.array([trial for trial, _, _ in rows]),
+            np.array([number for number, _, _ in rows]),
         )
         if len(y) >= 1.2 * self._fitted or self._decisions >= self._refit:
             self._model.fit(points, y)
@@ -192,27 +202,38 @@ class Multifidelity:
     def _place(self, epoch: int) -> float:
         return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
 
-    def _modelled(self) -> list[int]:
-        """The trials that the surrogate learns from: the longest trained and the best, then the newest."""
-        known = [trial for trial, curve in enumerate(self._curves) if curve.values]
-        ranked = sorted(known, key=lambda t: (-len(self._curves[t].values), -self._curves[t].values[-1], t))
-        chosen, points = [], 0
-        for trial in ranked:
-            points += len(self._curves[trial].values)
+    def _ranked(self) -> list[tuple[int, Curve]]:
+        """The curves by their numbers, the longest trained and the best first; earlier results' among them."""
+        known = [*enumerate(self._curves), *enumerate(self._earlier, start=EARLIER)]
+        return sorted((k for k in known if k[1].values), key=lambda k: (-len(k[1].values), -k[1].values[-1], k[0]))
+
+    def _modelled(self) -> dict[int, Curve]:
+        """The curves that the surrogate learns from: the longest trained and the best."""
+        chosen, points = {}, 0
+        for number, curve in self._ranked():
+            points += len(curve.values)
             if points > MODELLED:
                 break
-            chosen.append(trial)
-        return sorted(chosen)
+            chosen[number] = curve
+        return dict(sorted(chosen.items()))
+
+
+def _earlier_curves(setting: Setting, levels: list[int]) -> list[Curve]:
+    """Earlier results as curves: at each rung the last value up to there, as far as they were observed."""
+    found: dict[str, Curve] = {}
+    reached: dict[str, dict[int, float]] = {}
+    for observation in sorted(setting.prior, key=lambda o: o.epoch):
+        if observation.config in setting.space:
+            name = digest(dict(observation.config))
+            found.setdefault(name, Curve(observation.config, setting.space.features(observation.config)))
+            rung = bisect_left(levels, min(observation.epoch, levels[-1]))
+            reached.setdefault(name, {})[rung] = observation.value
+    for name, curve in found.items():
+        rungs = itertools.takewhile(reached[name].__contains__, range(len(levels)))
+        curve.values.extend(reached[name][rung] for rung in rungs)
+    return list(found.values())
 
 
 def squashed(y: Vector) -> Vector:
     """Standardized values with the far low ones drawn in: what is far below is just bad."""
     return np.asarray(np.where(y < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - y, 0.0)), y))
-
-
-def log_improvement(z: Vector) -> Vector:
-    """log(pdf(z) + z cdf(z)) of the standard normal, by its asymptote where that vanishes (Ament et al. 2023)."""
-    near = np.maximum(z, -5.0)
-    far = np.minimum(z, -5.0)
-    close = np.log(norm.pdf(near) + near * norm.cdf(near))
-    return np.asarray(np.where(z > -5.0, close, norm.logpdf(far) - 2 * np.log(-far)))

@@ -1,27 +1,29 @@
-"""The tree-structured Parzen estimator (Bergstra et al. 2011), by hyperopt's tpe.suggest. Pure but for its import."""
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), over whole configurations at once or by hyperopt. Pure."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from typing import Any
+import math
 
 import numpy as np
 
-from hpo.methods import options
+from hpo.methods import hyperopt_tpe, options
 from hpo.methods.history import Seen, ranks
-from hpo.methods.protocol import Setting
+from hpo.methods.parzen import Parzen, cubes
+from hpo.methods.protocol import InvalidOption, Setting
 from hpo.methods.searching import Searching
-from hpo.space import Choice, Config, SearchSpace
+from hpo.space import Config
 
-CAP = 300  # observations that the estimator is given at the most: its cost grows with them
+GOOD = 25  # good configurations at the most, as in hyperopt and Optuna
 
 
 class Tpe(Searching):
-    """Models good and bad configurations by densities and takes the draw with the best ratio.
+    """Models good and bad configurations by densities l and g, and takes the draw from l with the greatest l / g.
 
-    Symbols of the paper: gamma (share of good ones), n_EI_candidates = candidates; startup: random ones first.
-    Hyperopt is given the place of each observation among all as its loss, so that training lengths may differ.
+    Symbols of the paper: gamma (the share of good ones), n_EI_candidates = candidates; startup: random ones first;
+    prior_weight: of the whole cube in either density. The densities are joint ones, so that hyperparameters that go
+    together are drawn together; with `joint: false` the hyperopt library treats each by itself, as the paper does.
+    What still runs is judged by what it gave so far; what gave nothing yet counts as bad, so that parallel suggestions
+    differ, and so do failures.
     """
 
     def __init__(
@@ -29,101 +31,45 @@ class Tpe(Searching):
         setting: Setting,
         *,
         startup: int = 10,
-        gamma: float = 0.25,
-        candidates: int = 64,
+        gamma: float = 0.1,
+        candidates: int = 24,
         prior_weight: float = 1.0,
+        joint: bool = True,
     ) -> None:
         super().__init__(setting, tag=0x79E)
         self._startup = options.whole("startup", startup, 1)
         self._gamma = options.real("gamma", gamma, 1e-3, 1.0)
         self._candidates = options.whole("candidates", candidates, 1)
-        self._prior_weight = options.real("prior_weight", prior_weight, 0.0, 1e6)
+        self._prior_weight = options.real("prior_weight", prior_weight, 1e-3, 1e6)
+        if not isinstance(joint, bool):
+            raise InvalidOption(f"joint must be true or false, but got {joint!r}")
+        self._joint = joint
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
         if len(seen) < self._startup:
             return self.setting.space.sample(rng)
-        for attempt in range(4):  # small spaces: the estimator repeats itself
-            config = self._ask(seen, int(rng.integers(2**31 - 1)) + attempt)
+        return self._jointly(seen, rng) if self._joint else self._by_hyperopt(seen, rng)
+
+    def _jointly(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
+        space = self.setting.space
+        count = min(math.ceil(self._gamma * len(seen)), GOOD)
+        rows = cubes(space, [seen[i].config for i in np.argsort(ranks(seen))])
+        good = Parzen.fit(space, rows[:count], self._prior_weight)
+        bad = Parzen.fit(space, np.vstack([rows[count:], cubes(space, self.history.untouched())]), self._prior_weight)
+        points = good.draw(rng, self._candidates)
+        ratio = good.log_pdf(points) - bad.log_pdf(points)
+        drawn = (space.decode(points[i]) for i in np.argsort(-ratio, kind="stable"))
+        return next((config for config in drawn if self.history.is_new(config)), None)
+
+    def _by_hyperopt(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
+        """Its share of good ones is gamma * sqrt(n) / n."""
+        configs, places = [s.config for s in seen], ranks(seen)
+        for _ in range(4):  # on small spaces it repeats itself
+            config = hyperopt_tpe.suggest(
+                self.setting.space, configs, places, int(rng.integers(2**31 - 1)),
+                gamma=self._gamma, n_EI_candidates=self._candidates, prior_weight=self._prior_weight,
+            )  # fmt: skip
             if self.history.is_new(config):
                 return config
         return None
-
-    def _ask(self, seen: list[Seen], seed: int) -> Config:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # hyperopt 0.3 uses NumPy names that NumPy deprecates
-            import hyperopt
-
-            space = self.setting.space
-            domain = hyperopt.Domain(_nothing, _hyperopt_space(hyperopt, space), pass_expr_memo_ctrl=False)
-            trials = hyperopt.Trials()
-            places = ranks(seen)
-            kept = _thinned(places)
-            docs = [_document(hyperopt, i, space, seen[k].config, float(places[k])) for i, k in enumerate(kept)]
-            trials.insert_trial_docs(docs)
-            trials.refresh()
-            chosen = hyperopt.tpe.suggest(
-                [len(docs)], domain, trials, seed,
-                prior_weight=self._prior_weight, n_startup_jobs=0,
-                n_EI_candidates=self._candidates, gamma=self._gamma, verbose=False,
-            )  # fmt: skip
-        values = chosen[0]["misc"]["vals"]
-        return space.decode([_unit(space, name, values[name][0]) for name in space.names])
-
-
-def _nothing(config: Any) -> float:
-    return 0.0
-
-
-def _thinned(places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
-    """At most CAP indices: the best quarter of CAP whole, the others evenly over their ranks, in order of arrival."""
-    n = len(places)
-    if n <= CAP:
-        return list(range(n))
-    order = np.argsort(places)
-    head = order[: CAP // 4]
-    tail = order[CAP // 4 :][np.linspace(0, n - CAP // 4 - 1, CAP - CAP // 4).astype(int)]
-    return sorted(int(i) for i in np.concatenate([head, tail]))
-
-
-def _hyperopt_space(hyperopt: Any, space: SearchSpace) -> dict[str, Any]:
-    """One label a hyperparameter: [0, 1] for a range, 0..n-1 for a choice."""
-    return {
-        name: hyperopt.hp.randint(name, len(domain.options))
-        if isinstance(domain, Choice)
-        else hyperopt.hp.uniform(name, 0, 1)
-        for name, domain in space.domains.items()
-    }
-
-
-def _unit(space: SearchSpace, name: str, value: Any) -> float:
-    domain = space.domains[name]
-    return (int(value) + 0.5) / len(domain.options) if isinstance(domain, Choice) else float(value)
-
-
-def _document(hyperopt: Any, number: int, space: SearchSpace, config: Config, loss: float) -> Mapping[str, Any]:
-    """A finished trial as hyperopt keeps it; hyperparameters that do not exist in the configuration have no value."""
-    values: dict[str, list[Any]] = {}
-    for name, domain in space.domains.items():
-        if name not in config:
-            values[name] = []
-        else:
-            values[name] = [domain.index(config[name])] if isinstance(domain, Choice) else [domain.encode(config[name])]
-    return {
-        "state": hyperopt.JOB_STATE_DONE,
-        "tid": number,
-        "spec": None,
-        "result": {"loss": loss, "status": hyperopt.STATUS_OK},
-        "misc": {
-            "tid": number,
-            "cmd": ("domain_attachment", "FMinIter_Domain"),
-            "workdir": None,
-            "idxs": {name: [number] * len(v) for name, v in values.items()},
-            "vals": values,
-        },
-        "exp_key": None,
-        "owner": None,
-        "version": 0,
-        "book_time": None,
-        "refresh_time": None,
-    }

@@ -1,9 +1,10 @@
-"""Strength and cost of the methods: `python tests/bench/bench_methods.py [--methods a,b] [--seeds 20] [--jobs 2]`.
+"""Strength of the methods on recorded curves: `python tests/bench/bench_methods.py [--quick] [--json FILE] [--write]`.
 
-Strength: normalized regret on recorded learning curves (see recorded.py) at a quarter and at the whole of the budget
-of 20 x max_epochs, with paired tests for the claims below. Cost: seconds a suggestion takes at 100 and 1,000
-observations. Peers (peers.py) play along where optuna and syne-tune can be imported: they are no dependency, so run
-this file with the Python of an environment that has both them and this project's dependencies.
+Normalized regret (recorded.py) at a quarter, a half and the whole of the budget of 20 x max_epochs, on 12 tasks and with
+SEEDS seeds; each of CLAIMS with its paired test over all games. Peers (peers.py) play the same games by another Python,
+`--peers PYTHON` or HPO_PEERS, that has optuna and syne-tune beside this project's packages; it says which are missing.
+`--save FILE` keeps every game, so that a run may be done in pieces: what the file holds is not played again. `--write`
+puts the tables into docs/methods.md.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import importlib.util
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
-from itertools import product
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,21 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from recorded import CURVES, Recorded, game, taskset
+from recorded import Recorded, game, taskset
+from rows import CURVES, ROOT, markdown, row, show, write
 
 from hpo.methods import METHODS
-from hpo.methods.protocol import Setting
-from hpo.methods.searchers import SEARCHERS, build_searcher
-from hpo.space import Choice, Float, Int, SearchSpace
 from hpo.statistics import signed_rank
 from hpo.trial import Method
 
 FULL_TRAININGS = 20
+PARALLELISM = 4
+SEEDS, QUICK_SEEDS = 20, 2
+QUICK = ("random", "asha", "tpe", "asha+tpe")
 LEFT_OUT = ("grid", "default", "refine", "sequential-unfreezing")  # they need a study's own values, not a table's
+PEERS = {"optuna": ("optuna-tpe", "optuna-gp", "optuna-asha"), "syne_tune": ("syne-asha",)}
 
-PEERS = {"optuna": ("optuna-random", "optuna-tpe", "optuna-gp", "optuna-asha"), "syne_tune": ("syne-asha",)}
-
-CLAIMS = (  # method, at least as good as, at which part of the budget, and whether it must be better
+CLAIMS = (  # method, compared with, at which part of the budget, and whether it must be better or only not worse
     ("bayesian", "random", 1.0, True),
     ("tpe", "random", 1.0, True),
     ("asha", "random", 0.25, True),
@@ -60,25 +60,55 @@ Regrets = NDArray[np.float64]  # [tasks, seeds, budget]
 
 
 @cache
-def recorded() -> Recorded:
+def curves() -> Recorded:
     return taskset()
 
 
-def play(job: tuple[int, int], method: Method, parallelism: int) -> Regrets:
-    task, seed = job
-    return game(recorded(), task, seed, method, FULL_TRAININGS, parallelism)
+def play(method: Method, seeds: int) -> Regrets:
+    """The regret of every game after every charged epoch."""
+    found = [
+        [game(curves(), task, seed, method, FULL_TRAININGS, PARALLELISM) for seed in range(seeds)]
+        for task in range(len(curves().values))
+    ]
+    return np.array(found)
 
 
-def strength(method: Method, seeds: int, parallelism: int, jobs: int) -> Regrets:
-    """The regret of every game after every epoch."""
-    games = list(product(range(len(recorded().values)), range(seeds)))
-    ask = partial(play, method=method, parallelism=parallelism)
-    if jobs == 1:
-        found = list(map(ask, games))
-    else:
-        with ProcessPoolExecutor(jobs) as pool:
-            found = list(pool.map(ask, games, chunksize=4))
-    return np.array(found).reshape(len(recorded().values), seeds, -1)
+def by_another(python: str, name: str, seeds: int) -> Regrets:
+    """The same, played by another Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "games.npz"
+        command = [python, __file__, "--methods", name, "--seeds", str(seeds), "--save", str(kept)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return np.asarray(np.load(kept)[name])
+
+
+def present(python: str) -> list[str]:
+    """The peers that a Python can play; says what is missing."""
+    found = []
+    for package, names in PEERS.items():
+        if subprocess.run([python, "-c", f"import {package}"], capture_output=True, check=False).returncode == 0:
+            found += names
+        else:
+            print(f"{', '.join(names)} left out: {python} has no {package}", file=sys.stderr)
+    return found
+
+
+def collect(
+    names: Sequence[str], peers: Sequence[str], python: str, seeds: int, save: Path | None
+) -> dict[str, Regrets]:
+    """Every method's games, each played once."""
+    found: dict[str, Regrets] = dict(np.load(save)) if save and save.exists() else {}
+    for name in [*names, *peers]:
+        if name in found and found[name].shape[1] >= seeds:
+            continue
+        begin = time.perf_counter()
+        method = parse(name)
+        found[method.label] = by_another(python, name, seeds) if name in peers else play(method, seeds)
+        taken, full = time.perf_counter() - begin, at(found[method.label], 1.0).mean()
+        print(f"{method.label}: regret {full:.4f}, {taken:.0f} s", file=sys.stderr, flush=True)
+        if save:
+            np.savez_compressed(save, **{label: games.astype(np.float32) for label, games in found.items()})
+    return found
 
 
 def at(regrets: Regrets, part: float) -> NDArray[np.float64]:
@@ -86,73 +116,53 @@ def at(regrets: Regrets, part: float) -> NDArray[np.float64]:
     return regrets[:, :, round(part * regrets.shape[2]) - 1]
 
 
-def report(found: Mapping[str, Regrets]) -> None:
-    print(
-        f"\n{'method':28s}{'quarter':>9s}{'half':>9s}{'full':>9s}{'median':>9s}   normalized regret, mean of all games"
-    )
-    for name, regrets in sorted(found.items(), key=lambda item: float(at(item[1], 1.0).mean())):
-        means = "".join(f"{at(regrets, part).mean():9.4f}" for part in (0.25, 0.5, 1.0))
-        print(f"{name:28s}{means}{np.median(at(regrets, 1.0)):9.4f}")
+def judged(found: Mapping[str, Regrets]) -> list[dict[str, Any]]:
+    """Each claim as a row: the p-value of Wilcoxon's signed ranks over tasks and seeds, on the side that is asked for.
 
-
-def verdicts(found: Mapping[str, Regrets]) -> bool:
-    """Prints each claim with its paired test (Wilcoxon's signed ranks over task and seed); whether all hold."""
-    all_hold = True
+    Where a method must be better: p, or 1 where it is not better. Else: p where it is worse, or 1.
+    """
+    rows = []
     for a, b, part, better in CLAIMS:
-        if a not in found or b not in found:
-            continue
-        differences = (at(found[b], part) - at(found[a], part)).ravel()
-        p, side = signed_rank(differences)
-        holds = (p < 0.05 and side > 0) if better else not (p < 0.05 and side < 0)
-        all_hold &= holds
-        print(
-            f"{'holds' if holds else 'FAILS'}: {a} {'beats' if better else 'is not worse than'} {b} at {part:.0%} of the "
-            f"budget: regret {at(found[a], part).mean():.4f} against {at(found[b], part).mean():.4f}, "
-            f"{'better' if side > 0 else 'worse' if side < 0 else 'equal'} by signed ranks, p = {p:.2g}"
-        )
-    return all_hold
+        if a in found and b in found:
+            ours, theirs = at(found[a], part), at(found[b], part)
+            p, side = signed_rank((theirs - ours).ravel())
+            p = p if side == (1 if better else -1) else 1.0
+            what = f"{a} {'beats' if better else 'is not worse than'} {b} at {part:.0%} of the budget"
+            means = {"mean": float(ours.mean()), "other": float(theirs.mean()), "games": int(ours.size)}
+            rows.append(row(what, [p], "p", "at most 0.05" if better else "at least 0.05", **means))
+    return rows
 
 
-MIXED = SearchSpace(
-    {
-        "learning_rate": Float(1e-4, 0.1, log=True),
-        "dropout": Float(0.0, 0.5),
-        "optimizer": Choice(("adam", "adadelta", "rmsprop", "sgd")),
-        "finetuned_layers": Int(1, 132, log=True),
-        "momentum": Float(0.5, 0.99),
-        "decay": Float(1e-6, 1e-2, log=True),
-    },
-    {"momentum": {"optimizer": ("sgd",)}},
-)
+def measured(found: Mapping[str, Regrets]) -> list[dict[str, Any]]:
+    """Each method's regret at the full budget as a row: by seed, in the mean of the tasks; the best method first."""
+    ordered = sorted(found.items(), key=lambda item: float(at(item[1], 1.0).mean()))
+    return [row(f"regret of {name}", [float(x) for x in at(games, 1.0).mean(0)], "regret") for name, games in ordered]
 
 
-def cost(name: str, counts: Sequence[int] = (100, 1000)) -> list[float]:
-    """Median processor seconds of a suggestion, of 11 after so many observed configurations each."""
-    searcher, taken, done = build_searcher(name, Setting(MIXED, 10**6, 1)), [], 0
-    rng = np.random.default_rng(0)
-    for count in counts:
-        source = build_searcher("random", Setting(MIXED, 10**6, 1, seed=count))
-        configs = [source.suggest() for _ in range(count - done)]
-        prior = getattr(searcher, "history", None)
-        for config in configs:
-            if config is None or prior is None or not prior.is_new(config):
-                continue
-            prior.take(config)
-            _observe(searcher, config, rng)
-        done, seconds = count, []
-        for _ in range(11):
-            begin = time.process_time()
-            config = searcher.suggest()
-            seconds.append(time.process_time() - begin)
-            if config is not None:
-                _observe(searcher, config, rng)
-        taken.append(float(np.median(seconds)))
-    return taken
+def tables(found: Mapping[str, Regrets], claims: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The methods and the claims as Markdown."""
+    body = []
+    for name, games in sorted(found.items(), key=lambda item: float(at(item[1], 1.0).mean())):
+        ends = at(games, 1.0)
+        error = (ends - ends.mean(1, keepdims=True)).std() / np.sqrt(ends.size)
+        body.append([name, *(f"{at(games, part).mean():.3f}" for part in (0.25, 0.5, 1.0)), f"{error:.3f}"])
+    methods = markdown(("method", "quarter", "half", "whole", "standard error"), body)
+    lines = [
+        [
+            c["what"],
+            f"{c['mean']:.3f}",
+            f"{c['other']:.3f}",
+            f"{c['median']:.2g}",
+            c["bar"],
+            "yes" if holds(c) else "NO",
+        ]
+        for c in claims
+    ]
+    return methods, markdown(("claim", "regret", "the other's", "p", "bar", "holds"), lines)
 
 
-def _observe(searcher: Any, config: Any, rng: np.random.Generator) -> None:
-    searcher.observe(config, 1, float(-((MIXED.encode(config) - 0.3) ** 2).sum() + 0.01 * rng.normal()))
-    searcher.close(config)
+def holds(claim: Mapping[str, Any]) -> bool:
+    return bool(claim["median"] <= 0.05 if claim["bar"].startswith("at most") else claim["median"] >= 0.05)
 
 
 def parse(text: str) -> Method:
@@ -165,37 +175,33 @@ def parse(text: str) -> Method:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few methods and seeds: the claims are not judged")
+    parser.add_argument("--json", type=Path, help="the rows, as bench.py takes them")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/methods.md")
     parser.add_argument("--methods", nargs="*", help='names, or JSON: \'{"tpe": {"startup": 5}}\' (default: all)')
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--parallelism", type=int, default=4, help="virtual workers of a run")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--save", type=Path, help="keep the regrets in this .npz file, and reuse what is there")
-    parser.add_argument("--cost", action="store_true", help="measure only what suggestions cost")
-    arguments = parser.parse_args()
-    print("processor seconds a suggestion takes at 100 and 1,000 observations")
-    for name in (n for n in SEARCHERS if n != "grid" and (arguments.cost or not arguments.methods)):
-        print(f"{name:28s}" + "".join(f"{seconds:9.4f}" for seconds in cost(name)), flush=True)
-    if arguments.cost:
-        return 0
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--peers", default=os.environ.get("HPO_PEERS") or sys.executable)
+    parser.add_argument("--save", type=Path, help="keep the games in this .npz file, and play none of them again")
+    given = parser.parse_args()
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: the strength of the methods is not measured")
+        if given.json:
+            given.json.write_text("[]")
         return 0
-    peers = [peer for package, names in PEERS.items() if importlib.util.find_spec(package) for peer in names]
-    methods = arguments.methods or [*(name for name in METHODS if name not in LEFT_OUT), *peers]
-    found: dict[str, Regrets] = {}
-    if arguments.save and arguments.save.exists():
-        found = {str(name): regrets for name, regrets in np.load(arguments.save).items()}
-    for method in map(parse, methods):
-        if method.label in found and not arguments.methods:
-            continue
-        begin = time.perf_counter()
-        found[method.label] = strength(method, arguments.seeds, arguments.parallelism, arguments.jobs)
-        full = at(found[method.label], 1.0).mean()
-        print(f"{method.label}: regret {full:.4f} in {time.perf_counter() - begin:.0f} s", flush=True)
-        if arguments.save:
-            np.savez_compressed(arguments.save, **found)
-    report(found)
-    return 0 if verdicts(found) else 1
+    peers = [] if given.quick or given.methods else present(given.peers)
+    every = [name for name in METHODS if name not in LEFT_OUT]
+    names = given.methods or (QUICK if given.quick else every)
+    seeds = given.seeds or (QUICK_SEEDS if given.quick else SEEDS)
+    found = collect(names, peers, given.peers, seeds, given.save)
+    claims = [] if given.quick else judged(found)
+    rows = [*claims, *measured(found)]
+    show(rows)
+    if given.json:
+        given.json.write_text(json.dumps(rows))
+    if given.write:
+        for name, table in zip(("strength", "claims"), tables(found, claims), strict=True):
+            write(ROOT / "docs" / "methods.md", name, table)
+    return 0 if all(map(holds, claims)) else 1
 
 
 if __name__ == "__main__":

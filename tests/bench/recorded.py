@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rows import CURVES
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
@@ -23,8 +24,6 @@ from hpo.methods.protocol import Schedule, Setting
 from hpo.run import Rules, Run
 from hpo.space import Config, Float, SearchSpace
 from hpo.trial import Method, RunKey, TrialKey
-
-CURVES = Path(__file__).parents[2].parent / "shared" / "data" / "curves" / "taskset-dpl.npz"
 
 Matrix = NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.contract import Landscape, play
+from hpo.methods.acquisition import log_improvement
 from hpo.methods.bohb import Bohb
 from hpo.methods.curve_model import CurveModel, Points
 from hpo.methods.default import Default, nearest_value
 from hpo.methods.kde import Density, Kde, split
-from hpo.methods.multifidelity import log_improvement
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
 from hpo.methods.refine import Refine, by_importance
 from hpo.methods.sequential_unfreezing import SequentialUnfreezing, lowered

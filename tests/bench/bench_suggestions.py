@@ -1,0 +1,109 @@
+"""What a suggestion costs: `python tests/bench/bench_suggestions.py [--quick] [--json FILE]`.
+
+Processor seconds of a suggestion after 100 and 1,000 observed configurations, on one thread, on a mixed and conditional
+space; and how a searcher's memory grows: the size of all that it keeps at 1,000 observations against 500, where linear
+growth doubles it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import pickle
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import row, show
+
+from hpo.methods.protocol import Setting
+from hpo.methods.searchers import SEARCHERS, build_searcher
+from hpo.space import Choice, Config, Float, Int, SearchSpace
+
+SPACE = SearchSpace(
+    {
+        "learning_rate": Float(1e-4, 0.1, log=True),
+        "dropout": Float(0.0, 0.5),
+        "optimizer": Choice(("adam", "adadelta", "rmsprop", "sgd")),
+        "finetuned_layers": Int(1, 132, log=True),
+        "momentum": Float(0.5, 0.99),
+        "decay": Float(1e-6, 1e-2, log=True),
+    },
+    {"momentum": {"optimizer": ("sgd",)}},
+)
+LARGE = 10**6  # epochs: more than any bench observes
+BARS = {("tpe", 100): 0.05, ("tpe", 1000): 0.3, ("bayesian", 100): 0.5, ("bayesian", 1000): 2.0}  # seconds
+GROWTH = 2.2  # at most, where the observations double
+COUNTS, QUICK_COUNTS = (100, 500, 1000), (100,)
+SUGGESTIONS, QUICK_SUGGESTIONS = 21, 5  # an odd number: of those that fit the model anew and those that do not
+
+
+class Bench:
+    """A searcher that is fed random configurations with a value each, and asked now and then."""
+
+    def __init__(self, name: str) -> None:
+        self.searcher: Any = build_searcher(name, Setting(SPACE, LARGE, 1))
+        self._rng = np.random.default_rng(0)
+
+    def feed(self, count: int) -> None:
+        """So many more observed configurations, as if they had been suggested."""
+        for _ in range(count):
+            self._observe(self.searcher.history.take(SPACE.sample(self._rng)))
+
+    def ask(self) -> float:
+        """The processor seconds of a suggestion, which is observed then."""
+        begin = time.process_time()
+        config = self.searcher.suggest()
+        taken = time.process_time() - begin
+        self._observe(config)
+        return taken
+
+    def _observe(self, config: Config) -> None:
+        value = float(-((SPACE.encode(config) - 0.3) ** 2).sum() + 0.01 * self._rng.normal())
+        self.searcher.observe(config, 1, value)
+        self.searcher.close(config)
+
+
+def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[dict[str, Any]]:
+    """The rows of a searcher."""
+    bench, rows, sizes = Bench(name), [], {}
+    for count in counts:
+        bench.feed(count - len(bench.searcher.history))
+        sizes[count] = len(pickle.dumps(bench.searcher))
+        if count != 500:
+            bar = BARS.get((name, count))
+            taken = [bench.ask() for _ in range(suggestions)]
+            rows.append(
+                row(f"{name}, a suggestion at {count} observations", taken, "s", f"at most {bar}" if bar else "")
+            )
+    if 1000 in sizes:
+        growth = sizes[1000] / sizes[500]
+        rows.append(row(f"{name}, memory at 1,000 against 500 observations", [growth], "ratio", f"at most {GROWTH}"))
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if given.quick else (COUNTS, SUGGESTIONS)
+    rows = [r for name in SEARCHERS if name != "grid" for r in measure(name, counts, suggestions)]
+    show(rows)
+    if given.json:
+        given.json.write_text(json.dumps(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""What every searcher must hold, by factory."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpo.methods.protocol import InvalidOption, Searcher, Setting
+from hpo.methods.searchers import SEARCHERS, build_searcher
+from hpo.space import Choice, Config, Float, Int, SearchSpace
+from hpo.trial import Observation, digest
+
+MIXED = SearchSpace(
+    {
+        "learning_rate": Float(1e-4, 0.1, log=True, grid=(1e-3, 1e-2)),
+        "dropout": Float(0.0, 0.5, step=0.05),
+        "units": Int(4, 512, log=True),
+        "layers": Int(0, 12, step=3),
+        "optimizer": Choice(("adam", "sgd", 3, True)),
+        "momentum": Float(0.5, 0.99),
+        "warmup": Int(1, 5),
+    },
+    {"momentum": {"optimizer": ("sgd",)}, "warmup": {"momentum": (0.5, 0.99), "layers": (3, 6)}},
+)
+SMALL = SearchSpace(
+    {"a": Int(0, 3), "b": Choice(("x", "y")), "c": Float(0.0, 1.0, step=0.5)}, {"c": {"b": ("y",)}}
+)  # 4 * (1 + 3) configurations
+SPACES = {
+    "mixed": MIXED,
+    "small": SMALL,
+    "one range": SearchSpace({"x": Float(0.0, 1.0)}),
+    "one value": SearchSpace({"x": Choice(("only",))}),
+    "one point": SearchSpace({"x": Float(2.0, 2.0), "y": Int(3, 3)}),
+    "ints": SearchSpace({"x": Int(1, 1000, log=True), "y": Int(-5, 5)}),
+}
+FINITE = {"small": 16, "one value": 1, "one point": 1}
+
+# Options that bring the model into play early, so that short games reach it.
+MAIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "grid": ("grid", {"points": 4}),
+    "random": ("random", {}),
+    "sobol": ("sobol", {}),
+    "halton": ("halton", {}),
+    "bayesian": ("bayesian", {}),
+    "tpe": ("tpe", {"startup": 4}),
+    "genetic": ("genetic", {"population": 6}),
+    "local": ("local", {}),
+    "cmaes": ("cmaes", {"population": 4}),
+}
+FACTORIES = {
+    **MAIN,
+    "bayesian ei": ("bayesian", {"acquisition": "ei", "xi": 0.01}),
+    "bayesian ucb": ("bayesian", {"acquisition": "ucb"}),
+    "bayesian pi": ("bayesian", {"acquisition": "pi"}),
+    "tpe by hyperopt": ("tpe", {"startup": 4, "gamma": 0.25, "joint": False}),
+}
+QUICK = [name for name in MAIN if name != "grid"]
+
+
+def test_every_registered_searcher_is_tested() -> None:
+    assert {name for name, _ in FACTORIES.values()} == set(SEARCHERS)
+
+
+def make(name: str, space: SearchSpace = MIXED, **setting: Any) -> Searcher:
+    registered, options = FACTORIES[name]
+    return build_searcher(registered, Setting(space, budget=1000, max_epochs=9, **setting), **options)
+
+
+def value(space: SearchSpace, config: Config, epoch: int) -> float:
+    """Larger is better; the best is at 0.3 of each range."""
+    return float(1.0 - ((space.encode(config) - 0.3) ** 2).mean() - 1.0 / (1 + epoch))
+
+
+def fails(config: Config) -> bool:
+    """Whether a configuration is among the half that fail."""
+    return int(digest(dict(config)), 16) % 2 == 0
+
+
+class Game:
+    """A searcher under four workers; each suggestion trains 1, 3 or 9 epochs, interleaved with the others."""
+
+    def __init__(self, searcher: Searcher, space: SearchSpace, fails: Callable[[Config], bool] = lambda config: False):
+        self.searcher, self.space, self.fails = searcher, space, fails
+        self.running: list[Config] = []
+        self.configs: list[Config] = []
+
+    def step(self) -> bool:
+        """One suggestion, and the end of an earlier one; False where nothing more comes."""
+        config = self.searcher.suggest()
+        if config is not None:
+            self.space.check(config)
+            self.configs.append(config)
+            self.running.append(config)
+            self.searcher.observe(config, 1, value(self.space, config, 1))
+        if len(self.running) > 3 or config is None:
+            self._end()
+        return config is not None or bool(self.running)
+
+    def _end(self) -> None:
+        if not self.running:
+            return
+        config = self.running.pop(0)
+        if self.fails(config):
+            self.searcher.fail(config)
+            return
+        for epoch in range(2, (1, 3, 9)[len(self.configs) % 3] + 1):
+            self.searcher.observe(config, epoch, value(self.space, config, epoch))
+        self.searcher.close(config)
+
+    def play(self, steps: int) -> list[Config]:
+        for _ in range(steps):
+            if not self.step():
+                break
+        return self.configs
+
+    def __iter__(self) -> Iterator[str]:
+        return (digest(dict(config)) for config in self.configs)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_stays_in_the_space_and_never_repeats(name: str, space: SearchSpace) -> None:
+    game = Game(make(name, space), space)
+    game.play(16)
+    assert len(set(game)) == len(game.configs) > 0
+
+
+@pytest.mark.parametrize("name", MAIN)
+@pytest.mark.parametrize("space", FINITE)
+def test_an_exhausted_space_ends_after_all_its_configurations(name: str, space: str) -> None:
+    game = Game(make(name, SPACES[space]), SPACES[space])
+    game.play(FINITE[space] + 8)
+    assert len(set(game)) == len(game.configs) == FINITE[space]
+    assert game.searcher.suggest() is None
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_the_same_calls_give_the_same_suggestions(name: str) -> None:
+    first, second, other = (Game(make(name, seed=seed), MIXED).play(14) for seed in (1, 1, 2))
+    assert first == second
+    assert first != other
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_copy_goes_on_as_the_original(name: str) -> None:
+    game = Game(make(name), MIXED, fails)
+    for _ in range(13):
+        copied = copy.deepcopy(game)
+        assert copied.searcher.suggest() == copy.deepcopy(game).searcher.suggest()
+        game.step()
+    copied = copy.deepcopy(game)
+    assert game.play(4) == copied.play(4)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_goes_on_where_half_of_all_configurations_fail(name: str) -> None:
+    game = Game(make(name), MIXED, fails)
+    game.play(24)
+    assert len(set(game)) == 24
+    assert any(fails(config) for config in game.configs)
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_goes_on_where_all_configurations_fail(name: str) -> None:
+    searcher = make(name)
+    suggested = []
+    for _ in range(16):
+        config = searcher.suggest()
+        assert config is not None
+        suggested.append(digest(dict(config)))
+        searcher.fail(config)
+    assert len(set(suggested)) == 16
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
+def test_values_of_any_size_are_survived(name: str, scale: float) -> None:
+    """All equal, hardly different, and so large that their squares overflow."""
+    searcher = make(name)
+    for number in range(14):
+        config = searcher.suggest()
+        assert config is not None
+        MIXED.check(config)
+        searcher.observe(config, 1, scale * (number % 5 - 2))
+        searcher.close(config)
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_start_configurations_come_first(name: str) -> None:
+    start = tuple(MIXED.sample(np.random.default_rng(seed)) for seed in (1, 2, 1))
+    game = Game(make(name, start=start), MIXED)
+    game.play(8)
+    assert game.configs[:2] == list(start[:2])
+    assert len(set(game)) == len(game.configs) == 8
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_many_suggestions_before_the_first_result(name: str) -> None:
+    searcher = make(name)
+    suggested = [searcher.suggest() for _ in range(20)]
+    assert len({digest(dict(config)) for config in suggested if config is not None}) == 20
+
+
+BOWL = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-4, 1.0, log=True), "z": Choice(("good", "bad", "worse"))})
+
+
+def bowl(config: Config) -> float:
+    x, y, z = BOWL.encode(config)
+    return -((x - 0.7) ** 2) - (y - 0.2) ** 2 - 0.2 * (z > 1 / 3)
+
+
+def best_of(searcher: Searcher, count: int) -> float:
+    """The best value of so many configurations, one after the other."""
+    found = -math.inf
+    for _ in range(count):
+        config = searcher.suggest()
+        assert config is not None
+        searcher.observe(config, 1, bowl(config))
+        searcher.close(config)
+        found = max(found, bowl(config))
+    return found
+
+
+LEARNING = {"bayesian": 25, "tpe": 50, "genetic": 50, "local": 50, "cmaes": 80}
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_learns_from_what_it_observes(name: str) -> None:
+    """Better than random search on a bowl, in the median of 5 seeds."""
+    settings = [Setting(BOWL, budget=100, max_epochs=1, seed=seed) for seed in range(5)]
+    learned = np.median([best_of(build_searcher(name, s), LEARNING[name]) for s in settings])
+    drawn = np.median([best_of(build_searcher("random", s), LEARNING[name]) for s in settings])
+    assert learned > drawn / 2, (learned, drawn)  # values are negative: half as far from the best, or nearer
+
+
+@pytest.mark.parametrize("name", ["bayesian", "tpe", "genetic", "local", "cmaes"])
+def test_earlier_results_teach_what_comes_next(name: str) -> None:
+    """With 60 earlier results the first 5 suggestions are better than a random start's, in the median of 5 seeds."""
+    drawn = build_searcher("random", Setting(BOWL, 100, 1, seed=9))
+    configs = [config for _ in range(60) if (config := drawn.suggest()) is not None]
+    prior = tuple(Observation(config, 1, bowl(config)) for config in configs)
+    cold = [best_of(build_searcher(name, Setting(BOWL, 100, 1, seed=seed)), 5) for seed in range(5)]
+    warm = [best_of(build_searcher(name, Setting(BOWL, 100, 1, seed=seed, prior=prior)), 5) for seed in range(5)]
+    assert np.median(warm) > np.median(cold), (warm, cold)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_earlier_results_of_another_space_are_passed_over(name: str) -> None:
+    prior = (Observation({"elsewhere": 1.0}, 3, 0.5), Observation({"x": 7.0, "y": 0.1, "z": "good"}, 3, 0.5))
+    searcher = build_searcher(name.split()[0], Setting(BOWL, 100, 1, prior=prior))
+    assert best_of(searcher, 12) <= 0.0
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_what_earlier_results_trained_to_the_end_comes_last(name: str) -> None:
+    """Of 16 configurations 9 are known to R = 9 and 2 to less: those 7 come first that are not known, then all others."""
+    drawn = build_searcher("random", Setting(SMALL, 1000, 9, seed=4))
+    configs = [config for _ in range(11) if (config := drawn.suggest()) is not None]
+    prior = tuple(Observation(c, 9 if i < 9 else 3, value(SMALL, c, 9)) for i, c in enumerate(configs))
+    game = Game(make(name, SMALL, prior=prior), SMALL)
+    game.play(24)
+    known = {digest(dict(config)) for config in configs[:9]}
+    assert not known & set(list(game)[:7])
+    assert len(set(game)) == len(game.configs) == 16
+
+
+PLAY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_searchers as t
+for name in t.FACTORIES:
+    game = t.Game(t.make(name, seed=3), t.MIXED, t.fails)
+    game.play(11)
+    print(name, *game)
+"""
+
+
+def test_another_process_with_another_hash_seed_gives_the_same() -> None:
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", PLAY, str(Path(__file__).parent)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True, text=True, check=True, timeout=100,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]  # fmt: skip
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].splitlines()) == len(FACTORIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("grid", {"points": 0}),
+        ("bayesian", {"acquisition": "lcb"}),
+        ("bayesian", {"initial": 0}),
+        ("bayesian", {"kappa": -1}),
+        ("tpe", {"gamma": 2}),
+        ("tpe", {"startup": 1.5}),
+        ("tpe", {"joint": "no"}),
+        ("genetic", {"population": 1}),
+        ("genetic", {"mutation": "often"}),
+        ("local", {"step": 0}),
+        ("cmaes", {"population": 1}),
+    ],
+)
+def test_options_that_cannot_hold_are_refused(name: str, options: dict[str, Any]) -> None:
+    ((option, given),) = options.items()
+    with pytest.raises(InvalidOption, match=f"{option} must .*{given!r}"):
+        build_searcher(name, Setting(MIXED, 10, 1), **options)

@@ -1,0 +1,102 @@
+"""What searchers predict with: the Gaussian process beside scikit-learn's, Parzen densities, acquisition functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from hpo.methods.acquisition import NAMES, acquisition
+from hpo.methods.encoding import features
+from hpo.methods.gaussian_process import JITTER, GaussianProcess
+from hpo.methods.parzen import Parzen, cubes
+from hpo.space import Choice, Float, Int, SearchSpace
+
+RNG = np.random.default_rng(0)
+X = RNG.random((25, 3))
+Y = np.sin(5 * X[:, 0]) + X[:, 1] ** 2 + 0.05 * RNG.normal(size=25)
+Y = (Y - Y.mean()) / Y.std()
+
+
+def test_the_process_predicts_what_scikit_learns_does_with_the_same_kernel() -> None:
+    process = GaussianProcess(3)
+    process.fit(X, Y)
+    lengths, (a, noise) = np.exp(process.theta[:3]), np.exp(process.theta[3:])
+    kernel = ConstantKernel(a) * Matern(lengths, nu=2.5) + WhiteKernel(noise)
+    theirs = GaussianProcessRegressor(kernel, alpha=JITTER, optimizer=None).fit(X, Y)
+    places = RNG.random((40, 3))
+    mean, deviation = process.condition(X, Y).predict(places)
+    expected, spread = theirs.predict(places, return_std=True)
+    np.testing.assert_allclose(mean, expected, atol=1e-8)
+    np.testing.assert_allclose(deviation**2, spread**2 - noise, atol=1e-8)
+
+
+def test_the_gradient_of_the_process_is_that_of_its_posterior_density() -> None:
+    process, squared = GaussianProcess(3), (X[:, None] - X[None]) ** 2
+    theta = process.theta + RNG.normal(0, 0.3, 5)
+    numeric = approx_fprime(theta, lambda t: process._objective(t, squared, Y)[0], 1e-6)
+    np.testing.assert_allclose(process._objective(theta, squared, Y)[1], numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_the_process_finds_which_coordinates_matter() -> None:
+    process = GaussianProcess(3)
+    process.fit(X, Y)
+    assert process.theta[2] > max(process.theta[:2]) + 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_is_promised_where_more_is_expected(name: str) -> None:
+    rate = acquisition(name, best=1.0)
+    means = np.array([-50.0, 0.0, 0.5, 1.5, 3.0])
+    assert np.all(np.diff(rate(means, np.ones(5))) >= 0)
+    assert rate(means, np.ones(5)).shape == (5,)
+
+
+def test_log_ei_is_the_logarithm_of_ei() -> None:
+    means, deviations = RNG.normal(0, 1, 20), RNG.random(20) + 1.0
+    np.testing.assert_allclose(
+        acquisition("log_ei", 0.4, xi=0.1)(means, deviations), np.log(acquisition("ei", 0.4, xi=0.1)(means, deviations))
+    )
+
+
+SPACE = SearchSpace({"x": Float(0, 1), "c": Choice(("a", "b", "d")), "y": Float(0, 1)}, {"y": {"c": ("b",)}})
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_parzen_density_integrates_to_one_and_is_what_is_drawn(count: int) -> None:
+    rng = np.random.default_rng(count)
+    density = Parzen.fit(SPACE, cubes(SPACE, [SPACE.sample(rng) for _ in range(count)]))
+    everywhere = np.exp(density.log_pdf(rng.random((50_000, 3))))
+    assert everywhere.mean() == pytest.approx(1.0, abs=0.03)
+    drawn = density.draw(rng, 20_000)
+    points = np.stack(np.meshgrid(*[(np.arange(12) + 0.5) / 12] * 3, indexing="ij"), -1).reshape(-1, 3)
+    expected = np.exp(density.log_pdf(points)).reshape([3, 4] * 3).mean((1, 3, 5))
+    found = np.histogramdd(drawn, bins=3, range=[(0, 1)] * 3)[0] / 20_000 * 27
+    np.testing.assert_allclose(found, expected, rtol=0.1, atol=0.1)
+
+
+def test_a_parzen_density_is_high_at_its_points_and_flat_where_they_have_no_value() -> None:
+    density = Parzen.fit(SPACE, cubes(SPACE, [{"x": 0.2, "c": "a"}, {"x": 0.25, "c": "a"}]))
+    here, there, same = density.log_pdf(np.array([[0.2, 0.1, 0.9], [0.9, 0.9, 0.9], [0.2, 0.1, 0.1]]))
+    assert here > there + 1
+    assert here == pytest.approx(same)
+
+
+def test_the_features_of_many_points_are_those_of_each() -> None:
+    space = SearchSpace(
+        {
+            "rate": Float(1e-4, 0.1, log=True), "dropout": Float(0.0, 0.5, step=0.1), "units": Int(4, 512, log=True),
+            "layers": Int(0, 12, step=3), "kind": Choice(("a", "b", 3, True)), "momentum": Float(0.5, 0.99),
+            "warmup": Int(1, 5), "one": Float(2.0, 2.0),
+        },
+        {
+            "momentum": {"kind": ("b", True)}, "warmup": {"momentum": (0.5, 0.99), "layers": (3, 6)},
+            "one": {"dropout": (0.0, 0.2)},
+        },
+    )  # fmt: skip
+    points = RNG.random((300, 8))
+    points[:200] = np.where(RNG.random((200, 8)) < 0.3, np.round(points[:200]), points[:200])  # some at the ends
+    expected = [space.features(space.decode(point)) for point in points]
+    np.testing.assert_allclose(features(space, points), expected, atol=1e-9)
