@@ -21,10 +21,18 @@ def to_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def _owned(content: bytes) -> pa.Buffer:
+    """A copy in Arrow's own memory: one of its threads may let go of the bytes when the process is already ending, and
+    would abort it if they were Python's."""
+    buffer = pa.allocate_buffer(len(content))
+    pa.FixedSizeBufferWriter(buffer).write(content)
+    return buffer
+
+
 def from_bytes(content: bytes) -> pa.Table:
     """Raises Unreadable for what is torn, damaged or something else."""
     try:
-        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        table = pq.read_table(pa.BufferReader(_owned(content)), page_checksum_verification=True)
         table.validate()
         _ = table.column_names  # damaged ones cannot be decoded
         return table
