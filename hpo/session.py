@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +46,15 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
     """
     from cluster import connect
 
-    _listen(command)
     connect.check(address)
     _check_trainable(study)
+    with _listening(command) as listen:
+        _play(study, address, workers, quiet, command, listen)
+
+
+def _play(
+    study: Study, address: str | None, workers: int | None, quiet: bool, command: str, listen: Callable[[], None]
+) -> None:
     runs = plan.runs(study, prior=prior_observations(study), cost=plan.epoch_cost(study))
     writer = stores.StudyWriter.open(
         study.store,
@@ -69,26 +75,40 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
     if dispatch.finished:
         dispatch.finish(complete=True)
     else:
-        _drive(study, dispatch, address, workers, quiet, command)
+        _drive(study, dispatch, address, workers, quiet, command, listen)
 
 
-def _listen(command: str) -> None:
-    """Before the game begins and after it, SIGINT and SIGTERM end the command at once; the driver has its own way."""
+@contextmanager
+def _listening(command: str) -> Iterator[Callable[[], None]]:
+    """Before the game begins and after it, SIGINT and SIGTERM end the command at once; the driver has its own way.
+
+    What is yielded listens again: Ray puts a handler of its own in its place.
+    """
 
     def stop(number: int, frame: object) -> None:
         name = signal.Signals(number).name
         raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to go on: {command}")
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+    def listen() -> None:
+        for number in before:
             signal.signal(number, stop)
+
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
+    listen()
+    try:
+        yield listen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _drive(
-    study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str
-) -> None:
+    study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str,
+    listen: Callable[[], None],
+) -> None:  # fmt: skip
     try:
-        connection = _connected(study, address, workers, quiet, command)
+        connection = _connected(study, address, workers, quiet, listen)
     except BaseException:
         dispatch.finish(complete=False)
         raise
@@ -129,12 +149,14 @@ def _drive(
         journal.write("done")
 
 
-def _connected(study: Study, address: str | None, workers: int | None, quiet: bool, command: str) -> Connection:
+def _connected(
+    study: Study, address: str | None, workers: int | None, quiet: bool, listen: Callable[[], None]
+) -> Connection:
     """A cluster that can run the study; one of our own needs no preflight."""
     from cluster.connect import connect
 
     connection = connect(address, workers=workers, cpus_per_worker=study.resources.cpus)
-    _listen(command)  # again: Ray puts a handler of its own in its place
+    listen()
     if not connection.local:
         try:
             _preflight(study, connection, quiet)

@@ -87,3 +87,22 @@ def test_words_that_the_command_line_does_not_know(capsys, arguments):
     assert code == 2
     assert out == ""
     assert err.startswith("hpo: ")
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("ray://head:10001", "the driver must run inside the cluster, but got ray://head:10001"),
+        ("http://head:8265", "hpo submit STUDY --address"),
+        ("127.0.0.1:9", "a Ray cluster must answer at 127.0.0.1:9, but none does"),
+    ],
+)
+def test_a_cluster_that_cannot_be_meant_or_reached_is_refused_before_anything_is_written(
+    tmp_path, capsys, address, says
+):
+    (tmp_path / "study.yaml").write_text(GOOD)
+    code, out, err = run(capsys, "run", tmp_path / "study.yaml", "--store", tmp_path / "store", "--address", address)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "store").exists()
