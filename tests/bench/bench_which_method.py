@@ -42,12 +42,12 @@ PAGE = ROOT / "docs" / "which-method.md"
 FULL = 50  # epochs of a full training
 METHODS = (
     "random", "sobol", "bayesian", "tpe", "genetic", "cmaes", "median-stopping", "sha", "hyperband", "asha", "bohb",
-    "asha+tpe", "asha+bayesian", "multifidelity",
+    "asha+tpe",
 )  # fmt: skip
 TRAININGS = (5, 10, 20)
 WORKERS = (1, 4, 16, 64)
 DRAWN = 10_000
-SCALED = ("random", "bayesian", "tpe", "sha", "hyperband", "asha")
+SCALED = ("random", "bayesian", "sha", "hyperband", "asha")
 BETWEEN: tuple[Between, ...] = ("surrogate", "nearest")
 
 Values = NDArray[np.float64]
@@ -184,21 +184,21 @@ def worker_table(few: int, seeds: int) -> tuple[str, str]:
 # -- all ----------------------------------------------------------------------------------------------------------
 
 
-def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
-    """Rows of the bench's table."""
+def main(quick: bool = False, put: bool = False, only: str | None = None) -> list[dict[str, Any]]:
+    """Rows of the bench's table. `only`: budget, or workers."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: the methods are not compared")
         return []
-    few, seeds, methods = (3, 1, METHODS[:11]) if quick else (12, 3, METHODS)
+    few, seeds, methods = (3, 1, METHODS[:-1]) if quick else (12, 2, METHODS)
     tables, rows = {}, []
-    for between in BETWEEN:
+    for between in BETWEEN if only != "workers" else ():
         found = by_budget(between, methods, few, seeds)
         tables[f"by budget, {between}"] = budget_table(found)
         for method in methods[1:]:
             ratios = [float(at(found[method], n).mean() / at(found["random"], n).mean()) for n in TRAININGS]
             what = f"{method} / random: mean regret, {between}, {TRAININGS[0]} to {TRAININGS[-1]} trainings"
             rows.append(row(what, ratios, "ratio", method=method, between=between))
-    if not quick:
+    if not quick and only != "budget":
         tables["by workers"], tables["stragglers"] = worker_table(6, 1)
     for name, text in tables.items():
         print(f"\n{name}\n{text}")
@@ -211,9 +211,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--only", choices=("budget", "workers"), help="a part, for little time at a go")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    results = main(given.quick, given.write)
+    results = main(given.quick, given.write, given.only)
     show(results)
     if given.json:
         given.json.write_text(json.dumps(results))
