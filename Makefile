@@ -19,6 +19,7 @@ test: .venv/ready ## a file at a time on each of up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: an hour, and root's rights for a small disk
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python tests/faults/soak.py
 
 s3: .venv/ready ## the store's contract and faults against a real S3 server: needs Ceph's radosgw (tests/s3_servers.py)

@@ -53,6 +53,7 @@ class Journey(Ordeal):
         return bool({int(name.rpartition(":")[2]) for name in workers if name} & set(self.cluster.of(number)))
 
 
+@pytest.mark.soak  # minutes, and on a busy machine the study may be over before a node has joined
 @pytest.mark.timeout(900)
 def test_nodes_that_differ_all_work_and_may_come_and_go(folder: Path) -> None:
     study = folder / "run" / "study.yaml"

@@ -189,7 +189,7 @@ def scraped(head: Head) -> dict[str, float]:
 @pytest.mark.timeout(900)
 def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer, tmp_path: Path) -> None:
     (tmp_path / "instant.yaml").write_text(
-        INSTANT.format(seconds=0.3, fail_share=0, epochs=18, seeds="[0]", clock="virtual")
+        INSTANT.format(seconds=1.0, fail_share=0, epochs=20, seeds="[0]", clock="virtual")
     )
     where = ("--address", head.url)
     words = ("submit", tmp_path / "instant.yaml", "--store", tmp_path / "store", "--methods", "random", *where)
@@ -219,7 +219,7 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     assert again.returncode == 0, again.stdout + again.stderr
     assert verify(str(tmp_path / "store")) == []
     (run,) = read(str(tmp_path / "store")).runs.to_pylist()
-    assert (run["status"], run["charged_epochs"]) == ("complete", 18)
+    assert (run["status"], run["charged_epochs"]) == ("complete", 20)
     listed = hpo(head, "jobs", *where).stdout.splitlines()
     assert [line.split()[1] for line in listed[1:3]] == ["SUCCEEDED", "STOPPED"]
 
