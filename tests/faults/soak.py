@@ -129,7 +129,7 @@ def main() -> int:
                 if k % DIFFERENT not in expected:
                     whole = folder / f"whole{k % DIFFERENT}"
                     expected[k % DIFFERENT] = undisturbed(write(whole / "study.yaml", k), whole / "store", workers=3)
-                rows.append(suffer(cluster, proxy, folder / f"s{k}", k, given.seed, count, expected[k % DIFFERENT]))
+                rows.append(suffer(cluster, proxy, folder / f"study{k}", k, given.seed, count, expected[k % DIFFERENT]))
                 print(summary(rows[-1:]).splitlines()[0], flush=True)
                 print(json.dumps([rows[-1].faults, rows[-1].ends]), file=sys.stderr, flush=True)
                 if not rows[-1].passed:
