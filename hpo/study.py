@@ -98,6 +98,7 @@ class Data(Section):
     class_weights: Literal["none", "log", "balanced"] | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
     corrupt: Literal["refuse", "skip"] | None = None
+    fit: Literal["squeeze", "crop"] | None = None
 
 
 class Model(Section):

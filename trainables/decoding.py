@@ -47,6 +47,7 @@ class Settings:
     download: bool = False
     folds: int | None = None
     corrupt: str = "refuse"
+    fit: str = "squeeze"
 
     @classmethod
     def read(cls, data: Mapping[str, Any], image_size: int) -> Settings:
@@ -61,6 +62,8 @@ class Settings:
             )
         if settings.corrupt not in ("refuse", "skip"):
             raise BadData(f"data.corrupt must be refuse or skip, but got {settings.corrupt!r}")
+        if settings.fit not in ("squeeze", "crop"):
+            raise BadData(f"data.fit must be squeeze or crop, but got {settings.fit!r}")
         if settings.root is None and settings.name in ("image_folder", "npz"):
             raise BadData(f"data.root must be given for {settings.name}")
         if settings.folds is not None and settings.folds < 2:
@@ -131,9 +134,9 @@ class _Catalog:
         which = int(np.searchsorted(self._starts, i, side="right")) - 1
         return self._parts[which], int(i - self._starts[which])
 
-    def pixels(self, i: int, size: int) -> NDArray[np.uint8]:
+    def pixels(self, i: int, settings: Settings) -> NDArray[np.uint8]:
         part, place = self._find(i)
-        return sources.pixels(part.image(place), size)
+        return sources.pixels(part.image(place), settings.image_size, crop=settings.fit == "crop")
 
     def called(self, i: int) -> str:
         part, place = self._find(i)
@@ -208,7 +211,7 @@ def _check_room(folder: Path, needed: int) -> None:
 
 def _write(catalog: _Catalog, plan: list[Indexes], settings: Settings, folder: Path) -> None:
     chosen = np.concatenate(plan)
-    raw, good = _decode(catalog, chosen, settings.image_size, folder / "raw.npy")
+    raw, good = _decode(catalog, chosen, settings, folder / "raw.npy")
     skipped = [catalog.called(int(i)) for i in chosen[~good]]
     if skipped:
         _report(skipped, len(chosen), settings)
@@ -237,14 +240,17 @@ def _write(catalog: _Catalog, plan: list[Indexes], settings: Settings, folder: P
     (folder / "about.json").write_text(json.dumps(about))
 
 
-def _decode(catalog: _Catalog, chosen: Indexes, size: int, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _decode(
+    catalog: _Catalog, chosen: Indexes, settings: Settings, path: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Decodes into a mapped file [n, S, S, 3]; says which could be read, [n]."""
+    size = settings.image_size
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (len(chosen), size, size, 3))
     good = np.zeros(len(chosen), dtype=bool)
 
     def one(row: int) -> None:
         try:
-            images[row] = catalog.pixels(int(chosen[row]), size)
+            images[row] = catalog.pixels(int(chosen[row]), settings)
             good[row] = True
         except UNREADABLE as error:
             log.debug("%s: %s", catalog.called(int(chosen[row])), error)

@@ -49,8 +49,8 @@ def names() -> list[tuple[str, str]]:
     return own + [(name, f"torchvision.datasets.{kind}") for name, (kind, _) in TORCHVISION.items()]
 
 
-def pixels(image: Image.Image | NDArray[Any], size: int) -> NDArray[np.uint8]:
-    """An image squeezed to size x size, as uint8 [size, size, 3]; any mode, transparency over white, EXIF turned."""
+def pixels(image: Image.Image | NDArray[Any], size: int, *, crop: bool = False) -> NDArray[np.uint8]:
+    """An image as uint8 [size, size, 3], squeezed or (`crop`) its middle; any mode, transparency over white, EXIF turned."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(_as_bytes(image))
     image.draft(None, (2 * size, 2 * size))  # a JPEG decodes to the nearest larger eighth: several times faster
@@ -60,8 +60,16 @@ def pixels(image: Image.Image | NDArray[Any], size: int) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     # Box filter first where the image is much larger, then bilinear: antialiased, and fast.
-    shrunk = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    box = _middle(*image.size) if crop else None
+    shrunk = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     return np.asarray(shrunk, dtype=np.uint8)
+
+
+def _middle(width: int, height: int) -> tuple[float, float, float, float]:
+    """The largest square in the middle: left, upper, right, lower."""
+    side = min(width, height)
+    left, upper = (width - side) / 2, (height - side) / 2
+    return left, upper, left + side, upper + side
 
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

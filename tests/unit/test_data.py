@@ -177,6 +177,18 @@ def test_transparent_pixels_are_white_not_what_lies_below():
     assert (sources.pixels(picture, 4) == 255).all()
 
 
+def test_a_crop_is_the_middle_in_its_proportions(tmp_path):
+    wide = np.zeros((24, 96, 3), np.uint8)
+    wide[:, 36:48], wide[:, 48:60] = 100, 200
+    for array in (wide, wide.transpose(1, 0, 2)):
+        out = sources.pixels(Image.fromarray(array), 8, crop=True).astype(int)
+        out = out if array is wide else out.transpose(1, 0, 2)
+        assert abs(out[:, :4] - 100).max() < 30, "the left half of the middle square, its edges smoothed"
+        assert abs(out[:, 4:] - 200).max() < 30
+    root = folder(tmp_path / "a")
+    assert load(root, fit="crop").digest == load(root).digest, "squares stay what they are"
+
+
 def test_pictures_of_any_size_and_turned_ones(tmp_path):
     for size in ((1, 1), (20_000, 3), (3, 20_000)):
         assert sources.pixels(Image.new("RGB", size, (1, 2, 3)), 8).reshape(-1, 3).tolist() == [[1, 2, 3]] * 64
@@ -312,6 +324,7 @@ def test_a_class_that_only_the_test_split_has_is_refused(tmp_path):
         ({"name": "npz"}, "data.root must be given for npz"),
         ({"name": "npz", "root": "absent.npz"}, "must be an .npz file, but there is none"),
         ({"name": "digits", "corrupt": "ignore"}, "refuse or skip"),
+        ({"name": "digits", "fit": "pad"}, "data.fit must be squeeze or crop, but got 'pad'"),
         ({"name": "digits", "folds": 1}, "data.folds >= 2 must hold"),
         ({"name": "digits", "train": 5}, "data.train must hold at least one image of each of the 10 classes"),
         ({"name": "digits", "train": 5000}, "needs 5000 images"),
@@ -351,7 +364,9 @@ def test_a_full_disk_is_said_before_decoding(tmp_path, monkeypatch):
 
 
 def test_the_final_training_takes_the_whole_training_part(tmp_path):
-    task = {"data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}}
+    task = {
+        "data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}
+    }
     subset = data.load(data.section(task), image_size=8)
     whole = data.load(data.section({**task, "train_on": "full"}), image_size=8)
     assert (len(subset.train), len(whole.train)) == (6, 18)
