@@ -125,10 +125,10 @@ def conforming(found: Any) -> list[Row]:
 
 def met(row: Row) -> bool | None:
     """Whether the median keeps the bar; None where there is none that is a number."""
-    match = re.match(r"(at most|at least) ([0-9.]+)", str(row.get("bar") or ""))
+    match = re.match(r"(at most|at least|<=?|>=?) ?([0-9.]+)", str(row.get("bar") or ""))
     if match is None or "median" not in row:
         return None
-    return row["median"] <= float(match[2]) if match[1] == "at most" else row["median"] >= float(match[2])
+    return row["median"] <= float(match[2]) if match[1] in ("at most", "<", "<=") else row["median"] >= float(match[2])
 
 
 # -- the table ----------------------------------------------------------------------------------------------------

@@ -23,7 +23,13 @@ def test_a_row_is_a_median_with_its_least_and_most():
 
 @pytest.mark.parametrize(
     ("bar", "median", "kept"),
-    [("at most 1.2", 1.2, True), ("at most 1.2", 1.3, False), ("at least 0.5", 0.4, False), ("", 1.0, None)],
+    [
+        ("at most 1.2", 1.2, True),
+        ("at most 1.2", 1.3, False),
+        ("at least 0.5", 0.4, False),
+        ("< 2 s", 1.0, True),
+        ("", 1.0, None),
+    ],
 )
 def test_a_bar_is_met_or_not(bar, median, kept):
     assert bench.met({**ROW, "bar": bar, "median": median}) is kept
@@ -67,4 +73,3 @@ def test_a_table_replaces_what_stood_between_its_markers(tmp_path):
     assert page.read_text() == "before\n<!-- t -->\n| a | b |\n| --- | ---: |\n| 1 | 2 |\n<!-- end of t -->\nafter\n"
     with pytest.raises(ValueError, match="must hold <!-- u -->"):
         rows.write(page, "u", "x")
-
