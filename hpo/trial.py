@@ -12,10 +12,12 @@ from typing import Any
 
 from hpo.space import Config
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 def canonical(value: Any) -> str:
     """One JSON text for equal values: keys sorted, no spaces, 1.0 apart from 1."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:
