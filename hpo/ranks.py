@@ -1,9 +1,13 @@
-"""A trial on several GPUs: rank actors in the trial's own placement group, driven as one trainable. Imports ray."""
+"""A trial on several GPUs: rank actors in the trial's own placement group, driven as one trainable. Imports ray.
+
+The actors stay with the worker from trial to trial: a process takes seconds to start.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,15 @@ class Rank:
     def test(self) -> dict[str, Any]:
         return dict(self._trainable.test())
 
+    def release(self) -> None:
+        """Lets go of the trainable, its memory and the process group."""
+        from trainables.memory import memory
+        from trainables.ranks import leave
+
+        self._trainable = None
+        leave()
+        memory().release()
+
     def save(self) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
             self._trainable.save(folder)
@@ -63,18 +76,8 @@ class Ranks:
     """
 
     def __init__(self, trainable: str, world: int, cpus: float, **arguments: Any) -> None:
-        group = get_current_placement_group()
-        self._actors = [
-            ray.remote(Rank)
-            .options(
-                num_gpus=1,
-                num_cpus=cpus,
-                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i + 1),
-            )
-            .remote()
-            for i in range(world)
-        ]
-        point = ray.get(self._actors[0].meeting_point.remote())
+        self._actors = _crew(world, cpus)
+        point = self._all([self._actors[0].meeting_point.remote()])[0]
         self._all([a.build.remote(trainable, i, world, point, arguments) for i, a in enumerate(self._actors)])
 
     def train_epoch(self) -> dict[str, float]:
@@ -92,15 +95,46 @@ class Ranks:
         self._all([actor.load.remote(files) for actor in self._actors])
 
     def close(self) -> None:
-        """Ends the rank actors, so that their GPUs are free for the next trial's."""
-        for actor in self._actors:
-            ray.kill(actor)
-        self._actors = []
+        """Frees what the trial holds; the rank actors wait for the worker's next one."""
+        if self._actors:
+            self._all([actor.release.remote() for actor in self._actors])
+            self._actors = []
 
     def _all(self, references: list[Any]) -> list[Any]:
         try:
             return list(ray.get(references))
         except ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
-            self.close()
+            self._end()  # the others may wait for this one for ever
             raise cause from None
+        except ray.exceptions.RayActorError:
+            self._end()
+            ray.actor.exit_actor()  # as if the worker had died: the trial is handed out anew
+            raise
+
+    def _end(self) -> None:
+        for actor in self._actors:
+            with suppress(ray.exceptions.RayError):
+                ray.kill(actor)
+        self._actors = []
+        _crews.clear()
+
+
+_crews: dict[tuple[int, float], list[Any]] = {}
+
+
+def _crew(world: int, cpus: float) -> list[Any]:
+    """This worker's rank actors, in the bundles of its placement group after its own."""
+    if (world, cpus) not in _crews:
+        group = get_current_placement_group()
+        _crews[world, cpus] = [
+            ray.remote(Rank)
+            .options(
+                num_gpus=1,
+                num_cpus=cpus,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i + 1),
+            )
+            .remote()
+            for i in range(world)
+        ]
+    return list(_crews[world, cpus])

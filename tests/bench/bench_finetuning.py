@@ -1,38 +1,46 @@
 """Fine-tuning's speed on CPUs against a plain PyTorch loop, side by side in one run, one thread each.
 
-    python tests/bench/bench_finetuning.py [--data FOLDER] [--weights FILE] [--epochs 3] [--plain-epochs 2] [-o FILE]
+    python tests/bench/bench_finetuning.py [--quick] [--json FILE] [--layers 0 9 18 all] [--data FOLDER] [--weights FILE]
 
 MobileNetV2 at 96 px, batch 16, Adam, on an image folder with train/ and validation/. The plain loop: ImageFolder,
-DataLoader, requires_grad=False on the frozen part. Epochs take turns, so that whatever else the machine does hits
-both. Prints a table to stderr and JSON to stdout: training images per second of epochs after the first, medians, in
-wall-clock and in CPU time (which a busy machine disturbs less), and the private memory of a second worker.
+DataLoader, requires_grad=False on the frozen part. Both measure the validation split after each epoch, and epochs take
+turns, so that whatever else the machine does hits both. Training images per second of epochs after the first, in
+wall-clock time and in CPU time (which a busy machine disturbs less); a whole trial with its first epoch, which starts
+from nothing but the files; the private memory of a second worker. With --quick the plain loop sees a sixth of the
+images: its time for one does not depend on how many there are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, row, show
 
 from trainables import backbones
 from trainables.image_classifier import ImageClassifier
 from trainables.network import Network
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = ROOT.parent / "shared" / "data"
+DATA, WEIGHTS = SHARED / "clothing-small", SHARED / "weights" / "mobilenet_v2-imagenet.pth"
 SIZE, BATCH, TRIAL = 96, 16, 25
 BARS = {"0": 50.0, "9": 4.0, "18": 3.0, "all": 1.1}
 WHOLE_TRIAL_BAR = 12.0  # at 0, with the first epoch, over 25 epochs
@@ -46,8 +54,8 @@ def timed(work: Callable[[], Any]) -> Seconds:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def plain_loop(root: Path, weights: str, layers: str) -> Callable[[], None]:
-    """An epoch of training and validation as one would write it first."""
+def plain_loop(root: Path, weights: str, layers: str, share: int) -> Callable[[], None]:
+    """An epoch of training and validation as one would write it first, on one of `share` images."""
     transform = v2.Compose(
         [
             v2.Resize((SIZE, SIZE)),
@@ -58,7 +66,7 @@ def plain_loop(root: Path, weights: str, layers: str) -> Callable[[], None]:
     )
     train = torchvision.datasets.ImageFolder(root / "train", transform)
     validation = torchvision.datasets.ImageFolder(root / "validation", transform)
-    loader, check = DataLoader(train, BATCH, shuffle=True), DataLoader(validation, BATCH)
+    loader, check = DataLoader(_part(train, share), BATCH, shuffle=True), DataLoader(_part(validation, share), BATCH)
     model = backbones.build("mobilenet_v2", len(train.classes), weights=weights, dropout=0.2)
     network = Network(model, SIZE)
     trained = set(network.trained(network.cut(None if layers == "all" else int(layers))))
@@ -81,6 +89,10 @@ def plain_loop(root: Path, weights: str, layers: str) -> Callable[[], None]:
     return epoch
 
 
+def _part(images: Dataset[Any], share: int) -> Subset[Any]:
+    return Subset(images, range(0, len(images), share))  # type: ignore[arg-type]
+
+
 def classifier(root: Path, weights: str, layers: str) -> ImageClassifier:
     task = {
         "data": {"name": "image_folder", "root": str(root)},
@@ -96,31 +108,41 @@ def classifier(root: Path, weights: str, layers: str) -> ImageClassifier:
     return ImageClassifier(config, task=task, seed=0, max_epochs=TRIAL)
 
 
-def compare(root: Path, weights: str, layers: str, epochs: int, plain_epochs: int) -> dict[str, Any]:
-    """One row: both sides in turns. Our first epoch starts from nothing but the files."""
+def compare(root: Path, weights: str, layers: str, quick: bool) -> list[dict[str, Any]]:
+    """Rows of one number of layers: both sides in turns."""
+    share, turns = (6, 1) if quick else (1, 2)
+    ours, plain = [], []
     made: list[ImageClassifier] = []
-    ours = [timed(lambda: made.append(classifier(root, weights, layers)) or made[0].train_epoch())]  # type: ignore[func-returns-value]
-    loop = plain_loop(root, weights, layers)
-    plain: list[Seconds] = []
-    for turn in range(max(epochs, plain_epochs)):
-        if turn < plain_epochs:
-            plain.append(timed(loop))
-        if turn < epochs:
-            ours.append(timed(made[0].train_epoch))
-    images = len(made[0].models[0].dataset.train)
-    row: dict[str, Any] = {"finetuned_layers": layers, "bar": BARS[layers]}
-    for index, clock in enumerate(("wall", "cpu")):
-        later = statistics.median(seconds[index] for seconds in ours[1:])
-        each = statistics.median(seconds[index] for seconds in plain)
-        trial = ours[0][index] + (TRIAL - 1) * later
-        row[clock] = {
-            "ours_per_second": round(images / later, 1),
-            "plain_per_second": round(images / each, 1),
-            "ratio": round(each / later, 2),
-            "first_epoch_seconds": round(ours[0][index], 2),
-            "trial_ratio": round(TRIAL * each / trial, 2),
-        }
-    return row
+
+    def first() -> None:
+        made.append(classifier(root, weights, layers))
+        made[0].train_epoch()
+
+    beginning = timed(first)
+    loop = plain_loop(root, weights, layers, share)
+    for _ in range(turns):
+        plain.append(timed(loop))
+        ours += [timed(made[0].train_epoch) for _ in range(2)]
+    dataset = made[0].models[0].dataset
+    images = len(dataset.train)
+    part = math.ceil(images / share)
+    found = []
+    for clock, name in enumerate(("", ", CPU time")):
+        mine = [images / seconds[clock] for seconds in ours]
+        theirs = [part / seconds[clock] for seconds in plain]
+        what = f"finetuned_layers {layers}{name}"
+        ratios = [a / b for a, b in zip(mine, (t for t in theirs for _ in range(2)), strict=True)]
+        found.append(
+            row(f"images per second against a plain loop, {what}", ratios, "ratio", f"at least {BARS[layers]}")
+        )
+        trial = beginning[clock] + (TRIAL - 1) * images / statistics.median(mine)
+        bar = f"at least {WHOLE_TRIAL_BAR}" if layers == "0" else ""
+        whole = [TRIAL * images / t / trial for t in theirs]
+        found.append(row(f"{TRIAL} epochs with the first against a plain loop, {what}", whole, "ratio", bar))
+        found.append(row(f"images per second, {what}", mine, "images/s"))
+        found.append(row(f"images per second of the plain loop, {what}", theirs, "images/s"))
+        found.append(row(f"first epoch, {what}", [beginning[clock]], "s"))
+    return found
 
 
 _WORKER = """
@@ -139,7 +161,7 @@ sys.stdin.read()
 """
 
 
-def second_worker(root: Path, weights: str, layers: str) -> dict[str, Any]:
+def second_worker(root: Path, weights: str, layers: str) -> list[dict[str, Any]]:
     """Private memory (USS) in MB of an idle worker and of a second training one, each beside others like it."""
     command = [sys.executable, "-c", _WORKER, str(Path(__file__).parent), str(root), weights]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -151,42 +173,44 @@ def second_worker(root: Path, weights: str, layers: str) -> dict[str, Any]:
         found[what] = int(worker.stdout.readline())  # the later one of a kind counts
     for worker in workers:
         worker.communicate("")
-    return {
-        "finetuned_layers": layers,
-        "idle_mb": found["idle"],
-        "mb": found[layers],
-        "adds_mb": found[layers] - found["idle"],
-    }
+    return [
+        row(f"a second worker beyond an idle one, finetuned_layers {layers}", [found[layers] - found["idle"]], "MB",
+            f"at most {MEMORY_BAR_MB}", idle=found["idle"], training=found[layers]),
+    ]  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=SHARED / "clothing-small")
-    parser.add_argument("--weights", default=str(SHARED / "weights" / "mobilenet_v2-imagenet.pth"))
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--plain-epochs", type=int, default=2)
-    parser.add_argument("--layers", nargs="+", default=list(BARS))
-    parser.add_argument("-o", "--output", type=Path)
-    arguments = parser.parse_args()
-    if not arguments.data.is_dir() or not Path(arguments.weights).is_file():
-        raise SystemExit(f"{arguments.data} and {arguments.weights} must exist; name others with --data and --weights")
-    torch.set_num_threads(1)
-    rows = []
-    for layers in arguments.layers:
-        with tempfile.TemporaryDirectory() as cache:
-            os.environ["HPO_CACHE"] = cache
-            rows.append(compare(arguments.data, arguments.weights, layers, arguments.epochs, arguments.plain_epochs))
-        for clock in ("wall", "cpu"):
-            print(layers, clock, rows[-1][clock], f"bar {BARS[layers]}", file=sys.stderr, flush=True)
+def in_cache_of_its_own(measure: Callable[..., list[dict[str, Any]]], *arguments: Any) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["HPO_CACHE"] = cache
-        memory = [second_worker(arguments.data, arguments.weights, layers) for layers in ("9", "all")]
-    result = {"rows": rows, "trial_bar_at_0": WHOLE_TRIAL_BAR, "second_worker": memory, "memory_bar_mb": MEMORY_BAR_MB}
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n")
+        return measure(*arguments)
+
+
+def main(
+    quick: bool = False, layers: Sequence[str] = tuple(BARS), data: Path = DATA, weights: str = str(WEIGHTS)
+) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    if not data.is_dir() or not Path(weights).is_file():
+        raise SystemExit(f"{data} and {weights} must exist; name others with --data and --weights")
+    torch.set_num_threads(1)
+    found = []
+    for count in layers:
+        found += in_cache_of_its_own(compare, data, weights, count, quick)
+        show(found[-10:])
+    for count in ("9", "all"):
+        if count in layers:
+            found += in_cache_of_its_own(second_worker, data, weights, count)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--layers", nargs="+", choices=list(BARS), default=list(BARS))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--weights", default=str(WEIGHTS))
+    given = parser.parse_args()
+    results = main(given.quick, given.layers, given.data, given.weights)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))

@@ -1,10 +1,11 @@
 """Fine-tuning on a GPU against a plain PyTorch loop on the same card: images per second, and waits inside an epoch.
 
-    python tests/bench/bench_gpu.py IMAGE_FOLDER [--epochs 4] [--workers 8]
+    python tests/bench/bench_gpu.py [--quick] [--json FILE] [--data FOLDER] [--epochs 4] [--workers 8]
 
-IMAGE_FOLDER holds train/CLASS/*.jpg and validation/CLASS/*.jpg. Both sides train on the same images with the same
-batch size and optimizer and measure the validation split after each epoch. The plain loop: ImageFolder, DataLoader
-with worker processes, float32, whole model in training mode, requires_grad=False on what is frozen. Prints JSON.
+The folder holds train/CLASS/*.jpg and validation/CLASS/*.jpg. Both sides train on the same images with the same batch
+size and optimizer and measure the validation split after each epoch. The plain loop: ImageFolder, DataLoader with
+worker processes, float32, whole model in training mode, requires_grad=False on what is frozen. With --quick one model
+and two epochs. Without a GPU there is one row that says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -25,11 +27,16 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, row, show
+
 from trainables import backbones, data
 from trainables.fine_tuning import FineTuning
 from trainables.network import Network
 from trainables.settings import Settings
 
+DATA = ROOT.parent / "shared" / "data" / "clothing-small"
 CASES = [("mobilenet_v2", 96, 32), ("resnet50", 160, 64), ("efficientnet_v2_s", 160, 64)]
 
 
@@ -108,37 +115,53 @@ def waits(model: FineTuning) -> int:
     return sum("synchroniz" in str(warning.message) for warning in caught)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=8)
-    arguments = parser.parse_args()
-    for name, size, batch in CASES:
+def compare(
+    root: Path, case: tuple[str, int, int], layers: int | None, epochs: int, workers: int
+) -> list[dict[str, Any]]:
+    """Rows of one model and one number of layers."""
+    name, size, batch = case
+    model = ours(root, name, size, batch, layers, bf16=True)
+    images = len(model.dataset.train)
+    mine = [images / seconds for seconds in timed(model.train_epoch, epochs)[1:]]
+    waited = waits(model)
+    loop = plain_loop(root, name, size, batch, layers, workers)
+    plain = [images / seconds for seconds in timed(loop, epochs)[1:]]
+    what = f"{name}, {size} px, batch {batch}, finetuned_layers {'all' if layers is None else layers}"
+    found = [
+        row(f"images per second against a plain loop, {what}", [a / statistics.median(plain) for a in mine], "ratio"),
+        row(f"images per second, {what}", mine, "images/s"),
+        row(f"images per second of the plain loop, {what}", plain, "images/s"),
+        row(f"waits for the GPU in an epoch's {-(-images // batch)} steps, {what}", [waited], "count"),
+    ]
+    if layers is None:
+        other = ours(root, name, size, batch, layers, channels_last=False)
+        seconds = timed(other.train_epoch, epochs)[1:]
+        found.append(row(f"images per second, float32, contiguous, {what}", [images / s for s in seconds], "images/s"))
+    return found
+
+
+def main(quick: bool = False, root: Path = DATA, epochs: int = 4, workers: int = 8) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    if not torch.cuda.is_available():
+        return [row("no GPU here: nothing was measured", [0], "GPUs")]
+    cases, epochs = (CASES[:1], 2) if quick else (CASES, epochs)
+    found = []
+    for case in cases:
         for layers in (None, 9, 0):
-            row: dict[str, Any] = {
-                "model": name,
-                "px": size,
-                "batch": batch,
-                "finetuned_layers": layers or ("all" if layers is None else 0),
-            }
-            row["card"] = torch.cuda.get_device_name()
-            model = ours(arguments.root, name, size, batch, layers, bf16=True)
-            images = len(model.dataset.train)
-            seconds = timed(model.train_epoch, arguments.epochs)
-            row["waits"], row["steps"] = waits(model), -(-images // batch)
-            row["ours"] = images / statistics.median(seconds[1:])
-            if layers is None:
-                plainer = ours(arguments.root, name, size, batch, layers, channels_last=False)
-                row["ours_float32_contiguous"] = images / statistics.median(
-                    timed(plainer.train_epoch, arguments.epochs)[1:]
-                )
-            loop = plain_loop(arguments.root, name, size, batch, layers, arguments.workers)
-            row["plain"] = images / statistics.median(timed(loop, arguments.epochs)[1:])
-            row["ratio"] = row["ours"] / row["plain"]
-            row["peak_mb"] = torch.cuda.max_memory_allocated() >> 20
-            print(json.dumps({key: round(v, 2) if isinstance(v, float) else v for key, v in row.items()}), flush=True)
+            found += compare(root, case, layers, epochs, workers)
+            show(found[-5:])
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=8)
+    given = parser.parse_args()
+    results = main(given.quick, given.data, given.epochs, given.workers)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))

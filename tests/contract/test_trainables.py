@@ -13,7 +13,10 @@ from trainables.contract import verify
 from trainables.curves import Curves
 
 ROOT = Path(__file__).parents[2]
-DIGITS = {"data": {"name": "digits", "train": 60, "validation": 60, "augment": "flips_crops"}, "model": {"name": "digits_net"}}
+DIGITS = {
+    "data": {"name": "digits", "train": 60, "validation": 60, "augment": "flips_crops"},
+    "model": {"name": "digits_net"},
+}
 CASES = {
     "curves": ({"learning_rate": 0.01, "cost": 2}, {"data": {}}),
     "mlp": ({"layers": 1, "units_1": 8, "dropout": 0.2}, {"data": {"name": "synthetic_10", "train": 500}}),

@@ -40,7 +40,9 @@ def test_fine_tuning_beats_training_from_scratch_after_three_epochs():
 def test_the_file_is_small_and_holds_the_backbone_alone():
     assert pretrain_digits.WEIGHTS.stat().st_size < 2_000_000
     state = load_file(pretrain_digits.WEIGHTS)
-    wanted = {name: value.shape for name, value in DigitsNet().state_dict().items() if not name.startswith("classifier.")}
+    wanted = {
+        name: value.shape for name, value in DigitsNet().state_dict().items() if not name.startswith("classifier.")
+    }
     assert {name: value.shape for name, value in state.items()} == wanted
     assert all(torch.isfinite(value).all() for value in state.values())
 

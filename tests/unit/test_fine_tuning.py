@@ -49,11 +49,11 @@ def plain(metrics):
 
 
 CONTRACTS = {
-    "head only": ("mobilenet_v2", {}, {"image_size": 32, "finetuned_layers": 0}),
+    "head only": ("mobilenet_v2", {"data": TINY}, {"image_size": 32, "finetuned_layers": 0}),
     "mobilenet, augmented, class weights, early stopping": (
         "mobilenet_v2",
         {
-            "data": {**DIGITS, "augment": "flips_crops", "class_weights": "log"},
+            "data": {**TINY, "augment": "flips_crops", "class_weights": "log"},
             "early_stopping": {"patience": 2, "metric": "val_loss", "mode": "min"},
         },
         {"image_size": 32, "finetuned_layers": "20", "optimizer": "rmsprop", "dropout": 0.3},
@@ -81,12 +81,12 @@ CONTRACTS = {
     ),
     "folds": (
         "digits_net",
-        {"data": {"name": "digits", "folds": 2, "train": 60, "test": 30}},
+        {"data": {"name": "digits", "folds": 2, "train": 40, "test": 10}},
         {"finetuned_layers": "all", "optimizer": "adadelta"},
     ),
     "vision transformer": (
         "vit_b_16",
-        {},
+        {"data": TINY},
         {"image_size": 32, "finetuned_layers": "all", "label_smoothing": 0.1, **SMALL_VIT},
     ),
 }
@@ -300,3 +300,10 @@ def test_precision_and_layout_train_and_keep_activations(more):
     assert plain(again.train_epoch()) == plain(first)
     reference = classifier({"finetuned_layers": 9}).train_epoch()
     assert first["loss"] == pytest.approx(reference["loss"], abs=0.05)
+
+
+@pytest.mark.bench  # compiling takes half a minute
+def test_compiled_it_trains_the_same():
+    plain_one, compiled = (classifier({"finetuned_layers": 4, "compile": on, "dropout": 0.0}) for on in (False, True))
+    for _ in range(2):
+        assert plain(compiled.train_epoch()) == pytest.approx(plain(plain_one.train_epoch()), abs=1e-5)

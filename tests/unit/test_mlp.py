@@ -121,7 +121,9 @@ def test_sets_are_balanced_seeded_and_scale(name):
     for part in (table.train, table.validation, table.test):
         counts = np.bincount(part.labels, minlength=table.classes)
         assert counts.max() - counts.min() <= 1
-    assert not np.array_equal(tabular.load({"name": name, "train": 3000, "seed": 1}).train.features, table.train.features)
+    assert not np.array_equal(
+        tabular.load({"name": name, "train": 3000, "seed": 1}).train.features, table.train.features
+    )
 
 
 def test_sizes_of_the_paper():
