@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -32,6 +33,7 @@ os.environ.setdefault("RAY_TUNE_DISABLE_AUTO_CALLBACK_SYNCER", "1")
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -47,6 +49,7 @@ LEAST_CPU = 0.0001  # of a trial that asks for nothing: Tune has no empty reques
 WORKER_DEATHS = 10  # of a trial before it is given up: its own fault, and not its node's, by then
 BATCH_SECONDS = 2.0  # what a worker is given at a time, where it is known to be this short
 REFRESH_SECONDS = 2.0
+START_SECONDS = 30.0  # that an assignment waits for a process of its own to start, before it takes the next one's place
 
 
 class Interrupted(Exception):
@@ -141,6 +144,7 @@ class Link:
         self._running: dict[str, dict[str, Assignment]] = {}  # Tune's trial -> ours -> what it is to do
         self._seen: dict[str, tuple[str, int]] = {}
         self._deaths: Counter[str] = Counter()
+        self._handed: dict[str, float] = {}  # when, of those under way
         self.last_words = "it left no message"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,6 +175,7 @@ class Link:
                 batch = self.dispatch.batch(BATCH_SECONDS, free - 1)
             if batch:
                 self._running[name] = {given.trial: given for given in batch}
+                self._handed[name] = time.monotonic()
                 self.dispatch.busy = len(self._running)
                 text = json.dumps([asdict(given) for given in batch])
                 return {"assignments": text, "ranks": self.slots.ranks, "rank_cpus": self.slots.rank_cpus}
@@ -205,9 +210,13 @@ class Link:
                     self.dispatch.lost(current, f"its workers died again and again; the last: {self.last_words}")
             self._forget(name)
 
+    def is_late(self, name: str) -> bool:
+        """Whether it should have begun by now."""
+        return time.monotonic() - self._handed.get(name, math.inf) > START_SECONDS
+
     def _forget(self, name: str) -> None:
-        self._running.pop(name, None)
-        self._seen.pop(name, None)
+        for kept in (self._running, self._seen, self._handed):
+            kept.pop(name, None)
         self.dispatch.busy = len(self._running)
 
     def observe(self) -> None:
@@ -246,6 +255,13 @@ class ArenaScheduler(FIFOScheduler):
     def __init__(self, link: Link) -> None:
         super().__init__()
         self._link = link
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """None: a process that is free goes to a trial that has none yet. The first in line, which the base class takes,
+        has one that is just starting, and Tune would end that: where trials are shorter than a start, a node that joins
+        would never be used. One whose process does not start, its place taken by others, has the next that is free."""
+        waiting = (trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING)
+        return next((trial for trial in waiting if self._link.is_late(trial.trial_id)), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         self._link.receive(trial.trial_id, result)
