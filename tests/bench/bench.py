@@ -125,10 +125,16 @@ def conforming(found: Any) -> list[Row]:
 
 def met(row: Row) -> bool | None:
     """Whether the median keeps the bar; None where there is none that is a number."""
-    match = re.match(r"(at most|at least|<=?|>=?) ?([0-9.]+)", str(row.get("bar") or ""))
-    if match is None or "median" not in row:
+    bar = str(row.get("bar") or "").replace(",", "")
+    match = re.match(r"(at most|at least|<=?|>=?) ?([0-9.]+)", bar)
+    between = re.match(r"([0-9.]+) to ([0-9.]+)", bar)
+    if "median" not in row or not (match or between):
         return None
-    return row["median"] <= float(match[2]) if match[1] in ("at most", "<", "<=") else row["median"] >= float(match[2])
+    value = row["median"]
+    if between:
+        return bool(float(between[1]) <= value <= float(between[2]))
+    assert match is not None
+    return bool(value <= float(match[2]) if match[1] in ("at most", "<", "<=") else value >= float(match[2]))
 
 
 # -- the table ----------------------------------------------------------------------------------------------------

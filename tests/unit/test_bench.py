@@ -28,6 +28,9 @@ def test_a_row_is_a_median_with_its_least_and_most():
         ("at most 1.2", 1.3, False),
         ("at least 0.5", 0.4, False),
         ("< 2 s", 1.0, True),
+        ("< 1,000 MB", 400.0, True),
+        ("0.93 to 0.97", 0.95, True),
+        ("0.93 to 0.97", 0.98, False),
         ("", 1.0, None),
     ],
 )
