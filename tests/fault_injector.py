@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,8 +131,7 @@ class Ordeal:
 
     def play(self, faults: Sequence[str]) -> None:
         """Lets the study run to its end while the faults come, one after the other."""
-        try:
-            self._begin()
+        with self.underway():
             for fault in faults:
                 self._wait(float(self.rng.uniform(0.5, 4.0)))
                 if self._driver is None:
@@ -140,11 +139,37 @@ class Ordeal:
                 if getattr(self, f"_{fault}")() is not False:  # it could not be done: the study was over before
                     self.done[fault] += 1
             until(self._over, 2 * PATIENCE, lambda: self.text[-3000:])
+
+    @contextlib.contextmanager
+    def underway(self) -> Iterator[None]:
+        """From the first driver's begin to the last one's end."""
+        try:
+            self._begin()
+            yield
         finally:
             for _, act in self._later:
                 act()
             if self._driver is not None:
                 self._driver.close()
+
+    def watch(self, *nodes: int) -> None:
+        """Returns when processes of all these nodes have trained an epoch each; fails where the study ends before."""
+
+        def all_have() -> bool:
+            assert not self._over(), f"the study is over, and of {nodes} some were idle"
+            return all(map(self._trained, nodes))
+
+        until(all_have, PATIENCE, lambda: f"of {nodes} some are idle")
+
+    def _trained(self, number: int) -> bool:
+        """Whether an epoch in the store was trained by a process that lives on the node."""
+        from hpo.store import StoreError, read
+
+        try:
+            workers = read(self.store.uri, "faults").epochs["worker"].to_pylist()
+        except (StoreError, KeyError):
+            return False
+        return bool({int(name.rpartition(":")[2]) for name in workers if name} & set(self.cluster.of(number)))
 
     @property
     def text(self) -> str:
@@ -173,11 +198,7 @@ class Ordeal:
 
     def _over(self) -> bool:
         """Whether the study is done; begins it again where its driver has ended before."""
-        now = time.monotonic()
-        due = [act for at, act in self._later if at <= now]
-        self._later = [(at, act) for at, act in self._later if at > now]
-        for act in due:
-            act()
+        self._mend()
         if self._driver is None:
             return True
         code = self._driver.process.poll()
@@ -194,6 +215,14 @@ class Ordeal:
         self._begin()
         return False
 
+    def _mend(self) -> None:
+        """What was to last a while ends when its time has come."""
+        now = time.monotonic()
+        due = [act for at, act in self._later if at <= now]
+        self._later = [(at, act) for at, act in self._later if at > now]
+        for act in due:
+            act()
+
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._over():
@@ -201,13 +230,19 @@ class Ordeal:
 
     def _end(self, number: signal.Signals) -> int:
         assert self._driver is not None
-        driver = self._driver.process
+        driver = self._driver
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(driver.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            driver.wait(PATIENCE)
+            os.killpg(driver.process.pid, number)
+        self._await_end(driver, f"{number.name} does not end it")
         self._excused = True
-        return driver.returncode
+        return driver.process.returncode
+
+    def _await_end(self, driver: Child, otherwise: str) -> None:
+        def ended() -> bool:
+            self._mend()
+            return driver.process.poll() is not None
+
+        until(ended, PATIENCE, lambda: f"{otherwise}: {driver.text[-3000:]}")
 
     # -- the faults -----------------------------------------------------------------------------------------------
 
@@ -257,8 +292,9 @@ class Ordeal:
         code = self._end(signal.SIGTERM)
         assert self._driver is not None
         if code not in (0, -15, 143):  # it had ended by itself, or was still loading
-            assert code == 130, self._driver.text[-3000:]
-            assert "to go on: " in self._driver.text.splitlines()[-1]
+            words = {130: "to go on: ", 2: "hpo: "}  # 2: the store could not be reached, or had no room
+            assert code in words, f"{code}: {self._driver.text[-3000:]}"
+            assert words[code] in self._driver.text.splitlines()[-1]
 
     def _head_killed(self) -> None:
         """The head goes with all that it knew. Drivers and nodes end by themselves; then all begins anew."""
@@ -266,9 +302,7 @@ class Ordeal:
         self.cluster.kill(0)
         driver = self._driver
         assert driver is not None
-        until(
-            lambda: driver.process.poll() is not None, PATIENCE, lambda: f"no end without a head: {driver.text[-3000:]}"
-        )
+        self._await_end(driver, "no end without a head")
         nodes = list(self.cluster.nodes)
         until(lambda: all(map(self.cluster.ended, nodes)), PATIENCE, lambda: f"left without a head: {nodes}")
         for number in nodes:

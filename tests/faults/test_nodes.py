@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fault_injector import STUDY, Ordeal, afterwards, played_here, wasted
 from fault_places import Folder
-from faulty_cluster import faulty_cluster, until
+from faulty_cluster import faulty_cluster
 
 
 @pytest.fixture
@@ -26,34 +26,15 @@ class Journey(Ordeal):
     """What happens here, beside the faults of the soak: a node joins; the largest one is lost."""
 
     def _node_joined(self) -> None:
-        self._watched(*(number for number in self.cluster.nodes if number))
-        self._watched(self.cluster.add(1, '--resources={"fast_disk": 1}'))
+        self.watch(*(number for number in self.cluster.nodes if number))
+        self.watch(self.cluster.add(1, '--resources={"fast_disk": 1}'))
 
     def _largest_lost(self) -> None:
-        self._watched(2)
+        self.watch(2)
         self.cluster.kill(2)
 
-    def _watched(self, *nodes: int) -> None:
-        """Returns when processes of all these nodes have trained an epoch each; fails where the study ends before."""
 
-        def all_have() -> bool:
-            assert not self._over(), f"the study is over, and of {nodes} some were idle"
-            return all(map(self.trained, nodes))
-
-        until(all_have, 300, lambda: f"of {nodes} some are idle")
-
-    def trained(self, number: int) -> bool:
-        """Whether an epoch in the store was trained by a process that lives on the node."""
-        from hpo.store import StoreError, read
-
-        try:
-            workers = read(self.store.uri, "faults").epochs["worker"].to_pylist()
-        except (StoreError, KeyError):
-            return False
-        return bool({int(name.rpartition(":")[2]) for name in workers if name} & set(self.cluster.of(number)))
-
-
-@pytest.mark.soak  # minutes, and on a busy machine the study may be over before a node has joined
+@pytest.mark.soak  # minutes; that a node that joins is used: test_seeded_faults.py
 @pytest.mark.timeout(900)
 def test_nodes_that_differ_all_work_and_may_come_and_go(folder: Path) -> None:
     study = folder / "run" / "study.yaml"
