@@ -1,0 +1,59 @@
+"""Kept activations against a whole pass in every epoch: the largest difference of a metric, at every number of layers.
+
+    python tests/bench/bench_exactness.py [--quick] [--json FILE] [--models mobilenet_v2 ...]
+
+Each model is trained for two epochs from the same weights, with the frozen part's activations kept and without, for
+every value of finetuned_layers; with --quick for 0, 9, the half, all but one, and all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from reuse import NETWORKS, curves, farthest
+from rows import row, show
+
+BAR = 1e-5
+
+
+def main(quick: bool = False, models: Sequence[str] = tuple(NETWORKS)) -> list[dict[str, Any]]:
+    """Rows of the bench's table."""
+    torch.set_num_threads(1)
+    found = []
+    for name in models:
+        size, _, layers = NETWORKS[name]
+        counts = [0, 9, layers // 2, layers - 1, None] if quick else [*range(layers + 1), None]
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ |= {"HPO_CACHE": cache, "HPO_ACTIVATIONS_MEMORY": "0"}  # nothing is left in shared memory
+            differences = [farthest(kept, anew) for _, kept, anew in curves(name, counts)]
+        what = f"kept activations against a whole pass, {name}, {size} px, {len(counts)} values of finetuned_layers"
+        differing = sum(difference > 0 for difference in differences)
+        found.append(row(f"{what}: largest difference", [max(differences)], "metric", f"at most {BAR}"))
+        found.append(row(f"{what}: values that differ at all", [differing], "count"))
+        print(f"{name}: {statistics.median(differences)} in the median", file=sys.stderr, flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    given = parser.parse_args()
+    results = main(given.quick, given.models)
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results))
