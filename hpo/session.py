@@ -75,7 +75,8 @@ def _play(
     if dispatch.finished:
         dispatch.finish(complete=True)
     else:
-        _drive(study, dispatch, address, workers, quiet, command, listen)
+        with redirect_stdout(sys.stderr):  # Ray says on stdout which workers and nodes died; stdout is for results
+            _drive(study, dispatch, address, workers, quiet, command, listen)
 
 
 @contextmanager
@@ -121,8 +122,7 @@ def _drive(
     if connection.dashboard and not quiet:
         print(f"dashboard: {connection.dashboard}", file=sys.stderr)
     observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
-    # Ray says on stdout which workers died; stdout is for results.
-    with redirect_stdout(sys.stderr), connection, Progress(quiet=quiet) as progress:
+    with connection, Progress(quiet=quiet) as progress:
 
         def observe(dispatch: Dispatch, slots: int) -> None:
             progress(dispatch, slots)
