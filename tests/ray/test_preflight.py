@@ -1,4 +1,4 @@
-"""The preflight on a cluster of three real nodes that differ."""
+"""The preflight on a cluster of three real nodes that differ, and how trials are packed on them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import pytest
 from cluster.connect import Connection, connect
 from cluster.needs import GIB, Needs, PreflightError
 from cluster.preflight import installed, preflight, this_python
+from hpo import plan
+from hpo.dispatch import Dispatch
+from hpo.store import StudyWriter, read, verify
+from hpo.study import Resources, Study
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +78,57 @@ def test_a_trial_that_fits_on_no_node(cluster: Connection) -> None:
     )
     assert preflight(cluster, needs, elastic=True).ok
     assert preflight(cluster, Needs(cpus=1, gpus=0.25)).room == 3
+
+
+# -- the driver's own packing -----------------------------------------------------------------------------------------
+
+QUARTERS = """
+study: quarters
+trainable: curves
+data: {{seconds: 0.2}}
+space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
+budget: {{epochs: 32, max_epochs: 4}}
+methods: [random]
+parallelism: 8
+resources: {{cpus: 0.5, gpus: 0.25, pack: false}}
+store: {store}
+"""
+
+
+@pytest.mark.parametrize(
+    ("resources", "count"),
+    [
+        (Resources(cpus=1), 4),
+        (Resources(cpus=2), 1),
+        (Resources(cpus=0.5), 8),
+        (Resources(cpus=1, gpus=0.5), 2),
+        (Resources(cpus=4), 0),
+    ],
+)
+def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resources, count: int) -> None:
+    from hpo.driver import Slots
+
+    assert Slots(resources, limit=None).count == count
+    assert Slots(resources, limit=1).count == min(count, 1)
+
+
+@pytest.mark.timeout(300)
+def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
+    from hpo.driver import drive
+
+    (tmp_path / "quarters.yaml").write_text(QUARTERS.format(store=tmp_path / "store"))
+    study = Study.load(str(tmp_path / "quarters.yaml"))
+    writer = StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    dispatch = Dispatch(study, plan.runs(study), writer, str(tmp_path / "checkpoints"), 64)
+    seen: set[tuple[int, int]] = set()
+    drive(dispatch, study.resources, observe=lambda dispatch, slots: seen.add((dispatch.busy, slots)))
+    assert (4, 4) in seen
+    assert max(seen) == (4, 4)
+    rows = read(study.store).epochs.select(["finished", "seconds"]).to_pylist()
+    spans = [(row["finished"] - row["seconds"], row["finished"]) for row in rows]
+    assert max(sum(begin <= at < end for begin, end in spans) for at, _ in spans) <= 4
+    assert verify(study.store) == []
+    assert [run["status"] for run in read(study.store).runs.to_pylist()] == ["complete"]
