@@ -91,16 +91,17 @@ def compare(
         int | None, typer.Option(min=1, help="Workers for the time that each method would take alone.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="The anytime curves as .svg, .png or .pdf.")] = None,
+    runs: Annotated[bool, typer.Option("--runs", help="The winner of every run as well; csv: these alone.")] = False,
 ) -> None:
     """Compare the methods of a study, or of several as tasks."""
     names = _chosen(store, study, every)
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture shows one study, but there are several; name one with --study")
     if len(names) > 1:
-        print_tasks(store, names, format.value, output, target=target, workers=workers)
+        print_tasks(store, names, format.value, output, target=target, workers=workers, runs=runs)
     else:
         only = names[0] if names else None
-        print_comparison(store, only, format.value, output, target=target, workers=workers, picture=picture)
+        print_comparison(store, only, format.value, output, target=target, workers=workers, picture=picture, runs=runs)
 
 
 def _chosen(store: str, study: list[str] | None, every: bool) -> list[str]:
@@ -111,8 +112,9 @@ def _chosen(store: str, study: list[str] | None, every: bool) -> list[str]:
 
 
 def print_tasks(
-    uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None
-) -> None:
+    uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
+    runs: bool,
+) -> None:  # fmt: skip
     """The comparison over several stored studies, in one of the formats."""
     from hpo import report
     from hpo import store as stores
@@ -125,19 +127,24 @@ def print_tasks(
         errors.print(f"warning: {warning}")
     comparison = compare_many(studies, target=target, workers=workers)
     if format != "html":
-        out(tables.render(comparison, format), output)
+        out(tables.render(comparison, format, runs=runs), output)
         return
     found = {data.name: one for data in studies if (one := importance_or_none(data, seed=0)) is not None}
+    from hpo.report.record_section import command_of
+
     path = output or Path("comparison.html")
-    chosen = " ".join(f"--study {name}" for name in names)
-    command = f"hpo compare {shlex.quote(uri)} {chosen} --format html"
-    report.write_tasks(studies, comparison, found, path, command=command)
+    chosen = [word for name in names for word in ("--study", name)]
+    commands = [
+        *(command_of(data, uri) for data in studies),
+        shlex.join(["hpo", "compare", uri, *chosen, "--format", "html"]),
+    ]
+    report.write_tasks(studies, comparison, found, path, command="\n".join(commands))
     errors.print(f"report: {path.resolve()}")
 
 
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
-    target: float | None = None, workers: int | None = None, picture: Path | None = None,
+    target: float | None = None, workers: int | None = None, picture: Path | None = None, runs: bool = False,
 ) -> None:  # fmt: skip
     """The comparison of a stored study, in one of the formats."""
     from hpo import store as stores
@@ -153,14 +160,14 @@ def print_comparison(
 
         save_picture(comparison, picture)
     if format != "html":
-        out(tables.render(comparison, format), output)
+        out(tables.render(comparison, format, runs=runs), output)
         return
     from hpo import report
     from hpo.importance import importance_or_none
+    from hpo.report.record_section import command_of
 
     path = output or Path(f"{data.name}.html")
-    command = f"hpo compare {shlex.quote(uri)} --study {data.name} --format html"
-    report.write_html(data, comparison, importance_or_none(data, seed=0), path, command=command)
+    report.write_html(data, comparison, importance_or_none(data, seed=0), path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
 
 

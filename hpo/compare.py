@@ -106,7 +106,7 @@ def _compared(
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=point,
         workers=workers,
-        notes=tuple(_notes(runs)),
+        notes=tuple(_notes(runs, labels)),
     )
 
 
@@ -268,8 +268,9 @@ def _median(reached: Sequence[int], runs: int) -> int | None:
     return reached[place] if runs and place < len(reached) else None
 
 
-def _notes(runs: Sequence[RunSummary]) -> list[str]:
+def _notes(runs: Sequence[RunSummary], labels: Sequence[str]) -> list[str]:
     """What a reader must know beside the figures."""
+    whole = {label: [run for run in runs if run.method == label and run.complete] for label in labels}
     partial = [f"{run.method}/{run.seed}" for run in runs if not run.complete]
     empty = [f"{run.method}/{run.seed}" for run in runs if run.complete and run.incumbent is None]
     found = []
@@ -277,7 +278,22 @@ def _notes(runs: Sequence[RunSummary]) -> list[str]:
         found.append(f"Left out of means and tests, because not complete: {', '.join(partial)}.")
     if empty:
         found.append(f"No value at all, ranked last and left out of means: {', '.join(empty)}.")
+    found += [_one_trial(label, mine) for label, mine in whole.items() if _always_the_same(mine)]
+    tasks = dict.fromkeys(run.study for run in runs)
+    for label, mine in whole.items():
+        if mine and (missing := [task for task in tasks if task not in {run.study for run in mine}]):
+            found.append(f"The means of {label} are over fewer tasks: it has no complete run of {', '.join(missing)}.")
     return found
+
+
+def _always_the_same(runs: Sequence[RunSummary]) -> bool:
+    """Whether one and the same training won in every run: repetitions that repeat nothing."""
+    won = {(run.study, run.incumbent.trial, run.incumbent.epoch) for run in runs if run.incumbent}
+    return len(won) < len(runs) and len(won) == len({run.study for run in runs}) and all(r.incumbent for r in runs)
+
+
+def _one_trial(label: str, runs: Sequence[RunSummary]) -> str:
+    return f"One and the same training won all {len(runs)} runs of {label}: its interval leaves out the chance in training."
 
 
 # -- targets ------------------------------------------------------------------------------------------------------

@@ -252,7 +252,19 @@ def verdict(comparison: Comparison) -> str:
     left = len(comparison.tests) - decided
     end = f"; {_count(left, 'other pair')} undecided" if left else ""
     over = _count(max(t.pairs for t in comparison.tests), *_block_words(comparison))
-    return f"{'; '.join(parts)} in {comparison.metric} ({over}){end}."
+    return f"{'; '.join(parts)} in {comparison.metric} ({over}){end}.{_exam(comparison)}"
+
+
+def _exam(comparison: Comparison) -> str:
+    """Whether the final exam bears out what validation decided; what it alone would say stays with its table."""
+    tested = {(t.a, t.b): t.verdict for t in comparison.test_tests}
+    decided = [t for t in comparison.tests if t.better]
+    if not tested:
+        return ""
+    agreed = sum(tested.get((t.a, t.b)) == t.verdict for t in decided)
+    if agreed == len(decided):
+        return " The final exam says the same."
+    return f" The final exam bears out {agreed} of these {len(decided)} pairs."
 
 
 def _beats(name: str, tests: Sequence[PairTest]) -> str:

@@ -84,6 +84,7 @@ class Dispatch:
         self.live: dict[str, Assignment] = {}
         self.busy = 0  # slots that have something to do; told by the driver
         self.exams: list[Exam] = []
+        self._provenance: dict[str, list[str]] = {}
         self._place = checkpoints
         self._tracking = tracking or Tracking()
         self._tidying = Tidying(Checkpoints(checkpoints), study.checkpoints_gb * GB, lambda: list(self.live))
@@ -192,6 +193,7 @@ class Dispatch:
         if assignment.exam:
             self._exam_report(assignment, key, report)
         else:
+            self._note(report.provenance)
             for row in report.records:
                 self._epoch(key, row, worker)
             if report.failure is not None and self._once_more(assignment, report.failure):
@@ -232,6 +234,12 @@ class Dispatch:
         if not again:
             self._tracking.epoch(key, record)
             self._play_all(self.arena.add(key.id, epoch, metrics[self.study.metric], record.ended))
+
+    def _note(self, provenance: Mapping[str, str]) -> None:
+        """What a worker trains on: usually the same everywhere, and to be seen where it is not."""
+        for name, value in provenance.items():
+            if value not in (seen := self._provenance.setdefault(name, [])):
+                seen.append(value)
 
     def _failure(self, assignment: Assignment, failure: Mapping[str, Any]) -> None:
         trial, kind = assignment.trial, failure["kind"]
@@ -373,6 +381,7 @@ class Dispatch:
         self._collect()
         self.snapshot()
         self.writer.flush()
+        self.writer.note(self._provenance)
         self._tidying.finish(everything=complete)
         self._tracking.close()
         self.writer.close(compact=complete)

@@ -30,12 +30,16 @@ class Rank:
 
         return str(ray.util.get_node_ip_address()), free_port()
 
-    def build(self, trainable: str, rank: int, world: int, point: tuple[str, int], arguments: dict[str, Any]) -> None:
+    def build(
+        self, trainable: str, rank: int, world: int, point: tuple[str, int], arguments: dict[str, Any]
+    ) -> dict[str, str]:
+        """Returns what the trainable says that it trains on."""
         from trainables import load
         from trainables.ranks import join
 
         config = arguments.pop("config")
         self._trainable = load(trainable)(config, group=join(rank, world, *point), **arguments)
+        return dict(getattr(self._trainable, "provenance", {}))
 
     def train_epoch(self) -> dict[str, float]:
         return dict(self._trainable.train_epoch())
@@ -78,7 +82,9 @@ class Ranks:
     def __init__(self, trainable: str, world: int, cpus: float, **arguments: Any) -> None:
         self._actors = _crew(world, cpus)
         point = self._all([self._actors[0].meeting_point.remote()])[0]
-        self._all([a.build.remote(trainable, i, world, point, arguments) for i, a in enumerate(self._actors)])
+        (self.provenance, *_) = self._all(
+            [a.build.remote(trainable, i, world, point, arguments) for i, a in enumerate(self._actors)]
+        )
 
     def train_epoch(self) -> dict[str, float]:
         return dict(self._all([actor.train_epoch.remote() for actor in self._actors])[0])

@@ -61,7 +61,7 @@ def _play(
         study=study.study,
         definition=study.definition,
         digest=study.digest,
-        environment=environment.collect(),
+        environment={**environment.collect(), "command": command},
         space_kinds=study.kinds,
     )
     try:

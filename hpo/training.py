@@ -44,12 +44,16 @@ class Assignment:
 
 @dataclass
 class Report:
-    """What came of it: new epochs as JSON-able rows, the failure that ended the trial, the test's result."""
+    """What came of it: new epochs as JSON-able rows, the failure that ended the trial, the test's result.
+
+    `provenance`: what the trainable says that it trains on, in the first report after it was built.
+    """
 
     records: list[dict[str, Any]] = field(default_factory=list)
     failure: dict[str, Any] | None = None
     test: dict[str, Any] | None = None
     done: bool = False
+    provenance: dict[str, str] = field(default_factory=dict)
 
 
 Make = Callable[[str, dict[str, Any]], Any]
@@ -113,6 +117,8 @@ class Training:
     def _advance(self, report: Report) -> None:
         if self._trainable is None:
             self._build()
+            found = getattr(self._trainable, "provenance", {})
+            report.provenance = {str(name): str(value) for name, value in found.items()}
         report.records.extend(self._recovered)
         self._recovered = []
         began = time.perf_counter()

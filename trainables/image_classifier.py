@@ -43,6 +43,7 @@ class ImageClassifier:
             whole = data.load(data.section(task), image_size=settings.image_size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, task, part, seed, max_epochs, Shard(group)) for part in sets]
+        self.provenance = {"data_digest": whole.digest, "device": self.models[0].machine.name}
 
     @staticmethod
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:

@@ -23,6 +23,11 @@ class Machine:
     normalization: Normalization
 
     @property
+    def name(self) -> str:
+        """What computes: the GPU's name, or cpu."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+
+    @property
     def chunk(self) -> int:
         """Images in one forward pass without gradients: always the same, so that whoever computes gets the same bits."""
         return 256 if self.device.type == "cuda" else 16

@@ -93,6 +93,7 @@ class Mlp:
         self.shape = Shape.of(config)
         asked = sorted((k, v) for k, v in task["data"].items() if k in _DATA)
         self.table = _table(tuple(asked), task.get("train_on") == "full")
+        self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

@@ -27,7 +27,6 @@ def comparison_section(comparison: Comparison, looks: Looks) -> Section:
     pictures = [p for p in (_intervals(comparison, looks), _ranks(comparison, looks)) if p is not None]
     if pictures:
         parts.append(Figures(pictures))
-    parts += [Text(note) for note in comparison.notes]
     parts += [table(content) for content in rest]
     return Section("comparison", "Comparison", parts)
 

@@ -31,7 +31,7 @@ def exams(data: StudyData, looks: Looks) -> Section:
         return Section("exam", title, [Text(text)])
     lead = (
         "Each run's winner, chosen by validation, was tested once on data that no method saw. Validation picks the "
-        "luckiest of many trials, so it promises more than the test gives; the test column is the one to believe."
+        "luckiest of many trials, so it tends to promise more than the test gives; the test column is the one to believe."
     )
     parts: list[Part] = [Text(lead), table(_exam_table(data, rows))]
     chart = _selection(data, rows, looks)

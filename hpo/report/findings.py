@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from hpo.comparison import Comparison, MethodSummary, PairTest
-from hpo.report.tables import Cell, Column, Table
+from hpo.comparison import Comparison, MethodSummary, PairTest, Ranking, RunSummary
+from hpo.report.tables import Cell, Column, Table, p_value
+from hpo.statistics import ALPHA
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
@@ -18,14 +20,72 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     if comparison.test_tests:
         title = f"Every pair of methods in {comparison.test_metric}, the final exam"
         tables.append(tests_table(comparison.test_tests, title, comparison))
+    if comparison.ranking is not None:
+        tables.append(ranks_table(comparison.ranking))
     return tables
 
 
 def csv_table(comparison: Comparison) -> Table:
     """All that is known of each method in one table, a row a method."""
     found, cost = found_table(comparison), cost_table(comparison)
-    rows = tuple((*a, *b[1:]) for a, b in zip(found.rows, cost.rows, strict=True))
-    return Table(found.title, (*found.columns, *cost.columns[1:]), rows)
+    more = (Column("95 % interval", "optimism_ci95", "interval"), Column("95 % interval", "area_ci95", "interval"))
+    rows = tuple(
+        (*a, *b[1:], m.optimism_ci95, m.area_ci95)
+        for a, b, m in zip(found.rows, cost.rows, comparison.methods, strict=True)
+    )
+    return Table(found.title, (*found.columns, *cost.columns[1:], *more), rows)
+
+
+def winners_table(comparison: Comparison) -> Table:
+    """One row a run: its winner on train, validation and test side by side, and what validation had promised too much."""
+    sign = 1 if comparison.mode == "max" else -1
+    runs = [run for run in comparison.runs if run.incumbent is not None]
+    tested = [None if math.isnan(value := run.test(comparison.test_metric)) else value for run in runs]
+    several = len(comparison.tasks) > 1
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column("run", "run", "text"), [f"{run.method}/{run.seed}" for run in runs]),
+        (Column("task", "task", "text"), [run.study if several else None for run in runs]),
+        (Column("status", "status", "text"), [run.status for run in runs]),
+        (Column("charged", "charged_epochs", "count"), [run.charged_epochs for run in runs]),
+        (Column("epoch", "epoch", "count"), [run.incumbent.epoch if run.incumbent else None for run in runs]),
+        (Column("train", "train"), [None if math.isnan(run.train) else run.train for run in runs]),
+        (Column(f"validation ({comparison.metric})", "validation"), [run.value for run in runs]),
+        (Column("test", "test"), tested),
+        (
+            Column("optimism", "optimism"),
+            [None if test is None else sign * (run.value - test) for run, test in zip(runs, tested, strict=True)],
+        ),
+        (Column("configuration", "config", "text"), [_config(run) for run in runs]),
+    ]
+    return _table("The winner of every run", columns, "Optimism: how much better validation looked than the test.")
+
+
+def _config(run: RunSummary) -> str:
+    config = run.incumbent.config if run.incumbent else {}
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
+
+
+def ranks_table(ranking: Ranking) -> Table:
+    """One row a pair of methods: how far their mean ranks lie apart, and Nemenyi's p."""
+    told = ranking.p < ALPHA
+    columns = (
+        Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
+        Column("apart", "apart", "rank"), Column("p", "p", "p"), Column("told apart", "told_apart", "text"),
+    )  # fmt: skip
+    rows = []
+    for (a, b), p in ranking.pairwise.items():
+        first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
+        apart = abs(first - second)
+        verdict = "yes" if told and apart > ranking.critical_difference else "no"
+        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", apart, p, verdict))
+    note = (
+        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}"
+        + (". " if told else ", so the ranks tell no methods apart. ")
+        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. It looks at ranks alone and finds less than "
+        "the paired tests, which decide."
+    )
+    strong = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
+    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
 
 
 def found_table(comparison: Comparison) -> Table:
@@ -46,6 +106,7 @@ def found_table(comparison: Comparison) -> Table:
     note = "Over complete runs: each run's best validation value (its incumbent), its mean and the mean's interval."
     if any(m.test_mean is not None for m in methods):
         note += " Optimism: how much better validation looked than the test, which is selection bias where positive."
+    note = " ".join([note, *comparison.notes])
     title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs a run"
     return _table(title, columns, note, _best(comparison))
 
@@ -78,7 +139,8 @@ def cost_table(comparison: Comparison) -> Table:
     note = (
         "Epochs over all runs; shared: also charged to another run and trained once; wasted: trained again after a "
         "fault, charged to nobody. Anytime mean: mean height of the curve of the best value so far. Times a run: "
-        f"training summed over all workers, and as it would have been alone on {_workers(comparison.workers)}."
+        f"training summed over all workers, and as it would have been alone on {_workers(comparison.workers)}, "
+        "or fewer where its parallelism is less."
     )
     if any(m.error_drop is not None for m in methods):
         note += " Error drop: share of the default configuration's error that is gone."
@@ -125,6 +187,7 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
     )  # fmt: skip
     note = (
         f"Paired over {many}: Wilcoxon's exact signed-rank test, p adjusted after Holm for {len(tests)} pairs. "
+        "Intervals are each pair's own: the adjusted p decides. "
         f"Last column: how many more would be needed to detect a difference of {comparison.point:g}."
     )
     return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))

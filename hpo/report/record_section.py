@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def ledger_table(data: StudyData) -> Table:
 
 def environment(data: StudyData) -> Section:
     """Versions, hardware, data digest, git commit: what the results were made with."""
-    rows = tuple((name, value) for name, value in _flat(data.environment))
+    rows = tuple((name, value) for name, value in _flat(data.environment) if name != "command")
     parts: list[Part] = []
     if rows:
         columns = (Column("what", "what", "text"), Column("value", "value", "text"))
@@ -75,6 +76,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:
     return found
 
 
+def command_of(data: StudyData, uri: str) -> str:
+    """What repeats the study: the command that began it, where the store knows it."""
+    known = data.environment.get("command")
+    return str(known) if known else shlex.join(["hpo", "run", f"{data.name}.yaml", "--store", uri])
+
+
 def repeat(data: StudyData, command: str) -> Section:
     """The exact command, and the study as it was resolved, ready to be saved as a file."""
     parts: list[Part] = [
@@ -82,7 +89,10 @@ def repeat(data: StudyData, command: str) -> Section:
             "The same command on an empty store plays the same game again; on this store it goes on from what is there."
         ),
         Command(command),
-        Folded("The study, as it was resolved (YAML)", Markup("<pre><code>{}</code></pre>").format(study_yaml(data))),
+        Folded(
+            f"The study, as it was resolved, to be saved as {data.name}.yaml",
+            Markup("<pre><code>{}</code></pre>").format(study_yaml(data)),
+        ),
     ]
     return Section("repeat", "Repeat it", parts)
 

@@ -121,16 +121,23 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 # -- formats ------------------------------------------------------------------------------------------------------
 
 
-def render(found: Comparison | Importance, format: str, *, width: int | None = None) -> str:
-    """A comparison or an importance in one of FORMATS. `width`: columns of the terminal, asked from it where None."""
+def render(found: Comparison | Importance, format: str, *, width: int | None = None, runs: bool = False) -> str:
+    """A comparison or an importance in one of FORMATS. `width`: columns of the terminal, asked from it where None.
+
+    `runs`: of a comparison, the winner of every run as well; CSV then has these alone.
+    """
     from hpo.comparison import Comparison
 
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     if isinstance(found, Comparison):
-        from hpo.report.findings import comparison_tables, csv_table
+        from hpo.report.findings import comparison_tables, csv_table, winners_table
 
-        tables, lead = ([csv_table(found)] if format == "csv" else comparison_tables(found)), found.verdict
+        winners = [winners_table(found)] if runs else []
+        tables, lead = (
+            (winners or [csv_table(found)]) if format == "csv" else comparison_tables(found) + winners,
+            found.verdict,
+        )
     else:
         from hpo.report.importance_tables import importance_tables, shares_table, summary
 

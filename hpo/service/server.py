@@ -162,9 +162,9 @@ def _report_page(uri: str, data: store.StudyData) -> str:
     from hpo.compare import compare
     from hpo.importance import importance_or_none
     from hpo.report.html import page
+    from hpo.report.record_section import command_of
 
-    command = f"hpo compare {uri} --study {data.name} --format html"
-    return page(data, compare(data), importance_or_none(data, seed=0), command=command)
+    return page(data, compare(data), importance_or_none(data, seed=0), command=command_of(data, uri))
 
 
 async def _page_file(request: Request) -> Response:

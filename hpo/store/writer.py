@@ -29,11 +29,12 @@ class StudyWriter:
     """
 
     def __init__(
-        self, where: Place, study: str, lease: Lease, delivery: Delivery, kinds: Mapping[str, str], stored: StudyData
-    ) -> None:
+        self, where: Place, study: str, lease: Lease, delivery: Delivery, kinds: Mapping[str, str], stored: StudyData,
+        head: dict[str, Any],
+    ) -> None:  # fmt: skip
         self._place, self._study, self._lease = where, study, lease
         self._delivery, self._kinds = delivery, dict(kinds)
-        self._closed = False
+        self._closed, self._head = False, head
         self.stored = stored
 
     @classmethod
@@ -51,20 +52,21 @@ class StudyWriter:
         lease = Lease.take(where, study)
         try:
             head = _head(where, study, digest)  # again: another writer may have been and gone in between
-            whole = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": environment}
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
-                where.replace(layout.head(study), json.dumps(whole, indent=2).encode())
+                known = {**head.get("environment", {}), **environment} if head else environment
+                head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": known}
+                where.replace(layout.head(study), json.dumps(head, indent=2).encode())
             spool = Spool(Spool.place(where, study, digest), lease.generation, lease.token)
             delivery = Delivery(where, study, lease, spool, space_kinds)
             delivery.deliver()
             found = reader.tables(where, study)
             compaction.finish(where, found)
-            stored = reader.data(study, whole, found)
+            stored = reader.data(study, head, found)
         except BaseException:
             _let_go(lease)
             raise
         delivery.start()
-        return cls(where, study, lease, delivery, space_kinds, stored)
+        return cls(where, study, lease, delivery, space_kinds, stored, head)
 
     # -- what is handed over --------------------------------------------------------------------------------------
 
@@ -121,6 +123,20 @@ class StudyWriter:
     def snapshot(self, trials: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> None:
         """How trials and runs stand: replaces both tables whole. They can be derived from the others at any time."""
         self._delivery.replace({"trials": [dict(row) for row in trials], "runs": [dict(row) for row in runs]})
+
+    def note(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Adds what workers trained on (name -> values) to the head's environment, after what earlier ones did."""
+        environment = self._head.get("environment", {})
+        known = dict(environment.get("trained_on", {}))
+        for name, values in found.items():
+            known[name] = list(dict.fromkeys([*known.get(name, ()), *values]))
+        if known == environment.get("trained_on", {}) or self._delivery.failed:
+            return
+        self._head = {**self._head, "environment": {**environment, "trained_on": known}}
+        try:
+            self._place.replace(layout.head(self._study), json.dumps(self._head, indent=2).encode())
+        except StoreError as error:
+            log.warning("the environment of %s stays as it was: %s", self._study, error)
 
     # -- towards the store ----------------------------------------------------------------------------------------
 

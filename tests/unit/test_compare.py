@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from hpo.compare import IncomparableStudies, compare, compare_many, relative_error_drop
 from hpo.comparison import Comparison
+from hpo.report.findings import ranks_table, winners_table
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 
@@ -133,6 +135,32 @@ def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
     assert found.test_tests[0].verdict == "a better"
     losses = compare(simulated_study(APART, tests=tests, mode="min"))
     assert losses.methods[0].optimism == pytest.approx(-0.05)
+    table = winners_table(found)
+    columns = [column.key for column in table.columns]
+    for run, row in zip(found.runs, table.rows, strict=True):
+        shown = dict(zip(columns, row, strict=True))
+        assert (shown["run"], shown["validation"]) == (f"{run.method}/{run.seed}", run.value)
+        assert shown["test"] == tests[run.method][run.seed]
+        assert shown["optimism"] == pytest.approx(0.05 if run.method == "a" else 0.01)
+    assert dict(zip(columns, winners_table(losses).rows[0], strict=True))["optimism"] == pytest.approx(-0.05)
+
+
+def test_the_verdict_says_whether_the_exam_bears_it_out() -> None:
+    assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam says the same.")
+    mixed = {"a": APART["a"], "b": [*APART["a"][1:], 0.5]}
+    assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam bears out 0 of these 1 pairs.")
+    assert "exam" not in compare(simulated_study(APART)).verdict
+
+
+def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
+    data = simulated_study({"a": [0.9, 0.9], "b": [0.4, 0.5]})
+    rows = [{**row, "trial": row["trial"].replace("a-1", "a-0")} for row in data.charges.to_pylist()]
+    same = compare(replace(data, charges=type(data.charges).from_pylist(rows)))
+    assert [note for note in same.notes if "won all 2 runs of a" in note]
+    assert not compare(data).notes
+    tasks = compare_many([data, simulated_study({"a": [0.9, 0.8]}, name="other")])
+    (note,) = tasks.notes
+    assert note.startswith("The means of b are over fewer tasks: it has no complete run of other")
 
 
 def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
@@ -182,6 +210,10 @@ def test_friedman_from_five_blocks_on() -> None:
     assert ranking.p < 0.05
     assert list(ranking.mean_ranks) == ["a", "b", "c"]
     assert ranking.groups == (("a", "b"), ("b", "c"))
+    table = ranks_table(ranking)
+    assert [(row[0], row[-1]) for row in table.rows] == [("a − b", "no"), ("a − c", "yes"), ("b − c", "no")]
+    assert "Nemenyi's critical difference: 1.48" in table.note
+    assert {row[-1] for row in ranks_table(replace(ranking, p=0.2)).rows} == {"no"}
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 

@@ -12,6 +12,7 @@ from hpo.dispatch import Dispatch
 from hpo.store import StudyData, StudyWriter
 from hpo.study import Study
 from hpo.training import Training
+from trainables import tabular
 
 STUDY = """
 study: exams
@@ -29,10 +30,23 @@ store: {store}
 """
 
 
-def play(folder: Path, final: str) -> StudyData:
+TABLE = """
+study: table
+trainable: mlp
+data: {{name: synthetic_09, train: 60, validation: 20, test: 20}}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
+budget: {{epochs: 4, max_epochs: 2}}
+methods: [random]
+final: {final}
+store: {store}
+"""
+
+
+def play(folder: Path, final: str, text: str = STUDY) -> StudyData:
     """The study to its end; the same command again takes nothing twice."""
     path = folder / "exams.yaml"
-    path.write_text(STUDY.format(final=final, store=folder / "store"))
+    path.write_text(text.format(final=final, store=folder / "store"))
     study = Study.load(str(path))
     for assignments in (True, False):
         writer = StudyWriter.open(
@@ -79,3 +93,11 @@ def test_retraining_follows_the_study_file(tmp_path: Path, final: str, epochs: i
     for run in compare(data).runs:
         assert run.incumbent is not None
         assert run.incumbent.exams == len(names)
+
+
+def test_the_store_knows_the_digest_of_the_data_that_was_trained_on(tmp_path: Path) -> None:
+    data = play(tmp_path, "{retrain: none}", TABLE)
+    section = data.definition["data"]
+    digest = tabular.load(section).digest
+    assert data.environment["trained_on"] == {"data_digest": [digest], "device": ["cpu"]}
+    assert digest != tabular.load({**section, "seed": 1}).digest

@@ -16,7 +16,7 @@ from hpo.report import palette, plots, save_picture, series, svg, write_tasks
 from hpo.report.comparison_section import bands
 from hpo.report.exam_section import exams
 from hpo.report.html import page
-from hpo.report.record_section import ledger, study_yaml
+from hpo.report.record_section import command_of, environment, ledger, study_yaml
 from hpo.report.tables import render
 from hpo.report.trials_section import failures
 from hpo.store import schema
@@ -102,6 +102,21 @@ def test_the_exam_shows_train_validation_and_test_of_every_run(data):
         assert f"{run['incumbent_value']:.4f}" in table
     matrices = "".join(parts[-1].cells)
     assert all(f'<th scope="row">{name}</th>' in matrices for name in CLASSES)
+
+
+def test_the_environment_says_what_was_trained_on_and_the_command_is_what_began_it(data):
+    known = {
+        "python": "3.11",
+        "command": "hpo run a.yaml",
+        "trained_on": {"data_digest": ["ab", "cd"], "device": ["cpu"]},
+    }
+    stored = replace(data, environment=known)
+    table = environment(stored).parts[0].html
+    assert "trained on: data digest" in table
+    assert "ab, cd" in table
+    assert "hpo run" not in table
+    assert command_of(stored, "results") == "hpo run a.yaml"
+    assert command_of(data, "my results") == "hpo run clothing-mobilenet.yaml --store 'my results'"
 
 
 def test_the_resolved_study_is_a_study_file(data, tmp_path):

@@ -37,11 +37,21 @@ def test_all_studies_are_compared_as_tasks_in_every_format(uri: str, format: str
     assert text == typed("compare", uri, "--study", "clothes", "--study", "digits", "--format", format)
 
 
+def test_the_winner_of_every_run_in_every_format(uri: str) -> None:
+    rows = list(csv.DictReader(typed("compare", uri, "--all", "--runs", "--format", "csv").splitlines()))
+    assert [(row["run"], row["task"]) for row in rows[:2]] == [("grid/0", "clothes"), ("grid/1", "clothes")]
+    assert len(rows) == 8
+    assert all(float(row["optimism"]) == float(row["validation"]) - float(row["test"]) for row in rows)
+    text = typed("compare", uri, "--study", "digits", "--runs", "--format", "markdown")
+    assert all(f"| {method}/{seed} |" in text for method in ("grid", "random") for seed in (0, 1))
+
+
 def test_tasks_are_reported_as_one_page(uri: str, tmp_path: Path) -> None:
     assert typed("compare", uri, "--all", "--format", "html", "-o", tmp_path / "tasks.html") == ""
     page = (tmp_path / "tasks.html").read_text()
     assert "<title>clothes, digits" in page
     assert f"hpo compare {uri} --study clothes --study digits --format html" in page
+    assert f"hpo run digits.yaml --store {uri}" in page
 
 
 def test_importance_over_tasks(uri: str) -> None:
