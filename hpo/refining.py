@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo import refine, session
 from hpo import store as stores
-from hpo.importance import importance
+from hpo.importance import Importance, importance
 from hpo.store import StudyData
 from hpo.study import Study
 
@@ -34,10 +35,23 @@ def play(
     `folder`: where relative paths of the study start. Raises what reading, planning and running raise.
     """
     data = stores.read(uri, name)
-    plan = refine.plan(data, importance(data, pairs=False, seed=0), method=method, points=points)
+    found = importance(data, pairs=False, seed=0)
+    plan = refine.plan(data, found, method=method, points=points)
+    if doubts := doubt(found, plan):
+        print(doubts, file=sys.stderr)
     study = Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
     session.play(study, address=address, workers=workers, quiet=quiet, command=command)
     return refine.from_study(stores.read(uri, study.study), plan.config)
+
+
+def doubt(found: Importance, plan: refine.RefinePlan) -> str:
+    """What to know where the hyperparameters that are changed were a guess; empty where they were not."""
+    if found.decided:
+        return ""
+    return (
+        f"note: the trials of {found.study} do not tell which hyperparameters matter most and least (the surrogate explains "
+        f"{100 * max(0.0, found.fit):.0f} % of the variance of unseen ones): {plan.most} and {plan.least} are a guess"
+    )
 
 
 def _values(

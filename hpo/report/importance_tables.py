@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hpo.association import Association
-from hpo.importance import Importance, Share, over_tasks
+from hpo.importance import POOR_FIT, Importance, PairShare, Share, over_tasks
 from hpo.report.tables import Cell, Column, Table
-
-POOR_FIT = 0.3  # R squared below which the surrogate explains too little for its shares to be taken at their word
 
 
 def importance_tables(importance: Importance) -> list[Table]:
@@ -26,19 +24,35 @@ def importance_tables(importance: Importance) -> list[Table]:
 def summary(importance: Importance) -> str:
     """What mattered most and how far that can be trusted, in a sentence or two."""
     first = importance.shares[0]
-    text = (
-        f"{first.name} mattered most: alone it explains {100 * first.share:.0f} % of the variance of {importance.metric} "
-        f"(95 % interval {100 * first.low:.0f} to {100 * first.high:.0f} %)"
-    )
+    explained = f"{100 * max(0.0, importance.fit):.0f} % of the variance"
+    learned = f"Learned from {importance.trials} trials {importance.epochs}; of unseen ones the surrogate explains"
+    if not importance.decided:
+        return (
+            f"Undecided: the trials do not tell what mattered; the surrogate's guess would be {first.name}. {learned} only "
+            f"{explained}, and below {100 * POOR_FIT:.0f} % its shares and their intervals are guesses."
+        )
+    return f"{_most(importance)}. {learned} {explained}; the rest is noise, or what more trials would show."
+
+
+def _most(importance: Importance) -> str:
+    """The hyperparameter that mattered most, or the pair where no single one explains as much."""
+    first = importance.shares[0]
+    pair = importance.pairs[0] if importance.pairs else None
+    if pair is not None and pair.share > first.share:
+        return (
+            f"{pair.a} and {pair.b} mattered most, together: beyond what each explains alone they explain "
+            f"{_percent(pair)} of the variance of {importance.metric}"
+        )
+    text = f"{first.name} mattered most: alone it explains {_percent(first)} of the variance of {importance.metric}"
     if len(importance.shares) > 1 and first.low <= importance.shares[1].high:
         text += f", though the interval of {importance.shares[1].name} overlaps it"
-    if importance.fit < POOR_FIT:
-        text = f"Undecided: the trials do not tell what mattered. The surrogate's guess would be {first.name}"
-    text += (
-        f". Learned from {importance.trials} trials {importance.epochs}; on trials that it had not seen the surrogate "
-        f"explains {100 * max(0.0, importance.fit):.0f} % of the variance."
-    )
+    if pair is None and importance.unexplained > first.share:
+        text += f"; interactions explain more, {100 * importance.unexplained:.0f} %, and `--pairs` shows them"
     return text
+
+
+def _percent(share: Share | PairShare) -> str:
+    return f"{100 * share.share:.0f} % (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f} %)"
 
 
 def tasks_table(found: Mapping[str, Importance]) -> Table:
@@ -55,6 +69,8 @@ def tasks_table(found: Mapping[str, Importance]) -> Table:
     )
     fits = ", ".join(f"{task} {one.fit:.2f}" for task, one in found.items())
     note = f"fANOVA: what each explains alone. R squared of the surrogates on trials that they had not seen: {fits}."
+    if guesses := [task for task, one in found.items() if not one.decided]:
+        note += f" Below {POOR_FIT:g} the shares are guesses: {', '.join(guesses)}."
     return Table(f"Importance over {len(found)} tasks", columns, rows, note)
 
 
@@ -73,6 +89,8 @@ def shares_table(importance: Importance) -> Table:
         "fANOVA over the whole space: the share of the surrogate's variance that each explains alone, with a 95 % "
         f"interval; {100 * importance.unexplained:.0f} % lie in interactions beyond those shown."
     )
+    if importance.notes:
+        note += " " + " ".join(importance.notes)
     return Table(f"{importance.study}: importance for {importance.metric}", columns, rows, note)
 
 

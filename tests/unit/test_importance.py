@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from hpo.association import association
 from hpo.importance import Importance, Share, TooFewTrials, fanova, importance, importance_or_none, over_tasks
+from hpo.report.importance_tables import summary, tasks_table
 from hpo.space import Choice, Float, Int, SearchSpace
 from hpo.surrogate import Cells, Forest, decompose
 from tests.simulated import simulated_study
@@ -154,8 +156,32 @@ def test_noise_is_called_noise() -> None:
     rows = [{**row, "best_value": float(rng.random())} for row in data.trials.to_pylist()]
     found = importance(replace(data, trials=type(data.trials).from_pylist(rows)), pairs=False, seed=0)
     assert found.fit < 0.3
-    assert any("mostly of noise" in note for note in found.notes)
+    assert not found.decided
+    assert summary(found).startswith("Undecided: the trials do not tell what mattered")
+    assert "Below 0.5 the shares are guesses: noise." in tasks_table({"noise": found}).note
     assert found.pairs == ()
+
+
+@pytest.mark.parametrize(("function", "trials", "decided"), [(exclusive_or, 60, False), (interaction, 200, True)])
+def test_what_too_few_trials_cannot_show_is_not_claimed(
+    function: Callable[[np.ndarray], np.ndarray], trials: int, decided: bool, found: Importance
+) -> None:
+    """Six hyperparameters, all the variance in one pair: from few trials no surrogate sees it."""
+    space = SearchSpace({f"h{i}": Float(0.0, 1.0) for i in range(6)})
+    points = np.random.default_rng(5).random((trials, 6))
+    shown = fanova(
+        space, [dict(zip(space.names, map(float, p), strict=True)) for p in points], function(points), seed=5
+    )
+    claim = replace(found, fit=shown.fit, shares=shown.shares(), pairs=shown.pair_shares(), study="six")
+    assert claim.decided == claim.to_json()["decided"] == decided
+    if not decided:
+        assert summary(claim).startswith("Undecided")
+        return
+    assert summary(claim).startswith("h0 and h1 mattered most, together")
+    true = {("h0", "h1"): 1.0}
+    assert all(pair.low - 0.01 <= true.get((pair.a, pair.b), 0.0) <= pair.high + 0.01 for pair in claim.pairs)
+    assert all(share.low <= 0.01 for share in claim.shares)
+    assert "`--pairs` shows them" in summary(replace(claim, pairs=(), unexplained=0.9))
 
 
 def test_over_tasks_only_what_all_search(found: Importance) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hpo.importance import importance
 from hpo.refine import NothingToRefine, changed, from_study, plan, refinement, winner
+from hpo.refining import doubt
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 
@@ -84,7 +86,11 @@ def test_only_single_changes_count() -> None:
 
 def test_the_plan_changes_the_most_and_the_least_important_around_the_best_incumbent() -> None:
     data = synthetic_study(seeds=(0, 1), budget=160)
-    found = plan(data, importance(data, seed=1), points=4)
+    shares = importance(data, seed=1)
+    found = plan(data, shares, points=4)
+    assert doubt(shares, found) == ""
+    assert "do not tell" in doubt(replace(shares, fit=0.2), found)
+    assert "learning_rate and dropout are a guess" in doubt(replace(shares, fit=0.2), found)
     rows = data.runs.to_pylist()
     assert found.value == max(row["incumbent_value"] for row in rows)
     assert (found.most, found.least) == ("learning_rate", "dropout")
