@@ -126,14 +126,14 @@ def methods() -> None:
 @app.command()
 def models(name: Annotated[str | None, typer.Argument(help="Print this model's numbered layers.")] = None) -> None:
     """The backbones that a study may name; with NAME, its layers as `finetuned_layers` counts them."""
-    from trainables import backbones
+    from trainables import backbones, network
 
     if name is None:
         for model in backbones.names():
             print(model)
         return
-    for line in backbones.describe(name):
-        print(line)
+    for layer in network.describe(name):
+        print(f"{layer.number:4}  {layer.kind:13}  {layer.parameters:9,}  {layer.name}")
 
 
 @app.command()

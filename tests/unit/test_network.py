@@ -149,3 +149,18 @@ def test_images_too_small_for_the_model_are_an_invalid_configuration(name, size)
 def test_a_model_without_a_head_is_refused():
     with pytest.raises(BadData, match="must end in a Head"):
         Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), 2)
+
+
+def test_the_command_line_prints_the_numbered_layers(capsys):
+    from hpo.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "mobilenet_v2"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ended.value.code == 0
+    assert [int(line[0]) for line in lines] == list(range(139, 0, -1))
+    assert lines[-3] == ["3", "convolution", "409,600", "features.18.0"]
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "mobilenet_v22"])
+    assert ended.value.code == 2
+    assert "did you mean mobilenet_v2" in capsys.readouterr().err
