@@ -154,7 +154,15 @@ def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width
         raise UnknownFormat(f"the format must be one of {', '.join(FORMATS)}, but got {format!r}")
     if format == "csv":
         return "\n".join(csv_text(table) for table in tables)
-    opening = {"markdown": lead, "latex": f"% {lead}", "html": f"<p>{escape(lead)}</p>"}[format] if lead else ""
+    opening = (
+        {
+            "markdown": lead,
+            "latex": f"% {lead}\n% In the preamble: \\usepackage{{booktabs}}",
+            "html": f"<p>{escape(lead)}</p>",
+        }[format]
+        if lead
+        else ""
+    )
     parts = [part for part in (opening, *(writers[format](table) for table in tables)) if part]
     return "\n\n".join(parts) + "\n"
 
@@ -238,10 +246,12 @@ def _piped(row: Sequence[str]) -> list[str]:
 
 
 def latex(table: Table) -> str:
-    """A table environment in booktabs' rules, to be pasted into a paper."""
+    """A table environment in booktabs' rules, to be pasted into a paper; rows that stand out by a bold name."""
     align = "".join("r" if column.numeric else "l" for column in table.columns)
     head = " & ".join(_tex(column.title) for column in table.columns)
-    body = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in table.texts()]
+    rows = [[_tex(cell) for cell in row] for row in table.texts()]
+    named = [[rf"\textbf{{{row[0]}}}", *row[1:]] if i in table.strong else row for i, row in enumerate(rows)]
+    body = [" & ".join(row) + r" \\" for row in named]
     lines = [
         r"\begin{table}",
         r"\centering",

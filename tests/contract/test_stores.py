@@ -213,6 +213,23 @@ def test_a_writer_that_was_taken_over_writes_nothing_more(uri, monkeypatch):
     assert [e for _, e, _ in cells(store.read(uri))] == [1]
 
 
+def test_what_workers_trained_on_outlives_its_writer_and_shows_where_they_differed(uri):
+    writer = open_writer(uri)
+    writer.note({"data_digest": ["ab"], "device": ["cpu"]})
+    writer.close(compact=False)
+    before = everything(uri)["s/study.json"]
+    again = open_writer(uri)
+    again.note({"data_digest": ["ab"]})
+    again.close(compact=False)
+    assert everything(uri)["s/study.json"] == before
+    more = open_writer(uri, seeds=[0, 1])  # the same study with more seeds: a new head
+    more.note({"data_digest": ["cd", "ab"]})
+    more.close(compact=False)
+    data = store.read(uri)
+    assert data.definition["seeds"] == [0, 1]
+    assert data.environment == {"python": "3", "trained_on": {"data_digest": ["ab", "cd"], "device": ["cpu"]}}
+
+
 def test_another_study_of_the_same_name_is_refused_and_nothing_is_written(uri):
     writer = open_writer(uri)
     epoch(writer, 1, 1)

@@ -62,7 +62,7 @@ def test_markdown_has_one_cell_a_column_in_every_row():
 
 def test_latex_escapes_what_latex_reads():
     text = render_tables([TABLE], "latex")
-    assert r"asha\_50\%" in text
+    assert r"\textbf{asha\_50\%} & " in text
     assert r"Methods \& runs" in text
     assert r"$<$ 0.0001" in text
     assert r"$-$0.5000" in text
