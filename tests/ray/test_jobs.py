@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from cluster.tokens import Token
 from hpo.store import read, verify
 
 SECRET = "0123456789abcdef" * 4
+NONE = ""  # as RAY_AUTH_TOKEN_PATH
 
 
 class Head:
@@ -168,10 +170,10 @@ def test_wrong_address(head: Head, server: JobServer) -> None:
 
 
 def hpo(head: Head, *words: object, token: object = None) -> subprocess.CompletedProcess[str]:
-    """A command with the head's token, or the one given."""
+    """A command with the head's token, or the one given; with NONE the one that a user has by default, which is none."""
     return subprocess.run(
         [BIN / "python", "-m", "hpo.cli", *map(str, words)], capture_output=True, text=True, timeout=300, check=False,
-        env=environment(RAY_AUTH_TOKEN_PATH=token or head.folder / "token", COLUMNS=200, NO_COLOR=1),
+        env=environment(RAY_AUTH_TOKEN_PATH=head.folder / "token" if token is None else token, COLUMNS=200, NO_COLOR=1),
     )  # fmt: skip
 
 
@@ -189,7 +191,7 @@ def scraped(head: Head) -> dict[str, float]:
 @pytest.mark.timeout(900)
 def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer, tmp_path: Path) -> None:
     (tmp_path / "instant.yaml").write_text(
-        INSTANT.format(seconds=1.0, fail_share=0, epochs=20, seeds="[0]", clock="virtual")
+        INSTANT.format(seconds=1.0, fail_share=0, epochs=40, seeds="[0]", clock="virtual")
     )
     where = ("--address", head.url)
     words = ("submit", tmp_path / "instant.yaml", "--store", tmp_path / "store", "--methods", "random", *where)
@@ -219,7 +221,10 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     assert again.returncode == 0, again.stdout + again.stderr
     assert verify(str(tmp_path / "store")) == []
     (run,) = read(str(tmp_path / "store")).runs.to_pylist()
-    assert (run["status"], run["charged_epochs"]) == ("complete", 20)
+    assert (run["status"], run["charged_epochs"]) == ("complete", 40)
+    log = [json.loads(line) for line in (tmp_path / "store" / "instant" / "driver.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in log if line["event"] != "figures"] == ["begun", "interrupted", "begun", "done"]
+    assert log[-2]["charged_epochs"] == {"random/0": 40}
     listed = hpo(head, "jobs", *where).stdout.splitlines()
     assert [line.split()[1] for line in listed[1:3]] == ["SUCCEEDED", "STOPPED"]
 
@@ -230,7 +235,8 @@ def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path
     (port,) = free_ports(1)
     for words, token, said in (
         (("jobs", "--address", head.url), tmp_path / "guess", "is not it"),
-        (("jobs", "--address", head.url), tmp_path / "nowhere", "token"),
+        (("jobs", "--address", head.url), tmp_path / "nowhere", "must name a token file, but there is none"),
+        (("jobs", "--address", head.url), NONE, "asks for the cluster's token, but there is none here"),
         (("jobs", "--address", f"http://127.0.0.1:{head.gcs}"), None, "must answer at"),
         (("logs", "nowhere-1", "--address", head.url), None, "there is no job 'nowhere-1'"),
         (("jobs", "--address", f"http://127.0.0.1:{port}"), None, "connection refused"),
