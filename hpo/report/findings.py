@@ -178,7 +178,7 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
     columns = (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("pairs", "pairs", "count"), Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
+        Column("pairs", "pairs", "count"), Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
     )  # fmt: skip
     rows = tuple(
         (f"{t.a} − {t.b}", f"{t.better} better" if t.better else t.verdict, t.difference, t.ci95, t.p, t.p_adjusted,

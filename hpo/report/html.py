@@ -82,6 +82,7 @@ def tasks_page(
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),
+        tasks_section.environments(studies),
         Section("repeat", "Repeat it", [Command(command)]),
     ]
     facts = [

@@ -52,14 +52,16 @@ def ledger_table(data: StudyData) -> Table:
 
 def environment(data: StudyData) -> Section:
     """Versions, hardware, data digest, git commit: what the results were made with."""
+    found = environment_table(data)
+    text = Text("The store says nothing about the environment that the study ran in.")
+    return Section("environment", "Environment", [table(found) if found.rows else text])
+
+
+def environment_table(data: StudyData) -> Table:
+    """A row a fact; none where the store has none."""
+    columns = (Column("what", "what", "text"), Column("value", "value", "text"))
     rows = tuple((name, value) for name, value in _flat(data.environment) if name != "command")
-    parts: list[Part] = []
-    if rows:
-        columns = (Column("what", "what", "text"), Column("value", "value", "text"))
-        parts.append(table(Table("What the study ran on", columns, rows)))
-    else:
-        parts.append(Text("The store says nothing about the environment that the study ran in."))
-    return Section("environment", "Environment", parts)
+    return Table(f"{data.name}: what the study ran on", columns, rows)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:

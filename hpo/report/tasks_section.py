@@ -15,7 +15,7 @@ from hpo.report.comparison_section import X_LABEL, epoch_bands
 from hpo.report.exam_section import exam_tables
 from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
-from hpo.report.record_section import ledger_table
+from hpo.report.record_section import environment_table, ledger_table
 from hpo.report.tables import Table, html
 from hpo.store import StudyData
 
@@ -51,6 +51,11 @@ def exams(studies: Sequence[StudyData]) -> Section:
 def ledgers(studies: Sequence[StudyData]) -> Section:
     """What every run was charged for, a table a task."""
     return Section("ledger", "The ledger", [_folded(ledger_table(data)) for data in studies])
+
+
+def environments(studies: Sequence[StudyData]) -> Section:
+    """What every task's study ran on."""
+    return Section("environment", "Environment", [_folded(environment_table(data)) for data in studies])
 
 
 def _folded(content: Table) -> Folded:

@@ -210,6 +210,7 @@ def test_studies_are_reported_as_tasks(tmp_path):
     page = path.read_text()
     assert comparison.verdict.replace("<", "&lt;") in page
     for title in ("Mean val_accuracy by task", "Importance over 2 tasks", "digits: ledger of every run",
+                  "digits: what the study ran on",
                   "clothes: train, validation and test of every winner", "Best value so far"):  # fmt: skip
         assert title in page
     assert page.count("<svg") == 3
