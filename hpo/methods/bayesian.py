@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from hpo.methods import options
 from hpo.methods.acquisition import NAMES, acquisition
@@ -21,6 +21,7 @@ from hpo.space import Choice, Config, Vector
 BEST, LAST = 150, 150  # the points that the process is fitted to at the most: its cost grows with their cube
 CANDIDATES = 1000
 ROUNDS = 4  # of refinement around the best candidates
+EXPLORED = 2  # configurations a hyperparameter, after which exploration fades
 REFIT_FROM, REFIT_EVERY = 60, 10  # beyond so many points, length scales are fitted anew only now and then
 
 Matrix = NDArray[np.float64]
@@ -29,15 +30,17 @@ Matrix = NDArray[np.float64]
 class Bayesian(Searching):
     """A Gaussian process over the configurations; each suggestion maximises an acquisition function.
 
-    acquisition: ei, log_ei, ucb or pi; initial: random configurations first (paper 001: 4); xi, kappa: exploration
-    of ei, log_ei and pi, and of ucb. What still runs is taken to give what the process expects of it (a constant
-    lie at its mean), so that parallel suggestions differ; failures are taught as the worst value seen.
+    acquisition: ei, log_ei, ucb or pi; initial: random configurations first (paper 001: 4; from fewer than 8, length
+    scales are guesses); xi, kappa: exploration of ei, log_ei and pi, and of ucb, in deviations of what is predicted.
+    xi holds until two configurations a hyperparameter were seen, and fades as 1 / n from there on: without it, half of
+    the first suggestions are close beside what is known. What still runs is taken to give what the process expects of
+    it, so that parallel suggestions differ; failures are taught as worse than all that was seen.
     """
 
     expensive = True
 
     def __init__(
-        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 4, xi: float = 0.0, kappa: float = 1.8
+        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8
     ) -> None:
         super().__init__(setting, tag=0xBA7E5)
         if acquisition not in NAMES:
@@ -63,7 +66,8 @@ class Bayesian(Searching):
         kept = _kept(seen)
         targets = _targets(kept)
         posterior = self._posterior([s.config for s in kept], targets, len(seen))
-        rate = acquisition(self._acquisition, float(targets.max()), self._xi, self._kappa)
+        xi = self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
+        rate = acquisition(self._acquisition, float(targets.max()), xi, self._kappa)
         best = [kept[i].config for i in np.argsort(-targets, kind="stable")[:5]]
         return self._search(lambda rows: rate(*posterior.predict(rows)), best, rng)
 
@@ -127,27 +131,13 @@ def _kept(seen: list[Seen]) -> list[Seen]:
 
 
 def _targets(seen: list[Seen]) -> Vector:
-    """What the process is to predict; shape [n], about mean 0 and deviation 1, larger is better.
+    """What the process is to predict: normal scores of the standings; shape [n], mean 0 and deviation 1, larger is better.
 
-    Where most were trained equally far: their values, outliers below drawn in; the others have the value that goes
-    with their standing. Else (successive halving) normal scores of the ranks.
+    Scores and not values, as losses differ by magnitudes where training goes wrong, and by little where it goes well.
+    Equal ones, as failures are, have equal scores; of those who stand alike the longer trained is the better.
     """
-    good = [i for i, s in enumerate(seen) if not s.failed]
-    top = max(seen[i].level for i in good)
-    longest = [i for i in good if seen[i].level == top]
-    raw = _values(seen, longest) if 2 * len(longest) > len(good) else norm.ppf(1 - (ranks(seen) + 0.5) / len(seen))
-    deviation = raw.std()
-    return np.asarray((raw - raw.mean()) / (deviation if deviation > 0 else 1.0))
-
-
-def _values(seen: list[Seen], longest: list[int]) -> Vector:
-    """The values of the longest trained; of the others, what stands as they do; of failures, the least; shape [n]."""
-    known = np.array([seen[i].value for i in longest])
-    known = known / max(float(np.abs(known).max()), 1e-300)
-    low, middle, high = np.percentile(known, [25, 50, 75])
-    known = np.maximum(known, middle - 5 * (high - low)) if high > low else known
-    stands = standing(seen)
-    order = np.argsort(stands[longest])
-    raw = np.interp(stands, stands[longest][order], np.sort(known))
-    raw[longest] = known
-    return np.asarray(raw)
+    levels = np.array([s.level for s in seen])
+    order = standing(seen) + 1e-9 * levels / max(1, levels.max())
+    scores = norm.ppf((rankdata(order) - 0.5) / len(seen))
+    deviation = scores.std()
+    return np.asarray((scores - scores.mean()) / (deviation if deviation > 0 else 1.0))

@@ -17,7 +17,7 @@ Matrix = NDArray[np.float64]
 JITTER = 1e-6  # added to the noise, so that covariances of equal points have a Cholesky factor
 FEW = 60  # points up to which a fit begins anew as well
 LENGTH = -1.5, 1.0  # mean and deviation of log(length scale / sqrt(d)): longer ones send few points to corners
-NOISE = -4.0, 1.5  # and of log(noise)
+NOISE = -2.0, 1.5  # and of log(noise): less would take the scatter of few points for structure
 _SQRT5 = math.sqrt(5.0)
 
 

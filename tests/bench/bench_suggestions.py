@@ -1,8 +1,8 @@
-"""What a suggestion costs: `python tests/bench/bench_suggestions.py [--quick] [--json FILE]`.
+"""What a suggestion costs: `python tests/bench/bench_suggestions.py [--quick] [--json FILE] [--write]`.
 
 Processor seconds of a suggestion after 100 and 1,000 observed configurations, on one thread, on a mixed and conditional
 space; and how a searcher's memory grows: the size of all that it keeps at 1,000 observations against 500, where linear
-growth doubles it.
+growth doubles it. `--write` puts the table into docs/methods.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import pickle
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import row, show
+from rows import ROOT, markdown, row, show, write
 
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers import SEARCHERS, build_searcher
@@ -92,16 +93,29 @@ def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[dict[s
     return rows
 
 
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as Markdown; seconds as milliseconds."""
+    body = []
+    for r in rows:
+        scale, unit = (1000, " ms") if r["unit"] == "s" else (1, "")
+        numbers = (f"{r[key] * scale:.3g}{unit}" for key in ("median", "max"))
+        body.append([r["what"], *numbers, r["bar"] + (" s" if r["bar"] and r["unit"] == "s" else "")])
+    return markdown(("processor time on one thread", "median", "most", "bar"), body)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/methods.md")
     given = parser.parse_args()
     counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if given.quick else (COUNTS, SUGGESTIONS)
     rows = [r for name in SEARCHERS if name != "grid" for r in measure(name, counts, suggestions)]
     show(rows)
     if given.json:
         given.json.write_text(json.dumps(rows))
+    if given.write:
+        write(ROOT / "docs" / "methods.md", "cost", table(rows))
     return 0
 
 

@@ -242,6 +242,21 @@ def test_learns_from_what_it_observes(name: str) -> None:
     assert learned > drawn / 2, (learned, drawn)  # values are negative: half as far from the best, or nearer
 
 
+@pytest.mark.parametrize("name", ["bayesian", "tpe"])
+def test_only_the_order_of_values_teaches(name: str) -> None:
+    """A loss that explodes where training goes wrong, 1e8 and more, leads to what the same order in [0, 1] does."""
+    setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
+    calm, wild = build_searcher(name, setting), build_searcher(name, setting)
+    for _ in range(16):
+        config = calm.suggest()
+        assert config is not None
+        assert config == wild.suggest()
+        calm.observe(config, 1, bowl(config))
+        wild.observe(config, 1, -math.exp(-30 * bowl(config)))
+        calm.close(config)
+        wild.close(config)
+
+
 @pytest.mark.parametrize("name", ["bayesian", "tpe", "genetic", "local", "cmaes"])
 def test_earlier_results_teach_what_comes_next(name: str) -> None:
     """With 60 earlier results the first 5 suggestions are better than a random start's, in the median of 5 seeds."""
