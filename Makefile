@@ -1,11 +1,9 @@
-# Targets: demo, test, soak, s3, lint, bench, image. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, soak, s3, lint, bench. Everything they need is installed into .venv from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak s3 lint bench image clean
-
-VARIANT ?= cuda
+.PHONY: demo test soak s3 lint bench clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -33,10 +31,6 @@ lint: .venv/ready
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
-
-image: ## the steps of docker/Dockerfile without Docker, in a clean folder: minutes, and 7 GB with VARIANT=cuda
-	rm -rf build/image
-	$(PYTHON) docker/rehearse.py build/image --build-arg VARIANT=$(VARIANT)
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache
