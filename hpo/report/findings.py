@@ -186,7 +186,7 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
         for t in tests
     )  # fmt: skip
     note = (
-        f"Paired over {many}: Wilcoxon's exact signed-rank test, p adjusted after Holm for {len(tests)} pairs. "
+        f"Paired over {many}: Wilcoxon's exact signed-rank test, p adjusted after Holm (number of pairs: {len(tests)}). "
         "Intervals are each pair's own: the adjusted p decides. "
         f"Last column: how many more would be needed to detect a difference of {comparison.point:g}."
     )
