@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
+FEW = 4  # rows of a bench with the same bar that the README shows
 
 Row = dict[str, Any]
 
@@ -94,7 +97,7 @@ def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "rows.json"
         command = [sys.executable, str(bench), "--json", str(result), *(["--quick"] if quick else [])]
-        if put and '"--write"' in bench.read_text():
+        if put and pages(bench):
             command.append("--write")
         answer = subprocess.run(command, cwd=ROOT, env={**os.environ, "HPO_PEERS": peers}, check=False)
         if result.exists():  # a bench whose bar is not met may say so by its exit code: the rows tell which
@@ -123,18 +126,27 @@ def conforming(found: Any) -> list[Row]:
     ]
 
 
+def strain(row: Row) -> float | None:
+    """How much of its bar the median uses: above 1 it is not kept; None where there is no bar that is a number."""
+    bar = str(row.get("bar") or "").replace(",", "")
+    limit = re.match(r"(at most|at least|<=?|>=?) ?([0-9.e-]+)", bar)
+    between = re.match(r"([0-9.]+) to ([0-9.]+)", bar)
+    if "median" not in row or not (limit or between):
+        return None
+    value = float(row["median"])
+    if between:
+        low, high = float(between[1]), float(between[2])
+        return abs(2 * value - low - high) / (high - low)
+    assert limit is not None
+    most = limit[1] in ("at most", "<", "<=")
+    part, whole = (value, float(limit[2])) if most else (float(limit[2]), value)
+    return part / whole if whole else math.inf
+
+
 def met(row: Row) -> bool | None:
     """Whether the median keeps the bar; None where there is none that is a number."""
-    bar = str(row.get("bar") or "").replace(",", "")
-    match = re.match(r"(at most|at least|<=?|>=?) ?([0-9.]+)", bar)
-    between = re.match(r"([0-9.]+) to ([0-9.]+)", bar)
-    if "median" not in row or not (match or between):
-        return None
-    value = row["median"]
-    if between:
-        return bool(float(between[1]) <= value <= float(between[2]))
-    assert match is not None
-    return bool(value <= float(match[2]) if match[1] in ("at most", "<", "<=") else value >= float(match[2]))
+    used = strain(row)
+    return None if used is None else used <= 1
 
 
 # -- the table ----------------------------------------------------------------------------------------------------
@@ -156,11 +168,31 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def headlines(rows: Sequence[Row]) -> list[Row]:
+    """What has a bar, of more than FEW rows with the same one the nearest to it; ratios, if no page of docs/ has them."""
+    shown = []
+    for (bench, bar), group in groupby(rows, lambda row: (row["bench"], row.get("bar") or "")):
+        of = list(group)
+        if not bar:
+            shown += [row for row in of if row["unit"] == "ratio" and not pages(HERE / f"bench_{bench}.py")]
+        elif len(of) > FEW:
+            worst = max(of, key=lambda row: strain(row) or 0.0)
+            shown.append({**worst, "what": f"{worst['what']} (the worst of {len(of)})"})
+        else:
+            shown += of
+    return shown
+
+
+def pages(bench: Path) -> bool:
+    """Whether the bench writes pages of docs/."""
+    return bench.exists() and '"--write"' in bench.read_text()
+
+
 def readme(whole: Row) -> str:
-    """What was measured on what, and the rows that are ratios or have a bar."""
+    """What was measured on what, and its headlines."""
     known = whole["machine"]
     used = ", ".join(f"{name} {at}" for name, at in {**known["packages"], **known["peers"]}.items())
-    shown = [row for row in whole["rows"] if row["unit"] == "ratio" or row.get("bar")]
+    shown = headlines(sorted(whole["rows"], key=lambda row: (row["bench"], row.get("bar") or "")))
     days = sorted({date.fromtimestamp(row["unix_time"]).isoformat() for row in shown})
     brief = sorted({row["bench"] for row in shown if row["quick"]})
     told = (

@@ -38,6 +38,15 @@ def test_a_bar_is_met_or_not(bar, median, kept):
     assert bench.met({**ROW, "bar": bar, "median": median}) is kept
 
 
+def test_of_many_rows_with_one_bar_the_worst_is_a_headline():
+    rows = [{**ROW, "bench": "b", "bar": "at most 2", "median": value} for value in (1.0, 1.9, 0.5, 1.2, 0.1)]
+    (shown,) = bench.headlines(rows)
+    assert shown["median"] == 1.9
+    assert shown["what"].endswith("(the worst of 5)")
+    assert bench.headlines(rows[:2]) == rows[:2]
+    assert bench.headlines([{**ROW, "bench": "b", "bar": "", "unit": "s"}]) == []
+
+
 def test_what_is_no_row_is_shown_and_not_left_out():
     assert bench.conforming([ROW]) == [ROW]
     assert [row["unit"] for row in bench.conforming({"a": 1.0})] == ["error"]
