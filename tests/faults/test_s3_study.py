@@ -21,7 +21,9 @@ from hpo.store import StoreError
 def rows(uri: str, table: str) -> list[dict[str, Any]]:
     found = getattr(store.read(uri, "instant"), table).to_pylist()
     kept = [{name: value for name, value in row.items() if name not in TIMES} for row in found]
-    return sorted(kept, key=lambda row: (str(row.get("run")), row.get("order", 0), row.get("number", 0)))
+    return sorted(
+        kept, key=lambda row: (str(row.get("run")), row.get("order", 0), row.get("number", 0), str(row.get("trial")))
+    )
 
 
 def wait_for_charges(uri: str, count: int, process: subprocess.Popen[str]) -> None:
