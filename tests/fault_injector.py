@@ -157,11 +157,11 @@ class Ordeal:
 
         def all_have() -> bool:
             assert not self._over(), f"the study is over, and of {nodes} some were idle"
-            return all(map(self._trained, nodes))
+            return all(map(self.has_trained, nodes))
 
         until(all_have, PATIENCE, lambda: f"of {nodes} some are idle")
 
-    def _trained(self, number: int) -> bool:
+    def has_trained(self, number: int) -> bool:
         """Whether an epoch in the store was trained by a process that lives on the node."""
         from hpo.store import StoreError, read
 

@@ -38,7 +38,10 @@ def test_a_node_that_joins_is_used_though_trials_are_shorter_than_its_start(
     endless = ordeal(cluster, tmp_path, seconds=0.5, epochs=2000, most=2)
     with endless.underway():
         endless.watch(1)
-        endless.watch(cluster.add(1))
+        joined = cluster.add(1)
+        assert not endless.has_trained(joined), "it has only just begun to join"
+        endless.watch(joined)
+        assert endless.has_trained(joined)
 
 
 def test_after_a_worker_and_a_driver_were_killed_all_is_as_undisturbed(cluster: FaultyCluster, tmp_path: Path) -> None:
