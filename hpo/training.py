@@ -145,6 +145,8 @@ class Training:
         if given.packed and self._make is _own_process:
             self._berth = Berth.of(given.task["trainable"], config, given.task, whole=given.alone)
         self._trainable = self._make(given.task["trainable"], arguments)
+        if self._berth is not None:
+            self._berth.probe(self._trainable)
         with self._checkpoints.open(given.trial, at_most=given.stop) as found:
             if found is not None:
                 epoch, folder = found

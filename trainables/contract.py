@@ -42,6 +42,7 @@ def verify(
     case.testing_changes_nothing(whole)
     case.resumes_here(whole)
     case.resumes_in_another_process(whole)
+    case.probing_changes_nothing(whole)
     case.cost()
 
 
@@ -117,6 +118,12 @@ class _Case:
             _equal(
                 found + json.loads(child.stdout.splitlines()[-1]), whole, "saved, loaded in another process, trained 2"
             )
+
+    def probing_changes_nothing(self, whole: list[Metrics]) -> None:
+        made = self.make()
+        if hasattr(made, "probe"):
+            made.probe()
+            _equal([made.train_epoch() for _ in range(2)], whole[:2], "trained after a probe")
 
     def cost(self) -> None:
         kind = load(self.name)

@@ -10,8 +10,8 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +21,18 @@ from torch.nn.functional import cross_entropy
 
 from trainables import backbones, checkpoint
 from trainables.augment import Augmentation, augmentation
+from trainables.batches import Source, gather, split_batches
 from trainables.data import Dataset, Split
-from trainables.errors import Diverged, InvalidConfig
+from trainables.errors import Diverged
 from trainables.features import Activations, frozen_rows
-from trainables.kept_arrays import Kept
-from trainables.machine import Machine, give_back_memory
+from trainables.machine import Machine, give_back_memory, lent_generators
 from trainables.measures import confusion, measures
 from trainables.network import Boundary, Network
+from trainables.optimizers import make_optimizer
 from trainables.parallel import Shard, share
 from trainables.settings import Settings, Stage, rate_factor
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What one split is fed from: `rows` [N, ...], images or kept activations; `section` leads from `boundary` to logits.
-
-    `frozen` leads from the rows to the boundary, where the rows are not the boundary's own activations.
-    """
-
-    rows: Tensor
-    labels: Tensor
-    frozen: nn.Module | None
-    boundary: Boundary
-    section: nn.Module
-    kept: Kept | None  # held for as long as its rows are in use
 
 
 class FineTuning:
@@ -95,6 +81,8 @@ class FineTuning:
         self._restore = (stopping["metric"], stopping["mode"]) if stopping else None
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._stage: Stage | None = None
+        self._copies = self.augmentation.copies if self.augmentation else 1
+        self._samples = len(dataset.train) * self._copies
 
     # -- one epoch ------------------------------------------------------------------------------------------------
 
@@ -130,24 +118,31 @@ class FineTuning:
         with self._seeded():
             for step, batch in enumerate(batches):
                 self._set_rate((self.epoch + step / len(batches)) / self.max_epochs)
-                rows = self.shard.take(batch)
-                self.shard.total = len(batch)
-                self.optimizer.zero_grad(set_to_none=True)  # before the pass: its activations take the room
-                with self.machine.autocast():
-                    logits = self._compiled(self._batch(source, batch, step))
-                loss = self._loss(logits.float(), labels[rows], labels[batch] if self.shard.world > 1 else labels[rows])
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.shard.sum(p.grad for p in self._parameters)
-                if self.settings.clip_norm:
-                    nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
-                self.optimizer.step()
-                total += loss.detach() * len(batch)
-                predicted[rows] = logits.detach().argmax(1)
+                loss, logits = self._step(source, self._compiled, labels, batch, step)
+                total += loss * len(batch)
+                predicted[self.shard.take(batch)] = logits.argmax(1)
         self.shard.sum([total, predicted])
         return {
             "loss": float(total) / self._samples,
             **measures(confusion(labels, predicted, len(self.dataset.classes))),
         }
+
+    def _step(
+        self, source: Source, section: Callable[[Tensor], Tensor], labels: Tensor, batch: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """One step of the optimizer on the global `batch`; this rank's share of its mean loss, and its logits."""
+        rows = self.shard.take(batch)
+        self.shard.total = len(batch)
+        self.optimizer.zero_grad(set_to_none=True)  # before the pass: its activations take the room
+        with self.machine.autocast():
+            logits = section(self._batch(source, batch, step))
+        loss = self._loss(logits.float(), labels[rows], labels[batch] if self.shard.world > 1 else labels[rows])
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.shard.sum(p.grad for p in self._parameters)
+        if self.settings.clip_norm:
+            nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
+        self.optimizer.step()
+        return loss.detach(), logits.detach()
 
     def _batch(self, source: Source, batch: Tensor, step: int) -> Tensor:
         """This rank's inputs of the global `batch` of sample numbers; sample i is copy i // N of image i % N."""
@@ -162,7 +157,7 @@ class FineTuning:
 
     def _gather(self, source: Source, rows: Tensor) -> Tensor:
         """The boundary's activations of these rows: the same bits whether they are kept or computed here."""
-        if source.kept is None:
+        if source.rows.dtype == torch.uint8:
             inputs = self.machine.prepare(gather(source.rows, rows))
         else:
             inputs = self.machine.unpack(source.rows.index_select(0, rows.to(source.rows.device)))
@@ -205,7 +200,7 @@ class FineTuning:
         mine = self.shard.take(torch.arange(len(source.labels), device=self.machine.device))
         total = torch.zeros((), device=self.machine.device)
         predicted = torch.zeros_like(labels)
-        size = max(self.machine.chunk, 2**18 // math.prod(source.boundary.shape))
+        size = self._pass(source.boundary)
         for first in range(0, len(mine), size):
             rows = slice(first, first + size)
             with self.machine.autocast():
@@ -216,6 +211,10 @@ class FineTuning:
         self.shard.sum([total, matrix])
         return {"loss": float(total) / len(source.labels), **measures(matrix)}, matrix
 
+    def _pass(self, boundary: Boundary) -> int:
+        """Rows that are measured at a time, from the boundary on."""
+        return max(self.machine.chunk, 2**18 // math.prod(boundary.shape))
+
     # -- what is trained, and from where --------------------------------------------------------------------------
 
     def _enter(self, stage: Stage) -> None:
@@ -224,18 +223,20 @@ class FineTuning:
         self._batch_size = stage.batch_size
         if before is not None and before.layers == stage.layers:
             return
-        self._cut = self.network.cut(stage.layers)
-        self._names = self.network.trained(self._cut)
-        self.model.requires_grad_(False)
-        self._parameters = [self.model.get_parameter(name).requires_grad_() for name in self._names]
-        self.optimizer = make_optimizer(self._parameters, self.settings)
-        self._copies = self.augmentation.copies if self.augmentation else 1
-        self._samples = len(self.dataset.train) * self._copies
+        self._choose(stage)
         if reason := self._no_reuse():
             log.info("activations of the training images are not reused: %s", reason)
         self.training = self._source(self.dataset.train, "train", self._cut, keep=self.augmentation is None)
         self.validation = self._source(self.dataset.validation, "validation", self._cut, keep=True)
         self._compiled = torch.compile(self.training.section) if self.settings.compile else self.training.section
+
+    def _choose(self, stage: Stage) -> None:
+        """What the stage trains, with a new optimizer for it."""
+        self._cut = self.network.cut(stage.layers)
+        self._names = self.network.trained(self._cut)
+        self.model.requires_grad_(False)
+        self._parameters = [self.model.get_parameter(name).requires_grad_() for name in self._names]
+        self.optimizer = make_optimizer(self._parameters, self.settings)
 
     def _no_reuse(self) -> str:
         """Why the training images go through the frozen layers in every epoch; nothing where they need not."""
@@ -254,11 +255,70 @@ class FineTuning:
             ).hexdigest()[:16]
             start, kept = Activations(self.network, self.machine, split.images, key).before(boundary)
         rows = split.images if kept is None else kept.values
-        if self.machine.device.type == "cuda" and rows.nbytes < 0.25 * torch.cuda.mem_get_info()[0]:
+        if self._has_room(rows.nbytes):
             rows = rows.to(self.machine.device)
         frozen = self.network.section(start, boundary) if start != boundary else None
         labels = split.labels.to(self.machine.device)
         return Source(rows, labels, frozen, boundary, self.network.section(boundary), kept)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether rows of `size` bytes are to lie on the GPU."""
+        return self.machine.device.type == "cuda" and size < 0.25 * torch.cuda.mem_get_info()[0]
+
+    # -- what it takes --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """Takes, before anything is trained, what an epoch takes at its peak, by one step; open, it holds the step's state.
+
+        That is a step on a largest batch and a pass of validation, in the first and in the last epoch's stage, beside
+        what lies on the GPU throughout. Nothing is kept of it: closed, the model trains as if it had not been opened,
+        bit for bit on a CPU. Not in it: kept activations where they stay in the machine's memory (all processes share
+        those), and torch.compile, whose kernels take less than what runs here.
+        """
+        stages = [self.settings.stage(epoch, self.network.thaws()) for epoch in (1, self.max_epochs)]
+        resident: list[Tensor] = []
+        for stage in {(stage.layers, stage.batch_size): stage for stage in stages}.values():
+            resident.clear()
+            self._choose(stage)
+            # Put back afterwards; until then it stands for the best weights that early stopping keeps.
+            before = {name: value.clone() for name, value in self._trained_state().items()}
+            resident += self._try(stage)
+            self._set_trained(before)
+        yield
+        self.model.zero_grad(set_to_none=True)
+        del self.optimizer
+
+    def _try(self, stage: Stage) -> list[Tensor]:
+        """A step and a pass of validation; returns what an epoch has on the GPU from its begin to its end."""
+        self.model.eval()
+        size = max(map(len, split_batches(torch.arange(self._samples), stage.batch_size)))
+        source, resident = self._stand_in(self.dataset.train, size, keep=self.augmentation is None)
+        labels = source.labels.repeat(self._copies)
+        for module in self.network.trained_modules(self._cut):
+            module.train()
+        with self._seeded():
+            self._step(source, source.section, labels, torch.arange(size, device=self.machine.device), 0)
+        if not len(self.dataset.validation):
+            return [resident]
+        size = self._pass(source.boundary)
+        source, more = self._stand_in(self.dataset.validation, size, keep=True)
+        self._evaluate(source)
+        return [resident, more]
+
+    def _stand_in(self, split: Split, count: int, *, keep: bool) -> tuple[Source, Tensor]:
+        """`_source` for at most `count` of the split's rows, and as many bytes as all of them would take on the GPU."""
+        start, boundary = self.network.boundaries[0], self.network.boundary(self._cut)
+        frozen = self.network.section(start, boundary) if start != boundary else None
+        rows = gather(split.images, torch.arange(min(count, len(split))))
+        if keep and self.settings.reuse_activations and frozen is not None:
+            some = self.machine.prepare(rows[: self.machine.chunk])
+            kept = frozen_rows(frozen, self.machine, some, self.machine.chunk)
+            rows, frozen = kept[torch.arange(len(rows)) % len(kept)], None
+        whole = rows.nbytes // len(rows) * len(split)
+        resident = torch.empty(whole if self._has_room(whole) else 0, dtype=torch.uint8, device=self.machine.device)
+        labels = split.labels[: len(rows)].to(self.machine.device)
+        return Source(rows, labels, frozen, boundary, self.network.section(boundary), None), resident
 
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
@@ -333,50 +393,3 @@ class FineTuning:
 
 
 _PARTS = ("model", "optimizer", "best")
-
-
-class lent_generators:
-    """While it is open, torch's global generators run from `seed`; afterwards they are as they were."""
-
-    def __init__(self, device: torch.device, seed: int) -> None:
-        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(*error)
-
-
-def split_batches(order: Tensor, size: int) -> list[Tensor]:
-    """`order` in batches of `size`. A last batch of one image joins the one before: batch statistics need two."""
-    batches = list(order.split(size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def gather(images: Tensor, rows: Tensor) -> Tensor:
-    """The rows of images [N, 3, S, S] that lie channels last in memory, in the same layout."""
-    return images.permute(0, 2, 3, 1).index_select(0, rows.to(images.device)).permute(0, 3, 1, 2)
-
-
-def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer of the settings; torch's defaults beyond them."""
-    rate, decay, momentum = settings.learning_rate, settings.weight_decay, settings.momentum
-    match settings.optimizer:
-        case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
-        case "adadelta":
-            return torch.optim.Adadelta(parameters, rate, weight_decay=decay)
-        case "rmsprop":
-            return torch.optim.RMSprop(parameters, rate, weight_decay=decay, momentum=momentum)
-        case "sgd":
-            return torch.optim.SGD(
-                parameters, rate, weight_decay=decay, momentum=momentum, nesterov=settings.nesterov, fused=True
-            )
-    raise InvalidConfig(f"optimizer must be known, but got {settings.optimizer!r}")

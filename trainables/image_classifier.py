@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,23 @@ class ImageClassifier:
 
     @staticmethod
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-        """What the memory of a trial depends on: backbone, cut, batch, image size, optimizer, precision. Pure."""
+        """What the memory of a trial depends on: data, backbone, cut, batch, image size, optimizer, precision. Pure."""
         names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
                  "momentum", "bf16", "channels_last", "compile", "reuse_activations")  # fmt: skip
         settings = Settings.of(config)
-        parts = {"model": task["model"], "folds": task["data"].get("folds"), **settings.architecture}
+        parts = {"model": task["model"], "data": data.section(task), **settings.architecture}
         return json.dumps(parts | {name: getattr(settings, name) for name in names}, sort_keys=True)
 
     memory = staticmethod(memory)
+
+    def probe(self) -> None:
+        """Takes what an epoch takes, by one step of each model; then trains as if it had not been called.
+
+        To be asked before the first epoch or `load`, of one process: ranks would share the batch.
+        """
+        with _explained(), ExitStack() as held:
+            for model in self.models:  # each one's optimizer beside those before it, as in training
+                held.enter_context(model.probing())
 
     def train_epoch(self) -> dict[str, float]:
         """One more epoch: loss, accuracy, macro precision, recall and f1, the same with val_, images_per_second."""

@@ -64,6 +64,21 @@ class Machine:
         return value.permute(0, 3, 1, 2) if value.dim() == 4 and self.channels_last else value
 
 
+class lent_generators:
+    """While it is open, torch's global generators run from `seed`; afterwards they are as they were."""
+
+    def __init__(self, device: torch.device, seed: int) -> None:
+        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+        self._seed = seed
+
+    def __enter__(self) -> None:
+        self._fork.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *error: object) -> None:
+        self._fork.__exit__(*error)
+
+
 def give_back_memory() -> None:
     """Returns freed memory to the system, where the C library can: other workers of the node may want it."""
     with suppress(OSError, AttributeError):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -162,3 +164,80 @@ def test_a_trainable_that_does_not_say_what_it_takes_is_not_held_up(tmp_path):
     given = Assignment("0" * 16, {"learning_rate": 0.01}, task, 1, 4, 4, 0, str(tmp_path), packed=True)
     training = Training(given)
     assert training.step().done
+
+
+class Watched:
+    """A trainable that tells in `said` what it was asked, and what others may know of its kind by then."""
+
+    said: ClassVar[list[tuple[str, dict[str, int]]]] = []
+    peak: ClassVar[int] = 0
+
+    def __init__(self, config, *, task, seed, max_epochs):
+        self.kind = config["kind"]
+        self.tell("built")
+
+    def tell(self, what):
+        book = MemoryBook("watched", 1000)
+        kinds = {kind.split()[-1]: peak for kind, peak in book.known().items()}
+        Watched.said.append((f"{self.kind} {what}", kinds))
+
+    def probe(self):
+        self.tell("probed")
+        Watched.peak = {"x": 300, "y": 600, "z": 2000}[self.kind]
+        if self.kind == "z":
+            raise MemoryError("no room")
+
+    def train_epoch(self):
+        self.tell("trained")
+        Watched.peak += 50  # an epoch takes more than its step
+        return {"val_accuracy": 0.5}
+
+    def save(self, folder):
+        Path(folder, "state").write_text("nothing")
+
+    @staticmethod
+    def memory_kind(config, task):
+        return config["kind"]
+
+    @staticmethod
+    def memory():
+        nothing = {"reset": lambda: None, "release": lambda: None}
+        return SimpleNamespace(device="watched", total=1000, peak=lambda: Watched.peak, **nothing)
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """Trains a trial of a kind for two epochs; what it was asked, and its last report."""
+    monkeypatch.setattr("hpo.admission.folder", lambda: tmp_path / "books")
+    monkeypatch.setattr("trainables.load", lambda name: Watched)
+
+    def train(kind, trial):
+        Watched.said.clear()
+        Watched.peak = 300
+        task = {"trainable": "watched", "data": {}, "model": {}, "fixed": {}, "early_stopping": None}
+        training = Training(Assignment(trial, {"kind": kind}, task, 1, 2, 2, 0, str(tmp_path), packed=True))
+        report = training.step()
+        while not report.done:
+            report = training.step()
+        return list(Watched.said), report
+
+    return train
+
+
+def test_one_step_makes_a_kind_known_before_its_first_epoch_and_only_the_first_trial_takes_it(watched):
+    said, _ = watched("x", "0" * 16)
+    assert said == [("x built", {}), ("x probed", {}), ("x trained", {"x": 300}), ("x trained", {"x": 350})]
+    said, _ = watched("x", "1" * 16)
+    assert [what for what, _ in said] == ["x built", "x trained", "x trained"], "a known kind pays nothing"
+    assert said[0][1] == {"x": 400}, "and epochs have corrected what its step said"
+    said, _ = watched("y", "2" * 16)
+    assert said[2] == ("y trained", {"x": 400, "y": 600})
+
+
+def test_a_step_that_finds_no_room_is_a_failure_before_the_first_epoch_and_leaves_the_kind_unknown(watched):
+    said, report = watched("z", "0" * 16)
+    assert [what for what, _ in said] == ["z built", "z probed"]
+    assert report.failure == {"epoch": 0, "kind": "memory", "reason": "no room"}
+    assert report.records == []
+    said, _ = watched("x", "1" * 16)
+    assert said[0] == ("x built", {}), "what it held is free, and nothing was learned of it"

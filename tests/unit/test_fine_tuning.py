@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 import torch
 from reuse import NETWORKS, SMALL_VIT, TINY, curves, farthest
 from torch.nn.functional import cross_entropy
 
+from trainables.batches import split_batches
 from trainables.contract import verify
 from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
-from trainables.fine_tuning import split_batches
+from trainables.fine_tuning import FineTuning
 from trainables.image_classifier import ImageClassifier
+from trainables.machine import Machine
 
 DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
 
@@ -240,6 +243,61 @@ def test_precision_and_layout_train_and_keep_activations(more):
     assert plain(again.train_epoch()) == plain(first)
     reference = classifier({"finetuned_layers": 9}).train_epoch()
     assert first["loss"] == pytest.approx(reference["loss"], abs=0.05)
+
+
+PROBED = {
+    "kept": ({"finetuned_layers": 9, "optimizer": "rmsprop"}, DIGITS, 1),
+    "augmented copies in two stages": (
+        {"finetuned_layers": "all", "head_epochs": 1, "head_batch_size": 32, "dropout": 0.3},
+        {**DIGITS, "augment": "paper001"},
+        2,
+    ),
+    "folds": ({"finetuned_layers": 3}, {"name": "digits", "folds": 2, "train": 40, "test": 10}, 2),
+}
+
+
+@pytest.mark.parametrize("case", PROBED)
+def test_a_probe_leaves_everything_as_it_was(case, monkeypatch):
+    config, about, steps = PROBED[case]
+    model = classifier({"learning_rate": 0.1, **config}, task_of(about=about))
+    taken = []
+    step = FineTuning._step
+    monkeypatch.setattr(FineTuning, "_step", lambda self, *given: taken.append(given[2]) or step(self, *given))
+
+    def state():
+        found = [{name: value.clone() for name, value in m.model.state_dict().items()} for m in model.models]
+        return found, torch.random.get_rng_state()
+
+    before, numbers = state()
+    model.probe()
+    after, others = state()
+    assert len(taken) == steps, "one for each stage and each fold"
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(before, after, strict=True) for name in a)
+    assert torch.equal(numbers, others)
+    assert all(p.grad is None for m in model.models for p in m.model.parameters())
+    assert not list(Path(os.environ["HPO_CACHE"]).glob("activations/*")), "what the epoch keeps is the epoch's to make"
+    expected = classifier({"learning_rate": 0.1, **config}, task_of(about=about))
+    for _ in range(2):
+        assert plain(model.train_epoch()) == plain(expected.train_epoch())
+
+
+def test_a_probe_takes_the_largest_batch_of_both_stages_and_what_a_pass_of_validation_takes(monkeypatch):
+    config = {"finetuned_layers": "all", "batch_size": 13, "head_epochs": 1, "head_batch_size": 32}
+    (model,) = classifier(config, task_of(about={**DIGITS, "train": 79})).models  # six batches of 13 and one left over
+    passes = []
+    forward = model.machine.prepare
+    monkeypatch.setattr(Machine, "prepare", lambda self, images: passes.append(len(images)) or forward(images))
+    with model.probing():
+        assert model.optimizer.state, "what the optimizer keeps is there while it is open"
+    assert passes == [16, 16, 14, 40]
+    assert not hasattr(model, "optimizer")
+
+
+def test_a_probe_that_finds_no_room_says_so(monkeypatch):
+    model = classifier()
+    monkeypatch.setattr(FineTuning, "_step", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(OutOfMemory, match="must fit into memory"):
+        model.probe()
 
 
 @pytest.mark.bench  # compiling takes half a minute
