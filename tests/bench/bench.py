@@ -2,17 +2,18 @@
 
     python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--write] [--readme]
 
-Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE and
-writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first. build/bench.json
-keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has optuna and
-syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out where
-there is none. --write has benches write their tables into the pages of docs/ that rest on them; --readme writes the last
-rows into the README and runs nothing.
+Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE
+(`rows.command`) and writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first.
+build/bench.json keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has
+optuna and syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out
+where there is none. --write has benches write their tables into the pages of docs/ that rest on them; --readme writes the
+last rows into the README and runs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import math
 import os
@@ -29,15 +30,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rows import ROOT, markdown, write
+from rows import ROOT, Row, markdown, number, save, write
 
 HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
 FEW = 4  # rows of a bench with the same bar that the README shows
-
-Row = dict[str, Any]
 
 
 # -- the machine --------------------------------------------------------------------------------------------------
@@ -83,12 +82,6 @@ def installed(package: str, python: str | None = None) -> str | None:
 
 
 # -- the benches --------------------------------------------------------------------------------------------------
-
-
-def speaks(bench: Path) -> bool:
-    """Whether the bench hands its rows over as JSON."""
-    text = bench.read_text()
-    return '"--json"' in text and '"--quick"' in text
 
 
 def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
@@ -164,10 +157,6 @@ def cells(row: Row) -> list[str]:
     return [row["what"], *numbers, row["unit"], f"{row.get('bar') or ''}{verdict}"]
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def headlines(rows: Sequence[Row]) -> list[Row]:
     """What has a bar, of more than FEW rows with the same one the nearest to it; ratios, if no page of docs/ has them."""
     shown = []
@@ -184,8 +173,13 @@ def headlines(rows: Sequence[Row]) -> list[Row]:
 
 
 def pages(bench: Path) -> bool:
-    """Whether the bench writes pages of docs/."""
-    return bench.exists() and '"--write"' in bench.read_text()
+    """Whether the bench writes pages of docs/, as it says where it makes its command line: `command(..., writes=True)`."""
+    if not bench.exists():
+        return False
+    text = bench.read_text()
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    said = any(given.arg == "writes" for call in calls for given in call.keywords)
+    return said or '"--write"' in text
 
 
 def readme(whole: Row) -> str:
@@ -222,22 +216,11 @@ def main() -> int:
     unknown = [name for name in wanted if name not in benches]
     if unknown:
         parser.error(f"--only must name some of {', '.join(benches)}, but got {', '.join(unknown)}")
-    silent = [name for name in wanted if not speaks(benches[name])]
-    rows = [
-        row
-        for name in wanted
-        if name not in silent
-        for row in run(benches[name], given.quick, given.peers, given.write)
-    ]
+    rows = [row for name in wanted for row in run(benches[name], given.quick, given.peers, given.write)]
     kept = json.loads(RESULT.read_text())["rows"] if given.add and RESULT.exists() else []
     rows = [row for row in kept if row["bench"] not in wanted] + rows
-    RESULT.parent.mkdir(exist_ok=True)
-    beside = RESULT.with_suffix(".part")
-    beside.write_text(json.dumps({"machine": machine(given.peers), "rows": rows, "not_run": silent}, indent=1))
-    beside.replace(RESULT)
+    save(RESULT, {"machine": machine(given.peers), "rows": rows})
     print(text(rows))
-    if silent:
-        print(f"not run, as they take no --quick and --json: {', '.join(silent)}")
     return int(any(row["unit"] == "error" for row in rows))
 
 

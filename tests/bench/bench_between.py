@@ -7,12 +7,9 @@ docs/replay.md.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,7 +17,7 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import CURVES, ROOT, markdown, row, show, write
+from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
 from hpo.recorded import load
 from hpo.recorded.forest import CurveForest
@@ -39,7 +36,7 @@ def correlations(task: str) -> tuple[float, float]:
     return nearest, CurveForest(features, values).correlation
 
 
-def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+def main(quick: bool = False, put: bool = False) -> list[Row]:
     """Rows of the bench's table."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: what answers between them is not measured")
@@ -58,12 +55,5 @@ def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    results = main(given.quick, given.write)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    given = command(__doc__, writes=True).parse_args()
+    tell(main(given.quick, given.write), given.json)

@@ -10,24 +10,22 @@ was found.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import Row, command, row, tell
 
 from hpo.compare import compare
 from hpo.comparison import UNDECIDED, Comparison
 from hpo.refine import refinement
 from tests.simulated import simulated_study
 
-Row = dict[str, Any]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 SHAPES: dict[str, tuple[Draw, float, float]] = {  # draw, true mean, standard deviation
@@ -44,7 +42,7 @@ def studies(draw: Draw, count: int, seeds: int, methods: int, shift: float = 0.0
     for _ in range(count):
         values = draw(rng, (methods, seeds))
         values[0] += shift
-        found.append(compare(simulated_study({f"m{i}": row.tolist() for i, row in enumerate(values)})))
+        found.append(compare(simulated_study({f"m{i}": shifted.tolist() for i, shifted in enumerate(values)})))
     return found
 
 
@@ -53,10 +51,9 @@ def rarely(count: int) -> str:
     return f"at most {0.05 + 2.33 * math.sqrt(0.05 * 0.95 / count):.3f}"
 
 
-def row(what: str, share: float, count: int, bar: str) -> Row:
+def found_in(what: str, share: float, count: int, bar: str) -> Row:
     error = 3 * math.sqrt(share * (1 - share) / count)
-    return {"what": what, "median": share, "min": max(0.0, share - error), "max": min(1.0, share + error), "unit": "share",
-            "bar": bar}  # fmt: skip
+    return row(what, [max(0.0, share - error), share, min(1.0, share + error)], "share", bar)
 
 
 def of_two(shape: str, count: int) -> list[Row]:
@@ -67,16 +64,16 @@ def of_two(shape: str, count: int) -> list[Row]:
         found = studies(draw, count, seeds, 2)
         false = np.mean([any(t.verdict != UNDECIDED for t in c.tests) for c in found])
         rows.append(
-            row(f"{shape}, {seeds} seeds: better said of identical methods", float(false), count, rarely(count))
+            found_in(f"{shape}, {seeds} seeds: better said of identical methods", float(false), count, rarely(count))
         )
         intervals = [m.ci95 for c in found for m in c.methods]
         cover = np.mean([low <= mean <= high for low, high in intervals])
         bar = "0.93 to 0.97" if seeds >= 10 else ""
-        rows.append(row(f"{shape}, {seeds} seeds: intervals cover the true mean", float(cover), 2 * count, bar))
+        rows.append(found_in(f"{shape}, {seeds} seeds: intervals cover the true mean", float(cover), 2 * count, bar))
         raised = studies(draw, count, seeds, 2, deviation, seed=1)
         power = np.mean([c.tests[0].verdict == "a better" for c in raised])
         bar = "at least 0.8" if seeds == 20 else ""
-        rows.append(row(f"{shape}, {seeds} seeds: one standard deviation is found", float(power), count, bar))
+        rows.append(found_in(f"{shape}, {seeds} seeds: one standard deviation is found", float(power), count, bar))
     return rows
 
 
@@ -85,9 +82,9 @@ def of_many(count: int) -> list[Row]:
     said = np.mean([any(t.verdict != UNDECIDED for t in c.tests) for c in four])
     ranked = np.mean([c.ranking is not None and c.ranking.p < 0.05 for c in four])
     return [
-        row("four identical methods, 10 seeds: better said", float(said), count, rarely(count)),
-        row("four identical methods, 10 seeds: Friedman below 0.05", float(ranked), count, rarely(count)),
-        row("six identical changes, 10 seeds: a gain called real", _refined(count), count, rarely(count)),
+        found_in("four identical methods, 10 seeds: better said", float(said), count, rarely(count)),
+        found_in("four identical methods, 10 seeds: Friedman below 0.05", float(ranked), count, rarely(count)),
+        found_in("six identical changes, 10 seeds: a gain called real", _refined(count), count, rarely(count)),
     ]
 
 
@@ -102,18 +99,12 @@ def _refined(count: int) -> float:
     return called / count
 
 
-def main(quick: bool) -> list[Row]:
+def main(quick: bool = False) -> list[Row]:
+    """Rows of the bench's table."""
     count = 100 if quick else 1000
     return [found for shape in SHAPES for found in of_two(shape, count)] + of_many(count)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    found = main(given.quick)
-    if given.json:
-        given.json.write_text(json.dumps(found))
-    for line in found:
-        print(f"{line['what']}: {line['median']:.3f} ({line['min']:.3f} to {line['max']:.3f}) {line['bar']}")
+    given = command(__doc__).parse_args()
+    tell(main(given.quick), given.json)

@@ -8,7 +8,6 @@ its memory, around the 1,000th and around the 10,000th trial.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,7 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, Row, command, row, tell
+
+from hpo.store import read
+
 STUDY = """
 study: bench
 trainable: curves
@@ -79,8 +83,6 @@ def idle(folder: Path, methods: str, seeds: str, epochs: int) -> float:
     folder.mkdir()
     study = write(folder, seconds=0.5, epochs=epochs, most=8, methods=methods, seeds=seeds, parallelism=4, cpus=1)
     child("-m", "hpo.cli", "run", study, "--store", folder / "store", "--workers", 2, "--quiet", "--no-report")
-    from hpo.store import read
-
     rows = read(str(folder / "store")).epochs.select(["finished", "seconds"]).to_pylist()
     began = min(row["finished"] - row["seconds"] for row in rows)
     return 1 - sum(row["seconds"] for row in rows) / (2 * (max(row["finished"] for row in rows) - began))
@@ -100,45 +102,37 @@ def between(samples: list[tuple[float, ...]], first: float, last: float) -> tupl
     return results / (inside[-1][1] - inside[0][1]), (inside[-1][2] - inside[0][2]) / results
 
 
-def row(what: str, value: float, unit: str, bar: str = "") -> dict[str, Any]:
-    return {"what": what, "median": value, "min": value, "max": value, "unit": unit, "bar": bar}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer epochs, 8 slots, 4,000 trials")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=["idle", "scale"])
-    given = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
-    slots, trials, epochs = (8, 4_000, 16) if given.quick else (64, 11_000, 32)
+def main(quick: bool = False, only: str | None = None) -> list[Row]:
+    """Rows of the bench's table; with `quick` fewer epochs, 8 slots, 4,000 trials. `only`: idle, or scale."""
+    slots, trials, epochs = (8, 4_000, 16) if quick else (64, 11_000, 32)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        if given.only != "scale":
+        if only != "scale":
             for name, methods, times in (("four methods", FOUR, 1), ("ASHA alone", "[{asha: {eta: 2}}]", 2)):
                 share = 1 - idle(Path(scratch) / name.replace(" ", "-"), methods, "[0, 1, 2]", times * epochs)
-                rows.append(row(f"{name}, 3 seeds, 0.5 s epochs: busy share of 2 slots", share, "ratio", ">= 0.95"))
-        if given.only != "idle":
+                rows.append(row(f"{name}, 3 seeds, 0.5 s epochs: busy share of 2 slots", [share], "ratio", ">= 0.95"))
+        if only != "idle":
             samples = scale(Path(scratch) / "scale", slots, trials)
             early = between(samples, 500, 1_500)
             late = between(samples, trials - 1_500, trials - 500)
             at = {n: next(s[3] for s in samples if s[0] >= n) for n in (1_000, trials - 1_000)}
+            growth = 1e3 * (at[trials - 1_000] - at[1_000]) / (trials - 2_000)
             where = f"{slots} slots, trial {trials - 1_000:,}"
             rows += [
-                row(f"{where}: driver CPU a result against that at trial 1,000", late[1] / early[1], "ratio", "<= 1.1"),
-                row(f"{where}: results a second", late[0], "1/s"),
-                row(f"{where}: driver CPU a result", 1e3 * late[1], "ms"),
-                row(f"{slots} slots, trial 1,000: driver CPU a result", 1e3 * early[1], "ms"),
-                row(f"{where}: driver's memory", at[trials - 1_000], "MB"),
                 row(
-                    f"{where}: memory a finished trial", 1e3 * (at[trials - 1_000] - at[1_000]) / (trials - 2_000), "kB"
+                    f"{where}: driver CPU a result against that at trial 1,000", [late[1] / early[1]], "ratio", "<= 1.1"
                 ),
+                row(f"{where}: results a second", [late[0]], "1/s"),
+                row(f"{where}: driver CPU a result", [1e3 * late[1]], "ms"),
+                row(f"{slots} slots, trial 1,000: driver CPU a result", [1e3 * early[1]], "ms"),
+                row(f"{where}: driver's memory", [at[trials - 1_000]], "MB"),
+                row(f"{where}: memory a finished trial", [growth], "kB"),
             ]
-    for line in rows:
-        print(f"{line['what']:<70} {line['median']:10.4g} {line['unit']} {line['bar']}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    parser = command(__doc__)
+    parser.add_argument("--only", choices=["idle", "scale"])
+    given = parser.parse_args()
+    tell(main(given.quick, given.only), given.json)

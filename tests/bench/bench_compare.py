@@ -7,20 +7,17 @@ Each measurement reads the store anew in a process of its own, whose peak of mem
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import large_store
+from rows import Row, command, row, tell
 
-Row = dict[str, Any]
+from tests.bench import large_store
 
 CHILD = """
 import json, resource, sys, time
@@ -54,29 +51,19 @@ def measured(what: str, uri: str, times: int) -> tuple[list[float], list[float]]
     return [seconds for seconds, _ in found], [peak for _, peak in found]
 
 
-def rows(what: str, values: list[float], unit: str, bar: str) -> Row:
-    return {"what": what, "median": median(values), "min": min(values), "max": max(values), "unit": unit, "bar": bar}
-
-
-def main(quick: bool) -> list[Row]:
+def main(quick: bool = False) -> list[Row]:
+    """Rows of the bench's table."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         total = sum(large_store.write(folder, f"s{i}", trials=2 if quick else 100, seed=i) for i in range(10))
         size = f"a store of {total:,} epoch rows, 10 studies"
         for what, bar in (("one by one", True), ("as tasks", True), ("verify", False), ("importance of one", False)):
             seconds, peaks = measured(what, folder, 1 if quick else 3)
-            found.append(rows(f"{size}: {what}", seconds, "s", "< 5 s" if bar else ""))
-            found.append(rows(f"{size}: {what}, peak of memory", peaks, "MB", "< 1,000 MB" if bar else ""))
+            found.append(row(f"{size}: {what}", seconds, "s", "< 5 s" if bar else ""))
+            found.append(row(f"{size}: {what}, peak of memory", peaks, "MB", "< 1,000 MB" if bar else ""))
     return found
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    found = main(given.quick)
-    if given.json:
-        given.json.write_text(json.dumps(found))
-    for row in found:
-        print(f"{row['what']}: {row['median']:.4g} {row['unit']} ({row['min']:.4g} to {row['max']:.4g}) {row['bar']}")
+    given = command(__doc__).parse_args()
+    tell(main(given.quick), given.json)

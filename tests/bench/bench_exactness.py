@@ -8,15 +8,12 @@ every value of finetuned_layers; with --quick for 0, 9, the half, all but one, a
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from reuse import NETWORKS, curves, farthest
-from rows import row, show
+from rows import Row, command, row, tell
 
 MILLION, BAR = 1e6, 10  # differences are in millionths
 
 
-def main(quick: bool = False, models: Sequence[str] = tuple(NETWORKS)) -> list[dict[str, Any]]:
+def main(quick: bool = False, models: Sequence[str] = tuple(NETWORKS)) -> list[Row]:
     """Rows of the bench's table."""
     torch.set_num_threads(1)
     found = []
@@ -48,12 +45,7 @@ def main(quick: bool = False, models: Sequence[str] = tuple(NETWORKS)) -> list[d
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = command(__doc__)
     parser.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     given = parser.parse_args()
-    results = main(given.quick, given.models)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.models), given.json)

@@ -12,8 +12,6 @@ images: its time for one does not depend on how many there are.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
 import statistics
@@ -33,7 +31,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import ROOT, row, show
+from rows import ROOT, Row, command, row, show, tell
 
 from trainables import backbones
 from trainables.image_classifier import ImageClassifier
@@ -108,7 +106,7 @@ def classifier(root: Path, weights: str, layers: str) -> ImageClassifier:
     return ImageClassifier(config, task=task, seed=0, max_epochs=TRIAL)
 
 
-def compare(root: Path, weights: str, layers: str, quick: bool) -> list[dict[str, Any]]:
+def compare(root: Path, weights: str, layers: str, quick: bool) -> list[Row]:
     """Rows of one number of layers: both sides in turns."""
     share, turns = (6, 1) if quick else (1, 2)
     ours, plain = [], []
@@ -161,7 +159,7 @@ sys.stdin.read()
 """
 
 
-def second_worker(root: Path, weights: str, layers: str) -> list[dict[str, Any]]:
+def second_worker(root: Path, weights: str, layers: str) -> list[Row]:
     """Private memory (USS) in MB of an idle worker and of a second training one, each beside others like it."""
     command = [sys.executable, "-c", _WORKER, str(Path(__file__).parent), str(root), weights]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -179,7 +177,7 @@ def second_worker(root: Path, weights: str, layers: str) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
-def in_cache_of_its_own(measure: Callable[..., list[dict[str, Any]]], *arguments: Any) -> list[dict[str, Any]]:
+def in_cache_of_its_own(measure: Callable[..., list[Row]], *arguments: Any) -> list[Row]:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["HPO_CACHE"] = cache
         return measure(*arguments)
@@ -187,7 +185,7 @@ def in_cache_of_its_own(measure: Callable[..., list[dict[str, Any]]], *arguments
 
 def main(
     quick: bool = False, layers: Sequence[str] = tuple(BARS), data: Path = DATA, weights: str = str(WEIGHTS)
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Rows of the bench's table."""
     if not data.is_dir() or not Path(weights).is_file():
         raise SystemExit(f"{data} and {weights} must exist; name others with --data and --weights")
@@ -203,14 +201,9 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = command(__doc__)
     parser.add_argument("--layers", nargs="+", choices=list(BARS), default=list(BARS))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--weights", default=str(WEIGHTS))
     given = parser.parse_args()
-    results = main(given.quick, given.layers, given.data, given.weights)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.layers, given.data, given.weights), given.json)

@@ -10,8 +10,6 @@ and two epochs. Without a GPU there is one row that says so.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import time
@@ -29,7 +27,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import ROOT, row, show
+from rows import ROOT, Row, command, row, show, tell
 
 from trainables import backbones, data
 from trainables.fine_tuning import FineTuning
@@ -115,9 +113,7 @@ def waits(model: FineTuning) -> int:
     return sum("synchroniz" in str(warning.message) for warning in caught)
 
 
-def compare(
-    root: Path, case: tuple[str, int, int], layers: int | None, epochs: int, workers: int
-) -> list[dict[str, Any]]:
+def compare(root: Path, case: tuple[str, int, int], layers: int | None, epochs: int, workers: int) -> list[Row]:
     """Rows of one model and one number of layers."""
     name, size, batch = case
     model = ours(root, name, size, batch, layers, bf16=True)
@@ -140,7 +136,7 @@ def compare(
     return found
 
 
-def main(quick: bool = False, root: Path = DATA, epochs: int = 4, workers: int = 8) -> list[dict[str, Any]]:
+def main(quick: bool = False, root: Path = DATA, epochs: int = 4, workers: int = 8) -> list[Row]:
     """Rows of the bench's table."""
     if not torch.cuda.is_available():
         return [row("no GPU here: nothing was measured", [0], "GPUs")]
@@ -154,14 +150,9 @@ def main(quick: bool = False, root: Path = DATA, epochs: int = 4, workers: int =
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = command(__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--workers", type=int, default=8)
     given = parser.parse_args()
-    results = main(given.quick, given.data, given.epochs, given.workers)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.data, given.epochs, given.workers), given.json)

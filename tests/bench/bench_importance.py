@@ -13,13 +13,10 @@ logarithm of the last validation loss as the metric.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -28,20 +25,13 @@ from sklearn.ensemble import RandomForestRegressor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from rows import CURVES, Row, command, row, tell
+
 from hpo import surrogate
 from hpo.importance import CELLS, TREES, fanova
 from hpo.space import Float, SearchSpace
 from hpo.surrogate import Cells, Forest, decompose
 from tests.unit.test_importance import KNOWN
-
-CURVES = Path(__file__).parents[2].parent / "shared" / "data" / "curves" / "taskset-dpl.npz"
-Row = dict[str, Any]
-
-
-def row(what: str, values: Sequence[float], unit: str, bar: str = "") -> Row:
-    found = [float(value) for value in values]
-    return {"what": what, "median": median(found), "min": min(found), "max": max(found), "unit": unit, "bar": bar}
-
 
 # -- known functions ----------------------------------------------------------------------------------------------
 
@@ -190,7 +180,8 @@ def _domain(column: np.ndarray) -> Float:
     )
 
 
-def main(quick: bool) -> list[Row]:
+def main(quick: bool = False) -> list[Row]:
+    """Rows of the bench's table."""
     rows = known(quick)
     try:
         import optuna  # noqa: F401
@@ -201,14 +192,5 @@ def main(quick: bool) -> list[Row]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    found = main(given.quick)
-    if given.json:
-        given.json.write_text(json.dumps(found))
-    for line in found:
-        print(
-            f"{line['what']}: {line['median']:.3f} {line['unit']} ({line['min']:.3f} to {line['max']:.3f}) {line['bar']}"
-        )
+    given = command(__doc__).parse_args()
+    tell(main(given.quick), given.json)

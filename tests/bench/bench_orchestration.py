@@ -7,16 +7,18 @@ Sleeping epochs: 0.2 s each on 2 workers; the time from the first to the last ep
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, Row, command, row, tell
+
+from hpo.store import read
 
 STUDY = """
 study: orchestration
@@ -61,7 +63,7 @@ assert len(tuner.fit()) == 64
 
 def timed(command: list[str]) -> float:
     """Wall seconds of a child process that must succeed."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     return time.perf_counter() - began
@@ -78,31 +80,21 @@ def play(folder: Path, name: str, seconds: float, epochs: int) -> float:
 def sleeping(folder: Path, epochs: int) -> float:
     """How much longer than half the sleep the epochs took, from the first to the last one's arrival."""
     play(folder, "sleeping", 0.2, epochs)
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    from hpo.store import read
-
     finished = sorted(read(str(folder / "sleeping")).epochs["finished"].to_pylist())
     return (finished[-1] - finished[0] + 0.2) / (0.2 * len(finished) / 2)
 
 
-def row(what: str, values: list[float], unit: str, bar: str = "") -> dict[str, Any]:
-    return {"what": what, "median": median(values), "min": min(values), "max": max(values), "unit": unit, "bar": bar}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="once instead of three times, fewer sleeping epochs")
-    given = parser.parse_args()
+def main(quick: bool = False) -> list[Row]:
+    """Rows of the bench's table; with `quick` once instead of three times, and fewer sleeping epochs."""
     ours, default, reused = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for n in range(1 if given.quick else 3):
+        for n in range(1 if quick else 3):
             ours.append(play(folder, f"instant{n}", 0, 400))
             default.append(timed([sys.executable, "-c", RAW, "default", str(folder / f"raw{n}")]))
             reused.append(timed([sys.executable, "-c", RAW, "reuse", str(folder / f"reuse{n}")]))
-        overhead = sleeping(folder, 75 if given.quick else 400)
-    rows = [
+        overhead = sleeping(folder, 75 if quick else 400)
+    return [
         row("hpo run / raw Tune by default", [a / b for a, b in zip(ours, default, strict=True)], "ratio", "<= 0.25"),
         row("hpo run / raw Tune with reuse_actors", [a / b for a, b in zip(ours, reused, strict=True)], "ratio"),
         row("0.2 s epochs on 2 workers / half the sleep", [overhead], "ratio", "<= 1.15"),
@@ -110,11 +102,8 @@ def main() -> None:
         row("raw Tune by default", default, "s"),
         row("raw Tune with reuse_actors", reused, "s"),
     ]
-    for line in rows:
-        print(f"{line['what']:<60} {line['median']:8.3f} {line['unit']} {line['bar']}")
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    given = command(__doc__).parse_args()
+    tell(main(given.quick), given.json)

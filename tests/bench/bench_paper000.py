@@ -5,19 +5,16 @@ Prints the tables of docs/paper000-replay.md; `--write` writes them there.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
-from rows import ROOT, markdown, row, show, write
+from rows import ROOT, Row, command, markdown, row, tell, write
 
 from hpo.recorded import load
 from hpo.replay import best_recorded, replay
@@ -114,7 +111,7 @@ def tables(results: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:
     }
 
 
-def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+def main(quick: bool = False, put: bool = False) -> list[Row]:
     """Rows of the bench's table."""
     results = {model: found(model, 3 if quick else 20) for model in MODELS}
     for name, text in tables(results).items():
@@ -133,12 +130,5 @@ def pooled(results: Mapping[str, Mapping[str, Found]], method: str) -> list[int]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    found_rows = main(given.quick, given.write)
-    show(found_rows)
-    if given.json:
-        given.json.write_text(json.dumps(found_rows))
+    given = command(__doc__, writes=True).parse_args()
+    tell(main(given.quick, given.write), given.json)

@@ -8,19 +8,16 @@ alternate. PYTHON (or HPO_PEERS) is a Python that has optuna and syne-tune; side
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import ROOT, row, show
+from rows import ROOT, Row, command, row, tell
 
 SIDES = Path(__file__).parent / "sides"
 WORKERS = 2
@@ -87,7 +84,7 @@ def measure(peers: str, trials: int, epochs: int, seconds: float, rounds: int) -
     return found
 
 
-def main(quick: bool = False, peers: str = sys.executable) -> list[dict[str, Any]]:
+def main(quick: bool = False, peers: str = sys.executable) -> list[Row]:
     """Rows of the bench's table."""
     trials, epochs, rounds, sleep = (16, 10, 1, 0.1) if quick else (64, 25, 3, 0.1)
     rows = []
@@ -113,12 +110,7 @@ def main(quick: bool = False, peers: str = sys.executable) -> list[dict[str, Any
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command(__doc__)
     parser.add_argument("--peers", default=os.environ.get("HPO_PEERS", sys.executable), metavar="PYTHON")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    results = main(given.quick, given.peers)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.peers), given.json)

@@ -10,8 +10,6 @@ epochs of the search (3 of 4), and 1,000 images for 1 epoch; the bars are those 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import ROOT, row, show
+from rows import ROOT, Row, command, row, tell
 
 from hpo.study import Study
 from trainables.errors import Diverged
@@ -49,7 +47,7 @@ def train(config: dict[str, Any], task: dict[str, Any], epochs: int) -> tuple[fl
     return max(curve), model
 
 
-def clothing(seed: int, quick: bool) -> list[dict[str, Any]]:
+def clothing(seed: int, quick: bool) -> list[Row]:
     """The best of a random search over the study's own space."""
     study = Study.load("clothing")
     most = study.budget.max_epochs
@@ -70,7 +68,7 @@ def clothing(seed: int, quick: bool) -> list[dict[str, Any]]:
     ]
 
 
-def fashion(seed: int, quick: bool) -> list[dict[str, Any]]:
+def fashion(seed: int, quick: bool) -> list[Row]:
     """Full fine-tuning by one cycle."""
     images, epochs = (1000, 1) if quick else (5000, 2)
     data = {"name": "fashion_mnist", "root": str(FASHION), "train": images, "validation": images // 5}
@@ -93,20 +91,15 @@ def fashion(seed: int, quick: bool) -> list[dict[str, Any]]:
 PARTS = {"clothing": clothing, "fashion": fashion}
 
 
-def main(quick: bool = False, only: Sequence[str] = tuple(PARTS), seeds: Sequence[int] = (0,)) -> list[dict[str, Any]]:
+def main(quick: bool = False, only: Sequence[str] = tuple(PARTS), seeds: Sequence[int] = (0,)) -> list[Row]:
     """Rows of the bench's table."""
     torch.set_num_threads(1)
     return [found for part in only for seed in seeds for found in PARTS[part](seed, quick)]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = command(__doc__)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the random search")
     given = parser.parse_args()
-    results = main(given.quick, given.only, given.seeds)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.only, given.seeds), given.json)

@@ -8,20 +8,18 @@ process of its own; small and large alternate.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import CURVES, ROOT, row, show
+from rows import CURVES, ROOT, Row, command, row, tell
 
 from hpo.recorded import RecordedTable, load
 from hpo.replay import replay
@@ -65,7 +63,7 @@ def apart(trials: int) -> dict[str, float]:
     return found
 
 
-def main(quick: bool = False) -> list[dict[str, Any]]:
+def main(quick: bool = False) -> list[Row]:
     """Rows of the bench's table."""
     small, large = (2_000, 20_000) if quick else (10_000, 100_000)
     pairs = [(apart(small), apart(large)) for _ in range(1 if quick else 3)]
@@ -81,15 +79,10 @@ def main(quick: bool = False) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=int)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = command(__doc__)
+    parser.add_argument("--speed", type=int, metavar="TRIALS", help="one measurement, in this process")
     given = parser.parse_args()
     if given.speed:
         print(json.dumps(speed(given.speed)))
-        sys.exit()
-    results = main(given.quick)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    else:
+        tell(main(given.quick), given.json)

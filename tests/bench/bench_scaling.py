@@ -9,21 +9,18 @@ writes docs/replay.md and its picture.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import CURVES, ROOT, markdown, row, show, write
+from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
 from hpo.recorded import RecordedTable, load
 from hpo.recorded.forest import CurveForest
@@ -133,7 +130,7 @@ def page(found: dict[str, Times]) -> str:
     return markdown(head, body)
 
 
-def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
+def main(quick: bool = False, put: bool = False) -> list[Row]:
     """Rows of the bench's table."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: scaling is not measured")
@@ -159,12 +156,5 @@ def main(quick: bool = False, put: bool = False) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    results = main(given.quick, given.write)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    given = command(__doc__, writes=True).parse_args()
+    tell(main(given.quick, given.write), given.json)

@@ -7,28 +7,21 @@ Appends go the whole way: handed over (safe on disk when the call returns), then
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from rows import Row, command, row, tell
 from stores import epoch, open_writer
 
 from tests.bench import large_store
 
-Row = dict[str, Any]
 WINDOWS = 20
-
-
-def rows(what: str, values: list[float], unit: str, bar: str) -> Row:
-    return {"what": what, "median": median(values), "min": min(values), "max": max(values), "unit": unit, "bar": bar}
 
 
 def appends(count: int) -> list[Row]:
@@ -52,16 +45,16 @@ def appends(count: int) -> list[Row]:
     first, last = slice(0, WINDOWS // 4), slice(-WINDOWS // 4, None)
     ratios = [median(times[last]) / median(times[first]) for times in (handed, delivered)]
     return [
-        rows(
+        row(
             f"hand over, last quarter of {count:,} rows / first",
             ratios[:1],
             "ratio",
             "at most 1.1: appends do not slow down",
         ),
-        rows(f"hand over and deliver, last quarter of {count:,} rows / first", ratios[1:], "ratio", "at most 1.1"),
-        rows("hand a row over", handed, "us", ""),
-        rows("hand a row over and deliver it", delivered, "us", ""),
-        rows(f"compaction of {count:,} rows at the end", [whole], "s", ""),
+        row(f"hand over and deliver, last quarter of {count:,} rows / first", ratios[1:], "ratio", "at most 1.1"),
+        row("hand a row over", handed, "us", ""),
+        row("hand a row over and deliver it", delivered, "us", ""),
+        row(f"compaction of {count:,} rows at the end", [whole], "s", ""),
     ]
 
 
@@ -82,21 +75,15 @@ def query(count: int, times: int) -> list[Row]:
             found = duckdb.connect().sql(text).fetchall()
             seconds.append(time.perf_counter() - began)
         assert len(found) == 30
-        assert 0 < sum(row[2] for row in found) < total / 20
-    return [rows(f"DuckDB, {total:,} rows with a filter", seconds, "s", "< 2 s")]
+        assert 0 < sum(line[2] for line in found) < total / 20
+    return [row(f"DuckDB, {total:,} rows with a filter", seconds, "s", "< 2 s")]
 
 
-def main(quick: bool) -> list[Row]:
+def main(quick: bool = False) -> list[Row]:
+    """Rows of the bench's table."""
     return appends(20_000 if quick else 1_000_000) + query(*((200_000, 2) if quick else (10_000_000, 5)))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    found = main(given.quick)
-    if given.json:
-        given.json.write_text(json.dumps(found))
-    for row in found:
-        print(f"{row['what']}: {row['median']:.4g} {row['unit']} ({row['min']:.4g} to {row['max']:.4g}) {row['bar']}")
+    given = command(__doc__).parse_args()
+    tell(main(given.quick), given.json)

@@ -12,8 +12,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
-import json
 import pickle
 import sys
 import time
@@ -25,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import ROOT, markdown, row, show, write
+from rows import ROOT, Row, command, markdown, row, tell, write
 
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers import SEARCHERS, build_searcher
@@ -75,7 +73,7 @@ class Bench:
         self.searcher.close(config)
 
 
-def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[dict[str, Any]]:
+def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[Row]:
     """The rows of a searcher."""
     bench, rows, sizes = Bench(name), [], {}
     for count in counts:
@@ -103,21 +101,15 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown(("processor time on one thread", "median", "most", "bar"), body)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/methods.md")
-    given = parser.parse_args()
-    counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if given.quick else (COUNTS, SUGGESTIONS)
+def main(quick: bool = False, put: bool = False) -> list[Row]:
+    """Rows of the bench's table."""
+    counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if quick else (COUNTS, SUGGESTIONS)
     rows = [r for name in SEARCHERS if name != "grid" for r in measure(name, counts, suggestions)]
-    show(rows)
-    if given.json:
-        given.json.write_text(json.dumps(rows))
-    if given.write:
+    if put:
         write(ROOT / "docs" / "methods.md", "cost", table(rows))
-    return 0
+    return rows
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    given = command(__doc__, writes=True).parse_args()
+    tell(main(given.quick, given.write), given.json)

@@ -13,22 +13,19 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rows import CURVES, ROOT, markdown, row, show, write
+from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
 from hpo.recorded import RecordedTable, load
 from hpo.recorded.forest import CurveForest
@@ -184,7 +181,7 @@ def worker_table(few: int, seeds: int) -> tuple[str, str]:
 # -- all ----------------------------------------------------------------------------------------------------------
 
 
-def main(quick: bool = False, put: bool = False, only: str | None = None) -> list[dict[str, Any]]:
+def main(quick: bool = False, put: bool = False, only: str | None = None) -> list[Row]:
     """Rows of the bench's table. `only`: budget, or workers."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: the methods are not compared")
@@ -208,13 +205,7 @@ def main(quick: bool = False, put: bool = False, only: str | None = None) -> lis
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
+    parser = command(__doc__, writes=True)
     parser.add_argument("--only", choices=("budget", "workers"), help="a part, for little time at a go")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    results = main(given.quick, given.write, given.only)
-    show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results))
+    tell(main(given.quick, given.write, given.only), given.json)

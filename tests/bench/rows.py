@@ -1,7 +1,10 @@
-"""Rows of the benches' table, and tables written into pages of the documentation between markers."""
+"""What the benches share: their command line, their rows, and tables written into pages of docs/ between markers."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +14,54 @@ ROOT = Path(__file__).parents[2]
 CURVES = ROOT.parent / "shared" / "data" / "curves" / "taskset-dpl.npz"
 
 
-def row(what: str, values: Sequence[float], unit: str, bar: str = "", **more: Any) -> dict[str, Any]:
+Row = dict[str, Any]
+
+
+def command(doc: str | None, *, writes: bool = False) -> argparse.ArgumentParser:
+    """A bench's command line, to which it may add. One that `writes` pages of docs/ says so here: bench.py reads it."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the rows, as bench.py takes them")
+    if writes:
+        parser.add_argument(
+            "--write", action="store_true", help="put the tables into the pages of docs/ that have them"
+        )
+    return parser
+
+
+def tell(rows: Sequence[Row], path: Path | None) -> None:
+    """Prints the rows, and writes them as JSON where a path is given."""
+    show(rows)
+    if path is not None:
+        save(path, rows)
+
+
+def save(path: Path, value: Any) -> None:
+    """The value as JSON: the file is the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(json.dumps(value, indent=1))
+    os.replace(beside, path)
+
+
+def row(what: str, values: Sequence[float], unit: str, bar: str = "", **more: Any) -> Row:
     """What was measured how often: median, least and most. `bar`: what must hold, as people read it."""
     return {
-        "what": what, "median": statistics.median(values), "min": min(values), "max": max(values), "unit": unit,
-        "bar": bar, **more,
+        "what": what, "median": float(statistics.median(values)), "min": float(min(values)), "max": float(max(values)),
+        "unit": unit, "bar": bar, **more,
     }  # fmt: skip
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
+def show(rows: Sequence[Row]) -> None:
     """Prints the rows."""
     for r in rows:
-        print(f"{r['what']:62s} {r['median']:10.3f} {r['min']:10.3f} {r['max']:10.3f} {r['unit']:8s} {r['bar']}")
+        numbers = " ".join(f"{number(r[name]):>10s}" for name in ("median", "min", "max"))
+        print(f"{r['what']:62s} {numbers} {r['unit']:8s} {r['bar']}")
+
+
+def number(value: float) -> str:
+    """Three digits, whole above 1,000."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def markdown(head: Sequence[str], body: Sequence[Sequence[object]]) -> str:

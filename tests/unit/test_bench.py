@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -58,10 +59,44 @@ def test_a_bench_that_fails_is_a_row(tmp_path):
     broken.write_text("raise SystemExit(3)")
     (found,) = bench.run(broken, True, sys.executable)
     assert (found["bench"], found["what"], found["unit"]) == ("broken", "failed with exit code 3", "error")
+
+
+SAYS_HOW_IT_WAS_CALLED = """
+import sys
+sys.path.insert(0, {folder!r})
+from rows import command, row, tell
+given = command(__doc__{writes}).parse_args()
+tell([row("what it was told", [given.quick, getattr(given, "write", -1)], "flags")], given.json)
+"""
+
+
+@pytest.mark.parametrize(("writes", "least"), [("", -1.0), (", writes=True", 1.0)])
+def test_a_bench_is_asked_for_what_it_has(tmp_path, writes, least):
+    """--write goes only to benches that say that they write pages."""
     fine = tmp_path / "bench_fine.py"
-    fine.write_text(f"import sys\nopen(sys.argv[2], 'w').write({json.dumps(json.dumps([ROW]))})")
-    (found,) = bench.run(fine, True, sys.executable)
-    assert (found["bench"], found["median"], found["quick"]) == ("fine", 1.0, True)
+    fine.write_text(SAYS_HOW_IT_WAS_CALLED.format(folder=str(HERE), writes=writes))
+    assert bench.pages(fine) is bool(writes)
+    (found,) = bench.run(fine, True, sys.executable, put=True)
+    assert (found["bench"], found["quick"], found["max"], found["min"]) == ("fine", True, 1.0, least)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_methods.py"}), ids=lambda p: p.stem
+)
+def test_every_bench_has_the_common_command_line(path):
+    """By its text: starting each one would load torch and Ray some twenty times."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    called = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+    assert {"command", "tell"} <= called
+
+
+def test_rows_appear_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "rows.json"
+    rows.save(path, [ROW])
+    with pytest.raises(TypeError):
+        rows.save(path, [ROW, object()])
+    assert json.loads(path.read_text()) == [ROW]
+    assert rows.command("about").parse_args(["--quick"]).json is None
 
 
 def test_the_readme_shows_ratios_and_bars_and_on_what_they_were_measured():
