@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from cluster.job import HeadUnreachable, Job, NoSuchJob, Submission
+from cluster.job import STORE_AWAY, HeadUnreachable, Job, NoSuchJob, Submission
 from cluster.jobs import JobServer
 
 PATIENCE_SECONDS = 300.0  # how long a head may be away: a restart takes one or two minutes
 PAUSE_SECONDS = 2.0
+AWAY_SECONDS = 30.0  # that a store which did not answer is given before the next attempt
 
 
 def watch(
@@ -44,7 +45,8 @@ def watch(
             return ended or job
         retries -= 1
         say(f"job {job.id} ended early: {reason}; trying again")
-        time.sleep(PAUSE_SECONDS)
+        away = ended is not None and ended.exit_code == STORE_AWAY
+        time.sleep(AWAY_SECONDS if away else PAUSE_SECONDS)
         job = server.submit(submission, after=job)
 
 
@@ -75,6 +77,8 @@ def _follow(
 
 
 def _reason(job: Job) -> str:
+    if job.exit_code == STORE_AWAY:
+        return "its store did not answer"
     if job.exit_code is not None:
         return f"its driver ended with exit code {job.exit_code}"
     return (job.error or "no reason given").replace("_", " ").lower()

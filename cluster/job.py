@@ -11,6 +11,7 @@ from pathlib import Path
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 STUDY_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes of `hpo run` after which a new attempt changes nothing
+STORE_AWAY = 3  # and the one after which it does, when the store is back
 
 
 class JobError(ValueError):
@@ -94,7 +95,8 @@ class Job:
 
     @property
     def retryable(self) -> bool:
-        """Whether it ended through no fault of its study: its driver or node was killed, or never came up."""
+        """Whether it ended through no fault of its study: its driver or node was killed or never came up, or its store
+        did not answer."""
         return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, INTERRUPTED)
 
 

@@ -170,6 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _guarded(command: Callable[[], Any]) -> int:
     from hpo.session import InterruptedStudy
     from hpo.session import StudyFailed as Failed
+    from hpo.store import Unreachable
 
     try:
         answer = command()
@@ -180,6 +181,9 @@ def _guarded(command: Callable[[], Any]) -> int:
     except Failed as error:
         errors.print(f"hpo: the study failed: {error}")
         return 1
+    except Unreachable as error:  # no bad input: the same command may do later
+        errors.print(f"hpo: {error}")
+        return 3
     except BrokenPipeError:
         return 0
     except Exception as error:

@@ -1,15 +1,11 @@
-"""What a running study shows to monitors: figures at a moment, and a log of JSON lines. Writes only its log."""
+"""What a running study shows to monitors: figures at a moment. Pure but for the clock."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from hpo.dispatch import Dispatch
 
@@ -59,23 +55,3 @@ class Observing:
             store_waiting=dispatch.writer.waiting,
             store_trouble=dispatch.writer.trouble,
         )
-
-
-class Journal:
-    """The driver's log: one JSON object a line, `event` and `time` (unix seconds) first. Appended to, never rewritten."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    def write(self, event: str, **facts: Any) -> None:
-        """One line; nothing where the journal has no place (a store on S3)."""
-        if self._path is None:
-            return
-        line = json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n"
-        with suppress(OSError):  # a disk that is full now is the store's business; the log has a gap
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(line)
-
-    def figures(self, figures: Figures) -> None:
-        self.write("figures", **asdict(figures))

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import environment, plan
 from hpo import store as stores
 from hpo.dispatch import Dispatch, StudyFailed, scripts
-from hpo.figures import Journal, Observing
+from hpo.figures import Observing
 from hpo.progress import Progress
 from hpo.space import Value
 from hpo.study import Study
@@ -116,13 +117,12 @@ def _drive(
     from hpo.driver import Interrupted, drive
     from hpo.gauges import Gauges
 
-    journal = Journal(None if "://" in study.store else Path(study.store) / study.study / "driver.jsonl")
     whole = {"command": command, "address": connection.address, "dashboard": connection.dashboard}
-    journal.write("begun", **whole, runs=len(dispatch.arena.runs))
     if connection.dashboard and not quiet:
         print(f"dashboard: {connection.dashboard}", file=sys.stderr)
     observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
-    with connection, Progress(quiet=quiet) as progress:
+    with connection, dispatch.writer.journal() as journal, Progress(quiet=quiet) as progress:
+        journal.write("begun", **whole, runs=len(dispatch.arena.runs))
 
         def observe(dispatch: Dispatch, slots: int) -> None:
             progress(dispatch, slots)
@@ -130,7 +130,7 @@ def _drive(
             gauges.show(figures)
             if time.monotonic() - shown[0] > JOURNAL_SECONDS:
                 shown[0] = time.monotonic()
-                journal.figures(figures)
+                journal.write("figures", **asdict(figures))
 
         try:
             drive(dispatch, study.resources, limit=workers, observe=observe)
@@ -145,7 +145,7 @@ def _drive(
             raise
         finally:
             progress(dispatch, 0)
-        journal.figures(observing.take(dispatch, 0))
+        journal.write("figures", **asdict(observing.take(dispatch, 0)))
         journal.write("done")
 
 

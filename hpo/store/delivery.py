@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hpo.store import layout, schema
@@ -84,6 +85,11 @@ class Delivery:
             self._stop = True
             self._changed.notify_all()
         self._thread.join(timeout=PATIENCE_SECONDS)
+
+    @property
+    def folder(self) -> Path:
+        """Where on this machine waits what the store does not have yet."""
+        return self._spool.folder
 
     @property
     def waiting(self) -> int:

@@ -5,6 +5,8 @@
     <study>/<table>/000003-whole            .parquet: what the third writer made of all files before it
     <study>/<table>/current                 .parquet: a snapshot (trials, runs), replaced whole
     <study>/lease/000003                    .json: who is, or was, the third writer
+    <study>/driver.jsonl                    the driver's log (local stores)
+    <study>/driver/000003-1a2b3c            .jsonl: that of the third writer (S3)
     <study>/spool/000003-1a2b3c-000018      .jsonl: what it has been handed and the tables do not have yet (local stores)
 
 Names of a table's files sort in the order in which they were written.
@@ -69,9 +71,19 @@ def spool(study: str) -> str:
     return f"{checked(study)}/spool"
 
 
+def log(study: str, writer: str | None = None) -> str:
+    """The driver's log: one for all writers of a local store, one a writer elsewhere."""
+    return f"{checked(study)}/driver.jsonl" if writer is None else f"{checked(study)}/driver/{writer}.jsonl"
+
+
+def writer(generation: int, token: str) -> str:
+    """A writer's name in those of its files."""
+    return f"{generation:06d}-{token}"
+
+
 def batch(generation: int, token: str, sequence: int) -> str:
     """The name of a writer's batch: of its file in the spool, and of its parts in the tables."""
-    return f"{generation:06d}-{token}-{sequence:06d}"
+    return f"{writer(generation, token)}-{sequence:06d}"
 
 
 def generation(batch: str) -> int:

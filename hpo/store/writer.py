@@ -12,7 +12,9 @@ from hpo.space import Value
 from hpo.store import compaction, layout, reader, schema
 from hpo.store.delivery import Delivery
 from hpo.store.errors import StoreError
+from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
+from hpo.store.local_place import LocalPlace
 from hpo.store.places import Place, place
 from hpo.store.reader import StudyData
 from hpo.store.spool import Spool
@@ -137,6 +139,14 @@ class StudyWriter:
             self._place.replace(layout.head(self._study), json.dumps(self._head, indent=2).encode())
         except StoreError as error:
             log.warning("the environment of %s stays as it was: %s", self._study, error)
+
+    def journal(self) -> Journal:
+        """The driver's log beside the tables; it outlives this writer."""
+        where, study = self._place, self._study
+        if isinstance(where, LocalPlace):
+            return Journal(where.root / layout.log(study))
+        mine = layout.writer(self._lease.generation, self._lease.token)
+        return PostedJournal(self._delivery.folder, mine, where, study)
 
     # -- towards the store ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,8 +19,9 @@ from faulty_proxy import FaultyProxy, faulty
 from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
-from hpo.store import StoreError, delivery, s3_place
+from hpo.store import StoreError, delivery, journal, s3_place
 from hpo.store.errors import Unreachable
+from hpo.store.places import place
 
 EPOCHS = 12
 QUICK = ("503", "torn request", "lost answer")  # the others, and these again, against the real server
@@ -224,3 +226,38 @@ def test_a_server_that_is_killed_in_the_middle_of_writes_and_comes_back(
     assert [e for _, e, _ in cells(data)] == list(range(1, many + 1))
     assert data.charges["order"].to_pylist() == list(range(many))
     assert store.read(uri).warnings == ()
+
+
+@pytest.mark.parametrize("server", ["moto"])
+def test_the_drivers_log_is_posted_and_outlives_an_outage(
+    uri: str, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "POST_SECONDS", 0.1)
+    where = place(uri)
+
+    def posted(writer: int) -> list[str]:
+        """The events of the n-th writer's log."""
+        logs = {Path(name).name[:6]: name for name in where.names("s/driver")}
+        name = logs.get(f"{writer:06d}")
+        return [json.loads(line)["event"] for line in (where.read(name) or b"").splitlines()] if name else []
+
+    first = open_writer(uri)
+    with first.journal() as log:
+        log.write("begun", command="hpo run s")
+        deadline = time.monotonic() + 120
+        while posted(1) != ["begun"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert posted(1) == ["begun"]
+        proxy.add("refused", times=None)
+        log.write("figures", charged_epochs=3)
+    (left,) = tmp_path.glob("state/**/*.log")
+    assert left.read_text().count("\n") == 2
+    proxy.clear()
+    first.close(compact=False)
+    second = open_writer(uri)
+    with second.journal() as log:
+        log.write("done")
+    second.close(compact=False)
+    assert (posted(1), posted(2)) == (["begun", "figures"], ["done"])
+    assert not list(tmp_path.glob("state/**/*.log"))
+    assert store.verify(uri) == []

@@ -14,13 +14,16 @@ from shutil import rmtree
 
 import pytest
 from conftest import INSTANT
+from fault_places import s3
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
+from cluster import attempts
 from cluster.attempts import watch
 from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
 from cluster.tokens import Token
 from hpo.store import read, verify
+from hpo.store.places import place
 
 SECRET = "0123456789abcdef" * 4
 NONE = ""  # as RAY_AUTH_TOKEN_PATH
@@ -139,6 +142,42 @@ def test_a_killed_driver_is_tried_again(server: JobServer, tmp_path: Path) -> No
     assert (ended.status, ended.attempt) == ("SUCCEEDED", 2)
     assert "done" in "".join(written)
     assert any("trying again" in sentence for sentence in said)
+
+
+@pytest.mark.timeout(900)
+def test_a_store_that_is_away_when_a_killed_driver_is_tried_again(
+    server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "AWAY_SECONDS", 1.0)
+    study, mark, said = tmp_path / "instant.yaml", tmp_path / "killed", list[str]()
+    study.write_text(INSTANT.format(seconds=0, fail_share=0, epochs=12, seeds="[0]", clock="virtual"))
+    with s3(tmp_path / "s3") as (proxy, variables):
+        proxy.add("refused", times=None)
+
+        def say(sentence: str) -> None:
+            said.append(sentence)
+            if "its store did not answer" in sentence:
+                proxy.clear()
+
+        run = f"{BIN}/hpo run {study} --address auto --store s3://faults/results --methods random --no-report"
+        submission = Submission(
+            f"test -e {mark} || (touch {mark}; kill -9 $$); {run}", name="away", store="s3://faults/results",
+            environment={name: str(value) for name, value in variables.items()},
+        )  # fmt: skip
+        written: list[str] = []
+        ended = watch(server, submission, retries=3, write=written.append, say=say)
+        assert (ended.status, ended.attempt) == ("SUCCEEDED", 3), "".join(written)
+        assert [sentence.partition(": ")[2] for sentence in said if "trying again" in sentence] == [
+            "its driver ended with exit code -9; trying again", "its store did not answer; trying again",
+        ]  # fmt: skip
+        assert "hpo: s3://faults/results must answer, but" in "".join(written)
+        (charged,) = read("s3://faults/results", "instant").runs["charged_epochs"].to_pylist()
+        assert charged == 12
+        where = place("s3://faults/results")
+        (log,) = where.names("instant/driver")
+        lines = [json.loads(line) for line in (where.read(log) or b"").splitlines()]
+        assert [line["event"] for line in lines if line["event"] != "figures"] == ["begun", "done"]
+        assert lines[-2]["charged_epochs"] == {"random/0": 12}
 
 
 def test_no_such_job(server: JobServer) -> None:
