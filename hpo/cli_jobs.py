@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hpo import cli_results
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 AddressOption = Annotated[
@@ -46,9 +48,13 @@ def submit(
     from cluster.attempts import watch
     from cluster.job import Submission
     from cluster.jobs import JobServer
+    from hpo import plan
     from hpo.study import Study, find, presets
 
-    chosen = Study.load(study, store=store)  # refused here rather than in the job's log
+    chosen = Study.load(  # refused here rather than in the job's log
+        study, store=store, methods=cli_results.words(methods), seeds=cli_results.seed_numbers(seeds), epochs=budget
+    )
+    plan.runs(chosen)
     path, _ = find(study)
     named = study if study in presets() else path.name
     arguments = ["hpo", "run", named, "--address", "auto", "--store", chosen.store]

@@ -80,6 +80,34 @@ def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, cap
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--methods", "guess", "there is no method 'guess'"),
+        ("--seeds", "a", "--seeds must be"),
+        ("--budget", "0", "budget"),
+    ],
+)
+def test_a_study_is_refused_before_it_is_submitted(tmp_path, capsys, option, value, says):
+    (tmp_path / "study.yaml").write_text(GOOD)
+    words = ("submit", tmp_path / "study.yaml", "--store", tmp_path / "store", "--address", "http://127.0.0.1:9")
+    code, out, err = run(capsys, *words, option, value)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert "127.0.0.1:9" not in err
+
+
+def test_a_store_that_does_not_answer_is_no_bad_input(tmp_path, capsys, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    (tmp_path / "study.yaml").write_text(GOOD)
+    code, out, err = run(capsys, "run", tmp_path / "study.yaml", "--store", "s3://bucket/results")
+    assert (code, out) == (3, "")
+    assert err.startswith("hpo: s3://bucket/results must answer, but: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     "arguments", [("run",), ("run", "digits", "--bogus"), ("no-such-command",), ("run", "digits", "--seeds", "a")]
 )
 def test_words_that_the_command_line_does_not_know(capsys, arguments):
