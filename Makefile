@@ -1,9 +1,11 @@
-# Targets: demo, test, soak, s3, lint, bench. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, soak, s3, lint, bench, image. Everything they need is installed into .venv from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak s3 lint bench clean
+.PHONY: demo test soak s3 lint bench image clean
+
+VARIANT ?= cpu
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -31,6 +33,9 @@ lint: .venv/ready
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
+
+image: ## the steps of docker/Dockerfile without Docker, in a new folder, then a short study in it: minutes; VARIANT=cuda: 7 GB
+	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT)
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache

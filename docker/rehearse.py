@@ -1,0 +1,112 @@
+"""The image without an engine: the Dockerfile's steps in order, in an empty folder that stands for `/`.
+
+    python docker/rehearse.py [--build-arg NAME=VALUE ...]
+
+What COPY names is copied, what RUN says is run, under ENV and ARG; both stages share the folder. Then the entry point is
+asked for a token, for `hpo --help` and for a short study on digits, by the folder's own Python and far from this
+repository. The folder lies where TMPDIR says, and goes at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = re.compile(r"(?<![\w./])/(?=(?:opt|src|home|run|usr/local/bin)\b)")  # where paths of the image's own begin
+OTHER_USERS = re.compile(r"useradd [^&]+&& | -o hpo -g hpo")
+ASKED = (
+    ["token"],
+    ["hpo", "--help"],
+    ["hpo", "run", "digits", "--methods", "random", "--seeds", "0", "--budget", "8", "--workers", "1"],
+    ["hpo", "verify", "results"],
+)
+
+
+def steps(text: str) -> Iterator[tuple[str, str]]:
+    """A Dockerfile's instructions: the word and the rest of its line, continued lines joined."""
+    for line in re.sub(r"^\s*#.*\n", "", text, flags=re.M).replace("\\\n", " ").splitlines():
+        if line.strip():
+            word, _, rest = line.partition(" ")
+            yield word, " ".join(rest.split())
+
+
+class Rehearsal:
+    """An image whose root is a folder."""
+
+    def __init__(self, root: Path, arguments: dict[str, str]) -> None:
+        self.root, self._arguments, self._folder = root, arguments, root
+        mine = ("PYTHON", "VIRTUAL_ENV", "RAY_", "HPO_")
+        self.variables = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+        self.variables["PATH"] = f"{root}/usr/local/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def inside(self, text: str) -> str:
+        """The text with the image's absolute paths as those in the folder."""
+        return OURS.sub(f"{self.root}/", text)
+
+    def take(self, word: str, rest: str) -> None:
+        """Does what one instruction says, as far as a folder can."""
+        if word == "ARG":
+            name, _, value = rest.partition("=")
+            self.variables[name] = self._arguments.get(name, value)
+        elif word == "ENV":
+            for name, value in re.findall(r"(\w+)=(\S+)", rest):
+                self.variables[name] = self.inside(value).replace("$PATH", self.variables["PATH"])
+        elif word == "WORKDIR":
+            self._folder = Path(self.inside(rest))
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif word == "COPY" and not rest.startswith("--from"):
+            self._copy(*rest.split())
+        elif word == "RUN":
+            self.run(["bash", "-euc", self.inside(OTHER_USERS.sub("", rest))])
+
+    def _copy(self, *words: str) -> None:
+        *sources, target = words
+        place = self._folder / self.inside(target)
+        for source in sources:
+            goal = place / Path(source).name if target.endswith("/") else place
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, goal, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(ROOT / source, goal)
+
+    def run(self, command: list[str]) -> None:
+        """Raises CalledProcessError where the command ends with anything but 0."""
+        print("rehearse:", *command, flush=True)
+        subprocess.run(command, check=True, cwd=self._folder, env=self.variables, stdin=subprocess.DEVNULL)
+
+
+def rehearse(root: Path, arguments: dict[str, str]) -> None:
+    """Raises CalledProcessError where a step does not end with 0."""
+    rehearsal = Rehearsal(root, arguments)
+    for word, rest in steps((ROOT / "docker" / "Dockerfile").read_text()):
+        rehearsal.take(word, rest)
+    rehearsal.variables["HOME"] = rehearsal.inside("/home/hpo")
+    for words in ASKED:
+        rehearsal.run(["entrypoint.sh", *words])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hpo-image-") as folder:
+        try:
+            rehearse(Path(folder).resolve(), dict(pair.split("=", 1) for pair in given.build_arg))
+        except subprocess.CalledProcessError as error:
+            print(f"rehearse: a step must end with 0, but got {error.returncode}; it says why above", file=sys.stderr)
+            return 1
+    print("rehearse: the image does what it is asked", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
