@@ -1,7 +1,7 @@
 """Who may use how much of a device's memory on this machine: trials that share a GPU are packed by what they take.
 
-A trial of a kind that nobody has trained here yet is a probe: one step, or where its trainable takes none its first
-epoch, tells the kind's peak. The book is one file a device, changed under a lock, so that all workers of a machine share
+A trial of a kind that nobody has trained here yet is a probe: a step, or where its trainable takes none its first epoch,
+tells the kind's peak. The book is one file a device, changed under a lock, so that all workers of a machine share
 it, of however many studies.
 """
 
@@ -114,7 +114,7 @@ class Berth:
 
     Trainables that can be packed say so: `memory_kind(config, task)`, equal for trials that take the same, and
     `memory()`, which has the `device`'s name, its `total` bytes, `reset`, `peak` in bytes since then, and `release`.
-    With `probe()` they take as much as an epoch will, by one step, and afterwards train as if they had not.
+    With `probe()` they take as much as an epoch will, by a step or a few, and afterwards train as if they had not.
     """
 
     def __init__(self, book: MemoryBook, kind: str, memory: Any) -> None:
@@ -135,7 +135,7 @@ class Berth:
         return cls(book, kind, memory)
 
     def probe(self, trainable: Any) -> None:
-        """One step where the kind is unknown, so that others need not wait for an epoch to know what is left for them.
+        """A step where the kind is unknown, so that others need not wait for an epoch to know what is left for them.
 
         A step foresees what the trainable makes it foresee: whatever more an epoch takes, `measure` learns after it.
         Trials of the same kind that began before it was known are probes too.

@@ -34,6 +34,8 @@ from trainables.settings import Settings, Stage, rate_factor
 
 log = logging.getLogger(__name__)
 
+PROBE_STEPS = 3  # the first makes the optimizer's state, the second has it beside its activations, allocators settle
+
 
 class FineTuning:
     """A backbone and its head, trained on a data set as `settings` say, by one process or by the ranks of a group."""
@@ -269,12 +271,12 @@ class FineTuning:
 
     @contextmanager
     def probing(self) -> Iterator[None]:
-        """Takes, before anything is trained, what an epoch takes at its peak, by one step; open, it holds the step's state.
+        """Takes, before anything is trained, what an epoch takes at its peak; open, it holds what such an epoch holds.
 
-        That is a step on a largest batch and a pass of validation, in the first and in the last epoch's stage, beside
-        what lies on the GPU throughout. Nothing is kept of it: closed, the model trains as if it had not been opened,
-        bit for bit on a CPU. Not in it: kept activations where they stay in the machine's memory (all processes share
-        those), and torch.compile, whose kernels take less than what runs here.
+        That is PROBE_STEPS on a largest batch and a pass of validation, in the first and in the last epoch's stage,
+        beside what lies on the GPU throughout. Nothing is kept of it: closed, the model trains as if it had not been
+        opened, bit for bit on a CPU. Not in it: kept activations where they stay in the machine's memory (all processes
+        share those), torch.compile, whose kernels take less than what runs here, and ranks, which share a batch.
         """
         stages = [self.settings.stage(epoch, self.network.thaws()) for epoch in (1, self.max_epochs)]
         resident: list[Tensor] = []
@@ -290,7 +292,7 @@ class FineTuning:
         del self.optimizer
 
     def _try(self, stage: Stage) -> list[Tensor]:
-        """A step and a pass of validation; returns what an epoch has on the GPU from its begin to its end."""
+        """Some steps and a pass of validation; returns what an epoch has on the GPU from its begin to its end."""
         self.model.eval()
         size = max(map(len, split_batches(torch.arange(self._samples), stage.batch_size)))
         source, resident = self._stand_in(self.dataset.train, size, keep=self.augmentation is None)
@@ -298,7 +300,8 @@ class FineTuning:
         for module in self.network.trained_modules(self._cut):
             module.train()
         with self._seeded():
-            self._step(source, source.section, labels, torch.arange(size, device=self.machine.device), 0)
+            for step in range(PROBE_STEPS):
+                self._step(source, source.section, labels, torch.arange(size, device=self.machine.device), step)
         if not len(self.dataset.validation):
             return [resident]
         size = self._pass(source.boundary)

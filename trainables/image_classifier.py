@@ -57,7 +57,7 @@ class ImageClassifier:
     memory = staticmethod(memory)
 
     def probe(self) -> None:
-        """Takes what an epoch takes, by one step of each model; then trains as if it had not been called.
+        """Takes what an epoch takes, by a few steps of each model; then trains as if it had not been called.
 
         To be asked before the first epoch or `load`, of one process: ranks would share the batch.
         """

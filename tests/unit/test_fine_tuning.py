@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from trainables.batches import split_batches
 from trainables.contract import verify
 from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
-from trainables.fine_tuning import FineTuning
+from trainables.fine_tuning import PROBE_STEPS, FineTuning
 from trainables.image_classifier import ImageClassifier
 from trainables.machine import Machine
 
@@ -271,7 +271,7 @@ def test_a_probe_leaves_everything_as_it_was(case, monkeypatch):
     before, numbers = state()
     model.probe()
     after, others = state()
-    assert len(taken) == steps, "one for each stage and each fold"
+    assert len(taken) == steps * PROBE_STEPS, "in each stage, of each fold"
     assert all(torch.equal(a[name], b[name]) for a, b in zip(before, after, strict=True) for name in a)
     assert torch.equal(numbers, others)
     assert all(p.grad is None for m in model.models for p in m.model.parameters())
@@ -289,7 +289,7 @@ def test_a_probe_takes_the_largest_batch_of_both_stages_and_what_a_pass_of_valid
     monkeypatch.setattr(Machine, "prepare", lambda self, images: passes.append(len(images)) or forward(images))
     with model.probing():
         assert model.optimizer.state, "what the optimizer keeps is there while it is open"
-    assert passes == [16, 16, 14, 40]
+    assert passes == [16, 16, 14, 14, 14, 40]
     assert not hasattr(model, "optimizer")
 
 
