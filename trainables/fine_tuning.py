@@ -265,7 +265,7 @@ class FineTuning:
 
     def _has_room(self, size: int) -> bool:
         """Whether rows of `size` bytes are to lie on the GPU."""
-        return self.machine.device.type == "cuda" and size < 0.25 * torch.cuda.mem_get_info()[0]
+        return self.machine.device.type == "cuda" and bool(size < 0.25 * torch.cuda.mem_get_info()[0])
 
     # -- what it takes --------------------------------------------------------------------------------------------
 
