@@ -35,6 +35,8 @@ STOP_SECONDS = 60  # a driver that is told to stop finishes its writes; after th
 POLL_SECONDS = 0.5
 STOP_ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
 
+WAITING = "still waits for a node that has what it asked for; it ends when it gets one, or by itself after 15 minutes"
+
 
 class JobServer:
     """The job server at `address` (http://HOST:8265), reached with the token that Ray would take.
@@ -115,7 +117,8 @@ class JobServer:
         until = time.monotonic() + seconds
         while not (job := self.job(job_id)).done:
             if time.monotonic() > until:
-                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but is still {job.status.lower()}")
+                still = "is still running" if job.status == "RUNNING" else WAITING
+                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but {still}")
             time.sleep(POLL_SECONDS)
         return job
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,9 @@ def submit(
     budget: Annotated[int | None, typer.Option(metavar="N")] = None,
     working_dir: Annotated[Path | None, typer.Option(help="A folder that goes along with the job.")] = None,
     cpus: Annotated[float, typer.Option(min=0, help="CPUs that the driver itself takes.")] = 0,
+    on: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=VALUE", help="The driver's node must have it; else the head.")
+    ] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often to submit again when the driver is killed.")] = 0,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the log until the job ends.")] = False,
 ) -> None:
@@ -69,6 +73,7 @@ def submit(
         needed=() if study in presets() else (path.resolve(),),
         environment={name: os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_REGION") if name in os.environ},
         cpus=cpus,
+        labels=_labels(on or ()),
     )
     server = JobServer(address)
     if not (follow or retries):
@@ -80,6 +85,16 @@ def submit(
     if ended.status != "SUCCEEDED":
         errors.print(f"job {ended.id} {ended.status.lower()}; to go on: hpo submit {shlex.join(sys.argv[2:])}")
         raise typer.Exit(130 if ended.status == "STOPPED" else 1)
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    """LABEL=VALUE, as `ray start --labels` gives them to a node. Raises JobError for anything else."""
+    from cluster.job import JobError
+
+    found = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+    if not all(name and value for name, value in found.items()):
+        raise JobError(f"--on must be LABEL=VALUE, but got {', '.join(pairs)}; ray start --labels gives them to a node")
+    return found
 
 
 def _write(text: str) -> None:

@@ -40,7 +40,7 @@ class Head:
         self.url = f"http://127.0.0.1:{dashboard}"
         command = [
             BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
-            "--port", self.gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard,
+            "--labels", "role=driver", "--port", self.gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard,
             *own_place(self.folder / "ray"),
         ]  # fmt: skip
         self.metrics = int(next(w for w in map(str, command) if "metrics-export" in w).partition("=")[2])
@@ -256,7 +256,8 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     assert verify(str(tmp_path / "store")) == []
     (run,) = read(str(tmp_path / "store")).runs.to_pylist()
     assert run["status"] == "partial"
-    again = hpo(head, *words, "--follow")
+    nowhere = hpo(head, *words, "--on", "role=nobody").stdout.strip()
+    again = hpo(head, *words, "--follow", "--on", "role=driver")
     assert again.returncode == 0, again.stdout + again.stderr
     assert verify(str(tmp_path / "store")) == []
     (run,) = read(str(tmp_path / "store")).runs.to_pylist()
@@ -264,8 +265,11 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     log = [json.loads(line) for line in (tmp_path / "store" / "instant" / "driver.jsonl").read_text().splitlines()]
     assert [line["event"] for line in log if line["event"] != "figures"] == ["begun", "interrupted", "begun", "done"]
     assert log[-2]["charged_epochs"] == {"random/0": 40}
-    listed = hpo(head, "jobs", *where).stdout.splitlines()
-    assert [line.split()[1] for line in listed[1:3]] == ["SUCCEEDED", "STOPPED"]
+    listed = {line.split()[0]: line.split()[1] for line in hpo(head, "jobs", *where).stdout.splitlines()}
+    assert (listed[job], listed[nowhere]) == ("STOPPED", "PENDING")
+    assert sum(name.startswith("instant-") and status == "SUCCEEDED" for name, status in listed.items()) == 1
+    with pytest.raises(JobError, match="still waits for a node that has what it asked for"):
+        server.stop(nowhere, wait=1)
 
 
 def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path) -> None:

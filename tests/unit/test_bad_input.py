@@ -85,6 +85,7 @@ def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, cap
         ("--methods", "guess", "there is no method 'guess'"),
         ("--seeds", "a", "--seeds must be"),
         ("--budget", "0", "budget"),
+        ("--on", "gpu", "--on must be LABEL=VALUE, but got gpu"),
     ],
 )
 def test_a_study_is_refused_before_it_is_submitted(tmp_path, capsys, option, value, says):
