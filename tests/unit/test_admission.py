@@ -14,6 +14,8 @@ import pytest
 
 from hpo.admission import MemoryBook, started
 from hpo.training import Assignment, Training
+from trainables.image_classifier import ImageClassifier
+from trainables.memory import memory
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -241,3 +243,36 @@ def test_a_step_that_finds_no_room_is_a_failure_before_the_first_epoch_and_leave
     assert report.records == []
     said, _ = watched("x", "1" * 16)
     assert said[0] == ("x built", {}), "what it held is free, and nothing was learned of it"
+
+
+def test_the_image_classifier_is_measured_before_it_trains_and_trains_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
+    monkeypatch.setattr("hpo.admission.folder", lambda: tmp_path / "books")
+    known = []
+    train_epoch = ImageClassifier.train_epoch
+
+    def watched(self):
+        known.append(MemoryBook(memory().device, 1).known())
+        return train_epoch(self)
+
+    monkeypatch.setattr(ImageClassifier, "train_epoch", watched)
+    task = {
+        "trainable": "image_classifier",
+        "data": {"name": "digits", "train": 40, "validation": 20, "test": 20},
+        "model": {"name": "digits_net", "weights": "none"},
+        "fixed": {"image_size": 16, "batch_size": 16, "dropout": 0.3},
+        "early_stopping": None,
+    }
+    curves = []
+    for packed in (True, False):
+        folder = str(tmp_path / f"packed {packed}")
+        training = Training(Assignment("0" * 16, {"finetuned_layers": "all"}, task, 1, 2, 2, 0, folder, packed=packed))
+        records = []
+        while not (report := training.step()).done:
+            records += report.records
+        curves.append([{**row["metrics"], "images_per_second": 0} for row in [*records, *report.records]])
+    assert len(curves[0]) == 2
+    assert curves[0] == curves[1], "a probe changes nothing"
+    (peak,) = known[0].values()
+    assert peak > 10 * 2**20
