@@ -8,7 +8,8 @@
 #          --dashboard-port N (8265)  --cpus N (all)  --temp-dir DIR (/tmp/ray)  --ray OPTION (more of `ray start`, repeatable)
 #
 # The command finds the cluster by RAY_ADDRESS. Ctrl-C and SIGTERM reach it as SIGINT, so that its store is consistent; its
-# exit code is this script's. Workers join with deploy/worker.sh. After the timeout it goes on with those that have joined.
+# exit code is this script's. Workers join with deploy/worker.sh. After the timeout it goes on with those that have joined,
+# and ends with 1 where none has.
 set -euo pipefail
 
 fail() { echo "head.sh: $1" >&2; exit 2; }
@@ -33,6 +34,9 @@ while [[ $# -gt 0 && $1 != -- ]]; do
 done
 [[ $# -gt 1 ]] || fail "-- and the command to run must come last"
 shift
+for number in "$workers" "$timeout" "$port" "$dashboard_port"; do
+  [[ $number =~ ^[0-9]+$ ]] || fail "workers, seconds and ports must be whole numbers, but got '$number'"
+done
 
 # A node that is told to stop waits for its trials to end, which they do not: their checkpoints are what counts.
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=${RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S:-5}
@@ -78,10 +82,15 @@ run() {
   return "$code"
 }
 
-run python -m cluster.nodes --address "$node_ip:$port" --workers "$workers" --timeout "$timeout" || {
-  code=$?
-  ((interrupted == 0)) || code=130
-  exit "$code"
-}
-kill -0 "$head" 2>/dev/null || fail "the head must stay up, but ended; its logs are in ${temp_dir:-/tmp/ray}/session_latest/logs"
+ended() { fail "the head must stay up, but ended; its logs are in ${temp_dir:-/tmp/ray}/session_latest/logs"; }
+until (: >"/dev/tcp/$node_ip/$port") 2>/dev/null; do
+  kill -0 "$head" 2>/dev/null || ended
+  ((interrupted == 0)) || exit 130
+  sleep 0.2
+done
+code=0
+run python -m cluster.nodes --address "$node_ip:$port" --workers "$workers" --timeout "$timeout" || code=$?
+((interrupted == 0)) || exit 130
+kill -0 "$head" 2>/dev/null || ended
+((code == 0)) || exit "$code"
 RAY_ADDRESS="$node_ip:$port" run "$@"

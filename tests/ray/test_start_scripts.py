@@ -1,4 +1,5 @@
-"""What deploy/ and docker/ start, on real Ray nodes: a Slurm job that runs out of time and is requeued, compose's steps.
+"""What deploy/ and docker/ start, on real Ray nodes: a head and its worker, a Slurm job that runs out of time and is
+requeued, compose's steps.
 
 Slurm's and Docker's own parts are stood in for: `srun` starts processes here, services are processes instead of
 containers, and the S3 server is moto's.
@@ -20,8 +21,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import INSTANT
+from faulty_cluster import living, until
 from ray_nodes import BIN, ROOT, Child, environment, free_ports, own_place
 
+HEAD = ROOT / "deploy" / "head.sh"
 SRUN = """#!{python}
 import signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # Slurm's daemon starts tasks afresh
@@ -32,7 +35,9 @@ while words[0].startswith("--"):
     tasks = int(word.split("=")[1]) if word.startswith("--ntasks=") else tasks
 started = [subprocess.Popen(words) for _ in range(tasks)]
 signal.signal(signal.SIGTERM, lambda *_: [task.terminate() for task in started])
-sys.exit(max(task.wait() for task in started))
+code = max(task.wait() for task in started)
+open("{codes}", "a").write(words[0].rpartition("/")[2] + " " + str(code) + "\\n")
+sys.exit(code)
 """
 SCONTROL = """#!/bin/sh
 if [ "$1" = show ]; then echo 127.0.0.1; echo 127.0.0.1; else echo "$@" >> {calls}; fi
@@ -51,6 +56,48 @@ def study(folder: Path, *, seconds: float) -> Path:
     path = folder / "instant.yaml"
     path.write_text(INSTANT.format(seconds=seconds, fail_share=0, epochs=24, seeds="[0]", clock="virtual"))
     return path
+
+
+def all_gone(script: Child) -> None:
+    """Whatever a script began ends with it, but for the agents of a worker, which look a minute for a head that is gone."""
+
+    def left() -> list[str]:
+        return [command for command in living(script.process.pid).values() if "Agent" not in command]
+
+    until(lambda: not left(), 120, lambda: f"processes were left behind: {left()}")
+
+
+@pytest.mark.timeout(300)
+def test_head_without_its_workers_ends(folder: Path) -> None:
+    places = [word for option in own_place(folder / "ray") for word in ("--ray", option)]
+    where = ["--node-ip", "127.0.0.1", "--port", free_ports(1)[0], "--ray", "--include-dashboard=false", *places]
+    command = [HEAD, *where, "--workers", 2, "--timeout", 1, "--", "touch", "ran"]
+    alone = Child(command, environment(RAY_AUTH_TOKEN_PATH=folder / "token"), folder / "head.log", folder)
+    try:
+        assert alone.wait() == 1, alone.text
+        assert "cluster: 0 of 2 workers joined within 1 s" in alone.text
+        assert not (folder / "ran").exists()
+        all_gone(alone)
+        assert (folder / "token").stat().st_mode & 0o777 == 0o600
+    finally:
+        alone.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("--wrokers 2 -- hpo", "--wrokers is no option"), ("--workers", "--workers must have a value"),
+     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is no option"),
+     ("--workers 2", "-- and the command to run must come last"), ("--", "-- and the command to run must come last"),
+     ("--dashboard-host 0.0.0.0 -- hpo", "RAY_AUTH_MODE=token and a token must be set")],
+)  # fmt: skip
+def test_head_is_told_wrongly(words: str, said: str) -> None:
+    answer = subprocess.run(
+        [str(HEAD), *words.split()], env=environment(RAY_AUTH_MODE="disabled"), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert len(answer.stderr.splitlines()) == 1
+    assert said in answer.stderr
 
 
 def slurm_job_number() -> int:
@@ -72,17 +119,41 @@ def runs(store: str) -> list[dict[str, Any]]:
     return read(store, "instant").runs.to_pylist()
 
 
-@pytest.mark.timeout(900)
-def test_slurm_job_out_of_time_is_requeued_and_goes_on(folder: Path) -> None:
+def slurm(folder: Path, number: int, **more: object) -> dict[str, str]:
+    """The variables of a job on two nodes, its stand-ins for Slurm's commands in the folder."""
     for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
-        (folder / name).write_text(text.format(python=BIN / "python", calls=folder / "calls"))
+        (folder / name).write_text(text.format(python=BIN / "python", calls=folder / "calls", codes=folder / "codes"))
         (folder / name).chmod(0o755)
-    number = slurm_job_number()
     variables = environment(
         SLURM_JOB_NODELIST="n[1-2]", SLURM_JOB_ID=number, SLURM_SUBMIT_DIR=ROOT, SLURM_CPUS_PER_TASK=1,
-        SLURM_GPUS_ON_NODE=0, RAY_AUTH_TOKEN_PATH=folder / "token", WAIT_SECONDS=60,
+        SLURM_GPUS_ON_NODE=0, RAY_AUTH_TOKEN_PATH=folder / "token", WAIT_SECONDS=60, **more,
     )  # fmt: skip
-    variables["PATH"] = f"{folder}:{variables['PATH']}"
+    return variables | {"PATH": f"{folder}:{variables['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "again"), [(3, 1, True), (3, 0, False), (3, 10, False), (2, 1, False), (1, 1, False)]
+)
+def test_slurm_job_without_its_store_is_requeued(folder: Path, code: int, restarts: int, again: bool) -> None:
+    for name, text in {"head.sh": f"exit {code}", "worker.sh": "exec sleep 300"}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    job = Child(
+        [ROOT / "deploy" / "slurm" / "study.sbatch", "digits"],
+        slurm(folder, 7, HPO_DEPLOY=folder, SLURM_RESTART_COUNT=restarts), folder / "log",
+    )  # fmt: skip
+    try:
+        assert job.wait() == (0 if again else code), job.text
+    finally:
+        job.close()
+    assert (folder / "calls").exists() == again
+    assert ("the store does not answer; the study goes on when job 7 runs again" in job.text) == again
+
+
+@pytest.mark.timeout(900)
+def test_slurm_job_out_of_time_is_requeued_and_goes_on(folder: Path) -> None:
+    number = slurm_job_number()
+    variables = slurm(folder, number)
     store = folder / "store"
     command = [ROOT / "deploy" / "slurm" / "study.sbatch", study(folder, seconds=0.3), "--store", store]
     command += ["--methods", "random"]
@@ -92,8 +163,10 @@ def test_slurm_job_out_of_time_is_requeued_and_goes_on(folder: Path) -> None:
         first.until(lambda: list(store.rglob("charges/*.parquet")))
         first.process.send_signal(signal.SIGUSR1)
         assert first.wait() == 0, first.text[-3000:]
+        all_gone(first)
     finally:
         first.close()
+    assert "head.sh 130" in (folder / "codes").read_text().splitlines()
     assert (folder / "calls").read_text() == f"requeue {number}\n"
     assert "to go on" in first.text
     assert [run["status"] for run in runs(str(store))] == ["partial"]
@@ -103,10 +176,12 @@ def test_slurm_job_out_of_time_is_requeued_and_goes_on(folder: Path) -> None:
     second = Child(command, variables, folder / "second.log", folder)
     try:
         assert second.wait() == 0, second.text[-3000:]
+        all_gone(second)
     finally:
         second.close()
         for place in (f"/tmp/ray-{number}", f"/tmp/ray-{number}-worker"):
             rmtree(place, ignore_errors=True)
+    assert "head.sh 0" in (folder / "codes").read_text().splitlines()
     assert [(run["status"], run["charged_epochs"]) for run in runs(str(store))] == [("complete", 24)]
     assert runs(str(store))[0]["wasted_epochs"] <= 2
     assert (folder / "token").stat().st_mode & 0o777 == 0o600
@@ -151,8 +226,11 @@ def test_the_steps_of_compose(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
             children.append(Child(command, variables, folder / f"{number}.log", folder))
             if service == "head":
                 children[0].until(lambda: run(ROOT / "docker" / "health.sh").returncode == 0)
-        joined = run("python", "-m", "cluster.nodes", "--address", f"127.0.0.1:{gcs}", "--workers", 2, "--timeout", 300)
+        nodes = ("python", "-m", "cluster.nodes", "--address", f"127.0.0.1:{gcs}")
+        joined = run(*nodes, "--workers", 2, "--timeout", 300)
         assert "2 workers have joined" in joined.stderr, joined.stderr + "".join(c.text[-2000:] for c in children)
+        fewer = run(*nodes, "--workers", 3, "--timeout", 5)
+        assert (fewer.returncode, "2 of 3 workers joined within 5 s" in fewer.stderr) == (0, True), fewer.stderr
         done = run(entrypoint, *words("study"))
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
