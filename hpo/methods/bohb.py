@@ -12,7 +12,7 @@ class Bohb(Hyperband):
     """Hyperband whose searcher models the configurations at the longest training that enough trials reached.
 
     Options: max_epochs (R), min_epochs, eta of Hyperband; top (q), random_fraction (rho), samples (N_s),
-    bandwidth_factor (b_w), min_bandwidth of the densities.
+    bandwidth_factor (b_w), min_bandwidth of the densities, published (see Kde).
     """
 
     def __init__(
@@ -27,6 +27,7 @@ class Bohb(Hyperband):
         samples: int = 64,
         bandwidth_factor: float = 3.0,
         min_bandwidth: float = 1e-3,
+        published: bool = False,
     ) -> None:
         epochs = options.epochs(setting, max_epochs)
         budgets = {length for bracket in table(epochs, eta, min_epochs) for _, length in bracket}
@@ -38,5 +39,6 @@ class Bohb(Hyperband):
             samples=samples,
             bandwidth_factor=bandwidth_factor,
             min_bandwidth=min_bandwidth,
+            published=published,
         )
         super().__init__(setting, searcher, max_epochs=epochs, min_epochs=min_epochs, eta=eta)

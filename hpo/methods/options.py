@@ -25,6 +25,13 @@ def real(name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """`value` where it is true or false; raises InvalidOption else."""
+    if not isinstance(value, bool):
+        raise InvalidOption(f"{name} must be true or false, but got {value!r}")
+    return value
+
+
 def epochs(setting: Setting, max_epochs: Any) -> int:
     """A method's own R: that of the study where the option is not given, and never more."""
     if max_epochs is None:

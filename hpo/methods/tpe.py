@@ -9,7 +9,7 @@ import numpy as np
 from hpo.methods import hyperopt_tpe, options
 from hpo.methods.history import Seen, ranks
 from hpo.methods.parzen import Parzen, cubes
-from hpo.methods.protocol import InvalidOption, Setting
+from hpo.methods.protocol import Setting
 from hpo.methods.searching import Searching
 from hpo.space import Config
 
@@ -41,9 +41,7 @@ class Tpe(Searching):
         self._gamma = options.real("gamma", gamma, 1e-3, 1.0)
         self._candidates = options.whole("candidates", candidates, 1)
         self._prior_weight = options.real("prior_weight", prior_weight, 1e-3, 1e6)
-        if not isinstance(joint, bool):
-            raise InvalidOption(f"joint must be true or false, but got {joint!r}")
-        self._joint = joint
+        self._joint = options.flag("joint", joint)
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()

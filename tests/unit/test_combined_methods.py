@@ -12,7 +12,7 @@ from hpo.methods.acquisition import log_improvement
 from hpo.methods.bohb import Bohb
 from hpo.methods.curve_model import CurveModel, Points
 from hpo.methods.default import Default, nearest_value
-from hpo.methods.kde import Density, Kde, split
+from hpo.methods.kde import Density, Kde, enough, split
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
 from hpo.methods.refine import Refine, by_importance
 from hpo.methods.sequential_unfreezing import SequentialUnfreezing, lowered
@@ -54,6 +54,35 @@ def train(schedule: Schedule, values: list[float | None]) -> list[Config]:
 def test_split_of_bohb(n: int, d: int, expected: tuple[int, int]) -> None:
     """Falkner et al. 2018, equation 3: N_l = max(N_min, q N), N_g = max(N_min, N - N_l), with N_min = d + 1, q = 15 %."""
     assert split(n, d, 0.15) == expected
+
+
+@given(n=st.integers(1, 500), d=st.integers(1, 40))
+def test_split_is_in_two_parts_wherever_a_length_is_modelled(n: int, d: int) -> None:
+    """If not as published: at least half of N_min are good, none is good and bad, and more are bad than good."""
+    if n >= enough(d, published=False):
+        good, bad = split(n, d, 0.15, published=False)
+        assert good + bad == n
+        assert (d + 1) // 2 <= good < bad
+
+
+@pytest.mark.parametrize(("published", "modelled"), [(True, 3), (False, 1)])
+def test_bohb_waits_for_two_parts_unless_as_published(published: bool, modelled: int) -> None:
+    """d = 2, five results at epoch 3: N_min + 2 = 5 are enough in the paper, two disjoint parts would need 6.
+
+    At epoch 1 what is near 0 is good, at epoch 3 what is near 1.
+    """
+    space = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+    start = tuple(
+        {"x": x, "y": 0.1 * i} for i, x in enumerate([0.0, 0.03, 0.06, 0.09, 0.12, 0.8, 0.9, 0.95, 0.98, 1.0])
+    )
+    searcher = Kde(Setting(space, 100, 3, start=start), [1, 3], random_fraction=0.0, published=published)
+    assert [searcher.suggest() for _ in start] == list(start)
+    for config in start:
+        searcher.observe(config, 1, 1.0 - float(config["x"]))
+    for config in (start[0], start[1], *start[7:]):
+        searcher.observe(config, 3, float(config["x"]))
+    near_one = np.mean([float(suggested(searcher)["x"]) for _ in range(20)]) > 0.5
+    assert near_one == (modelled == 3)
 
 
 def test_bohb_models_the_longest_training_with_enough_results() -> None:
