@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +30,12 @@ class ConnectError(ValueError):
 class Connection:
     """A connection to a cluster; leaving it disconnects, and stops a cluster that it started itself."""
 
-    def __init__(self, address: str, logs: Path | None = None, dashboard: str = "") -> None:
+    def __init__(
+        self, address: str, logs: Path | None = None, dashboard: str = "", end: Callable[[], None] = lambda: None
+    ) -> None:
         self.address = address
         self.logs = logs
+        self._end = end
         self.dashboard = dashboard  # its URL as the head sees it; empty where there is none
 
     @property
@@ -45,6 +48,7 @@ class Connection:
         import ray
 
         ray.shutdown()
+        self._end()
         if self.logs is not None and not keep_logs:
             shutil.rmtree(self.logs, ignore_errors=True)
 
@@ -78,10 +82,11 @@ def _named_cluster() -> str | None:
 
 
 def _start(workers: int | None, cpus_per_worker: float) -> Connection:
-    """A cluster on loopback that lives as long as this process: no dashboard, no token, logs in a folder of its own."""
-    tokens.say_mode("disabled")
+    """A cluster that lives as long as this process: no dashboard, a token since its ports are open to the network, logs in
+    a folder of its own."""
     import ray
 
+    end = tokens.lend()
     cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_worker))
     parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST_TEMPORARY else "/tmp"
     logs = Path(tempfile.mkdtemp(prefix="hpo-ray-", dir=parent))
@@ -96,10 +101,11 @@ def _start(workers: int | None, cpus_per_worker: float) -> Connection:
             _temp_dir=str(logs),
         )
     except (ConnectionError, RuntimeError, OSError) as error:
+        end()
         raise ConnectError(
             f"a Ray cluster must start on this machine, but did not: {_first_line(error)}; its logs are in {logs}"
         ) from None
-    return Connection("local", logs)
+    return Connection("local", logs, end=end)
 
 
 def check(address: str | None) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,19 +96,46 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Token:
     return token
 
 
-def say_mode(wanted: str | None = None) -> str:
-    """Sets RAY_AUTH_MODE for this process: `wanted`, else what is set, else token where there is one.
+def lend() -> Callable[[], None]:
+    """A token for a cluster that only this process and its children use, whose ports others reach all the same.
 
-    Returns the mode. Ray reads the variable once, so one that is loaded already is told to read it again.
+    It is the one that there is, else a new one in RAY_AUTH_TOKEN. Does nothing where RAY_AUTH_MODE is disabled. Returns
+    what brings the variables back as they were.
     """
-    mode = wanted or os.environ.get(MODE, "").lower() or ("token" if find() else "disabled")
+    before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
+    if (before[MODE] or "").lower() != "disabled":
+        if _find(os.environ) is None:
+            os.environ[TOKEN] = secrets.token_hex(32)
+        os.environ[MODE] = "token"
+    _read_again()
+
+    def end() -> None:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        _read_again()
+
+    return end
+
+
+def say_mode() -> str:
+    """Sets RAY_AUTH_MODE for this process: what is set, else token where there is one.
+
+    Returns the mode.
+    """
+    mode = os.environ.get(MODE, "").lower() or ("token" if find() else "disabled")
     if os.environ.get(MODE) != mode:
         os.environ[MODE] = mode
-        if "ray" in sys.modules:
-            from ray._raylet import Config  # type: ignore[attr-defined]
-
-            Config.initialize("")
+        _read_again()
     return mode
+
+
+def _read_again() -> None:
+    """Ray reads mode and token once: one that is loaded already is told that they have changed."""
+    if "ray" in sys.modules:
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def check_exposure(host: str, environment: Mapping[str, str] = os.environ) -> None:

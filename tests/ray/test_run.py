@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from conftest import hpo, rows
@@ -82,3 +85,32 @@ def test_methods_and_seeds_can_be_added_to_a_store_later(failing):
     second = hpo("run", study, "--store", folder / "grown", "--format", "json", "--no-report", timeout=240)
     assert second.returncode == 0, second.stderr
     assert rows(folder / "grown", "charges") == rows(folder / "w1", "charges")
+
+
+OWN_CLUSTER = """
+import os, subprocess, sys
+from cluster.connect import connect
+look = '''
+import sys
+from ray._raylet import GcsClient
+print(GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, timeout=60))
+'''
+with connect(None, workers=1):
+    import ray
+    head = ray.get_runtime_context().gcs_address
+    inside = dict(os.environ)
+    for change in ({}, {"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "f" * 64}):
+        done = subprocess.run([sys.executable, "-c", look, head], env=inside | change, capture_output=True, text=True)
+        print(done.returncode, "session_name" in done.stdout, "AuthenticationError" in done.stderr)
+print("RAY_AUTH_TOKEN" in os.environ)
+"""
+
+
+def test_a_cluster_of_our_own_lets_nobody_else_in(tmp_path):
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", OWN_CLUSTER], env=variables | {"HOME": str(tmp_path)}, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["0 True False", "1 False True", "1 False True", "False"], done.stderr
+    assert not list(tmp_path.rglob("*token*"))

@@ -95,8 +95,25 @@ def test_the_mode_is_always_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv(MODE)
     ensure()
     assert tokens.say_mode() == os.environ[MODE] == "token"
-    assert tokens.say_mode("disabled") == os.environ[MODE] == "disabled"
+    monkeypatch.setenv(MODE, "disabled")
     assert tokens.say_mode() == "disabled"
+
+
+def test_a_token_for_a_cluster_of_our_own_comes_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (MODE, TOKEN):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(TOKEN_PATH, str(tmp_path / "token"))
+    end = tokens.lend()
+    assert (os.environ[MODE], len(os.environ[TOKEN])) == ("token", 64)
+    end()
+    assert not {MODE, TOKEN} & set(os.environ)
+    ensure()
+    end = tokens.lend()
+    assert (os.environ[MODE], TOKEN in os.environ) == ("token", False)
+    end()
+    monkeypatch.setenv(MODE, "disabled")
+    tokens.lend()
+    assert (os.environ[MODE], TOKEN in os.environ) == ("disabled", False)
 
 
 def test_the_command_prints_where_not_what(tmp_path: Path) -> None:
