@@ -142,6 +142,38 @@ def test_what_the_dockerfile_copies_is_there() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
+def test_the_rehearsal_does_what_a_dockerfile_says(tmp_path: Path) -> None:
+    sys.path.insert(0, str(DOCKER))
+    try:
+        from rehearse import Rehearsal, steps
+    finally:
+        sys.path.remove(str(DOCKER))
+    text = r"""
+ARG WHO=nobody
+WORKDIR /src
+# a comment
+COPY LICENSE docker/health.sh ./
+COPY docker/entrypoint.sh /usr/local/bin/
+COPY cluster ./cluster
+RUN useradd --uid 1000 hpo \
+    && install -d -o hpo -g hpo -m 700 /home/hpo \
+    && echo "$WHO" > /home/hpo/who
+ENV PATH=/opt/hpo/bin:$PATH
+USER 1000
+RUN entrypoint.sh cat /home/hpo/who > said
+"""
+    rehearsal = Rehearsal(tmp_path, {"WHO": "somebody"})
+    for word, rest in steps(text):
+        rehearsal.take(word, rest)
+    assert (tmp_path / "src" / "said").read_text() == "somebody\n"
+    assert (tmp_path / "home" / "hpo").stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in (tmp_path / "src").iterdir()} == {"LICENSE", "health.sh", "cluster", "said"}
+    assert (tmp_path / "src" / "cluster" / "tokens.py").exists()
+    assert rehearsal.variables["PATH"].startswith(f"{tmp_path}/opt/hpo/bin:")
+    rehearsed = {"ARG", "FROM", "ENV", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    assert {word for word, _ in steps((DOCKER / "Dockerfile").read_text())} <= rehearsed
+
+
 def test_compose_services_fit_together() -> None:
     compose = documents(DOCKER / "compose.yaml")[0]
     services = compose["services"]
