@@ -176,10 +176,8 @@ def pages(bench: Path) -> bool:
     """Whether the bench writes pages of docs/, as it says where it makes its command line: `command(..., writes=True)`."""
     if not bench.exists():
         return False
-    text = bench.read_text()
-    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    said = any(given.arg == "writes" for call in calls for given in call.keywords)
-    return said or '"--write"' in text
+    calls = (node for node in ast.walk(ast.parse(bench.read_text())) if isinstance(node, ast.Call))
+    return any(given.arg == "writes" for call in calls for given in call.keywords)
 
 
 def readme(whole: Row) -> str:

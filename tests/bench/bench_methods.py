@@ -4,7 +4,7 @@ Normalized regret (recorded.py) at a quarter, a half and the whole of the budget
 SEEDS seeds; each of CLAIMS with its paired test over all games. Peers (peers.py) play the same games by another Python,
 `--peers PYTHON` or HPO_PEERS, that has optuna and syne-tune beside this project's packages; it says which are missing.
 `--save FILE` keeps every game, so that a run may be done in pieces: what the file holds is not played again. `--write`
-puts the tables into docs/methods.md.
+puts the tables into docs/methods.md. With `--quick` few methods and seeds, and no claim is judged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import json
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from recorded import Recorded, game, taskset
-from rows import CURVES, ROOT, markdown, row, show, write
+from rows import CURVES, ROOT, command, markdown, row, tell, write
 
 from hpo.methods import METHODS
 from hpo.statistics import signed_rank
@@ -174,10 +173,7 @@ def parse(text: str) -> Method:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few methods and seeds: the claims are not judged")
-    parser.add_argument("--json", type=Path, help="the rows, as bench.py takes them")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/methods.md")
+    parser = command(__doc__, writes=True)
     parser.add_argument("--methods", nargs="*", help='names, or JSON: \'{"tpe": {"startup": 5}}\' (default: all)')
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--peers", default=os.environ.get("HPO_PEERS") or sys.executable)
@@ -185,8 +181,7 @@ def main() -> int:
     given = parser.parse_args()
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: the strength of the methods is not measured")
-        if given.json:
-            given.json.write_text("[]")
+        tell([], given.json)
         return 0
     peers = [] if given.quick or given.methods else present(given.peers)
     every = [name for name in METHODS if name not in LEFT_OUT]
@@ -194,10 +189,7 @@ def main() -> int:
     seeds = given.seeds or (QUICK_SEEDS if given.quick else SEEDS)
     found = collect(names, peers, given.peers, seeds, given.save)
     claims = [] if given.quick else judged(found)
-    rows = [*claims, *measured(found)]
-    show(rows)
-    if given.json:
-        given.json.write_text(json.dumps(rows))
+    tell([*claims, *measured(found)], given.json)
     if given.write:
         for name, table in zip(("strength", "claims"), tables(found, claims), strict=True):
             write(ROOT / "docs" / "methods.md", name, table)
