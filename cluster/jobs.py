@@ -18,6 +18,7 @@ from cluster.job import (
     ATTEMPT,
     SERIES,
     STORE,
+    STORE_AWAY,
     HeadUnreachable,
     Job,
     JobError,
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 STOP_SECONDS = 60  # a driver that is told to stop finishes its writes; after that Ray kills it
 POLL_SECONDS = 0.5
-STOP_ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+JOB_ENVIRONMENT = {
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",
+    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    "HPO_STORE_AWAY": str(STORE_AWAY),
+}
 
 WAITING = "still waits for a node that has what it asked for; it ends when it gets one, or by itself after 15 minutes"
 
@@ -193,7 +198,7 @@ class JobServer:
 
 def _runtime_env(submission: Submission, folder: Path) -> dict[str, Any]:
     """The job's environment is the image's; only a working folder and variables come on top."""
-    environment: dict[str, Any] = {"env_vars": {**STOP_ENVIRONMENT, **submission.environment}}
+    environment: dict[str, Any] = {"env_vars": {**JOB_ENVIRONMENT, **submission.environment}}
     if submission.working_dir is not None:
         package = packing.pack(
             submission.working_dir, folder / "job.zip", excludes=submission.excludes, needed=submission.needed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -181,9 +182,10 @@ def _guarded(command: Callable[[], Any]) -> int:
     except Failed as error:
         errors.print(f"hpo: the study failed: {error}")
         return 1
-    except Unreachable as error:  # no bad input: the same command may do later
+    except Unreachable as error:  # the same command may do later: whoever would try again asks for a code of its own
         errors.print(f"hpo: {error}")
-        return 3
+        code = os.environ.get("HPO_STORE_AWAY", "")
+        return int(code) if code.isdigit() else 2
     except BrokenPipeError:
         return 0
     except Exception as error:

@@ -97,13 +97,16 @@ def test_a_study_is_refused_before_it_is_submitted(tmp_path, capsys, option, val
     assert "127.0.0.1:9" not in err
 
 
-def test_a_store_that_does_not_answer_is_no_bad_input(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(("wanted", "code"), [(None, 2), ("3", 3), ("three", 2)])
+def test_a_store_that_does_not_answer_ends_with_the_code_that_is_asked_for(tmp_path, capsys, monkeypatch, wanted, code):
+    if wanted is not None:
+        monkeypatch.setenv("HPO_STORE_AWAY", wanted)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     (tmp_path / "study.yaml").write_text(GOOD)
-    code, out, err = run(capsys, "run", tmp_path / "study.yaml", "--store", "s3://bucket/results")
-    assert (code, out) == (3, "")
+    ended, out, err = run(capsys, "run", tmp_path / "study.yaml", "--store", "s3://bucket/results")
+    assert (ended, out) == (code, "")
     assert err.startswith("hpo: s3://bucket/results must answer, but: ")
     assert len(err.splitlines()) == 1
 
