@@ -92,7 +92,8 @@ def scale(folder: Path, slots: int, trials: int) -> list[tuple[float, ...]]:
     """Samples of the driver: trials done, wall seconds, processor seconds, resident MB."""
     folder.mkdir()
     study = write(folder, seconds=0, epochs=trials, most=1, methods="[random]", seeds="[0]", parallelism=slots, cpus=0)
-    return [tuple(sample) for sample in json.loads(child("-c", DRIVER, study, folder / "store", slots))]
+    said = child("-c", DRIVER, study, folder / "store", slots)
+    return [tuple(sample) for sample in json.loads(said.splitlines()[-1])]  # Ray may have warned before
 
 
 def between(samples: list[tuple[float, ...]], first: float, last: float) -> tuple[float, float]:
