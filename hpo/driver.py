@@ -29,6 +29,8 @@ os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1000000")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_TUNE_DISABLE_AUTO_CALLBACK_SYNCER", "1")
+# Processes start side by side: with one trial pending at a time, Tune's default here, one after the other.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "4096")
 
 import ray
 from ray import tune
@@ -50,6 +52,7 @@ WORKER_DEATHS = 10  # of a trial before it is given up: its own fault, and not i
 BATCH_SECONDS = 2.0  # what a worker is given at a time, where it is known to be this short
 REFRESH_SECONDS = 2.0
 START_SECONDS = 30.0  # that an assignment waits for a process of its own to start, before it takes the next one's place
+KEEP_SECONDS = 30.0  # that free processes are kept with nothing handed out: many times what starting one takes
 
 
 class Interrupted(Exception):
@@ -145,6 +148,8 @@ class Link:
         self._seen: dict[str, tuple[str, int]] = {}
         self._deaths: Counter[str] = Counter()
         self._handed: dict[str, float] = {}  # when, of those under way
+        self._handed_last = -math.inf
+        self.excused: set[str] = set()  # whose process, free until then, was dead before they were given to it
         self.last_words = "it left no message"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -175,7 +180,7 @@ class Link:
                 batch = self.dispatch.batch(BATCH_SECONDS, free - 1)
             if batch:
                 self._running[name] = {given.trial: given for given in batch}
-                self._handed[name] = time.monotonic()
+                self._handed[name] = self._handed_last = time.monotonic()
                 self.dispatch.busy = len(self._running)
                 text = json.dumps([asdict(given) for given in batch])
                 return {"assignments": text, "ranks": self.slots.ranks, "rank_cpus": self.slots.rank_cpus}
@@ -205,18 +210,25 @@ class Link:
                 for given in running:
                     self.dispatch.live.pop(given.trial, None)
                 current = running[0]
-                self._deaths[current.trial] += 1
+                self._deaths[current.trial] += name not in self.excused
                 if self._deaths[current.trial] >= WORKER_DEATHS:
                     self.dispatch.lost(current, f"its workers died again and again; the last: {self.last_words}")
             self._forget(name)
 
     def is_late(self, name: str) -> bool:
-        """Whether it should have begun by now."""
-        return time.monotonic() - self._handed.get(name, math.inf) > START_SECONDS
+        """Whether it should have begun by now, or has lost its place."""
+        waited = time.monotonic() - self._handed.get(name, math.inf)
+        return waited > START_SECONDS or len(self._running) > self.slots.count
+
+    @property
+    def busy_lately(self) -> bool:
+        """Whether processes that are free now are likely to be wanted soon."""
+        return time.monotonic() - self._handed_last < KEEP_SECONDS
 
     def _forget(self, name: str) -> None:
         for kept in (self._running, self._seen, self._handed):
             kept.pop(name, None)
+        self.excused.discard(name)
         self.dispatch.busy = len(self._running)
 
     def observe(self) -> None:
@@ -250,17 +262,31 @@ class ArenaSearcher(Searcher):
 
 
 class ArenaScheduler(FIFOScheduler):
-    """Hands workers' reports to the dispatch. It never stops or pauses: an assignment ends where it was to end."""
+    """Hands workers' reports to the dispatch. It never stops or pauses: an assignment ends where it was to end.
 
-    def __init__(self, link: Link) -> None:
+    It also keeps Tune from ending processes that will be wanted. Where trials are shorter than the start of a process,
+    Tune by itself would have one process do all, and start and end others all the time: it gives a process that is free
+    to a trial whose own is just starting, and ends that; and of those that are free it keeps no more than trials wait.
+    """
+
+    def __init__(self, link: Link, request: tune.PlacementGroupFactory) -> None:
         super().__init__()
         self._link = link
+        self._request = request
+        self._keeping = False
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """None: a process that is free goes to a trial that has none yet. The first in line, which the base class takes,
-        has one that is just starting, and Tune would end that: where trials are shorter than a start, a node that joins
-        would never be used. One whose process does not start, its place taken by others, has the next that is free."""
-        waiting = (trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING)
+        """Called before Tune starts processes and gives free ones away. The trial that is to have a free one: none, so that
+        those get it that have none yet, but one whose process does not start, its place taken by others."""
+        controller = tune_controller._tune_controller
+        if self._keeping != self._link.busy_lately:
+            self._keeping = not self._keeping
+            cache = controller._actor_cache
+            (cache.increase_max if self._keeping else cache.decrease_max)(self._request, MOST_SLOTS)
+        waiting = [trial for trial in controller.get_live_trials() if trial.status == Trial.PENDING]
+        for trial in waiting:
+            if trial in controller._trial_to_actor:
+                controller._resources_to_pending_trials[self._request].discard(trial)
         return next((trial for trial in waiting if self._link.is_late(trial.trial_id)), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -274,6 +300,8 @@ class ArenaScheduler(FIFOScheduler):
         """Called for recoverable and final failures alike: the searcher is told of the final ones alone."""
         lines = str(trial.get_pickled_error() or "").strip().splitlines()
         self._link.last_words = lines[-1][:300] if lines else self._link.last_words
+        if trial in tune_controller._resetting_trials:
+            self._link.excused.add(trial.trial_id)
 
 
 class LinkStopper(Stopper):
@@ -329,11 +357,12 @@ def drive(
 
 
 def _tuner(link: Link, resources: Resources, scratch: str) -> Tuner:
+    request = _request(link.slots, resources)
     return Tuner(
-        tune.with_resources(SegmentWorker, _request(link.slots, resources)),
+        tune.with_resources(SegmentWorker, request),
         tune_config=TuneConfig(
             search_alg=ArenaSearcher(link),
-            scheduler=ArenaScheduler(link),
+            scheduler=ArenaScheduler(link, request),
             num_samples=-1,
             max_concurrent_trials=MOST_SLOTS,
             reuse_actors=True,
