@@ -40,6 +40,7 @@ FULL_TRAININGS = 20
 PARALLELISM = 4
 SEEDS, QUICK_SEEDS = 20, 2
 QUICK = ("random", "asha", "tpe", "asha+tpe")
+VARIANTS = ('{"bohb": {"published": true}}',)
 LEFT_OUT = ("grid", "default", "refine", "sequential-unfreezing")  # they need a study's own values, not a table's
 PEERS = {"optuna": ("optuna-tpe", "optuna-gp", "optuna-asha"), "syne_tune": ("syne-asha",)}
 
@@ -184,7 +185,7 @@ def main() -> int:
         tell([], given.json)
         return 0
     peers = [] if given.quick or given.methods else present(given.peers)
-    every = [name for name in METHODS if name not in LEFT_OUT]
+    every = [*(name for name in METHODS if name not in LEFT_OUT), *VARIANTS]
     names = given.methods or (QUICK if given.quick else every)
     seeds = given.seeds or (QUICK_SEEDS if given.quick else SEEDS)
     found = collect(names, peers, given.peers, seeds, given.save)
