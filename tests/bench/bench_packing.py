@@ -76,9 +76,9 @@ def main(quick: bool = False, images: int = 320) -> list[Row]:
         what = f"{name}, {config['image_size']} px, batch {config['batch_size']}, {rest}, augment {augment}"
         found += [
             row(f"a probe's peak / two epochs', {what}", [probe / epochs], "ratio", f"at least {1 / MARGIN:.2f}"),
-            row(f"the same beyond the trial as built, {what}", [(probe - before) / (epochs - built)], "ratio"),
+            row(f"the same beyond the trial as built, {what}", [(probe - before) / (epochs - built)], "share"),
             row(f"two epochs' peak, {what}", [epochs], "MB"),
-            row(f"seconds of a probe / of the first epoch on {images} images, {what}", [short / long], "ratio"),
+            row(f"seconds of a probe / of the first epoch on {images} images, {what}", [short / long], "share"),
         ]
     return found
 
