@@ -51,8 +51,8 @@ LEAST_CPU = 0.0001  # of a trial that asks for nothing: Tune has no empty reques
 WORKER_DEATHS = 10  # of a trial before it is given up: its own fault, and not its node's, by then
 BATCH_SECONDS = 2.0  # what a worker is given at a time, where it is known to be this short
 REFRESH_SECONDS = 2.0
-START_SECONDS = 30.0  # that an assignment waits for a process of its own to start, before it takes the next one's place
-KEEP_SECONDS = 30.0  # that free processes are kept with nothing handed out: many times what starting one takes
+START_SECONDS = 30.0  # that an assignment waits while no process starts, before it takes the next one's place
+KEEP_SECONDS = 30.0  # that free processes are kept while nothing is handed out and none starts: many times a start
 
 
 class Interrupted(Exception):
@@ -148,7 +148,8 @@ class Link:
         self._seen: dict[str, tuple[str, int]] = {}
         self._deaths: Counter[str] = Counter()
         self._handed: dict[str, float] = {}  # when, of those under way
-        self._handed_last = -math.inf
+        self._handed_last = self._started_last = -math.inf
+        self._workers: set[str] = set()
         self.excused: set[str] = set()  # whose process, free until then, was dead before they were given to it
         self.last_words = "it left no message"
 
@@ -193,6 +194,9 @@ class Link:
             if "reports" not in result or self._seen.get(name) == stamp or name not in self._running:
                 return
             self._seen[name] = stamp
+            if stamp[0] not in self._workers:
+                self._workers.add(stamp[0])
+                self._started_last = time.monotonic()
             running = self._running[name]
             for trial, values in json.loads(result["reports"]):
                 report = Report(**values)
@@ -217,13 +221,13 @@ class Link:
 
     def is_late(self, name: str) -> bool:
         """Whether it should have begun by now, or has lost its place."""
-        waited = time.monotonic() - self._handed.get(name, math.inf)
+        waited = time.monotonic() - max(self._handed.get(name, math.inf), self._started_last)
         return waited > START_SECONDS or len(self._running) > self.slots.count
 
     @property
     def busy_lately(self) -> bool:
         """Whether processes that are free now are likely to be wanted soon."""
-        return time.monotonic() - self._handed_last < KEEP_SECONDS
+        return time.monotonic() - max(self._handed_last, self._started_last) < KEEP_SECONDS
 
     def _forget(self, name: str) -> None:
         for kept in (self._running, self._seen, self._handed):
