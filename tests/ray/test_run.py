@@ -65,6 +65,18 @@ def test_a_finished_study_adds_up_leaves_no_checkpoint_and_is_not_trained_again(
     assert json.loads(again.stdout)["runs"] == json.loads(answers[2].stdout)["runs"]
 
 
+def test_a_worker_is_one_process_and_all_of_them_train_however_short_the_trials(instant, tmp_path):
+    """Trials of some tenths of a second: a process takes seconds to start, and must not be ended for those that are up."""
+    from hpo.store import read
+
+    answer = hpo(
+        "run", instant(seconds=0.1, epochs=96, seeds="[0, 1]"), "--store", tmp_path / "store", "--methods", "random",
+        "--workers", 2, "--no-report", timeout=240,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert len(set(read(str(tmp_path / "store"), "instant").epochs["worker"].to_pylist())) == 2
+
+
 def test_methods_and_seeds_can_be_added_to_a_store_later(failing):
     folder, study, _ = failing
     first = hpo(
