@@ -29,8 +29,6 @@ os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1000000")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_TUNE_DISABLE_AUTO_CALLBACK_SYNCER", "1")
-# Processes start side by side: with one trial pending at a time, Tune's default here, one after the other.
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "4096")
 
 import ray
 from ray import tune
@@ -47,6 +45,8 @@ if TYPE_CHECKING:  # workers import this file too, and need neither the store no
     from hpo.study import Resources
 
 MOST_SLOTS = 4096
+# Processes start side by side: with one trial pending at a time, Tune's default here, one after the other.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_SLOTS))
 LEAST_CPU = 0.0001  # of a trial that asks for nothing: Tune has no empty requests, and Ray no smaller share
 WORKER_DEATHS = 10  # of a trial before it is given up: its own fault, and not its node's, by then
 BATCH_SECONDS = 2.0  # what a worker is given at a time, where it is known to be this short
