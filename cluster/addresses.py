@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from cluster.errors import ClusterError
 
-class AddressError(ValueError):
+
+class AddressError(ClusterError):
     """An address of the wrong form: one sentence that says which form it must have."""
 
 

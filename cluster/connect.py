@@ -17,13 +17,14 @@ from typing import Self
 
 from cluster import tokens
 from cluster.addresses import AddressError, cluster_endpoint
+from cluster.errors import ClusterError
 
 OBJECT_STORE_BYTES = 256 * 2**20  # trials share their data by files: nothing large passes through Ray
 LONGEST_TEMPORARY = 40  # characters: Ray's socket paths below it must stay under the kernel's 107
 PATIENCE_SECONDS = 5.0
 
 
-class ConnectError(ValueError):
+class ConnectError(ClusterError):
     """A cluster that cannot be reached: one sentence that says what to do."""
 
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.errors import ClusterError
+
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 STUDY_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes of `hpo run` after which a new attempt changes nothing
 STORE_AWAY = 3  # and the one after which it does, when the store is back: a job asks for it by HPO_STORE_AWAY
 
 
-class JobError(ValueError):
+class JobError(ClusterError):
     """What a user asked of the job server and cannot have: one sentence that says what to do."""
 
 

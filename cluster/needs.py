@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cluster.errors import ClusterError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 GIB = 2**30
 
 
-class PreflightError(ValueError):
+class PreflightError(ClusterError):
     """A cluster that cannot run the study: one sentence a reason, a line each."""
 
 

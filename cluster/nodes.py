@@ -8,6 +8,7 @@ import time
 
 from cluster.addresses import cluster_endpoint
 from cluster.connect import ConnectError, check_listening, connect
+from cluster.errors import ClusterError
 
 POLL_SECONDS = 1.0
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         joined = wait(options.address, options.workers, options.timeout)
-    except ValueError as error:
+    except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 2
     if joined >= options.workers:

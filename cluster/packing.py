@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cluster.errors import ClusterError
+
 EXCLUDED = (
     ".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints",
     "*.pyc", "*.egg-info", "build", "dist", "results", "scratch", "*.parquet", "*.ckpt", ".DS_Store", "core.[0-9]*",
@@ -21,7 +23,7 @@ LIMIT = 100 * 2**20  # bytes; a job's folder goes through the head's memory to e
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class PackError(ValueError):
+class PackError(ClusterError):
     """A working folder that cannot go along with a job: one sentence that says why."""
 
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.addresses import is_loopback
+from cluster.errors import ClusterError
 
 TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
 SHORTEST = 16
 
 
-class TokenError(ValueError):
+class TokenError(ClusterError):
     """A token that is missing, unreadable or unsafe: one sentence that says what to do."""
 
 

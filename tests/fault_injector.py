@@ -87,19 +87,19 @@ def undisturbed(study: Path, store: Path, workers: int) -> Undisturbed:
 
 def played_here(study: Path, store: Path) -> Undisturbed:
     """The study in this process: no cluster, and epochs that take no time."""
-    from hpo import plan
-    from hpo.compare import compare
-    from hpo.dispatch import Dispatch
+    from hpo.game.runs import runs_of
+    from hpo.live.dispatch import Dispatch
+    from hpo.results.compare import compare
     from hpo.store import StudyWriter, read
-    from hpo.study import Study
-    from hpo.training import Training
+    from hpo.study.study import Study
+    from hpo.worker.training import Training
 
     loaded = Study.load(str(study), store=str(store))
     writer = StudyWriter.open(
         loaded.store, study=loaded.study, definition=loaded.definition, digest=loaded.digest, environment={},
         space_kinds=loaded.kinds,
     )  # fmt: skip
-    dispatch = Dispatch(loaded, plan.runs(loaded), writer, str(store / "faults" / "checkpoints"), 8)
+    dispatch = Dispatch(loaded, runs_of(loaded), writer, str(store / "faults" / "checkpoints"), 8)
     with patch("trainables.curves.time", SimpleNamespace(sleep=lambda seconds: None)):
         while not dispatch.finished:
             if (assignment := dispatch.next()) is None:

@@ -16,7 +16,7 @@ import s3_servers
 from s3_servers import KEY, SECRET, S3Server
 
 from hpo.store import StudyWriter
-from hpo.trial import Charge, EpochRecord, RunKey, TrialKey
+from hpo.study.values import Charge, EpochRecord, RunKey, TrialKey
 
 PLACES = ("local", "moto", pytest.param("radosgw", marks=pytest.mark.s3))  # the real one: `make s3`
 READERS = (PLACES[0], PLACES[2])  # for what is read the same way from everywhere

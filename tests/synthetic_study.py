@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hpo.store import StudyData, StudyWriter, schema
-from hpo.trial import Charge, EpochRecord, Failure, RunKey, TrialKey
+from hpo.study.values import Charge, EpochRecord, Failure, RunKey, TrialKey
 
 CLASSES = ["dress", "hat", "pants", "shirt", "shoes"]
 OPTIMIZERS = ("adam", "adadelta", "rmsprop", "sgd")

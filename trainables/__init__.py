@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from trainables.errors import BadTrainable
+
 TRAINABLES = {
     "image_classifier": "trainables.image_classifier:ImageClassifier",
     "mlp": "trainables.mlp:Mlp",
@@ -13,18 +15,20 @@ TRAINABLES = {
 
 
 def load(name: str) -> type[Any]:
-    """The trainable of that name, or "package.module:Class" of one's own. Raises ValueError where there is none."""
+    """The trainable of that name, or "package.module:Class" of one's own. Raises BadTrainable where there is none."""
     path = TRAINABLES.get(name, name)
     module_name, colon, class_name = path.partition(":")
     if not colon:
-        raise ValueError(f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {name!r}")
+        raise BadTrainable(
+            f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {name!r}"
+        )
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise BadTrainable(
             f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?"
         ) from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
-        raise ValueError(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")
+        raise BadTrainable(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hpo.errors import HpoError
 
-class InvalidConfig(ValueError):
+
+class InvalidConfig(HpoError):
     """An impossible configuration: the trial fails with the reason, the study goes on."""
 
 
-class Diverged(ArithmeticError):
+class Diverged(HpoError, ArithmeticError):
     """The loss became NaN or infinite in `epoch` (1-based)."""
 
     def __init__(self, epoch: int, metric: str = "loss", value: float = float("nan")) -> None:
@@ -22,11 +24,15 @@ class Diverged(ArithmeticError):
         )
 
 
-class OutOfMemory(MemoryError):
+class OutOfMemory(HpoError, MemoryError):
     """The configuration needs more host or GPU memory than there is."""
 
 
-class BadData(ValueError):
+class BadTrainable(HpoError):
+    """A trainable that is not there, or is no class."""
+
+
+class BadData(HpoError):
     """The study's data cannot be used: the user's to put right."""
 
 

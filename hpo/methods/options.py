@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 from hpo.methods.protocol import InvalidOption, Setting
@@ -37,12 +35,3 @@ def epochs(setting: Setting, max_epochs: Any) -> int:
     if max_epochs is None:
         return setting.max_epochs
     return whole("max_epochs", max_epochs, 1, setting.max_epochs, " (the study's budget.max_epochs)")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` where a known word is near, else the whole list of them."""
-    known = sorted(known)
-    near = difflib.get_close_matches(str(word), known, n=1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known are {', '.join(known)}" if known else "; there are none"

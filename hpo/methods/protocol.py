@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from hpo.space import Config, SearchSpace, Value
-from hpo.trial import Decision, Method, Observation, Segment
+from hpo.errors import HpoError
+from hpo.study.space import Config, SearchSpace, Value
+from hpo.study.values import Decision, Method, Observation, Segment
 
 __all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
 
@@ -91,5 +92,5 @@ Factory: TypeAlias = Callable[..., Schedule]
 """A method: factory(setting, **options) -> Schedule. Raises InvalidOption for options that cannot hold."""
 
 
-class InvalidOption(ValueError):
+class InvalidOption(HpoError):
     """A method's option that cannot hold; the message says what must hold and what was got."""

@@ -2,7 +2,7 @@
 
 from hpo.replay.answers import Answers, RecordedCurves
 from hpo.replay.game import Replay, best_recorded, replay
-from hpo.replay.store_curves import finished, from_store
+from hpo.replay.stored_curves import finished, from_store
 from hpo.replay.weather import Weather
 
 __all__ = ["Answers", "RecordedCurves", "Replay", "Weather", "best_recorded", "finished", "from_store", "replay"]

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.curves import Cell, Curves, Failed, Trained
-from hpo.recorded import CurvesError, RecordedTable
+from hpo.game.curves import Cell, Curves, Failed, Trained
+from hpo.replay.sources import CurvesError, RecordedTable
 from hpo.replay.weather import Weather
-from hpo.space import Config, SearchSpace
-from hpo.trial import TrialKey
+from hpo.study.space import Config, SearchSpace
+from hpo.study.values import TrialKey
 
 Between = Literal["nearest", "surrogate"]
 FEWEST = 8  # curves that a surrogate is fitted to
@@ -91,7 +91,7 @@ class RecordedCurves(Curves):
             self._fit(table, np.flatnonzero(whole), max_epochs)
 
     def _fit(self, table: RecordedTable, rows: NDArray[np.int64], max_epochs: int) -> None:
-        from hpo.recorded.forest import CurveForest
+        from hpo.replay.curve_forest import CurveForest
 
         if len(rows) < FEWEST:
             raise CurvesError(

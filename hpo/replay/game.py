@@ -9,21 +9,22 @@ from typing import Literal
 
 import numpy as np
 
-from hpo import plan
-from hpo.arena import Arena
-from hpo.curves import Curves
-from hpo.dispatch import recorded, scripts
-from hpo.recorded import CurvesError, RecordedTable
+from hpo.errors import HpoError
+from hpo.game.arena import Arena
+from hpo.game.curves import Curves
+from hpo.game.run import Rules, Run
+from hpo.game.runs import Cost, epoch_cost, runs_of
 from hpo.replay.answers import Answers, Between, RecordedCurves
-from hpo.replay.store_curves import epoch_seconds, finished
-from hpo.replay.tables import tables
+from hpo.replay.as_store import tables
+from hpo.replay.sources import CurvesError, RecordedTable
+from hpo.replay.stored_curves import epoch_seconds, finished
 from hpo.replay.weather import Weather
-from hpo.run import Rules, Run
-from hpo.space import Config
 from hpo.store import StudyData
-from hpo.stored import numbers
-from hpo.study import Study
-from hpo.trial import Charge, Observation, TrialKey
+from hpo.store.columns import numbers
+from hpo.store.recover import recorded, scripts
+from hpo.study.space import Config
+from hpo.study.study import Study
+from hpo.study.values import Charge, Observation, TrialKey
 
 Times = Literal["declared", "recorded"]
 
@@ -83,7 +84,7 @@ def replay(
     cost = _declared_cost(study) if times == "declared" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
-        for run in plan.runs(_sized(study, workers, budget), prior=prior, cost=cost)
+        for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost)
     ]
     charges = Arena(runs, curves).play()
     return Replay(study, runs, charges, curves.answers, weather)
@@ -103,10 +104,10 @@ def best_recorded(study: Study, *, table: RecordedTable | None = None, data: Stu
     return float(values.max() if study.mode == "max" else values.min())
 
 
-def _declared_cost(study: Study) -> plan.Cost:
+def _declared_cost(study: Study) -> Cost:
     try:
-        return plan.epoch_cost(study)
-    except (ImportError, AttributeError, ValueError) as error:
+        return epoch_cost(study)
+    except (ImportError, AttributeError, ValueError, HpoError) as error:
         raise CurvesError(
             f"the trainable {study.trainable!r} must be importable, as it declares what an epoch costs, but: {error}"
         ) from None

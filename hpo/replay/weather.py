@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.recorded import CurvesError
+from hpo.replay.sources import CurvesError
 
 
 @dataclass(frozen=True)

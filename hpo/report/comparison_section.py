@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo import anytime
-from hpo.anytime import Corners
-from hpo.comparison import Comparison
 from hpo.report import findings, palette, plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
 from hpo.report.plots import Band
+from hpo.results import anytime
+from hpo.results.anytime import Corners
+from hpo.results.comparison import Comparison
 
 X_LABEL = "charged epochs of a run"
 POINTS = 160  # places at which bands are computed: more than a figure has pixels to show

@@ -10,12 +10,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from hpo import stored
 from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
 from hpo.report.tables import Cell, Column, Table
 from hpo.store import StudyData
+from hpo.store import columns as stored
 
 Counts: TypeAlias = NDArray[np.int64]
 SHOWN = 20  # classes: a larger matrix cannot be read, its worst confusions are listed instead

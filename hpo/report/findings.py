@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
-from hpo.comparison import Comparison, MethodSummary, PairTest, Ranking, RunSummary
-from hpo.report.tables import Cell, Column, Table, p_value
-from hpo.statistics import ALPHA
+from hpo.report.tables import Cell, Column, Table, p_value, render_tables
+from hpo.results.comparison import Comparison, MethodSummary, PairTest, Ranking, RunSummary
+from hpo.results.statistics import ALPHA
+
+
+def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
+    """The comparison in one of FORMATS. `width`: the terminal's columns, asked from it where None.
+
+    `runs`: the winner of every run as well; CSV then has these alone.
+    """
+    if format == "json":
+        return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
+    winners = [winners_table(found)] if runs else []
+    tables = (winners or [csv_table(found)]) if format == "csv" else comparison_tables(found) + winners
+    return render_tables(tables, format, lead=found.verdict, width=width)
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

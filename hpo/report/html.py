@@ -23,11 +23,11 @@ from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
 from hpo.store import StudyData
-from hpo.stored import labels
+from hpo.store.columns import labels
 
 if TYPE_CHECKING:
-    from hpo.comparison import Comparison
-    from hpo.importance import Importance
+    from hpo.results.comparison import Comparison
+    from hpo.results.importance import Importance
 
 _TEMPLATES = resources.files("hpo.report") / "templates"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
-from hpo.importance import Importance, PairShare
 from hpo.report import plots, series, trial_plots
 from hpo.report.canvas import Looks
 from hpo.report.importance_tables import importance_tables, summary
 from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
 from hpo.report.trial_plots import Curve
 from hpo.report.trials_section import marginals
+from hpo.results.importance import Importance, PairShare
 from hpo.store import StudyData
 
 PAIRS = 3  # heat maps drawn: the most important pairs

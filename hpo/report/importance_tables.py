@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
-from hpo.association import Association
-from hpo.importance import POOR_FIT, Importance, PairShare, Share, over_tasks
-from hpo.report.tables import Cell, Column, Table
+from hpo.report.tables import Cell, Column, Table, render_tables
+from hpo.results.association import Association
+from hpo.results.importance import POOR_FIT, Importance, PairShare, Share, over_tasks
+
+
+def render_importance(found: Importance, format: str, *, width: int | None = None) -> str:
+    """The importance in one of FORMATS. `width`: the terminal's columns, asked from it where None."""
+    if format == "json":
+        return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
+    tables = [shares_table(found)] if format == "csv" else importance_tables(found)
+    return render_tables(tables, format, lead=summary(found), width=width)
 
 
 def importance_tables(importance: Importance) -> list[Table]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hpo.report.trial_plots import Axis, Line, Points
 from hpo.store import StudyData
-from hpo.stored import labels
+from hpo.store.columns import labels
 
 DRAWN = 240  # lines a figure draws at most: more would be a smear, and a large page
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 import shutil
@@ -16,11 +15,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from hpo.comparison import Comparison
-    from hpo.importance import Importance
+from hpo.errors import HpoError
+from hpo.text import duration
 
 Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
 Kind: TypeAlias = Literal["text", "count", "value", "rank", "interval", "p", "seconds", "percent"]
@@ -30,7 +28,7 @@ GAP = 2  # spaces between columns
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
-class UnknownFormat(ValueError):
+class UnknownFormat(HpoError):
     """A format that tables cannot be rendered in."""
 
 
@@ -98,14 +96,6 @@ def p_value(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the largest unit that keeps three figures or so: 8.2 s, 12 min, 3.4 h, 2.1 d."""
-    for limit, unit, size in ((100, "s", 1), (6000, "min", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} d"
-
-
 _WRITERS: dict[str, Callable[[float], str]] = {
     "text": str,
     "count": lambda value: f"{value:,.0f}",
@@ -119,30 +109,6 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 
 
 # -- formats ------------------------------------------------------------------------------------------------------
-
-
-def render(found: Comparison | Importance, format: str, *, width: int | None = None, runs: bool = False) -> str:
-    """A comparison or an importance in one of FORMATS. `width`: columns of the terminal, asked from it where None.
-
-    `runs`: of a comparison, the winner of every run as well; CSV then has these alone.
-    """
-    from hpo.comparison import Comparison
-
-    if format == "json":
-        return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
-    if isinstance(found, Comparison):
-        from hpo.report.findings import comparison_tables, csv_table, winners_table
-
-        winners = [winners_table(found)] if runs else []
-        tables, lead = (
-            (winners or [csv_table(found)]) if format == "csv" else comparison_tables(found) + winners,
-            found.verdict,
-        )
-    else:
-        from hpo.report.importance_tables import importance_tables, shares_table, summary
-
-        tables, lead = ([shares_table(found)] if format == "csv" else importance_tables(found)), summary(found)
-    return render_tables(tables, format, lead=lead, width=width)
 
 
 def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None) -> str:

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from hpo.comparison import Comparison
-from hpo.importance import Importance
 from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.comparison_section import X_LABEL, epoch_bands
@@ -17,6 +15,8 @@ from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
 from hpo.report.record_section import environment_table, ledger_table
 from hpo.report.tables import Table, html
+from hpo.results.comparison import Comparison
+from hpo.results.importance import Importance
 from hpo.store import StudyData
 
 

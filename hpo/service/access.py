@@ -13,16 +13,18 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hpo.errors import HpoError
+
 COOKIE = "hpo_serve_token"
 VARIABLE = "HPO_SERVE_TOKEN"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-class UnsafeAddress(ValueError):
+class UnsafeAddress(HpoError):
     """An address that others can reach, without a token that keeps them out."""
 
 
-class AddressTaken(ValueError):
+class AddressTaken(HpoError):
     """An address at which the service cannot listen."""
 
 

@@ -106,7 +106,7 @@ def _progress(uri: str, study: str) -> dict[str, Any]:
 
 
 def _comparison(data: store.StudyData) -> Any:
-    from hpo.compare import compare
+    from hpo.results.compare import compare
 
     return compare(data).to_json()
 
@@ -159,10 +159,10 @@ async def _report(uri: str, request: Request) -> Response:
 
 
 def _report_page(uri: str, data: store.StudyData) -> str:
-    from hpo.compare import compare
-    from hpo.importance import importance_or_none
     from hpo.report.html import page
     from hpo.report.record_section import command_of
+    from hpo.results.compare import compare
+    from hpo.results.importance import importance_or_none
 
     return page(data, compare(data), importance_or_none(data, seed=0), command=command_of(data, uri))
 

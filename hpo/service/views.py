@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from hpo import anytime
+from hpo.results import anytime
 from hpo.store import StudyData
 
 

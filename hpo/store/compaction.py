@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hpo.storage.place import Place
 from hpo.store import layout, reader, schema
 from hpo.store.parquet import to_bytes
-from hpo.store.places import Place
 
 
 def compact(place: Place, study: str, generation: int) -> None:

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpo.storage.errors import StoreError
+from hpo.storage.place import Place
 from hpo.store import layout
-from hpo.store.errors import StoreError, TakenOver
-from hpo.store.places import Place
 
 TTL_SECONDS = 30.0
 RENEW_SECONDS = 10.0
@@ -22,6 +22,10 @@ LOOK_SECONDS = 0.5
 FORGOTTEN_SECONDS = 3600.0  # far beyond what clocks of two machines differ by
 
 log = logging.getLogger(__name__)
+
+
+class TakenOver(StoreError):
+    """The study has another writer now: this one must stop."""
 
 
 class Lease:

@@ -8,17 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.space import Value
+from hpo.storage.errors import StoreError
+from hpo.storage.local import LocalPlace
+from hpo.storage.place import Place, place
 from hpo.store import compaction, layout, reader, schema
 from hpo.store.delivery import Delivery
-from hpo.store.errors import StoreError
 from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
-from hpo.store.local_place import LocalPlace
-from hpo.store.places import Place, place
 from hpo.store.reader import StudyData
 from hpo.store.spool import Spool
-from hpo.trial import Charge, EpochRecord, Failure, TrialKey
+from hpo.study.space import Value
+from hpo.study.values import Charge, EpochRecord, Failure, TrialKey
 
 log = logging.getLogger(__name__)
 

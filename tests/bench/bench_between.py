@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
-from hpo.recorded import load
-from hpo.recorded.forest import CurveForest
-from hpo.study import Study
+from hpo.replay.curve_forest import CurveForest
+from hpo.replay.sources import load
+from hpo.study.study import Study
 
 
 def correlations(task: str) -> tuple[float, float]:
     """Of the nearest other configuration, of the surrogate."""
-    study = Study.load(ROOT / "hpo" / "tables" / "taskset.yaml")
+    study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml")
     table = load(str(CURVES), study.space, study.metric, task)
     whole = np.flatnonzero(table.known == table.epochs)
     features = np.array([study.space.features(table.configs[i]) for i in whole])

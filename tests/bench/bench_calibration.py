@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import Row, command, row, tell
 
-from hpo.compare import compare
-from hpo.comparison import UNDECIDED, Comparison
-from hpo.refine import refinement
+from hpo.results.compare import compare
+from hpo.results.comparison import UNDECIDED, Comparison
+from hpo.results.refinement import refinement
 from tests.simulated import simulated_study
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

@@ -40,10 +40,12 @@ DRIVER = """
 import json, resource, sys, time
 from pathlib import Path
 from cluster.connect import connect
-from hpo import environment, plan, session, store
-from hpo.dispatch import Dispatch
-from hpo.driver import drive
-from hpo.study import Study
+from hpo import store
+from hpo.game.runs import runs_of
+from hpo.live import session
+from hpo.live.dispatch import Dispatch
+from hpo.live.tune.driver import drive
+from hpo.study.study import Study
 
 def memory():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
@@ -59,7 +61,7 @@ def observe(dispatch, slots):
     samples.append((done, time.monotonic(), time.process_time(), memory()))
 
 with connect(None, workers=slots, cpus_per_worker=study.resources.cpus):
-    dispatch = Dispatch(study, plan.runs(study), writer, session.checkpoint_place(study), session.AHEAD)
+    dispatch = Dispatch(study, runs_of(study), writer, session.checkpoint_place(study), session.AHEAD)
     drive(dispatch, study.resources, limit=slots, observe=observe)
 print(json.dumps(samples))
 """

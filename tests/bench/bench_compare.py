@@ -22,7 +22,7 @@ from tests.bench import large_store
 CHILD = """
 import json, resource, sys, time
 from hpo import store
-from hpo.compare import compare, compare_many
+from hpo.results.compare import compare, compare_many
 from hpo.importance import importance
 what, uri = sys.argv[1:]
 began = time.perf_counter()

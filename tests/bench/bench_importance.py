@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import CURVES, Row, command, row, tell
 
-from hpo import surrogate
-from hpo.importance import CELLS, TREES, fanova
-from hpo.space import Float, SearchSpace
-from hpo.surrogate import Cells, Forest, decompose
+from hpo.results import forest as surrogate
+from hpo.results.forest import Cells, Forest, decompose
+from hpo.results.importance import CELLS, TREES, fanova
+from hpo.study.space import Float, SearchSpace
 from tests.unit.test_importance import KNOWN
 
 # -- known functions ----------------------------------------------------------------------------------------------

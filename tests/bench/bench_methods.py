@@ -33,8 +33,8 @@ from recorded import Recorded, game, taskset
 from rows import CURVES, ROOT, command, markdown, row, tell, write
 
 from hpo.methods import METHODS
-from hpo.statistics import signed_rank
-from hpo.trial import Method
+from hpo.results.statistics import signed_rank
+from hpo.study.values import Method
 
 FULL_TRAININGS = 20
 PARALLELISM = 4

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import ROOT, Row, command, row, tell
 
-from hpo.admission import MARGIN
+from hpo.worker.memory_book import MARGIN
 
 Kind = tuple[str, dict[str, Any], str]  # model, configuration, augmentation
 KINDS: tuple[Kind, ...] = (

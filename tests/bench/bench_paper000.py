@@ -16,12 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 from rows import ROOT, Row, command, markdown, row, tell, write
 
-from hpo.recorded import load
 from hpo.replay import best_recorded, replay
-from hpo.statistics import holm, signed_rank
-from hpo.study import Study
+from hpo.replay.sources import load
+from hpo.results.statistics import holm, signed_rank
+from hpo.study.study import Study
 
-TABLE = ROOT / "hpo" / "tables" / "paper000.csv"
+TABLE = ROOT / "hpo" / "replay" / "recorded" / "paper000.csv"
 MODELS = ("ResNet50", "VGG-16", "Inception", "EfficientNetB0")
 PAGE = ROOT / "docs" / "paper000-replay.md"
 HALF = 10  # of the 20 trainings

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import ROOT, Row, command, row, tell
 
-from hpo.study import Study
+from hpo.study.study import Study
 from trainables.errors import Diverged
 from trainables.image_classifier import ImageClassifier
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import CURVES, ROOT, Row, command, row, tell
 
-from hpo.recorded import RecordedTable, load
 from hpo.replay import replay
-from hpo.study import Study
+from hpo.replay.sources import RecordedTable, load
+from hpo.study.study import Study
 
 WORKERS = 1_000
 EPOCHS_A_TRIAL = 3  # what a trial of ASHA takes here, a little more
@@ -40,7 +40,7 @@ def recorded(study: Study) -> RecordedTable:
 
 def speed(trials: int) -> dict[str, float]:
     """ASHA until about `trials` trials have begun: measured in this process, whose peak memory it reports."""
-    study = Study.load(ROOT / "hpo" / "tables" / "taskset.yaml", methods=["asha"], seeds=[0])
+    study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml", methods=["asha"], seeds=[0])
     table = recorded(study)
     began = time.process_time()  # of one core; other work on the machine is not ours
     played = replay(study, table=table, workers=WORKERS, budget=EPOCHS_A_TRIAL * trials)

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
-from hpo.recorded import RecordedTable, load
-from hpo.recorded.forest import CurveForest
 from hpo.replay import Weather, replay
 from hpo.replay.answers import Between
-from hpo.study import Study
-from hpo.sweep import reached_at
+from hpo.replay.curve_forest import CurveForest
+from hpo.replay.sources import RecordedTable, load
+from hpo.replay.sweep import reached_at
+from hpo.study.study import Study
 
 WORKERS = (1, 2, 5, 10, 25, 50, 100, 250, 500)
 FIRST, MOST = 2_000, 500_000  # epochs: the budget grows until it suffices
@@ -53,7 +53,9 @@ class Search:
     def games(self) -> Iterator[tuple[Study, RecordedTable, float]]:
         for name in [str(name) for name in np.load(CURVES)["tasks"]][:: 12 // self.tasks]:
             for seed in range(self.seeds):
-                study = Study.load(ROOT / "hpo" / "tables" / "taskset.yaml", methods=["asha"], seeds=[seed])
+                study = Study.load(
+                    ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml", methods=["asha"], seeds=[seed]
+                )
                 table = load(str(CURVES), study.space, study.metric, name)
                 yield study, table, self.good(study, table)
 

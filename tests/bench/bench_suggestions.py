@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rows import ROOT, Row, command, markdown, row, tell, write
 
 from hpo.methods.protocol import Setting
-from hpo.methods.searchers import SEARCHERS, build_searcher
-from hpo.space import Choice, Config, Float, Int, SearchSpace
+from hpo.methods.registry import SEARCHERS, build_searcher
+from hpo.study.space import Choice, Config, Float, Int, SearchSpace
 
 SPACE = SearchSpace(
     {

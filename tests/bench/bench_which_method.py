@@ -1,6 +1,6 @@
 """Which method, for how much budget and how many workers: `python tests/bench/bench_which_method.py [--write]`.
 
-Replays on TaskSet's 12 tasks (hpo/tables/taskset.yaml, 50 epochs a full training) where ../shared/data has their curves,
+Replays on TaskSet's 12 tasks (hpo/replay/recorded/taskset.yaml, 50 epochs a full training) where ../shared/data has their curves,
 between recorded configurations once by the surrogate and once by the nearest one. Regret: 0 is the best value known, 1
 the median of whole trainings. Tests: signed ranks over task and seed against random search, Holm over methods.
 `--write` writes docs/which-method.md, whose sentences are about these tables.
@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import CURVES, ROOT, Row, command, markdown, row, tell, write
 
-from hpo.recorded import RecordedTable, load
-from hpo.recorded.forest import CurveForest
 from hpo.replay import Replay, Weather, best_recorded, replay
 from hpo.replay.answers import Between
-from hpo.statistics import holm, signed_rank
-from hpo.study import Study
+from hpo.replay.curve_forest import CurveForest
+from hpo.replay.sources import RecordedTable, load
+from hpo.results.statistics import holm, signed_rank
+from hpo.study.study import Study
 
-STUDY = ROOT / "hpo" / "tables" / "taskset.yaml"
+STUDY = ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml"
 PAGE = ROOT / "docs" / "which-method.md"
 FULL = 50  # epochs of a full training
 METHODS = (

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from hpo.storage.place import place
 from hpo.store import StudyData, layout, schema
 from hpo.store.parquet import to_bytes
-from hpo.store.places import place
 from tests.simulated import large_study
 
 KINDS = {"learning_rate": "float", "batch_size": "int", "layers": "str"}

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from hpo.methods.full import Full
 from hpo.methods.protocol import Schedule, Setting
-from hpo.methods.stopping import Stopping
-from hpo.space import Choice, Config, Float, SearchSpace
-from hpo.trial import digest
+from hpo.methods.schedules.full import Full
+from hpo.methods.schedules.stopping import Stopping
+from hpo.study.space import Choice, Config, Float, SearchSpace
+from hpo.study.values import digest
 
 
 def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
-from hpo.curves import Curves
+from hpo.game.curves import Curves
+from hpo.game.run import Rules, Run
 from hpo.methods import build
 from hpo.methods.protocol import Schedule, Setting
-from hpo.run import Rules, Run
-from hpo.space import Config, Float, SearchSpace
-from hpo.trial import Method, RunKey, TrialKey
+from hpo.study.space import Config, Float, SearchSpace
+from hpo.study.values import Method, RunKey, TrialKey
 
 Matrix = NDArray[np.float64]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.compare import compare
-from hpo.importance import importance_or_none
 from hpo.report import write_html
 from hpo.report.palette import contrast
+from hpo.results.compare import compare
+from hpo.results.importance import importance_or_none
 from tests.synthetic_study import synthetic_study
 
 SIZES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpo.contract import (
+from hpo.game.contract import (
     LANDSCAPES,
     SETTINGS,
     SPACE,
@@ -28,8 +28,8 @@ from hpo.contract import (
 )
 from hpo.methods import METHODS, build
 from hpo.methods.protocol import Schedule, Setting
-from hpo.space import Choice, Float, Int, SearchSpace
-from hpo.trial import Method, Observation
+from hpo.study.space import Choice, Float, Int, SearchSpace
+from hpo.study.values import Method, Observation
 
 FINITE = ("grid", "default")  # they have only so many configurations
 SLOW = ("bayesian", "asha+bayesian", "sequential-unfreezing", "multifidelity")
@@ -110,8 +110,8 @@ def test_start_configurations_come_first_and_prior_results_are_taken(name: str) 
 
 PROGRAM = """
 import sys
-from hpo.contract import LANDSCAPES, SETTINGS, play
-from hpo.trial import Method
+from hpo.game.contract import LANDSCAPES, SETTINGS, play
+from hpo.study.values import Method
 for name in sys.argv[1:]:
     print(name, play(Method(name, name), SETTINGS[4], LANDSCAPES[1]).fingerprint)
 """

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from hpo.methods.protocol import InvalidOption, Searcher, Setting
-from hpo.methods.searchers import SEARCHERS, build_searcher
-from hpo.space import Choice, Config, Float, Int, SearchSpace
-from hpo.trial import Observation, digest
+from hpo.methods.registry import SEARCHERS, build_searcher
+from hpo.study.space import Choice, Config, Float, Int, SearchSpace
+from hpo.study.values import Observation, digest
 
 MIXED = SearchSpace(
     {

@@ -16,11 +16,11 @@ import stores
 from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
+from hpo.storage.place import place
 from hpo.store import StoreError, compaction, delivery, layout, lease, reader, schema
 from hpo.store.lease import Lease
 from hpo.store.parquet import to_bytes
-from hpo.store.places import place
-from hpo.trial import EpochRecord, Failure
+from hpo.study.values import EpochRecord, Failure
 
 
 @pytest.fixture(params=stores.PLACES)

@@ -50,7 +50,7 @@ def test_the_documented_example_holds_it_in_some_twenty_lines(tmp_path, monkeypa
 
 
 def test_the_documented_study_loads(tmp_path):
-    from hpo.study import Study
+    from hpo.study.study import Study
 
     text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "trainables.md").read_text(), re.DOTALL)[0]
     (tmp_path / "boosting.yaml").write_text(text)

@@ -19,9 +19,10 @@ from faulty_proxy import FaultyProxy, faulty
 from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
-from hpo.store import StoreError, delivery, journal, s3_place
-from hpo.store.errors import Unreachable
-from hpo.store.places import place
+from hpo.storage import s3 as s3_place
+from hpo.storage.errors import Unreachable
+from hpo.storage.place import place
+from hpo.store import StoreError, delivery, journal
 
 EPOCHS = 12
 QUICK = ("503", "torn request", "lost answer")  # the others, and these again, against the real server

@@ -51,11 +51,11 @@ def cluster(tmp_path_factory):
 
 def played(folder, text):
     """The study, and what is in its store when it has been played one assignment at a time."""
-    from hpo import plan
-    from hpo.dispatch import Dispatch
-    from hpo.driver import drive
+    from hpo.game.runs import runs_of
+    from hpo.live.dispatch import Dispatch
+    from hpo.live.tune.driver import drive
     from hpo.store import StudyWriter, read
-    from hpo.study import Study
+    from hpo.study.study import Study
 
     path = folder / "study.yaml"
     path.write_text(text)
@@ -64,7 +64,7 @@ def played(folder, text):
         study.store, study=study.study, definition=study.definition, digest=study.digest,
         environment={}, space_kinds=study.kinds,
     )  # fmt: skip
-    drive(Dispatch(study, plan.runs(study), writer, f"{study.store}/checkpoints", 8), study.resources, limit=1)
+    drive(Dispatch(study, runs_of(study), writer, f"{study.store}/checkpoints", 8), study.resources, limit=1)
     return study, read(study.store, study.study)
 
 

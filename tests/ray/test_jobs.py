@@ -22,8 +22,8 @@ from cluster.attempts import watch
 from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
 from cluster.tokens import Token
+from hpo.storage.place import place
 from hpo.store import read, verify
-from hpo.store.places import place
 
 SECRET = "0123456789abcdef" * 4
 NONE = ""  # as RAY_AUTH_TOKEN_PATH

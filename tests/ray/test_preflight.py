@@ -11,10 +11,10 @@ import pytest
 from cluster.connect import Connection, connect
 from cluster.needs import GIB, Needs, PreflightError
 from cluster.preflight import installed, preflight, this_python
-from hpo import plan
-from hpo.dispatch import Dispatch
+from hpo.game.runs import runs_of
+from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter, read, verify
-from hpo.study import Resources, Study
+from hpo.study.study import Resources, Study
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ store: {store}
     ],
 )
 def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resources, count: int) -> None:
-    from hpo.driver import Slots
+    from hpo.live.tune.driver import Slots
 
     assert Slots(resources, limit=None).count == count
     assert Slots(resources, limit=1).count == min(count, 1)
@@ -114,7 +114,7 @@ def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resour
 
 @pytest.mark.timeout(300)
 def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
-    from hpo.driver import drive
+    from hpo.live.tune.driver import drive
 
     (tmp_path / "quarters.yaml").write_text(QUARTERS.format(store=tmp_path / "store"))
     study = Study.load(str(tmp_path / "quarters.yaml"))
@@ -122,7 +122,7 @@ def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
-    dispatch = Dispatch(study, plan.runs(study), writer, str(tmp_path / "checkpoints"), 64)
+    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 64)
     seen: set[tuple[int, int]] = set()
     drive(dispatch, study.resources, observe=lambda dispatch, slots: seen.add((dispatch.busy, slots)))
     assert (4, 4) in seen

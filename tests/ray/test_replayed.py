@@ -12,10 +12,10 @@ from conftest import hpo
 
 from hpo import store as stores
 from hpo.methods import METHODS
-from hpo.recorded import knows, load
 from hpo.replay import from_store, replay
+from hpo.replay.sources import knows, load
 from hpo.store import StudyData
-from hpo.study import Study
+from hpo.study.study import Study
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from hpo.admission import MemoryBook, started
-from hpo.training import Assignment, Training
+from hpo.worker.memory_book import MemoryBook, started
+from hpo.worker.training import Assignment, Training
 from trainables.image_classifier import ImageClassifier
 from trainables.memory import memory
 
@@ -99,9 +99,9 @@ WORKER = """
 import sys, time, json
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from hpo import admission
-from hpo.training import Training, Assignment
-admission.folder = lambda: Path(sys.argv[2])
+from hpo.worker import memory_book
+from hpo.worker.training import Training, Assignment
+memory_book.folder = lambda: Path(sys.argv[2])
 given = Assignment(**json.loads(sys.argv[3]))
 training = Training(given)
 report = training.step()
@@ -210,7 +210,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
     """Trains a trial of a kind for two epochs; what it was asked, and its last report."""
-    monkeypatch.setattr("hpo.admission.folder", lambda: tmp_path / "books")
+    monkeypatch.setattr("hpo.worker.memory_book.folder", lambda: tmp_path / "books")
     monkeypatch.setattr("trainables.load", lambda name: Watched)
 
     def train(kind, trial):
@@ -248,7 +248,7 @@ def test_a_step_that_finds_no_room_is_a_failure_before_the_first_epoch_and_leave
 def test_the_image_classifier_is_measured_before_it_trains_and_trains_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
-    monkeypatch.setattr("hpo.admission.folder", lambda: tmp_path / "books")
+    monkeypatch.setattr("hpo.worker.memory_book.folder", lambda: tmp_path / "books")
     known = []
     train_epoch = ImageClassifier.train_epoch
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo import anytime
+from hpo.results import anytime
 from tests.simulated import simulated_study
 
 finite = st.floats(-10, 10)

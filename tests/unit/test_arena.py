@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo import methods
-from hpo.arena import Arena
-from hpo.curves import Curves
+from hpo.game.arena import Arena
+from hpo.game.curves import Curves
+from hpo.game.run import Rules, Run, replayed
 from hpo.methods.protocol import Method, Setting
-from hpo.run import Rules, Run, replayed
-from hpo.space import Choice, Float, SearchSpace
-from hpo.trial import Charge, RunKey, TrialKey
+from hpo.study.space import Choice, Float, SearchSpace
+from hpo.study.values import Charge, RunKey, TrialKey
 
 SPACE = SearchSpace({"rate": Float(1e-4, 1e-1, log=True, grid=(1e-3, 1e-2)), "optimizer": Choice(("adam", "sgd"))})
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from hpo.methods.asha import Asha
 from hpo.methods.protocol import InvalidOption, Setting
-from hpo.methods.rungs import Rung, levels
-from hpo.space import Config, Float, SearchSpace
-from hpo.trial import Decision
+from hpo.methods.schedules.asha import Asha
+from hpo.methods.schedules.rungs import Rung, levels
+from hpo.study.space import Config, Float, SearchSpace
+from hpo.study.values import Decision
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hpo.audit import audit, from_epochs
-from hpo.compare import compare
+from hpo.results.audit import audit, from_epochs
+from hpo.results.compare import compare
 from hpo.store import StudyData
 from tests.conftest import hpo
 from tests.unit.test_exams import play

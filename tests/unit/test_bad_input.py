@@ -21,8 +21,8 @@ def run(capsys, *arguments):
     ("old", "new", "says"),
     [
         ("budget:", "budgt:", "unknown key 'budgt'; did you mean 'budget'?"),
-        ("random,", "randm,", "there is no method 'randm'; did you mean random?"),
-        ("eta: 2", "etta: 2", "asha has no option 'etta'; did you mean eta?"),
+        ("random,", "randm,", "there is no method 'randm'; did you mean 'random'?"),
+        ("eta: 2", "etta: 2", "asha has no option 'etta'; did you mean 'eta'?"),
         ("low: 1.0e-4", "low: 5", "low <= high must hold, but got (low=5.0, high=0.1)"),
         ("low: 1.0e-4", "low: 0", "low > 0 must hold where log is true, but got low=0.0"),
         ("0.01]", "3.0]", "every grid value must lie in [0.0001, 0.1], but got 3.0"),
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_and_one_that_is_no_text(tmp_path, capsys):
 
 def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, capsys):
     from hpo.store import StudyWriter
-    from hpo.study import Study
+    from hpo.study.study import Study
 
     file = tmp_path / "study.yaml"
     file.write_text(GOOD)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hpo import plan
-from hpo.dispatch import MOST_AT_A_TIME, Dispatch
+from hpo.game.runs import runs_of
+from hpo.live.dispatch import MOST_AT_A_TIME, Dispatch
 from hpo.store import StudyWriter
-from hpo.study import Study
-from hpo.training import Assignment, Training
+from hpo.study.study import Study
+from hpo.worker.training import Assignment, Training
 
 STUDY = """
 study: batches
@@ -31,7 +31,7 @@ def dispatch(folder: Path, parallelism: int = 30) -> Dispatch:
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
-    return Dispatch(study, plan.runs(study), writer, str(folder / "checkpoints"), 0)
+    return Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 0)
 
 
 def trained(playing: Dispatch, given: Assignment) -> None:

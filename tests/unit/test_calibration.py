@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hpo.compare import compare, pair_tests
-from hpo.comparison import UNDECIDED
+from hpo.results.compare import compare, pair_tests
+from hpo.results.comparison import UNDECIDED
 from tests.simulated import simulated_study
 
 STUDIES = 1000

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from hpo import checkpoints
-from hpo.checkpoints import Checkpoints
-from hpo.tidying import Tidying
-from hpo.training import Assignment, Training
+from hpo.live.tidying import Tidying
+from hpo.worker import checkpoints
+from hpo.worker.checkpoints import Checkpoints
+from hpo.worker.training import Assignment, Training
 
 NAMES = [f"{i:016x}" for i in range(5)]
 

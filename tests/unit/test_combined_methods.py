@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.contract import Landscape, play
-from hpo.methods.acquisition import log_improvement
-from hpo.methods.bohb import Bohb
-from hpo.methods.curve_model import CurveModel, Points
-from hpo.methods.default import Default, nearest_value
-from hpo.methods.kde import Density, Kde, enough, split
+from hpo.game.contract import Landscape, play
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
-from hpo.methods.refine import Refine, by_importance
-from hpo.methods.sequential_unfreezing import SequentialUnfreezing, lowered
-from hpo.space import Choice, Config, Float, Int, SearchSpace
-from hpo.trial import Method, Observation
+from hpo.methods.searchers.acquisition import log_improvement
+from hpo.methods.searchers.kde import Density, Kde, enough, split
+from hpo.methods.whole.bohb import Bohb
+from hpo.methods.whole.curve_model import CurveModel, Points
+from hpo.methods.whole.default import Default, nearest_value
+from hpo.methods.whole.refine import Refine, by_importance
+from hpo.methods.whole.sequential_unfreezing import SequentialUnfreezing, lowered
+from hpo.study.space import Choice, Config, Float, Int, SearchSpace
+from hpo.study.values import Method, Observation
 
 TUNING = SearchSpace(
     {
@@ -276,7 +276,7 @@ def test_refine_orders_by_what_earlier_results_show() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": ["dropuot"]}, "did you mean dropout?"),
+        ({"order": ["dropuot"]}, "did you mean 'dropout'?"),
         ({"incumbent": {"dropout": 0.1}}, "must be a configuration of the space"),
         ({"incumbent": 3}, "must be a configuration of the space"),
         ({"share": 2.0}, "share must be a number with 0 <= share <= 1"),

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.compare import IncomparableStudies, compare, compare_many, relative_error_drop
-from hpo.comparison import Comparison
 from hpo.report.findings import ranks_table, winners_table
+from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
+from hpo.results.comparison import Comparison
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 

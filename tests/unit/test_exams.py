@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hpo import plan, store
-from hpo.compare import compare
-from hpo.dispatch import Dispatch
+from hpo import store
+from hpo.game.runs import runs_of
+from hpo.live.dispatch import Dispatch
+from hpo.results.compare import compare
 from hpo.store import StudyData, StudyWriter
-from hpo.study import Study
-from hpo.training import Training
+from hpo.study.study import Study
+from hpo.worker.training import Training
 from trainables import tabular
 
 STUDY = """
@@ -53,7 +54,7 @@ def play(folder: Path, final: str, text: str = STUDY) -> StudyData:
             study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
             space_kinds=study.kinds,
         )  # fmt: skip
-        dispatch = Dispatch(study, plan.runs(study), writer, str(folder / "checkpoints"), 8)
+        dispatch = Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 8)
         while not dispatch.finished:
             assignment = dispatch.next()
             assert assignment is not None

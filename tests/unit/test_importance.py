@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpo.association import association
-from hpo.importance import Importance, Share, TooFewTrials, fanova, importance, importance_or_none, over_tasks
 from hpo.report.importance_tables import summary, tasks_table
-from hpo.space import Choice, Float, Int, SearchSpace
-from hpo.surrogate import Cells, Forest, decompose
+from hpo.results.association import association
+from hpo.results.forest import Cells, Forest, decompose
+from hpo.results.importance import Importance, Share, TooFewTrials, fanova, importance, importance_or_none, over_tasks
+from hpo.study.space import Choice, Float, Int, SearchSpace
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 

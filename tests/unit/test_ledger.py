@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hpo.ledger import EpochLedger
+from hpo.game.ledger import EpochLedger
 
 
 class Game(RuleBasedStateMachine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -9,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from hpo import methods
-from hpo.contract import SETTINGS, verify
-from hpo.methods import METHODS, InvalidOption, build, describe
-from hpo.methods.asha import Asha
-from hpo.methods.full import Full
+import hpo
+from hpo.game.contract import SETTINGS, verify
+from hpo.methods import METHODS, InvalidOption, build, describe, registry
 from hpo.methods.protocol import Schedule
-from hpo.trial import Method
+from hpo.methods.schedules.asha import Asha
+from hpo.methods.schedules.full import Full
+from hpo.study.values import Method
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -77,14 +78,18 @@ def test_what_is_oblivious_says_so() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ahsa", {}, "there is no method 'ahsa'; did you mean asha?"),
-        ("zzz", {}, "there is no method 'zzz'; known are asha, "),
-        ("asha", {"min_epoch": 1}, "asha has no option 'min_epoch'; did you mean min_epochs?"),
-        ("grid", {"pionts": 3}, "grid has no option 'pionts'; did you mean points?"),
-        ("bohb", {"etaa": 3}, "bohb has no option 'etaa'; did you mean eta?"),
-        ("asha+tpe", {"gama": 0.3}, "asha+tpe has no option 'gama'; did you mean gamma?"),
-        ("asha", {"searcher": "tpee"}, "asha knows no searcher 'tpee'; did you mean tpe?"),
-        ("asha", {"searcher": {"tpe": {"gama": 1}}}, "searcher tpe of asha has no option 'gama'; did you mean gamma?"),
+        ("ahsa", {}, "there is no method 'ahsa'; did you mean 'asha'?"),
+        ("zzz", {}, "there is no method 'zzz'; valid: grid, random, "),
+        ("asha", {"min_epoch": 1}, "asha has no option 'min_epoch'; did you mean 'min_epochs'?"),
+        ("grid", {"pionts": 3}, "grid has no option 'pionts'; did you mean 'points'?"),
+        ("bohb", {"etaa": 3}, "bohb has no option 'etaa'; did you mean 'eta'?"),
+        ("asha+tpe", {"gama": 0.3}, "asha+tpe has no option 'gama'; did you mean 'gamma'?"),
+        ("asha", {"searcher": "tpee"}, "asha knows no searcher 'tpee'; did you mean 'tpe'?"),
+        (
+            "asha",
+            {"searcher": {"tpe": {"gama": 1}}},
+            "searcher tpe of asha has no option 'gama'; did you mean 'gamma'?",
+        ),
         (
             "asha",
             {"searcher": {"tpe": {}, "grid": {}}},
@@ -124,7 +129,7 @@ def test_a_searcher_of_ones_own_composes_with_schedules(example: Path) -> None:
 
 
 def test_an_unknown_option_of_ones_own_method(example: Path) -> None:
-    with pytest.raises(InvalidOption, match="has no option 'raech'; did you mean reach"):
+    with pytest.raises(InvalidOption, match="has no option 'raech'; did you mean 'reach'"):
         made("nearest_best:NearestBest", raech=1)
 
 
@@ -133,11 +138,21 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-best\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[hpo.methods]\nnearest-best = nearest_best:NearestBest\n")
-    methods._installed.cache_clear()
+    registry._installed.cache_clear()
     try:
         assert isinstance(made("nearest-best", reach=0.5), Full)
         assert ("nearest-best", "installed: nearest_best:NearestBest") in describe()
-        with pytest.raises(InvalidOption, match="did you mean nearest-best"):
+        with pytest.raises(InvalidOption, match="did you mean 'nearest-best'"):
             made("nearest-bset")
     finally:
-        methods._installed.cache_clear()
+        registry._installed.cache_clear()
+
+
+@pytest.mark.parametrize("old", sorted(hpo.MOVED))
+def test_a_method_that_imports_a_module_that_has_moved_is_told_its_new_place(old, tmp_path, monkeypatch) -> None:
+    new = hpo.MOVED[old]
+    assert importlib.util.find_spec(new)
+    (tmp_path / "aged.py").write_text(f"from {old} import anything\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InvalidOption, match=re.escape(f"{old} has moved: import {new} instead")):
+        made("aged:Method")

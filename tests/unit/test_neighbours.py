@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.neighbours import neighbours
-from hpo.space import Choice, Float, Int, InvalidSpace, SearchSpace
+from hpo.study.neighbours import neighbours
+from hpo.study.space import Choice, Float, Int, InvalidSpace, SearchSpace
 
 SPACE = SearchSpace(
     {

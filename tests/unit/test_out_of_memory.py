@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from hpo import plan, store
-from hpo.dispatch import Dispatch
+from hpo import store
+from hpo.game.runs import runs_of
+from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter
-from hpo.study import Study
-from hpo.training import Assignment, Training
+from hpo.study.study import Study
+from hpo.worker.training import Assignment, Training
 from trainables.curves import Curves
 
 STUDY = """
@@ -52,7 +53,7 @@ def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_traine
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
-    dispatch = Dispatch(study, plan.runs(study), writer, str(tmp_path / "checkpoints"), 8)
+    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 8)
     begun: list[tuple[int, bool, int]] = []  # size, whether it asks for the device, how many ran beside it
     running: dict[str, tuple[Assignment, Training]] = {}
     while not dispatch.finished:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import plan
-from hpo.study import Study, presets
+from hpo.game.runs import runs_of
+from hpo.study.study import Study, presets
 from trainables import sources, tabular
 from trainables.augment import PRESETS
 from trainables.decoding import Settings as DataSettings
@@ -31,7 +31,7 @@ def test_all_that_the_readme_promises_are_there():
 def test_a_preset_is_a_study_of_its_name_that_every_method_can_play(name):
     study = Study.load(name)
     assert study.study == name
-    assert len(plan.runs(study)) == len(study.methods) * len(study.seeds)
+    assert len(runs_of(study)) == len(study.methods) * len(study.seeds)
     comment = "".join(line for line in Path(presets()[name]).read_text().splitlines() if line.startswith("#"))
     assert "Wants:" in comment
     assert re.search(r"[Pp]aper \d{3}|small real task", comment)

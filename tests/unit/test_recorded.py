@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hpo import cli
-from hpo.recorded import CurvesError, knows, load
-from hpo.recorded.forest import CurveForest
-from hpo.space import Choice, Float, SearchSpace
+from hpo.replay.curve_forest import CurveForest
+from hpo.replay.sources import CurvesError, knows, load
+from hpo.study.space import Choice, Float, SearchSpace
 
 HERE = Path(__file__).parents[1] / "recorded_curves"
 SPACE = SearchSpace({"rate": Float(1e-3, 1.0, log=True), "optimizer": Choice(("adam", "sgd"))})

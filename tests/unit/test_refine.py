@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpo.importance import importance
-from hpo.refine import NothingToRefine, changed, from_study, plan, refinement, winner
-from hpo.refining import doubt
+from hpo.cli.refine import doubt
+from hpo.results.importance import importance
+from hpo.results.refinement import NothingToRefine, changed, from_study, plan, refinement, winner
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import plan, sweep
 from hpo import store as stores
-from hpo.dispatch import Dispatch
-from hpo.recorded import CurvesError, RecordedTable, load
-from hpo.replay import RecordedCurves, Weather, from_store, replay
-from hpo.study import Study
-from hpo.training import Training
+from hpo.game.runs import epoch_cost, runs_of
+from hpo.live.dispatch import Dispatch
+from hpo.replay import RecordedCurves, Weather, from_store, replay, sweep
+from hpo.replay.sources import CurvesError, RecordedTable, load
+from hpo.report.sweeps import picture as sweep_picture
+from hpo.report.sweeps import table as sweep_table
+from hpo.study.study import Study
+from hpo.worker.training import Training
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +62,7 @@ def play_live(study: Study) -> None:
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
-    runs = plan.runs(study, cost=plan.epoch_cost(study))
+    runs = runs_of(study, cost=epoch_cost(study))
     dispatch = Dispatch(study, runs, writer, f"{study.store}/{study.study}/checkpoints", ahead=4)
     while not dispatch.finished:
         assignment = dispatch.next()
@@ -256,8 +258,8 @@ def test_a_surrogate_answers_between_recorded_configurations_and_says_how_well(s
 
 
 def test_a_surrogate_leaves_recorded_configurations_alone():
-    study = Study.load(ROOT / "hpo" / "tables" / "paper000.yaml", methods=["grid"], seeds=[0])
-    table = load(str(ROOT / "hpo" / "tables" / "paper000.csv"), study.space, study.metric, "VGG-16")
+    study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "paper000.yaml", methods=["grid"], seeds=[0])
+    table = load(str(ROOT / "hpo" / "replay" / "recorded" / "paper000.csv"), study.space, study.metric, "VGG-16")
     found = replay(study, table=table, between="surrogate")
     assert (found.answers.exact, found.answers.others) == (20, 0)
     assert found.runs[0].now == table.seconds.sum()
@@ -292,20 +294,20 @@ def test_more_workers_take_less_virtual_time_for_the_same_budget(study):
     assert by_place["random", 4, 24].time < 24
     assert all(p.low <= p.mean <= p.high and p.seeds == 2 for p in points)
     assert by_place["random", 4, 24].reached_at <= by_place["random", 1, 24].reached_at
-    assert len(sweep.table(found).rows) == len(points)
+    assert len(sweep_table(found).rows) == len(points)
     assert found.answers.others > 0
 
 
 def test_a_sweep_is_drawn(study, tmp_path):
     table = recorded_table(study)
     found = sweep.sweep(lambda w, b: replay(study, table=table, workers=w, budget=b), {"workers": [1, 2]}, good=0.2)
-    sweep.picture(found, tmp_path / "deep" / "sweep.svg")
+    sweep_picture(found, tmp_path / "deep" / "sweep.svg")
     assert "<svg" in (tmp_path / "deep" / "sweep.svg").read_text()
 
 
 @pytest.mark.parametrize("model", ["ResNet50", "VGG-16", "Inception", "EfficientNetB0"])
 def test_paper_000s_tables_hold_20_pairs_each_of_which_every_method_that_does_not_repeat_finds_the_best(model):
-    study = Study.load(ROOT / "hpo" / "tables" / "paper000.yaml", methods=["grid", "random"], seeds=[0, 1])
-    table = load(str(ROOT / "hpo" / "tables" / "paper000.csv"), study.space, study.metric, model)
+    study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "paper000.yaml", methods=["grid", "random"], seeds=[0, 1])
+    table = load(str(ROOT / "hpo" / "replay" / "recorded" / "paper000.csv"), study.space, study.metric, model)
     assert len(table.configs) == 20
     assert {run.incumbent.value for run in replay(study, table=table).runs} == {float(table.values.max())}

@@ -10,17 +10,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hpo.compare import compare, compare_many
-from hpo.importance import importance
 from hpo.report import palette, plots, save_picture, series, svg, write_tasks
 from hpo.report.comparison_section import bands
 from hpo.report.exam_section import exams
+from hpo.report.findings import render_comparison
 from hpo.report.html import page
 from hpo.report.record_section import command_of, environment, ledger, study_yaml
-from hpo.report.tables import render
 from hpo.report.trials_section import failures
+from hpo.results.compare import compare, compare_many
+from hpo.results.importance import importance
 from hpo.store import schema
-from hpo.study import Study
+from hpo.study.study import Study
 from tests.synthetic_study import CLASSES, synthetic_study
 
 
@@ -196,7 +196,7 @@ def test_a_loss_is_drawn_with_its_better_end_on_top(data):
 
 @pytest.mark.parametrize("format", ["table", "csv", "markdown", "latex", "html", "json"])
 def test_every_format_names_every_method(comparison, format):
-    text = render(comparison, format, width=100)
+    text = render_comparison(comparison, format, width=100)
     assert all(method in text for method in ("grid", "random", "bayesian", "asha"))
     if format not in ("csv", "json"):
         assert "Undecided" in text

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.methods.asha_stopping import AshaStopping
-from hpo.methods.brackets import shape
-from hpo.methods.full import Full
-from hpo.methods.hyperband import AsyncHyperband, Hyperband, table
-from hpo.methods.median_stopping import MedianStopping
-from hpo.methods.patience import Patience
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
-from hpo.methods.quantile import GrowingQuantile
-from hpo.methods.successive_halving import SuccessiveHalving
-from hpo.space import Config, Float, SearchSpace
-from hpo.trial import Decision, Segment
+from hpo.methods.schedules.asha_stopping import AshaStopping
+from hpo.methods.schedules.brackets import shape
+from hpo.methods.schedules.full import Full
+from hpo.methods.schedules.hyperband import AsyncHyperband, Hyperband, table
+from hpo.methods.schedules.median_stopping import MedianStopping
+from hpo.methods.schedules.patience import Patience
+from hpo.methods.schedules.quantile import GrowingQuantile
+from hpo.methods.schedules.successive_halving import SuccessiveHalving
+from hpo.study.space import Config, Float, SearchSpace
+from hpo.study.values import Decision, Segment
 
 SPACE = SearchSpace({"x": Float(0.0, 1000.0)})
 

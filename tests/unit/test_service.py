@@ -82,7 +82,7 @@ def test_runs_and_curves_are_those_of_the_store(port):
 
 def test_the_comparison_is_the_command_lines(port, store_uri):
     from hpo import store
-    from hpo.compare import compare
+    from hpo.results.compare import compare
 
     served = json.loads(get(port, "/api/studies/whole/comparison")[2])
     assert served == json.loads(json.dumps(compare(store.read(str(store_uri), "whole")).to_json()))

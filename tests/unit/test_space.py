@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.space import Choice, Float, Int, InvalidSpace, SearchSpace, combinations
+from hpo.study.space import Choice, Float, Int, InvalidSpace, SearchSpace, combinations
 
 floats = st.builds(
     lambda low, width, log, step: Float(low, low + width, log=log and step is None, step=step),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from hpo import statistics
+from hpo.results import statistics
 
 SHAPES = {
     "normal": (lambda rng, size: rng.normal(size=size), 0.0),

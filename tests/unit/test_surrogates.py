@@ -8,11 +8,11 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from hpo.methods.acquisition import NAMES, acquisition
-from hpo.methods.encoding import features
-from hpo.methods.gaussian_process import JITTER, GaussianProcess
-from hpo.methods.parzen import Parzen, cubes
-from hpo.space import Choice, Float, Int, SearchSpace
+from hpo.methods.searchers.acquisition import NAMES, acquisition
+from hpo.methods.searchers.encoding import features
+from hpo.methods.searchers.gaussian_process import JITTER, GaussianProcess
+from hpo.methods.searchers.parzen import Parzen, cubes
+from hpo.study.space import Choice, Float, Int, SearchSpace
 
 RNG = np.random.default_rng(0)
 X = RNG.random((25, 3))

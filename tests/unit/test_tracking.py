@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hpo.tracking import MlFlow, TensorBoard, Tracking
-from hpo.trial import Charge, EpochRecord, RunKey, TrialKey
+from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.study.values import Charge, EpochRecord, RunKey, TrialKey
 
 KEY = TrialKey("task", {"learning_rate": 0.1}, 0, 4)
 RUN = RunKey("random", 0)

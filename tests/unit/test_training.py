@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.checkpoints import Checkpoints
-from hpo.early_stopping import EarlyStopping
-from hpo.training import Assignment, Training
+from hpo.study.early_stopping import EarlyStopping
+from hpo.worker.checkpoints import Checkpoints
+from hpo.worker.training import Assignment, Training
 
 TRIAL = "0123456789abcdef"
 

@@ -1,0 +1,5 @@
+"""`python -m hpo.cli` is `hpo`."""
+
+from hpo.cli.app import main
+
+main()

@@ -1,0 +1,50 @@
+"""What a study may name: `hpo methods`, `hpo models`, `hpo datasets`, `hpo studies`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpo.study.study import presets
+
+
+def _list(rows: list[tuple[str, str]]) -> None:
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, about in rows:
+        print(f"{name:<{width}}  {about}".rstrip())
+
+
+def methods() -> None:
+    """The methods that a study may name."""
+    from hpo.methods import describe
+
+    _list(describe())
+
+
+def models(name: Annotated[str | None, typer.Argument(help="Print this model's numbered layers.")] = None) -> None:
+    """The backbones that a study may name; with NAME, its layers as `finetuned_layers` counts them."""
+    from trainables import backbones, network
+
+    if name is None:
+        for model in backbones.names():
+            print(model)
+        return
+    for layer in network.describe(name):
+        print(f"{layer.number:4}  {layer.kind:13}  {layer.parameters:9,}  {layer.name}")
+
+
+def datasets() -> None:
+    """The data sets that a study may name."""
+    from trainables import data
+
+    _list(data.names())
+
+
+def studies() -> None:
+    """The studies that come with the package."""
+    rows = []
+    for name, path in presets().items():
+        first = next((line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")), "")
+        rows.append((name, first))
+    _list(rows)

@@ -1,0 +1,60 @@
+"""`hpo check`: the plan of a study in words; trains nothing."""
+
+from __future__ import annotations
+
+import math
+
+from hpo.cli.options import StudyArgument, load_study
+from hpo.game.runs import schedule_of
+from hpo.study.space import combinations
+from hpo.study.study import Study
+
+
+def check(study: StudyArgument) -> None:
+    """Validate a study and print its plan; trains nothing."""
+    print(plan_text(load_study(study)))
+
+
+def plan_text(study: Study) -> str:
+    """What running the study would mean: runs, epochs, grid, resources. Raises StudyError for what cannot hold."""
+    lines = [f"study       {study.study}", f"task        {_task(study)}", f"space       {_space(study)}"]
+    runs = len(study.methods) * len(study.seeds)
+    epochs = runs * study.budget.epochs
+    per_trial = f"at most {study.budget.max_epochs} a trial"
+    lines += [
+        f"runs        {len(study.methods)} methods x {len(study.seeds)} seeds = {runs}",
+        f"budget      {study.budget.epochs} epochs a run, {per_trial}; {epochs} in all",
+        f"clock       {study.clock}, {study.parallelism} virtual workers a run",
+        f"resources   {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU a trial",
+        f"metric      {study.metric}, {study.mode}",
+        f"store       {study.store}",
+        "methods",
+    ]
+    for method in study.methods:
+        schedule = schedule_of(study, method, study.seeds[0])
+        options = ", ".join(f"{name}={value}" for name, value in method.options.items()) or "-"
+        workers = method.parallelism or study.parallelism
+        lines.append(f"  {method.label:<20} R={schedule.max_epochs:<4} workers={workers:<4} options: {options}")
+    return "\n".join([*lines, *_notes(study)])
+
+
+def _task(study: Study) -> str:
+    parts = [study.trainable, str(study.data.get("name", "")), str(study.model.get("name", ""))]
+    return " ".join(part for part in parts if part)
+
+
+def _space(study: Study) -> str:
+    size = study.space.size
+    count = "infinitely many" if math.isinf(size) else f"{size:g}"
+    return f"{', '.join(study.space.names)}: {count} configurations"
+
+
+def _notes(study: Study) -> list[str]:
+    if not any(method.name == "grid" for method in study.methods):
+        return []
+    points = combinations(study.space)
+    needed, budget = points * study.budget.max_epochs, study.budget.epochs
+    note = f"grid        {points} points x {study.budget.max_epochs} epochs = {needed} epochs"
+    if needed > budget:
+        return [f"{note}: the budget covers the first {budget // study.budget.max_epochs}"]
+    return [note if needed == budget else f"{note}: {budget - needed} epochs of the grid's runs will not be used"]

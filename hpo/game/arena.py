@@ -1,0 +1,89 @@
+"""The arena: all runs of a study over one table of curves. Pure: no ray, no I/O, no wall clock.
+
+The driver (a cluster) and the replay (recorded curves) are its two oracles: they ask for `demands`, fill cells in
+with `add` or `fail`, and play the runs that move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hpo.game.curves import Curves
+from hpo.game.run import Demand, Run
+from hpo.study.values import Charge
+
+
+class Arena:
+    """Runs that share the table of curves, and nothing else.
+
+    >>> arena = Arena(runs, Curves(), ahead=8)        # doctest: +SKIP
+    >>> arena.play()                                  # charges for what the curves answer already
+    >>> demand = arena.demands()[0]                   # what to train first
+    >>> for run in arena.add(demand.key.id, 1, 0.7):  # its first epoch gave 0.7; these runs move
+    ...     arena.play_run(run)
+    """
+
+    def __init__(self, runs: Sequence[Run], curves: Curves, ahead: int = 0) -> None:
+        self.runs = list(runs)
+        self.curves = curves
+        self._ahead = ahead
+        self._demands: dict[int, list[Demand]] = {id(run): [] for run in self.runs}
+
+    @property
+    def done(self) -> bool:
+        return all(run.done for run in self.runs)
+
+    def play(self) -> list[Charge]:
+        """Plays every run as far as the curves reach."""
+        return [charge for run in self.runs for charge in self.play_run(run)]
+
+    def play_run(self, run: Run) -> list[Charge]:
+        """Plays one run as far as the curves reach. Runs are independent: different ones may be played in threads."""
+        charges = run.play(self.curves, self._ahead)
+        self._demands[id(run)] = list(run.demands(self.curves))
+        return charges
+
+    def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> list[Run]:
+        """Fills a cell in; returns the runs that it may move. A cell that was known changes nothing."""
+        return self._moved(trial, epoch) if self.curves.add(trial, epoch, value, ended) else []
+
+    def fail(self, trial: str, reason: str) -> list[Run]:
+        """Says that no further epoch of the trial will come; returns the runs that it may move."""
+        epoch = self.curves.known(trial) + 1
+        self.curves.fail(trial, reason)
+        return self._moved(trial, epoch)
+
+    def _moved(self, trial: str, epoch: int) -> list[Run]:
+        return [
+            run
+            for run in self.runs
+            if not run.done and (run.rules.clock == "arrival" or run.waiting_for in ((trial, epoch), None))
+        ]
+
+    def demands(self, busy: Iterable[str] = ()) -> list[Demand]:
+        """What the runs want and no one trains yet, the most urgent first: one demand a trial, its longest segment.
+
+        Runs share a cluster fairly because each demand stands at its own run's virtual time.
+        """
+        taken = set(busy)
+        merged: dict[str, Demand] = {}
+        for wanted in self._demands.values():
+            for demand in wanted:
+                trial = demand.key.id
+                if trial in taken or self.curves.known(trial) >= demand.stop or self.curves.closed(trial):
+                    continue
+                other = merged.get(trial)
+                if other is None:
+                    merged[trial] = demand
+                else:
+                    at, stop = min(other.at, demand.at), max(other.stop, demand.stop)
+                    merged[trial] = Demand(at, demand.run, demand.key, stop)
+        return sorted(merged.values(), key=lambda d: (d.at, d.key.id))
+
+    def wanted(self, trial: str) -> int:
+        """The last epoch of the trial that some run wants now; 0 where none does."""
+        return max((d.stop for ds in self._demands.values() for d in ds if d.key.id == trial), default=0)
+
+    def resumable(self, trial: str) -> bool:
+        """Whether some run may still want the trial, so that its checkpoint must be kept."""
+        return any(run.resumable(trial) for run in self.runs) or self.wanted(trial) > self.curves.known(trial)

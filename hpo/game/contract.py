@@ -1,0 +1,220 @@
+"""The contract of methods, as checks: what every method must hold, the registered ones and one of your own. Pure.
+
+    from hpo.game.contract import verify
+    from hpo.study.values import Method
+
+    def test_my_method() -> None:
+        verify(Method("my_package.my_method:MyMethod", "mine"))
+
+Every check raises AssertionError with what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from hpo.game.curves import Curves
+from hpo.game.run import Rules, Run
+from hpo.methods import build
+from hpo.methods.protocol import Setting
+from hpo.study.space import Choice, Config, Float, Int, SearchSpace
+from hpo.study.values import Charge, Method, RunKey, TrialKey, digest
+
+SPACE = SearchSpace(
+    {
+        "learning_rate": Float(1e-4, 0.1, log=True, grid=(1e-3, 1e-2)),
+        "dropout": Float(0.0, 0.5, grid=(0.0, 0.2, 0.4)),
+        "batch_size": Choice((16, 32, 64)),
+        "optimizer": Choice(("adam", "sgd")),
+        "momentum": Float(0.5, 0.99, grid=(0.9,)),
+        "finetuned_layers": Int(1, 6, grid=(1, 3, 6)),
+    },
+    {"momentum": {"optimizer": ("sgd",)}},
+)
+"""A mixed and conditional space, with the names that methods with a meaning for them look for."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Learning curves for any configuration, computed and not trained: the oracle that the checks play against.
+
+    `failing` of the configurations raise at some epoch, `diverging` of them give NaN at some epoch; `digits` rounds
+    the values, so that there are ties. Larger is better.
+    """
+
+    seed: int = 0
+    failing: float = 0.0
+    diverging: float = 0.0
+    digits: int = 12
+
+    def value(self, space: SearchSpace, config: Config, epoch: int, max_epochs: int) -> float | None:
+        """The value after `epoch`; NaN where it diverged, None where training it fails."""
+        draws = [int(digest([self.seed, dict(config), i]), 16) / 16**16 for i in range(3)]
+        end = 1 + int(draws[1] * max_epochs)
+        if epoch >= end and draws[0] < self.failing:
+            return None
+        if epoch >= end and draws[0] < self.failing + self.diverging:
+            return math.nan
+        best = 1.0 - sum((float(u) - 0.3) ** 2 for u in space.encode(config)) / len(space)
+        return round(best * (1.0 - math.exp(-3.0 * epoch / max_epochs * (0.5 + draws[2]))), self.digits)
+
+
+@dataclass(frozen=True)
+class Game:
+    """What a method did in a setting on a landscape."""
+
+    run: Run
+    charges: tuple[Charge, ...]
+    setting: Setting
+
+    @property
+    def configs(self) -> list[Config]:
+        return [trial.key.config for trial in self.run.trials]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that was decided, in order."""
+        return digest([[c.trial, c.number, c.epoch, c.at, repr(c.value)] for c in self.charges])
+
+
+def begin(method: Method, setting: Setting, mode: str = "max") -> Run:
+    """A run of the method, before its first event."""
+    rules = Rules(
+        budget=setting.budget,
+        parallelism=setting.parallelism,
+        mode=mode,
+        key=lambda config, max_epochs: TrialKey("contract", config, 0, max_epochs),
+        cost=lambda config: 1.0 + len(digest(dict(config)).strip("0123456789")) / 16,
+    )
+    return Run(RunKey(method.label, setting.seed), build(method, setting), rules)
+
+
+def moves(
+    run: Run, curves: Curves, landscape: Landscape, setting: Setting, mode: str = "max"
+) -> Iterator[list[Charge]]:
+    """Plays a run event by event: what `curves` do not know yet is asked of the landscape, one cell at a time."""
+    sign = 1.0 if mode == "max" else -1.0
+    while True:
+        yield run.play(curves)
+        if run.done:
+            return
+        worker = next(d for d in run.demands(curves) if run.waiting_for == (d.key.id, curves.known(d.key.id) + 1))
+        epoch = curves.known(worker.key.id) + 1
+        value = landscape.value(setting.space, worker.key.config, epoch, worker.key.max_epochs)
+        if value is None:
+            curves.fail(worker.key.id, "fails by design")
+        else:
+            curves.add(worker.key.id, epoch, sign * value)
+
+
+def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "max") -> Game:
+    """Plays a method to its end."""
+    run, curves = begin(method, setting, mode), Curves()
+    charges = [charge for found in moves(run, curves, landscape, setting, mode) for charge in found]
+    return Game(run, tuple(charges), setting)
+
+
+# -- the checks -------------------------------------------------------------------------------------------------------
+
+
+def spends_exactly(game: Game, finite: bool = False) -> None:
+    """The budget is committed to the last epoch; a method that is `finite` may say why not."""
+    outcome = game.run.outcome()
+    assert outcome.committed == len(game.charges), f"{len(game.charges)} charges, {outcome.committed} epochs committed"
+    short = outcome.committed < outcome.budget
+    assert not short or outcome.reason, "a run that leaves budget over must say why"
+    exhausted = finite or game.setting.space.size <= len(game.configs)
+    assert not short or exhausted, f"{outcome.budget - outcome.committed} epochs left over: {outcome.reason}"
+
+
+def trains_each_epoch_once(game: Game) -> None:
+    """Every trial's epochs are charged once, in order, up to the method's max_epochs at most."""
+    reached: dict[str, int] = {}
+    for charge in game.charges:
+        expected = reached.get(charge.trial, 0) + 1
+        assert charge.epoch == expected, f"trial {charge.number} was charged epoch {charge.epoch}, not {expected}"
+        reached[charge.trial] = charge.epoch
+    most, bound = max(reached.values(), default=0), min(game.run.schedule.max_epochs, game.setting.max_epochs)
+    assert most <= bound, f"a trial trained {most} epochs, and {bound} are the most allowed"
+
+
+def stays_in_the_space(game: Game) -> None:
+    """Every configuration belongs to the space."""
+    for config in game.configs:
+        game.setting.space.check(config)
+
+
+def never_repeats(game: Game) -> None:
+    """No configuration comes twice, unless the space is exhausted."""
+    keys = [digest(dict(config)) for config in game.configs]
+    repeated = len(keys) - len(set(keys))
+    assert not repeated or len(keys) > game.setting.space.size, f"{repeated} configurations came twice"
+
+
+def survives(game: Game) -> None:
+    """Trials that failed are not trained on, and the others go on."""
+    failed = {trial.number: trial.epochs for trial in game.run.trials if trial.status == "failed"}
+    reached: dict[int, int] = {}
+    for charge in game.charges:
+        reached[charge.number] = charge.epoch
+    assert all(reached.get(number, 0) == epochs for number, epochs in failed.items()), "a failed trial was trained on"
+
+
+def repeats_itself(method: Method, setting: Setting, landscape: Landscape) -> None:
+    """The same setting gives the same game; and so does the game mirrored, minimised on negated values."""
+    first, second = (play(method, setting, landscape).fingerprint for _ in range(2))
+    assert first == second, "the same setting gave another game"
+    mirrored = [c.trial for c in play(method, setting, landscape, "min").charges]
+    assert mirrored == [c.trial for c in play(method, setting, landscape).charges], "minimising gave another game"
+
+
+def replays(method: Method, setting: Setting, landscape: Landscape, every: int = 1) -> None:
+    """A run that is built anew at any event, from the curves known by then, goes on as the undisturbed one did."""
+    whole = play(method, setting, landscape)
+    curves, charges, done = Curves(), list[Charge](), False
+    while not done:
+        run, charges = begin(method, setting), []
+        for events, found in enumerate(moves(run, curves, landscape, setting)):
+            charges.extend(found)
+            if events == every:
+                break
+        done = run.done
+    game = Game(run, tuple(charges), setting)
+    assert game.fingerprint == whole.fingerprint, "a run that was built anew went on in another way"
+
+
+SETTINGS = (
+    Setting(SPACE, budget=60, max_epochs=9, parallelism=4),
+    Setting(SPACE, budget=37, max_epochs=5, parallelism=1, seed=1),
+    Setting(SPACE, budget=40, max_epochs=1, parallelism=16, seed=2),
+    Setting(SPACE, budget=7, max_epochs=16, parallelism=3, seed=3),
+    Setting(SPACE, budget=20, max_epochs=4, parallelism=2, seed=4),
+)
+LANDSCAPES = (Landscape(), Landscape(failing=0.5), Landscape(diverging=0.3, failing=0.2), Landscape(digits=1))
+
+
+def verify(
+    method: Method,
+    settings: Iterable[Setting] = SETTINGS,
+    landscapes: Iterable[Landscape] = LANDSCAPES,
+    finite: bool = False,
+    every: int = 1,
+) -> None:
+    """All checks, over settings and landscapes.
+
+    `finite`: the method has only so many configurations to try. `every`: at which events a run is built anew, every
+    one by default; more for methods that take long to suggest.
+    """
+    landscapes = tuple(landscapes)
+    for setting in settings:
+        for landscape in landscapes:
+            game = play(method, setting, landscape)
+            spends_exactly(game, finite)
+            trains_each_epoch_once(game)
+            stays_in_the_space(game)
+            never_repeats(game)
+            survives(game)
+        repeats_itself(method, setting, landscapes[-1])
+        replays(method, replace(setting, budget=min(setting.budget, 24)), landscapes[-1], every)

@@ -1,0 +1,88 @@
+"""What a running study shows to monitors: its figures at a moment, and the same as Ray's own metrics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.live.dispatch import Dispatch
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A study at a moment. `idle_share`: of the slots' time since the first epoch; `epochs_per_second`: likewise.
+    `store_waiting`: rows that the store does not have yet, `store_trouble`: why, where it is no matter of moments."""
+
+    charged_epochs: Mapping[str, int]
+    trials: Mapping[str, int]
+    epochs_per_second: float
+    slots: int
+    busy: int
+    idle_share: float
+    store_waiting: int
+    store_trouble: str
+
+
+class Observing:
+    """Takes a study's figures now and then; the shares are means over the time since the first epoch arrived."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+        self._last = 0.0
+        self._busy = 0.0
+        self._offered = 0.0
+
+    def take(self, dispatch: Dispatch, slots: int) -> Figures:
+        runs = list(dispatch.arena.runs)
+        charged = {str(run.key): run.ledger.committed for run in runs}
+        total, now = sum(charged.values()), time.monotonic()
+        if self._first is None and total > 0:
+            self._first, self._last = (now, total), now
+        if self._first is not None:
+            self._busy += min(dispatch.busy, slots) * (now - self._last)
+            self._offered += slots * (now - self._last)
+            self._last = now
+        began, before = self._first or (now, total)
+        return Figures(
+            charged_epochs=charged,
+            trials=dict(Counter(trial.status for run in runs for trial in list(run.trials))),
+            epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
+            slots=slots,
+            busy=dispatch.busy,
+            idle_share=1 - self._busy / self._offered if self._offered > 0 else 0.0,
+            store_waiting=dispatch.writer.waiting,
+            store_trouble=dispatch.writer.trouble,
+        )
+
+
+class Gauges:
+    """The study's figures as Ray's own metrics, which its Prometheus endpoint shows as ray_hpo_*."""
+
+    def __init__(self, study: str) -> None:
+        from ray.util.metrics import Gauge
+
+        def gauge(name: str, about: str, *tags: str) -> Any:
+            return Gauge(f"hpo_{name}", description=about, tag_keys=("study", *tags))
+
+        self._study = study
+        self._charged = gauge("charged_epochs", "epochs charged to a run", "run")
+        self._trials = gauge("trials", "trials of all runs by state", "state")
+        self._numbers = {
+            "epochs_per_second": gauge("epochs_per_second", "epochs charged a second since the first"),
+            "idle_share": gauge("idle_share", "share of the slots' time that was idle since the first epoch"),
+            "slots": gauge("slots", "trials that fit the cluster at a time"),
+            "busy": gauge("slots_busy", "slots that train"),
+            "store_waiting": gauge("store_waiting", "rows that wait on their way to the store"),
+        }
+
+    def show(self, figures: Figures) -> None:
+        study = {"study": self._study}
+        for run, charged in figures.charged_epochs.items():
+            self._charged.set(charged, {**study, "run": run})
+        for state, count in figures.trials.items():
+            self._trials.set(count, {**study, "state": state})
+        for name, gauge in self._numbers.items():
+            gauge.set(float(getattr(figures, name)), study)

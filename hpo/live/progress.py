@@ -1,0 +1,102 @@
+"""Progress on stderr: a live table where there is a terminal, a plain line now and then where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.game.run import Run
+from hpo.live.dispatch import Dispatch
+from hpo.text import clock
+
+LINE_SECONDS = 10.0
+
+
+class Progress:
+    """Shows, for each run, charged epochs of the budget, incumbent and trials; below them epochs a second and time left."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self._line_at = -LINE_SECONDS
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, dispatch: Dispatch, slots: int) -> None:
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.update(self._table(dispatch, slots))
+        elif time.monotonic() - self._line_at >= LINE_SECONDS:
+            self.line(dispatch, slots)
+
+    def line(self, dispatch: Dispatch, slots: int) -> None:
+        """One line for all runs together."""
+        self._line_at = time.monotonic()
+        if not self._quiet and self._live is None:
+            runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)
+            self._console.print(f"{self._footer(dispatch, slots)} | {runs}", highlight=False, soft_wrap=True)
+
+    def _table(self, dispatch: Dispatch, slots: int) -> Table:
+        table = Table(caption=self._footer(dispatch, slots), caption_justify="left", box=None, pad_edge=False)
+        table.add_column("run")
+        table.add_column("charged epochs", min_width=28)
+        table.add_column(f"best {dispatch.study.metric}", justify="right")
+        for name in ("running", "paused", "failed"):
+            table.add_column(name, justify="right")
+        runs = dispatch.arena.runs
+        room = max(4, self._console.height - 6)
+        for run in runs[:room]:
+            table.add_row(*self._row(run))
+        if len(runs) > room:
+            table.add_row(Text(f"and {len(runs) - room} more", style="dim"))
+        return table
+
+    def _row(self, run: Run) -> list[str | Text | Table]:
+        states = Counter(trial.status for trial in list(run.trials))
+        bar = Table.grid(padding=(0, 1))
+        charged, budget = run.ledger.committed, run.ledger.budget
+        bar.add_row(ProgressBar(total=budget, completed=charged, width=16), f"{charged}/{budget}")
+        best = f"{run.incumbent.value:.4f}" if run.incumbent else "-"
+        return [
+            str(run.key),
+            bar,
+            best,
+            *(str(states[s]) if states[s] else "-" for s in ("running", "paused", "failed")),
+        ]
+
+    def _footer(self, dispatch: Dispatch, slots: int) -> str:
+        runs = list(dispatch.arena.runs)
+        charged = sum(run.ledger.committed for run in runs)
+        budget = sum(run.ledger.budget for run in runs)
+        self._first = charged if self._first is None else self._first
+        elapsed = time.monotonic() - self._began
+        rate = (charged - self._first) / elapsed if elapsed > 0 else 0.0
+        parts = [f"{clock(elapsed)}", f"{charged}/{budget} epochs charged", f"{rate:.1f} epochs/s"]
+        if charged == budget:
+            parts.append(f"exams of the winners: {len(dispatch.live)} under way")
+        elif rate > 0:
+            parts.append(f"about {clock((budget - charged) / rate)} left")
+        parts.append(f"{dispatch.busy}/{slots} slots busy")
+        return "  ".join(parts)

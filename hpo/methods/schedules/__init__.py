@@ -1,0 +1,1 @@
+"""How far to train: the schedules, each composed with any searcher. Pure."""

@@ -1,0 +1,1 @@
+"""Which configuration next: the searchers and the models that they learn with. Pure."""

@@ -1,0 +1,44 @@
+"""Acquisition functions: how much a configuration promises, from what a surrogate expects of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from scipy.stats import norm
+
+from hpo.study.space import Vector
+
+NAMES = ("ei", "log_ei", "ucb", "pi")
+
+Acquisition: TypeAlias = Callable[[Vector, Vector], Vector]
+"""(means [n], standard deviations [n]) -> utilities [n], larger is better."""
+
+
+def acquisition(name: str, best: float, xi: float = 0.0, kappa: float = 1.8) -> Acquisition:
+    """One of NAMES, by the bayesian-optimization library; log_ei is the logarithm of its ei, finite where ei vanishes.
+
+    best: the greatest value seen; xi, kappa: exploration of ei, log_ei and pi, and of ucb.
+    """
+    if name == "log_ei":
+        return lambda mean, deviation: np.log(deviation) + log_improvement((mean - best - xi) / deviation)
+    from bayes_opt import acquisition as library
+
+    if name == "ucb":
+        return _plain(library.UpperConfidenceBound(kappa=kappa).base_acq)
+    chosen = library.ExpectedImprovement(xi=xi) if name == "ei" else library.ProbabilityOfImprovement(xi=xi)
+    chosen.y_max = best
+    return _plain(chosen.base_acq)
+
+
+def _plain(function: Callable[[Vector, Vector], object]) -> Acquisition:
+    return lambda mean, deviation: np.asarray(function(mean, deviation), dtype=float)
+
+
+def log_improvement(z: Vector) -> Vector:
+    """log(pdf(z) + z cdf(z)) of the standard normal, by its asymptote where that vanishes (Ament et al. 2023)."""
+    near = np.maximum(z, -5.0)
+    far = np.minimum(z, -5.0)
+    close = np.log(norm.pdf(near) + near * norm.cdf(near))
+    return np.asarray(np.where(z > -5.0, close, norm.logpdf(far) - 2 * np.log(-far)))

@@ -1,0 +1,145 @@
+"""Bayesian optimization with a Gaussian process (Snoek, Larochelle and Adams 2012) over mixed and conditional spaces. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from hpo.methods import options
+from hpo.methods.protocol import InvalidOption, Setting
+from hpo.methods.searchers.acquisition import NAMES, acquisition
+from hpo.methods.searchers.encoding import features
+from hpo.methods.searchers.gaussian_process import GaussianProcess, Posterior
+from hpo.methods.searchers.history import Seen, ranks, standing
+from hpo.methods.searchers.one_thread import one_thread
+from hpo.methods.searchers.searching import Searching
+from hpo.study.space import Choice, Config, Vector
+from hpo.text import nearest
+
+BEST, LAST = 150, 150  # the points that the process is fitted to at the most: its cost grows with their cube
+CANDIDATES = 1000
+ROUNDS = 4  # of refinement around the best candidates
+EXPLORED = 2  # configurations a hyperparameter, after which exploration fades
+REFIT_FROM, REFIT_EVERY = 60, 10  # beyond so many points, length scales are fitted anew only now and then
+
+Matrix = NDArray[np.float64]
+
+
+class Bayesian(Searching):
+    """A Gaussian process over the configurations; each suggestion maximises an acquisition function.
+
+    acquisition: ei, log_ei, ucb or pi; initial: random configurations first (paper 001: 4; from fewer than 8, length
+    scales are guesses); xi, kappa: exploration of ei, log_ei and pi, and of ucb, in deviations of what is predicted.
+    xi holds until two configurations a hyperparameter were seen, and fades as 1 / n from there on: without it, half of
+    the first suggestions are close beside what is known. What still runs is taken to give what the process expects of
+    it, so that parallel suggestions differ; failures are taught as worse than all that was seen.
+    """
+
+    expensive = True
+
+    def __init__(
+        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8
+    ) -> None:
+        super().__init__(setting, tag=0xBA7E5)
+        if acquisition not in NAMES:
+            raise InvalidOption(
+                f"acquisition must be one of {', '.join(NAMES)}, but got {acquisition!r}"
+                + "; "
+                + nearest(str(acquisition), NAMES)
+            )
+        self._acquisition = acquisition
+        self._initial = options.whole("initial", initial, 1)
+        self._xi = options.real("xi", xi, 0.0, 1e6)
+        self._kappa = options.real("kappa", kappa, 0.0, 1e6)
+        self._process = GaussianProcess(setting.space.width)
+        self._due = 0  # the number of observations at which the process is fitted anew
+
+    def propose(self, rng: np.random.Generator) -> Config | None:
+        seen = self.history.seen()
+        if len(self.history) < self._initial or len([s for s in seen if not s.failed]) < 2:
+            return self.setting.space.sample(rng)
+        with one_thread():
+            return self._maximise(seen, rng)
+
+    def _maximise(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
+        kept = _kept(seen)
+        targets = _targets(kept)
+        posterior = self._posterior([s.config for s in kept], targets, len(seen))
+        xi = self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
+        rate = acquisition(self._acquisition, float(targets.max()), xi, self._kappa)
+        best = [kept[i].config for i in np.argsort(-targets, kind="stable")[:5]]
+        return self._search(lambda rows: rate(*posterior.predict(rows)), best, rng)
+
+    def _posterior(self, configs: list[Config], targets: Vector, total: int) -> Posterior:
+        """The process given what was observed, and that what is untouched gives what is expected of it."""
+        rows = self._features(configs)
+        if total >= self._due:
+            self._process.fit(rows, targets)
+            self._due = total + (1 if total < REFIT_FROM else REFIT_EVERY)
+        posterior = self._process.condition(rows, targets)
+        untouched = self.history.untouched()
+        if not untouched:
+            return posterior
+        believed = self._features(untouched)
+        lies, _ = posterior.predict(believed)
+        return self._process.condition(np.vstack([rows, believed]), np.concatenate([targets, lies]))
+
+    def _features(self, configs: list[Config]) -> Matrix:
+        return np.array([self.setting.space.features(config) for config in configs])
+
+    def _search(
+        self, utility: Callable[[Matrix], Vector], best: list[Config], rng: np.random.Generator
+    ) -> Config | None:
+        """The new configuration of the greatest utility: random ones first, then steps of shrinking size around the best."""
+        space = self.setting.space
+        cubes = np.vstack(
+            [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
+        )
+        values = utility(features(space, cubes))
+        for round in range(ROUNDS):
+            nearby = np.vstack([self._steps(cubes[i], 0.2 / 3**round, rng) for i in np.argsort(-values)[:5]])
+            cubes = np.vstack([cubes, nearby])
+            values = np.concatenate([values, utility(features(space, nearby))])
+        decoded = (space.decode(cubes[i]) for i in np.argsort(-values, kind="stable"))
+        return next((config for config in decoded if self.history.is_new(config)), None)
+
+    def _steps(self, cube: Vector, width: float, rng: np.random.Generator) -> Matrix:
+        """Points near a point, of which some have one choice changed."""
+        points = _around(cube, width, 40, rng)
+        choices = [j for j, domain in enumerate(self.setting.space.domains.values()) if isinstance(domain, Choice)]
+        if choices:
+            points[:, choices] = cube[choices]
+            changed = np.flatnonzero(rng.random(len(points)) < 0.3)
+            points[changed, rng.choice(choices, len(changed))] = rng.random(len(changed))
+        return points
+
+
+def _around(cube: Vector, width: float, count: int, rng: np.random.Generator) -> Matrix:
+    """`count` points around a point of the cube, each coordinate moved with probability 1/2; shape [count, d]."""
+    moves = rng.normal(0.0, width, (count, len(cube))) * (rng.random((count, len(cube))) < 0.5)
+    return np.asarray(np.clip(cube + moves, 0.0, 1.0))
+
+
+def _kept(seen: list[Seen]) -> list[Seen]:
+    """The best BEST and the last LAST of them, in order of arrival."""
+    if len(seen) <= BEST + LAST:
+        return seen
+    places = ranks(seen)
+    late = len(seen) - LAST
+    return [s for i, s in enumerate(seen) if places[i] < BEST or i >= late]
+
+
+def _targets(seen: list[Seen]) -> Vector:
+    """What the process is to predict: normal scores of the standings; shape [n], mean 0 and deviation 1, larger is better.
+
+    Scores and not values, as losses differ by magnitudes where training goes wrong, and by little where it goes well.
+    Equal ones, as failures are, have equal scores; of those who stand alike the longer trained is the better.
+    """
+    levels = np.array([s.level for s in seen])
+    order = standing(seen) + 1e-9 * levels / max(1, levels.max())
+    scores = norm.ppf((rankdata(order) - 0.5) / len(seen))
+    deviation = scores.std()
+    return np.asarray((scores - scores.mean()) / (deviation if deviation > 0 else 1.0))

@@ -1,0 +1,67 @@
+"""A steady-state genetic algorithm: tournaments, crossover and mutation on mixed, conditional spaces. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpo.methods import options
+from hpo.methods.protocol import Setting
+from hpo.methods.searchers.history import Seen, ranks
+from hpo.methods.searchers.searching import Searching
+from hpo.study.space import Choice, Config, Int, Vector
+
+
+class Genetic(Searching):
+    """Each suggestion is a child of two parents that won a tournament among the best `population` seen so far.
+
+    There are no generations to wait for: a free worker gets a child at once. crossover: probability that a child has
+    two parents; mutation: probability that a gene changes (1 / number of genes by default).
+    """
+
+    def __init__(
+        self, setting: Setting, *, population: int = 16, tournament: int = 3, crossover: float = 0.8,
+        mutation: float | None = None, initial: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(setting, tag=0x6E6E)
+        self._population = options.whole("population", population, 2)
+        self._tournament = options.whole("tournament", tournament, 1)
+        self._crossover = options.real("crossover", crossover, 0.0, 1.0)
+        genes = max(1, len(setting.space))
+        self._mutation = options.real("mutation", 1 / genes if mutation is None else mutation, 0.0, 1.0)
+        self._initial = options.whole("initial", max(4, self._population // 2) if initial is None else initial, 1)
+
+    def propose(self, rng: np.random.Generator) -> Config | None:
+        seen = [s for s in self.history.seen() if not s.failed]
+        if len(self.history) < self._initial or len(seen) < 2:
+            return self.setting.space.sample(rng)
+        places = ranks(seen)
+        parents = [seen[i] for i in np.argsort(places)[: self._population]]
+        for _ in range(20):
+            config = self.setting.space.decode(self._child(parents, rng))
+            if self.history.is_new(config):
+                return config
+        return None
+
+    def _child(self, parents: list[Seen], rng: np.random.Generator) -> Vector:
+        encode = self.setting.space.encode
+        mother = encode(self._winner(parents, rng).config)
+        if rng.random() < self._crossover:
+            father = encode(self._winner(parents, rng).config)
+            blend = rng.random(len(mother)) < 0.5
+            mixed = np.where(blend, mother, father)
+            span = rng.uniform(-0.1, 1.1, len(mother))  # ranges may lie a little beyond their parents
+            numeric = np.array([not isinstance(d, Choice) for d in self.setting.space.domains.values()])
+            mother = np.where(numeric & (rng.random(len(mother)) < 0.5), mother + span * (father - mother), mixed)
+        return self._mutate(np.clip(mother, 0.0, 1.0), rng)
+
+    def _winner(self, parents: list[Seen], rng: np.random.Generator) -> Seen:
+        """Parents stand in order of their rank: the first of those drawn wins."""
+        return parents[int(rng.integers(len(parents), size=self._tournament).min())]
+
+    def _mutate(self, genes: Vector, rng: np.random.Generator) -> Vector:
+        for j, domain in enumerate(self.setting.space.domains.values()):
+            if rng.random() < self._mutation:
+                small = isinstance(domain, Int) and domain.size <= 4
+                step = rng.random() if isinstance(domain, Choice) or small else genes[j] + rng.normal(0.0, 0.15)
+                genes[j] = min(1.0, max(0.0, step))
+        return genes

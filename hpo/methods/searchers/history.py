@@ -1,0 +1,178 @@
+"""What searchers share: which configurations are out, what they gave, and a total order of what was seen. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.methods.protocol import Setting
+from hpo.study.space import Config, Vector
+from hpo.study.values import digest
+
+DRAWS = 1000  # random draws before the space is searched for what is left
+LISTED = 20_000  # spaces up to this size are listed when random draws find nothing new
+
+
+@dataclass
+class Record:
+    """A configuration and its curve: the best value up to each epoch, NaN before the first that was observed."""
+
+    config: Config
+    curve: list[float] = field(default_factory=list)
+    failed: bool = False
+    closed: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Suggested, and neither stopped nor trained out nor failed."""
+        return not (self.failed or self.closed)
+
+    def add(self, epoch: int, value: float) -> None:
+        """Takes in an epoch; those that were left out keep the value before them."""
+        before = self.curve[-1] if self.curve else math.nan
+        self.curve.extend([before] * (epoch - len(self.curve)))
+        for k in range(epoch - 1, len(self.curve)):
+            self.curve[k] = value if math.isnan(self.curve[k]) else max(value, self.curve[k])
+
+
+class Seen(NamedTuple):
+    """A configuration with its curve (best value up to each epoch), empty where it failed."""
+
+    config: Config
+    curve: Sequence[float]
+    failed: bool
+
+    @property
+    def level(self) -> int:
+        """Epochs observed."""
+        return len(self.curve)
+
+    @property
+    def value(self) -> float:
+        """The best value of all epochs; -inf where it failed."""
+        return -np.inf if self.failed else self.curve[-1]
+
+
+@dataclass
+class History:
+    """The memory of a searcher: suggestions, observations, failures; start configurations and prior results too.
+
+    Memory grows linearly with the observed epochs. Earlier results of another space than the study's are left out.
+    What they trained to R is suggested only where the study asks for it, or where nothing else is left.
+    """
+
+    setting: Setting
+    records: dict[str, Record] = field(default_factory=dict)
+    _start: deque[Config] = field(default_factory=deque)
+    _known: set[str] = field(default_factory=set)  # what earlier results trained to R
+    _left: list[Config] | None = None
+
+    def __post_init__(self) -> None:
+        self._start.extend(self.setting.start)
+        for earlier in self.setting.prior:
+            if earlier.config in self.setting.space:
+                name, last = digest(dict(earlier.config)), self.setting.max_epochs
+                record = self.records.setdefault(f"prior {name}", Record(earlier.config, closed=True))
+                record.add(min(earlier.epoch, last), earlier.value)
+                if earlier.epoch >= last:
+                    self._known.add(name)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def is_new(self, config: Config) -> bool:
+        """Whether the configuration was not suggested yet, nor trained to R before."""
+        name = digest(dict(config))
+        return name not in self.records and name not in self._known
+
+    def take(self, config: Config) -> Config:
+        """The configuration is suggested now."""
+        self.records[digest(dict(config))] = Record(config)
+        return config
+
+    def next_start(self) -> Config | None:
+        """The next of the study's start configurations, None when they are out."""
+        while self._start:
+            config = self._start.popleft()
+            if digest(dict(config)) not in self.records:
+                return self.take(config)
+        return None
+
+    def fresh(self, rng: np.random.Generator) -> Config | None:
+        """A random configuration that was not suggested; None where the space is exhausted."""
+        space = self.setting.space
+        for _ in range(DRAWS):
+            config = space.sample(rng)
+            if self.is_new(config):
+                return self.take(config)
+        if space.size > LISTED:
+            return None
+        if self._left is None:
+            listed = space.grid(points=LISTED)
+            self._left = [listed[i] for i in rng.permutation(len(listed))]
+        while self._left:
+            left = self._left.pop()
+            if left in space and self.is_new(left):
+                return self.take(left)
+        if self._known:  # nothing else is left
+            self._known.clear()
+            self._left = None
+            return self.fresh(rng)
+        return None
+
+    def observe(self, config: Config, epoch: int, value: float) -> None:
+        self.records[digest(dict(config))].add(epoch, value)
+
+    def fail(self, config: Config) -> None:
+        self.records[digest(dict(config))].failed = True
+
+    def close(self, config: Config) -> None:
+        self.records[digest(dict(config))].closed = True
+
+    def untouched(self) -> list[Config]:
+        """What was suggested and has no result yet."""
+        return [record.config for record in self.records.values() if record.pending and not record.curve]
+
+    def seen(self) -> list[Seen]:
+        """What was observed or failed, in the order in which it was suggested; running configurations as well."""
+        return [
+            Seen(record.config, () if record.failed else record.curve, record.failed)
+            for record in self.records.values()
+            if record.failed or record.curve
+        ]
+
+
+def standing(seen: Sequence[Seen]) -> Vector:
+    """The share of the others that each is better than, shape [n] in [0, 1]; -1 where it failed.
+
+    Two configurations are compared at the longest training that both had, by the best value up to there: so the
+    rungs of successive halving, and trials that still run, are judged by what is comparable.
+    """
+    wins, others = np.zeros(len(seen)), np.full(len(seen), 1e-9)
+    levels = np.array([s.level for s in seen])
+    for level in sorted({s.level for s in seen if not s.failed}):
+        reached = np.flatnonzero(levels >= level)
+        values = np.array([seen[int(i)].curve[level - 1] for i in reached])
+        reached, values = reached[~np.isnan(values)], values[~np.isnan(values)]
+        here = levels[reached] == level
+        for who, rivals in ((reached, values[here]), (reached[here], values[~here])):
+            mine, sorted_rivals = values if who is reached else values[here], np.sort(rivals)
+            below, upto = (np.searchsorted(sorted_rivals, mine, side) for side in ("left", "right"))
+            wins[who] += (below + upto) / 2  # ties count half; a comparison with itself is one
+            others[who] += len(rivals)
+    return np.array([-1.0 if s.failed else wins[i] / others[i] for i, s in enumerate(seen)])
+
+
+def ranks(seen: Sequence[Seen]) -> NDArray[np.int64]:
+    """The place of each by its standing, 0 the best; the longer trained, then the earlier, first where equal; shape [n]."""
+    stands = standing(seen)
+    order = sorted(range(len(seen)), key=lambda i: (-stands[i], -seen[i].level, i))
+    places = np.empty(len(seen), dtype=np.int64)
+    places[order] = np.arange(len(seen))
+    return places

@@ -1,0 +1,50 @@
+"""The frame of a searcher with a memory: start configurations first, its own generator, none suggested twice. Pure."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+import numpy as np
+
+from hpo.methods.protocol import Setting
+from hpo.methods.searchers.history import History
+from hpo.study.space import Config
+
+
+class Searching(ABC):
+    """Subclasses propose; this frame keeps the memory and sees to it that nothing is suggested twice."""
+
+    oblivious = False
+    expensive = False
+
+    def __init__(self, setting: Setting, tag: int) -> None:
+        self.setting = setting
+        self.history = History(setting)
+        self._tag = tag
+        self._count = 0
+
+    @final
+    def suggest(self) -> Config | None:
+        config = self.history.next_start()
+        if config is not None:
+            return config
+        rng = np.random.default_rng([self.setting.seed, self._tag, self._count])
+        self._count += 1
+        proposed = self.propose(rng)
+        if proposed is not None and self.history.is_new(proposed):
+            return self.history.take(proposed)
+        return self.history.fresh(rng)
+
+    @abstractmethod
+    def propose(self, rng: np.random.Generator) -> Config | None:
+        """A configuration of the space; None, or one that is out already, gives way to a random new one."""
+
+    def observe(self, config: Config, epoch: int, value: float) -> None:
+        self.history.observe(config, epoch, value)
+
+    def fail(self, config: Config) -> None:
+        self.history.fail(config)
+
+    def close(self, config: Config) -> None:
+        self.history.close(config)

@@ -1,0 +1,1 @@
+"""Methods in one piece: schedule and searcher cannot be told apart. Pure."""

@@ -1,0 +1,44 @@
+"""BOHB: Hyperband's brackets with kernel densities in place of random search (Falkner, Klein and Hutter 2018). Pure."""
+
+from __future__ import annotations
+
+from hpo.methods import options
+from hpo.methods.protocol import Setting
+from hpo.methods.schedules.hyperband import Hyperband, table
+from hpo.methods.searchers.kde import Kde
+
+
+class Bohb(Hyperband):
+    """Hyperband whose searcher models the configurations at the longest training that enough trials reached.
+
+    Options: max_epochs (R), min_epochs, eta of Hyperband; top (q), random_fraction (rho), samples (N_s),
+    bandwidth_factor (b_w), min_bandwidth of the densities, published (see Kde).
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        max_epochs: int | None = None,
+        min_epochs: int = 1,
+        eta: int = 3,
+        top: float = 0.15,
+        random_fraction: float = 1 / 3,
+        samples: int = 64,
+        bandwidth_factor: float = 3.0,
+        min_bandwidth: float = 1e-3,
+        published: bool = False,
+    ) -> None:
+        epochs = options.epochs(setting, max_epochs)
+        budgets = {length for bracket in table(epochs, eta, min_epochs) for _, length in bracket}
+        searcher = Kde(
+            setting,
+            sorted(budgets),
+            top=top,
+            random_fraction=random_fraction,
+            samples=samples,
+            bandwidth_factor=bandwidth_factor,
+            min_bandwidth=min_bandwidth,
+            published=published,
+        )
+        super().__init__(setting, searcher, max_epochs=epochs, min_epochs=min_epochs, eta=eta)

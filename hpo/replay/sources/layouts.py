@@ -1,0 +1,120 @@
+"""This project's documented layouts of recorded curves. Reads files only.
+
+Long layout (CSV, Parquet): a row an epoch with columns `config_<name>`, `epoch` (1-based), the study's metric and
+optionally `seconds` of the epoch and `task` (--task chooses); it is also the layout of the store's `epochs` table.
+A curve ends with its last row: a NaN there says that training failed, else no one trained on.
+Array layout (npz): `names` [d], `configs` [n, d], `values` [n, epochs], optionally `seconds` [n]; a NaN says that
+training failed there. taskset-dpl.npz's own keys are known too and need `task`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.replay.sources.table import CurvesError, Raw, matrix
+from hpo.study.values import digest
+from hpo.text import nearest
+
+LOSSES = {"train_loss": "train_loss", "val_loss": "valid_loss", "valid_loss": "valid_loss", "test_loss": "test_loss"}
+
+
+def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
+    """An .npz file."""
+    with np.load(path, allow_pickle=False) as file:
+        if "hp_names" in file:
+            return _taskset(file, path, metric, task)
+        names = [str(name) for name in file["names"]]
+        rows = [[item.item() if hasattr(item, "item") else item for item in row] for row in file["configs"]]
+        values = np.asarray(file["values"], dtype=np.float64)
+        seconds = np.asarray(file["seconds"], dtype=np.float64) if "seconds" in file else np.ones(len(values))
+    if values.ndim != 2 or len(rows) != len(values):
+        raise CurvesError(
+            f"{path}: values must be [configurations, epochs], but got {values.shape} for {len(rows)} rows"
+        )
+    return Raw(names, rows, values, seconds)
+
+
+def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
+    """12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL has them; the metric is one of its losses.
+
+    The first point is the loss before training: epoch 1 is the second one. TaskSet drew 1 - beta evenly over magnitudes,
+    so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/replay/recorded/taskset.yaml.
+    """
+    tasks = [str(name) for name in file["tasks"]]
+    if task not in tasks:
+        raise CurvesError(
+            f"--task must name one of {path.name}'s tasks, but got {task!r}; {nearest(task or '', tasks)}"
+        )
+    if metric not in LOSSES:
+        raise CurvesError(f"the study's metric must be one of {', '.join(LOSSES)} for {path.name}, but got {metric!r}")
+    values = np.asarray(file[LOSSES[metric]][tasks.index(task)], dtype=np.float64)[:, 1:]
+    failed = ~np.isfinite(values)
+    ends = np.where(failed.any(axis=1), failed.argmax(axis=1), values.shape[1])
+    values = np.where(np.arange(values.shape[1]) < ends[:, None], values, np.nan)
+    hp = np.asarray(file["hp"], dtype=np.float64)
+    hp = hp[tasks.index(task)] if hp.ndim == 3 else hp
+    names = [str(name) for name in file["hp_names"]]
+    betas = np.array([name.startswith("beta") for name in names])
+    rows = np.where(betas, 1 - hp, hp).tolist()
+    named = [f"one_minus_{name}" if name.startswith("beta") else name for name in names]
+    return Raw(named, rows, values, np.ones(len(values)))
+
+
+def read_table(path: Path) -> Any:
+    """A CSV or Parquet file as an Arrow table."""
+    from pyarrow import csv, parquet
+
+    return csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
+
+
+def of_task(whole: Any, source: str, task: str | None) -> Any:
+    """The rows of one task, where the table has a column of that name."""
+    if "task" not in whole.column_names:
+        return whole
+    from pyarrow import compute
+
+    tasks = [str(name) for name in whole["task"].unique().to_pylist()]
+    if task not in tasks:
+        raise CurvesError(f"--task must name one of {source}'s tasks, but got {task!r}; {nearest(task or '', tasks)}")
+    return whole.filter(compute.equal(compute.cast(whole["task"], "string"), task)).drop_columns("task")
+
+
+def long(whole: Any, metric: str, source: str) -> Raw:
+    """A row an epoch."""
+    columns = whole.column_names
+    for needed in ("epoch", metric):
+        if needed not in columns:
+            raise CurvesError(f"{source} must have a column {needed!r}, but has {', '.join(columns)}")
+    names = [name.removeprefix("config_") for name in columns if name.startswith("config_")]
+    curves: dict[str, tuple[list[Any], dict[int, float], list[float]]] = {}
+    for row in whole.to_pylist():
+        config = [row[f"config_{name}"] for name in names]
+        value = row[metric]
+        _, points, seconds = curves.setdefault(
+            digest([row.get("seed"), row.get("trial"), *map(str, config)]), (config, {}, [])
+        )
+        if row["epoch"] is None or row["epoch"] < 1:
+            raise CurvesError(f"{source} must count epochs from 1, but has epoch {row['epoch']} of {config}")
+        if row["epoch"] in points and not row.get("attempt"):
+            raise CurvesError(f"{source} must record each epoch once, but has epoch {row['epoch']} of {config} twice")
+        points.setdefault(int(row["epoch"]), float("nan") if value is None else float(value))
+        seconds.append(float(row.get("seconds") or 1.0))
+    values = [in_order(points, f"{source} must record every epoch", config) for config, points, _ in curves.values()]
+    return Raw(
+        names,
+        [config for config, _, _ in curves.values()],
+        matrix(values),
+        np.array([float(np.mean(s)) for _, _, s in curves.values()]),
+        np.array([not np.isfinite(curve).all() for curve in values], dtype=bool),
+    )
+
+
+def in_order(points: dict[int, float], must: str, config: object) -> list[float]:
+    """The values of epochs 1..n. Raises CurvesError where one of them is missing."""
+    missing = set(range(1, max(points, default=0) + 1)) - set(points)
+    if missing:
+        raise CurvesError(f"{must} up to the last, but epoch {min(missing)} of {config} is missing")
+    return [points[epoch] for epoch in sorted(points)]

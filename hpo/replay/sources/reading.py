@@ -1,0 +1,49 @@
+"""Where recorded curves may come from: which reader a file or folder is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpo.replay.sources import layouts, optuna, tune
+from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
+from hpo.study.space import SearchSpace
+
+
+def knows(source: str) -> bool:
+    """Whether the source is a file, an Optuna storage or a folder of Ray Tune, so that it is no store of this project."""
+    return "sqlite:" in source or Path(source).is_file() or tune.is_experiment(Path(source))
+
+
+def load(
+    source: str, space: SearchSpace, metric: str, task: str | None = None, mode: str | None = None
+) -> RecordedTable:
+    """The checked table of a source. `task` chooses where there are several; `mode` is checked where the source has one.
+
+    Raises CurvesError: what must hold, what was got.
+    """
+    path = Path(source.removeprefix("sqlite:///"))
+    if not path.exists():
+        raise CurvesError(f"curves must be a store or a file of recorded curves, but there is no {source}")
+    try:
+        raw = _raw(path, metric, task, mode)
+    except (OSError, KeyError, ValueError) as error:
+        raise CurvesError(f"{source} must be a readable table of curves, but: {error}") from None
+    return table(source, space, raw)
+
+
+def _raw(path: Path, metric: str, task: str | None, mode: str | None) -> Raw:
+    if tune.is_experiment(path):
+        return tune.read(path, metric)
+    if path.is_file() and optuna.is_storage(path):
+        return optuna.read(path, task, mode)
+    if path.suffix == ".npz":
+        return layouts.read_arrays(path, metric, task)
+    if path.suffix in (".csv", ".parquet"):
+        whole = layouts.read_table(path)
+        if optuna.is_dataframe(whole.column_names):
+            return optuna.read_dataframe(whole, path.name)
+        return layouts.long(layouts.of_task(whole, str(path), task), metric, str(path))
+    raise CurvesError(
+        "curves must be .npz, .csv or .parquet, an Optuna storage, a Ray Tune experiment's folder, or a store, "
+        f"but got {path.name}"
+    )

@@ -1,0 +1,65 @@
+"""A store of this project as recorded curves: whole configurations, the time their epochs took. Pure but for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hpo import store as stores
+from hpo.game.curves import Curves, Failed, Trained
+from hpo.replay.sources import Raw, RecordedTable
+from hpo.replay.sources import table as as_table
+from hpo.store import StudyData
+from hpo.store.recover import recorded
+from hpo.study.space import Value
+from hpo.study.study import Study
+from hpo.study.values import digest
+
+
+def from_store(uri: str, study: Study) -> StudyData:
+    """The curves of a store: of the study of the same name, or of its only one."""
+    names = stores.studies(uri)
+    return stores.read(uri, study.study if study.study in names else None)
+
+
+def epoch_seconds(data: StudyData) -> dict[str, float]:
+    """The mean measured seconds of an epoch, by trial."""
+    found: dict[str, list[float]] = {}
+    for row in data.epochs.select(["trial", "seconds", "attempt"]).to_pylist():
+        if row["attempt"] == 0 and row["seconds"] is not None:
+            found.setdefault(row["trial"], []).append(row["seconds"])
+    return {trial: float(np.mean(seconds)) for trial, seconds in found.items()}
+
+
+def finished(data: StudyData, study: Study, seconds: Mapping[str, float] | None = None) -> RecordedTable | None:
+    """The configurations of a store that were trained to the end, or failed; None where there is none.
+
+    Of a configuration that was trained with several seeds the lowest counts. A curve that ended itself stays at its
+    best value from there on, as the weights of its best epoch are what it leaves.
+    """
+    curves, found = Curves(), dict[str, tuple[str, list[Value | None], list[float]]]()
+    recorded(curves, data, study.metric)
+    best = max if study.mode == "max" else min
+    whole = study.budget.max_epochs
+    for row in sorted(data.trials.to_pylist(), key=lambda row: (row["seed"], row["trial"])):
+        trial = row["trial"]
+        values = [
+            v for e in range(1, whole + 1) if isinstance(c := curves.cell(trial, e), Trained) and (v := c.value) == v
+        ]
+        config = {n: row.get(f"config_{n}") for n in study.space.names}
+        ended = curves.closed(trial) and not isinstance(curves.cell(trial, len(values) + 1), Failed)
+        if ended and values:
+            values += [best(values)] * (whole - len(values))
+        if len(values) == whole or (curves.closed(trial) and values):
+            found.setdefault(digest(config), (trial, list(config.values()), values))
+    if not found:
+        return None
+    curves_of = [values for _, _, values in found.values()]
+    raw = Raw(
+        study.space.names,
+        [row for _, row, _ in found.values()],
+        np.array([[*values, *[np.nan] * (whole - len(values))] for values in curves_of]),
+        np.array([(seconds or {}).get(trial, 1.0) for trial, _, _ in found.values()]),
+    )
+    return as_table(f"the store of {data.name}", study.space, raw)

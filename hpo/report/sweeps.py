@@ -1,0 +1,72 @@
+"""A sweep of a replay as a table and as a picture. Writes only the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.replay.sweep import Point, Sweep
+from hpo.report.tables import Column, Table, number
+
+
+def table(found: Sweep) -> Table:
+    """The points as a table, in any of the report's formats."""
+    columns = (
+        Column("method", "method", "text"), Column("workers", "workers", "count"), Column("budget", "budget", "count"),
+        Column("seeds", "seeds", "count"), Column(f"mean {found.metric}", "mean"), Column("least", "low"),
+        Column("most", "high"), Column(f"reached {number(found.good)}", "reached", "count"),
+        Column("at", "reached_at", "rank"), Column("time", "time", "rank"), Column("trials", "trials", "count"),
+    )  # fmt: skip
+    rows = tuple(tuple(getattr(point, column.key) for column in columns) for point in found.points)
+    note = (
+        f"Reached: how many of the seeds found a {found.metric} as good as {number(found.good)}, and the median virtual "
+        "time at which they did, where more than half of them did. Times are virtual, to the end of the budget in the mean."
+    )
+    return Table(f"{found.metric} by workers and budget", columns, rows, note=note)
+
+
+# -- the picture --------------------------------------------------------------------------------------------------
+
+
+def picture(found: Sweep, path: Path) -> None:
+    """What changes along each axis that was swept, a line a method, at the largest of the other axis; the suffix
+    chooses svg, png or pdf."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    metric = f"mean {found.metric}"
+    panels = [("budget", "mean", metric), ("workers", "mean", metric), ("workers", "time", "virtual time")]
+    panels = [panel for panel in panels if len({getattr(p, panel[0]) for p in found.points}) > 1] or panels[:1]
+    figure, drawn = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    for place, (x, y, label) in zip(np.atleast_1d(drawn), panels, strict=True):
+        _panel(place, found.points, x, y)
+        place.set_ylabel(label)
+    np.atleast_1d(drawn)[0].legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:
+    """A line a method of `y` over `x`."""
+    other, titles = ("workers", "{:,} workers") if x == "budget" else ("budget", "budget of {:,} epochs")
+    at = max(getattr(point, other) for point in points)
+    for method in dict.fromkeys(point.method for point in points):
+        mine = [p for p in points if p.method == method and getattr(p, other) == _most(points, method, other)]
+        place.plot([getattr(p, x) for p in mine], [getattr(p, y) for p in mine], marker="o", label=method)
+    place.set(xscale="log", xlabel="budget, epochs" if x == "budget" else "virtual workers", title=titles.format(at))
+    if y == "time":
+        place.set_yscale("log")
+    places = sorted({getattr(p, x) for p in points})
+    place.set_xticks(places, [f"{value:,}" for value in places])
+    place.xaxis.minorticks_off()
+
+
+def _most(points: Sequence[Point], method: str, axis: str) -> int:
+    """The largest number on the axis at which the method was played: one that names its own workers has only these."""
+    return int(max(getattr(point, axis) for point in points if point.method == method))

@@ -1,0 +1,188 @@
+"""Anytime curves: the best value so far over charged epochs and over time, from a study's charges. Pure; arrays.
+
+A curve is a step function given by its corners [[x, value], ...]: a value holds from its x on. The last corner is
+where the run stands; it repeats the value before where nothing rose there.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hpo.store import columns as stored
+from hpo.results.statistics import interval
+
+Vector = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Corners = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Played:
+    """The charges of one run in the order of its clock, one entry a charge, all arrays [charges].
+
+    `best` is the best value so far as the metric gave it, NaN before the first finite one; `seconds` is what
+    training the epoch took (NaN where unknown); `trial` numbers the run's trials.
+    """
+
+    trial: Whole
+    epoch: Whole
+    value: Vector
+    best: Vector
+    seconds: Vector
+    charge: int
+    rows: Whole  # the charges' places in the stored table
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+    @property
+    def charged(self) -> Whole:
+        """Epochs charged up to and with each charge."""
+        return np.arange(1, len(self) + 1, dtype=np.int64) * self.charge
+
+    @property
+    def incumbent(self) -> int | None:
+        """The place of the charge that gave the run's best value first; None where no value is finite."""
+        if not len(self) or math.isnan(self.best[-1]):
+            return None
+        return int(np.argmax(self.value == self.best[-1]))
+
+
+def played(charges: pa.Table, epochs: pa.Table, mode: str, charge: int = 1) -> dict[str, Played]:
+    """Each run's charges, by the run's name. `charge`: epochs that one is charged (k folds cost k)."""
+    if not charges.num_rows:
+        return {}
+    names = charges.column("run").unique().to_pylist()
+    run, order = stored.codes(charges.column("run"), names), stored.whole(charges, "order")
+    rows = np.lexsort((order, run))
+    bounds = np.searchsorted(run[rows], np.arange(len(names) + 1))
+    number, epoch = stored.whole(charges, "number"), stored.whole(charges, "epoch")
+    value = stored.numbers(charges, "value")
+    seconds = epoch_seconds(charges, epochs)
+    found = {}
+    for name, start, stop in zip(names, bounds, bounds[1:], strict=False):
+        mine = rows[start:stop]
+        best = best_so_far(value[mine], mode)
+        found[name] = Played(number[mine], epoch[mine], value[mine], best, seconds[mine], charge, mine)
+    return found
+
+
+def best_so_far(values: Vector, mode: str) -> Vector:
+    """The best of values[: i + 1] at each i; NaN before the first finite value."""
+    sign = 1.0 if mode == "max" else -1.0
+    known = np.where(np.isfinite(values), sign * values, -np.inf)
+    best = np.maximum.accumulate(known)
+    return np.where(np.isfinite(best), sign * best, np.nan)
+
+
+def epoch_seconds(charges: pa.Table, epochs: pa.Table) -> Vector:
+    """What training each charged epoch took, [charges]: the first attempt's seconds; NaN where no epoch is stored."""
+    if not epochs.num_rows or "seconds" not in epochs.schema.names:
+        return np.full(charges.num_rows, np.nan)
+    trials = epochs.column("trial").unique().to_pylist()
+    trained, wanted = stored.whole(epochs, "epoch"), stored.whole(charges, "epoch")
+    longest = 1 + int(max(trained.max(), wanted.max()))
+    cells = stored.codes(epochs.column("trial"), trials) * longest + trained
+    attempt = stored.whole(epochs, "attempt") if "attempt" in epochs.schema.names else np.zeros_like(cells)
+    order = np.lexsort((attempt, cells))
+    cells, seconds = cells[order], stored.numbers(epochs, "seconds")[order]
+    code = stored.codes(charges.column("trial"), trials)
+    cell = code * longest + wanted
+    place = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
+    return np.where((code >= 0) & (cells[place] == cell), seconds[place], np.nan)
+
+
+def corners(x: Vector | Whole, best: Vector) -> Corners:
+    """The corners of a step curve: where it rises, and its end."""
+    known = np.flatnonzero(~np.isnan(best))
+    if not known.size:
+        return ()
+    first = int(known[0])
+    rises = np.flatnonzero(np.diff(best[first:])) + first + 1
+    places = np.unique([first, *rises, len(best) - 1])
+    return tuple(zip(x[places].tolist(), best[places].tolist(), strict=True))
+
+
+def area(run: Played, end: int) -> float | None:
+    """The mean of the best value so far over the charged epochs up to `end`, from the first value on.
+
+    The height of the area under the anytime curve. A run that ended before `end` keeps its last value.
+    """
+    known = run.best[~np.isnan(run.best)]
+    if not known.size:
+        return None
+    more = max(0, end // run.charge - len(run))
+    return float((known.sum() + more * known[-1]) / (known.size + more))
+
+
+def epochs_to(curve: Iterable[tuple[float, float]], target: float, mode: str) -> int | None:
+    """The charged epochs after which the target was reached; None where it was not."""
+    sign = 1 if mode == "max" else -1
+    return next((int(x) for x, value in curve if sign * value >= sign * target), None)
+
+
+def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
+    """When each charged epoch would have ended with the method alone on `workers` workers, in seconds, [charges].
+
+    List scheduling in the order of the run's clock: an epoch starts when its trial's epoch before has ended and a
+    worker is free, on the one that became free last before that (its trial's own, where it did not pause).
+    Unknown durations count as the mean of the known ones, or as 0 where none is known.
+    """
+    if not len(trial):
+        return np.array([])
+    known = seconds[np.isfinite(seconds)]
+    durations = np.where(np.isfinite(seconds), seconds, known.mean() if known.size else 0.0)
+    if workers == 1:
+        return np.asarray(np.cumsum(durations))
+    free = [0.0] * workers
+    ready = [0.0] * (int(trial.max()) + 1)
+    ends = []
+    for number, duration in zip(trial.tolist(), durations.tolist(), strict=True):
+        begin = ready[number]
+        place = bisect_right(free, begin) - 1
+        if place >= 0:
+            del free[place]
+        else:
+            begin = free.pop(0)
+        end = begin + duration
+        insort(free, end)
+        ready[number] = end
+        ends.append(end)
+    return np.array(ends)
+
+
+def over_time(run: Played, ends: Vector, mode: str) -> Corners:
+    """The anytime curve over the seconds at which epochs end."""
+    order = np.argsort(ends, kind="stable")
+    best = best_so_far(run.value[order], mode)
+    last = np.append(np.diff(ends[order]) > 0, True)  # of epochs that end together
+    return corners(ends[order][last], best[last])
+
+
+def at(curve: Sequence[tuple[float, float]], x: Vector) -> Vector:
+    """The step curve's values at the places x [points]; NaN before its first corner."""
+    if not curve:
+        return np.full(len(x), np.nan)
+    steps = np.array(curve)
+    place = np.searchsorted(steps[:, 0], x, side="right") - 1
+    return np.where(place >= 0, steps[place, 1], np.nan)
+
+
+def band(curves: Sequence[Corners], x: Vector) -> tuple[Vector, Vector, Vector]:
+    """Mean and 95 percent interval of step curves at the places x [points]: (mean, low, high).
+
+    Only from where every curve has begun; before, and for the interval of a single curve, NaN.
+    """
+    values = np.array([at(curve, x) for curve in curves if curve]).reshape(-1, len(x))
+    if not len(values):
+        return (np.full(len(x), np.nan),) * 3
+    mean = values.mean(axis=0)
+    low, high = interval(values.T)
+    return mean, low, high

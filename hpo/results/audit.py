@@ -1,0 +1,98 @@
+"""A study's comparison derived a second time, from trained epochs alone, and held against what its tables say. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hpo.store import columns as stored
+from hpo.results.compare import compare
+from hpo.results.comparison import Comparison, MethodSummary, RunSummary
+
+if TYPE_CHECKING:
+    from hpo.store import StudyData
+
+OF_RUNS = ("charged_epochs", "wall_seconds", "area", "value")
+IN_THE_END = ("shared_epochs", "wasted_epochs", "train_seconds")  # other runs change them as long as they go on
+OF_METHODS = ("mean", "ci95", "mean_rank", "best", "epochs_to_target", "error_drop")
+LEFT_OUT = ("train_seconds", "incumbent_trial", "incumbent_epoch", "incumbent_value")  # the charges give them
+CLOSE = 1e-9  # relative: sums in another order
+
+
+def audit(data: StudyData) -> list[str]:
+    """What the comparison says that its epochs do not give, a sentence each; nothing before the first charge."""
+    if not data.charges.num_rows or not data.runs.num_rows:
+        return []
+    said, derived = compare(data), compare(from_epochs(data))
+    return [*_runs(said, derived), *_methods(said, derived), *_verdicts(said, derived)]
+
+
+def from_epochs(data: StudyData) -> StudyData:
+    """The study with every value, sum and incumbent taken from its epochs; only orders and ends are believed."""
+    charges = data.charges
+    epochs = data.epochs.filter(pc.equal(data.epochs["attempt"], 0))
+    metric = str(data.definition["metric"])
+    trained = epochs.select(["trial", "epoch"]).append_column("found", pa.array(stored.numbers(epochs, metric)))
+    place = pa.array(np.arange(charges.num_rows))
+    joined = charges.append_column("place", place).join(trained, ["trial", "epoch"]).sort_by("place")
+    joined = joined.set_column(joined.column_names.index("value"), "value", joined["found"])
+    charges = joined.select(charges.column_names)
+    if metric in epochs.column_names:  # else there is nothing to compare with
+        data = replace(data, charges=charges)
+    sums = _sums(data)
+    rows = [{**row, **sums.get(row["run"], {}), **dict.fromkeys(LEFT_OUT)} for row in data.runs.to_pylist()]
+    return replace(data, runs=pa.Table.from_pylist(rows, schema=data.runs.schema))
+
+
+def _sums(data: StudyData) -> dict[str, dict[str, int]]:
+    """Each run's charged, shared and wasted epochs, by its name."""
+    each = int((data.definition.get("data") or {}).get("folds") or 1)
+    cells = data.charges.select(["run", "trial", "epoch"])
+    users = cells.group_by(["trial", "epoch"]).aggregate([("run", "count")])
+    shared = cells.join(users.filter(pc.greater(users["run_count"], 1)), ["trial", "epoch"], join_type="left semi")
+    again = data.epochs.filter(pc.greater(data.epochs["attempt"], 0)).select(["trial"])
+    wasted = again.join(cells.group_by(["run", "trial"]).aggregate([]), "trial", join_type="inner")
+    counts = {"charged_epochs": cells, "shared_epochs": shared, "wasted_epochs": wasted}
+    found: dict[str, dict[str, int]] = {run: dict.fromkeys(counts, 0) for run in pc.unique(cells["run"]).to_pylist()}
+    for name, rows in counts.items():
+        for entry in rows["run"].value_counts().to_pylist():
+            found[entry["values"]][name] = entry["counts"] * each
+    return found
+
+
+def _runs(said: Comparison, derived: Comparison) -> Iterator[str]:
+    names = (*OF_RUNS, *(IN_THE_END if all(run.complete for run in said.runs) else ()))
+    for a, b in zip(said.runs, derived.runs, strict=True):
+        wrong = [name for name in names if a.complete and not _same(getattr(a, name), getattr(b, name))]
+        yield from (_sentence(f"run {a.method}/{a.seed}", name, a, b) for name in wrong)
+
+
+def _methods(said: Comparison, derived: Comparison) -> Iterator[str]:
+    for a, b in zip(said.methods, derived.methods, strict=True):
+        wrong = [name for name in OF_METHODS if not _same(getattr(a, name), getattr(b, name))]
+        yield from (_sentence(f"method {a.method}", name, a, b) for name in wrong)
+
+
+def _verdicts(said: Comparison, derived: Comparison) -> Iterator[str]:
+    for a, b in zip(said.tests, derived.tests, strict=True):
+        if a.verdict != b.verdict:
+            yield f"the comparison says {a.verdict} of {a.a} and {a.b}, but its epochs give {b.verdict}"
+
+
+def _sentence(whose: str, name: str, a: RunSummary | MethodSummary, b: RunSummary | MethodSummary) -> str:
+    what = name.replace("_", " ")
+    return f"{whose}: the comparison says {what} {getattr(a, name)}, but its epochs give {getattr(b, name)}"
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return all(map(_same, a, b))
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
+    return bool(a == b)

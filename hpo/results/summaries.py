@@ -1,0 +1,139 @@
+"""A study's tables as one summary a run: ledger, incumbent with its exam, anytime curves, time alone. Pure; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hpo.results import anytime
+from hpo.store import columns as stored
+from hpo.results.comparison import RunSummary, Winner
+
+if TYPE_CHECKING:
+    from hpo.store import StudyData
+
+
+def summaries(data: StudyData, workers: int) -> list[RunSummary]:
+    """Every run that the tables know, method by method; what the charges say goes before the last snapshot."""
+    definition = data.definition
+    charge = int((definition.get("data") or {}).get("folds") or 1)
+    played = anytime.played(data.charges, data.epochs, definition["mode"], charge)
+    rows = {row["run"]: row for row in data.runs.to_pylist()}
+    rows |= {name: _unrecorded(name, definition) for name in played if name not in rows}
+    winners = _winners(data, rows, played)
+    order = {label: i for i, label in enumerate(stored.labels(definition, data.runs))}
+    names = sorted(rows, key=lambda name: (order.get(rows[name]["method"], len(order)), rows[name]["seed"]))
+    slots = _slots(definition)
+    return [
+        _summary(data, row, played.get(row["run"]), winners.get(row["run"]), min(workers, slots.get(row["method"], 1)))
+        for row in map(rows.__getitem__, names)
+    ]
+
+
+def _slots(definition: Mapping[str, Any]) -> dict[str, int]:
+    """Each method's virtual workers: alone it could not use more."""
+    shared = int(definition.get("parallelism") or 1)
+    return {str(m["label"]): int(m.get("parallelism") or shared) for m in definition.get("methods", ())}
+
+
+def _unrecorded(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a run whose charges were stored before any snapshot of it."""
+    method, _, seed = name.rpartition("/")
+    return {"run": name, "method": method, "seed": int(seed), "status": "partial",
+            "budget_epochs": definition["budget"]["epochs"]}  # fmt: skip
+
+
+def _summary(
+    data: StudyData, row: Mapping[str, Any], run: anytime.Played | None, winner: Winner | None, workers: int
+) -> RunSummary:
+    mode, budget = data.definition["mode"], int(row["budget_epochs"])
+    ends = anytime.ends_alone(run.trial, run.seconds, workers) if run else np.array([])
+    status = str(row["status"])
+    return RunSummary(
+        study=data.name,
+        method=str(row["method"]),
+        seed=int(row["seed"]),
+        status=status,
+        reason=row.get("reason"),
+        budget_epochs=budget,
+        charged_epochs=len(run) * run.charge if run else int(row.get("charged_epochs") or 0),
+        shared_epochs=int(row.get("shared_epochs") or 0),
+        wasted_epochs=int(row.get("wasted_epochs") or 0),
+        trials=int(row.get("trials") or (len(np.unique(run.trial)) if run else 0)),
+        failed_trials=int(row.get("failed_trials") or 0),
+        train_seconds=float(row.get("train_seconds") or (np.nansum(run.seconds) if run else 0.0)),
+        wall_seconds=float(ends.max()) if len(ends) else 0.0,
+        incumbent=winner,
+        anytime=anytime.corners(run.charged, run.best) if run else (),
+        anytime_seconds=anytime.over_time(run, ends, mode) if run else (),
+        area=anytime.area(run, budget if status == "complete" else 0) if run else None,
+    )
+
+
+def _winners(
+    data: StudyData, rows: Mapping[str, Mapping[str, Any]], played: Mapping[str, anytime.Played]
+) -> dict[str, Winner]:
+    """Each run's incumbent with its configuration, training value and exam."""
+    best = {name: seen for name in rows if (seen := _incumbent(data, rows[name], played.get(name)))}
+    trials = pa.array(sorted({trial for trial, _, _ in best.values()}), type=pa.string())
+    configs = _configs(data, trials)
+    train = _train_values(data, trials)
+    exams = stored.exams(data, {(trial, epoch) for trial, epoch, _ in best.values()})
+    asked = (data.definition.get("final") or {}).get("retrain", "none")
+    found = {}
+    for name, (trial, epoch, value) in best.items():
+        test, number = _exam(exams[trial, epoch], retrained=asked != "none")
+        found[name] = Winner(trial, configs.get(trial, {}), epoch, value, train.get((trial, epoch)), test, number)
+    return found
+
+
+def _incumbent(data: StudyData, row: Mapping[str, Any], run: anytime.Played | None) -> tuple[str, int, float] | None:
+    if run is not None and len(run):
+        place = run.incumbent
+        if place is None:
+            return None
+        trial = data.charges.column("trial")[int(run.rows[place])].as_py()
+        return trial, int(run.epoch[place]), float(run.value[place])
+    if row.get("incumbent_trial") is None:
+        return None
+    return row["incumbent_trial"], int(row["incumbent_epoch"]), float(row["incumbent_value"])
+
+
+def _configs(data: StudyData, trials: pa.Array) -> dict[str, dict[str, Any]]:
+    space = data.definition.get("space") or {}
+    for table in (data.trials, data.epochs):
+        if table.num_rows and "trial" in table.schema.names:
+            columns = ["trial", *(name for name in table.schema.names if name.startswith(stored.PREFIX))]
+            mine = table.select(columns).filter(pc.is_in(table.column("trial"), value_set=trials))
+            if mine.num_rows:
+                return {row["trial"]: stored.config(row, space) for row in mine.to_pylist()}
+    return {}
+
+
+def _train_values(data: StudyData, trials: pa.Array) -> dict[tuple[str, int], float]:
+    """The training counterpart of the metric (accuracy for val_accuracy) at the epochs of the given trials."""
+    metric = str(data.definition["metric"]).removeprefix("val_")
+    names = data.epochs.schema.names
+    if metric == data.definition["metric"] or metric not in names or not data.epochs.num_rows:
+        return {}
+    mine = data.epochs.select(["trial", "epoch", metric]).filter(
+        pc.is_in(data.epochs.column("trial"), value_set=trials)
+    )
+    return {(row["trial"], row["epoch"]): row[metric] for row in mine.to_pylist() if row[metric] is not None}
+
+
+_NOT_METRICS = frozenset({"study", "trial", "exam", "seed", "epoch", "confusion", "classes", "seconds"})
+
+
+def _exam(rows: Sequence[Mapping[str, Any]], *, retrained: bool) -> tuple[dict[str, float] | None, int]:
+    """The means of an incumbent's test metrics and over how many exams: of the kind asked for, else of the other."""
+    chosen = [row for row in rows if (row["exam"] != "winner") == retrained] or rows
+    if not chosen:
+        return None, 0
+    names = [n for n, v in chosen[0].items() if n not in _NOT_METRICS and isinstance(v, int | float)]
+    known = {name: [row[name] for row in chosen if row.get(name) is not None] for name in names}
+    return {name: float(np.mean(values)) for name, values in known.items()}, len(chosen)

@@ -1,0 +1,81 @@
+"""What a study ran on: versions, hardware, code. Reads; writes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+from hpo.errors import StudyError
+
+PACKAGES = (
+    "hpo-arena", "ray", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn",
+    "bayesian-optimization", "hyperopt", "pyarrow",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """The installed packages that results may depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def collect() -> dict[str, Any]:
+    """Versions, processor, memory in GiB and the git commit of the working folder where there is one."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "packages": versions(),
+        "git_commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def check_torch() -> None:
+    """Raises StudyError where torch and torchvision do not belong together: torch 2.N goes with torchvision 0.(N+15)."""
+    found = versions()
+    missing = [name for name in ("torch", "torchvision") if name not in found]
+    if missing:
+        raise StudyError(
+            f"fine-tuning needs torch and torchvision, but {missing[0]} is not installed; run `make .venv`"
+        )
+    torch, vision = (found[name].split("+") for name in ("torch", "torchvision"))
+    minor, vision_minor = int(torch[0].split(".")[1]), int(vision[0].split(".")[1])
+    if torch[0].startswith("2.") and vision_minor != minor + 15:
+        raise StudyError(
+            f"torch 2.{minor} goes with torchvision 0.{minor + 15}, but torch {found['torch']} and torchvision "
+            f"{found['torchvision']} are installed; install the pair of requirements.lock"
+        )
+    if torch[1:] == ["cpu"] and vision[1:] != ["cpu"]:
+        raise StudyError(
+            f"a CPU build of torch ({found['torch']}) needs the CPU build of torchvision, but {found['torchvision']} "
+            "is installed; install both from the same source"
+        )

@@ -1,0 +1,105 @@
+"""The space section of a study file: read, checked and placed where it cannot hold. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpo.errors import HpoError
+from hpo.study.space import Choice, Domain, Float, Int, InvalidSpace, SearchSpace, Value
+from hpo.text import nearest
+
+_KEYS = {
+    "float": ("type", "low", "high", "log", "step", "grid", "if"),
+    "int": ("type", "low", "high", "log", "step", "grid", "if"),
+    "choice": ("type", "values", "grid", "if"),
+}
+
+
+def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
+    """The search space of a study file's `space`. Raises ValueError with the place of what cannot hold."""
+    if not section:
+        raise Located(("space",), "space must name at least one hyperparameter, but got none")
+    domains: dict[str, Domain] = {}
+    conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
+    for name, entry in section.items():
+        domains[name] = _domain(name, entry)
+        condition = entry.get("if")
+        if condition is not None:
+            if not isinstance(condition, dict) or not condition:
+                raise Located(
+                    ("space", name, "if"), f"if must map a hyperparameter to its values, but got {condition!r}"
+                )
+            conditions[name] = {p: tuple(v) if isinstance(v, list) else (v,) for p, v in condition.items()}
+    with at("space"):
+        return SearchSpace(domains, conditions)
+
+
+def _domain(name: str, entry: Mapping[str, Any]) -> Domain:
+    kind = entry.get("type")
+    if kind not in _KEYS:
+        raise Located(("space", name, "type"), f"{name}.type must be float, int or choice, but got {kind!r}")
+    for key in entry:
+        if key not in _KEYS[kind]:
+            raise Located(("space", name, key), f"{name} has no key {key!r}; {nearest(key, _KEYS[kind])}")
+    for key in ("values",) if kind == "choice" else ("low", "high"):
+        if key not in entry:
+            raise Located(("space", name), f"{name} must have the key {key!r}, but it is missing")
+    number = (int,) if kind == "int" else (int, float)
+    for key in ("low", "high", "step"):
+        value = entry.get(key)
+        if value is not None and (not isinstance(value, number) or isinstance(value, bool)):
+            raise Located(("space", name, key), f"{name}.{key} must be a number of type {kind}, but got {value!r}")
+    for key in ("grid", "values"):
+        if key in entry and not isinstance(entry[key], list):
+            raise Located(("space", name, key), f"{name}.{key} must be a list, but got {entry[key]!r}")
+    with at("space", name, prefix=f"{name}: "):
+        return _build(kind, entry)
+
+
+def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
+    grid = tuple(entry["grid"]) if entry.get("grid") is not None else None
+    if kind == "choice":
+        return Choice(tuple(entry["values"]), grid)
+    log = entry.get("log", False)
+    if not isinstance(log, bool):
+        raise InvalidSpace(f"log must be true or false, but got {log!r}")
+    if kind == "int":
+        return Int(entry["low"], entry["high"], log, entry.get("step"), grid)
+    floats = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in grid) if grid else grid
+    return Float(float(entry["low"]), float(entry["high"]), log, entry.get("step"), floats)
+
+
+def kind_of(domain: Domain) -> str:
+    """The type of a domain's values in a table's column: float, int, bool or str (mixed values become text)."""
+    if isinstance(domain, Float):
+        return "float"
+    if isinstance(domain, Int):
+        return "int"
+    types = {type(value) for value in domain.options}
+    for kind, members in (("bool", {bool}), ("int", {int}), ("float", {int, float}), ("str", {str})):
+        if types <= members:
+            return kind
+    return "str"
+
+
+class Located(HpoError):
+    """What cannot hold, and where in the file it stands."""
+
+    def __init__(self, location: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.location = tuple(location)
+
+
+class at:  # reads as a preposition: `with at("space", name):`
+    """Gives a ValueError raised inside it the place where its cause stands."""
+
+    def __init__(self, *location: str | int, prefix: str = "") -> None:
+        self.location, self.prefix = location, prefix
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InvalidSpace):
+            raise Located(self.location, f"{self.prefix}{error}") from None

@@ -1,0 +1,191 @@
+"""The frozen values of a study: trials known by their content, their epochs, what ended them. Pure; no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from hpo.study.space import Config
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for equal values: keys sorted, no spaces, 1.0 apart from 1."""
+    return _ENCODER.encode(value)
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of SHA-256 over the canonical JSON of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class TrialKey:
+    """What a trial is: everything that its learning curve depends on.
+
+    `task` is the digest of data, model, trainable and fixed settings; `max_epochs` belongs to it because rate
+    schedules run over it. Two methods that ask for equal keys share one training and are both charged.
+    """
+
+    task: str
+    config: Config
+    seed: int
+    max_epochs: int
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits: the trial's name in the store, in messages and in checkpoint paths."""
+        return digest([self.task, dict(self.config), self.seed, self.max_epochs])
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TrialKey) and self.id == other.id
+
+
+@dataclass(frozen=True, order=True)
+class RunKey:
+    """One run of a study: a method (by its label) with a seed."""
+
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method}/{self.seed}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as a study names it: its registered name, a label that is unique in the study, and its options.
+
+    `parallelism`: virtual workers of its runs where they differ from the study's.
+    """
+
+    name: str
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parallelism: int | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The epochs start+1 .. stop of a run's trial, which the schedule is sure to want.
+
+    `trial` counts the run's trials from 0 in the order in which they were first asked for. A segment is what no
+    result can shorten: a schedule that may stop a trial after any epoch hands out segments of one epoch.
+    """
+
+    trial: int
+    config: Config
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"0 <= start < stop must hold, but got (start={self.start}, stop={self.stop})")
+
+
+class Decision(Enum):
+    """What becomes of a trial after an epoch.
+
+    Within a segment CONTINUE goes on to its end. At the end of a segment the virtual worker is free, whatever
+    the decision: CONTINUE and PAUSE keep the trial resumable by a later segment; STOP ends it for this run.
+    PAUSE or STOP before the end of a segment refunds the epochs that are left of it.
+    """
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One trained epoch (1-based) of a trial: its metrics, and what training it took.
+
+    `attempt` is 0 when the epoch was trained for the first time; higher attempts are wasted epochs, trained again
+    after a fault. `ended` marks a curve that its own training ended here (early stopping): no later epoch exists.
+    """
+
+    trial: str
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+    attempt: int = 0
+    worker: str = ""
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epoch < 1:
+            raise ValueError(f"epoch >= 1 must hold, but got {self.epoch}")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that could not train its epoch `epoch` + 1: it trained `epoch` epochs, and no more will come.
+
+    `kind` is one of invalid (the configuration is impossible), diverged (NaN or infinite), memory (it does not
+    fit), error (the trainable raised), lost (its worker died more often than allowed).
+    """
+
+    trial: str
+    epoch: int
+    reason: str
+    kind: str = "error"
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The best epoch that a run was charged for so far; `value` as the metric gave it."""
+
+    trial: str
+    number: int
+    config: Config
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An earlier result that a searcher may learn from before the run begins (warm start); larger `value` is better."""
+
+    config: Config
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One epoch that a run was charged for. `order` counts a run's events from 0 in the order of its clock.
+
+    `at` is the virtual time of the epoch's end, in ticks; `number` the trial's number in the run.
+    """
+
+    run: RunKey
+    order: int
+    trial: str
+    number: int
+    epoch: int
+    at: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, or stands: its ledger, its incumbent, and why it did not use the whole budget where so."""
+
+    run: RunKey
+    status: str  # complete | partial
+    committed: int
+    budget: int
+    trials: int
+    failed_trials: int
+    incumbent: Incumbent | None
+    reason: str = ""
+    extra: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,49 @@
+"""Words for messages and values for JSON: the nearest name, one line of an exception, durations. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`did you mean 'X'?` where a valid name is close, and all valid names otherwise."""
+    names = list(valid)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"valid: {', '.join(names)}" if names else "there are none"
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an exception's message in at most `limit` characters; its class where it has no message."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:limit]
+
+
+def plain(value: Any) -> Any:
+    """JSON values: lists for tuples, null for NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any: 1:02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit that keeps three figures or so: 8.2 s, 12 min, 3.4 h, 2.1 d."""
+    for limit, unit, size in ((100, "s", 1), (6000, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} d"

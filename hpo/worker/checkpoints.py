@@ -1,0 +1,130 @@
+"""Checkpoints of trials: one file each, whole or not at all, in a folder or under an S3 prefix. Any node reads any."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.storage.checkpoint_places import place
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0  # how long a place may be away before a trial begins anew instead of going on
+PAUSE_SECONDS = 1.0
+
+_NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One checkpoint as its place lists it: bytes, and when it was written in seconds since the epoch."""
+
+    name: str
+    trial: str
+    epoch: int
+    size: int
+    written: float
+
+
+class Checkpoints:
+    """The newest checkpoint of each trial of a study, as `<trial>-<epoch>.tar`.
+
+    `uri` is a folder (shared by all nodes where there are several) or s3://bucket/prefix.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._place = place(uri)
+
+    def save(self, trial: str, epoch: int, write: Callable[[Path], None]) -> int:
+        """Stores what `write` puts into a folder; older checkpoints of the trial go. Returns the size in bytes."""
+        with tempfile.TemporaryDirectory() as scratch:
+            write(Path(scratch))
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                for file in sorted(Path(scratch).iterdir()):
+                    tar.add(file, arcname=file.name)
+        content = packed.getbuffer()
+        self._place.put(f"{trial}-{epoch:06d}.tar", content)
+        for name, at in self._of(trial):
+            if at != epoch:
+                self._delete(name)
+        return len(content)
+
+    @contextlib.contextmanager
+    def open(self, trial: str, at_most: int | None = None) -> Iterator[tuple[int, Path] | None]:
+        """The newest readable checkpoint of the trial (not beyond `at_most` epochs), unpacked; None where there is none."""
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
+                if at_most is not None and epoch > at_most:
+                    continue
+                try:
+                    with tarfile.open(fileobj=io.BytesIO(self._place.get(name))) as tar:
+                        tar.extractall(scratch, filter="data")
+                except (OSError, tarfile.TarError):
+                    continue  # torn or gone: an older one, or none, costs only epochs trained again
+                yield epoch, Path(scratch)
+                return
+            yield None
+
+    def _patiently(self, trial: str) -> list[tuple[str, int]]:
+        """Its checkpoints by name and epoch; a place that does not answer is waited for, then counts as empty."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._of(trial)
+            except OSError as error:
+                if time.monotonic() > until:
+                    log.warning("no checkpoint of %s can be read: %s", trial, error)
+                    return []
+                time.sleep(PAUSE_SECONDS)
+
+    def kept(self) -> list[Kept]:
+        """All checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        found = [
+            Kept(name, match["trial"], int(match["epoch"]), size, written)
+            for name, (size, written) in self._place.listed().items()
+            if (match := _NAME.match(name))
+        ]
+        return sorted(found, key=lambda kept: (kept.written, kept.name))
+
+    def trials(self) -> dict[str, int]:
+        """The epoch of every trial's newest checkpoint."""
+        found: dict[str, int] = {}
+        for kept in self.kept():
+            found[kept.trial] = max(kept.epoch, found.get(kept.trial, 0))
+        return found
+
+    def delete(self, trials: Collection[str]) -> None:
+        """Removes what there is of the trials. Raises OSError where the place does not answer."""
+        for kept in self.kept():
+            if kept.trial in trials:
+                self._delete(kept.name)
+
+    def trim(self, limit: float, needed: Collection[str]) -> None:
+        """Removes the oldest checkpoints, but of no `needed` trial, until all take at most `limit` bytes."""
+        kept = self.kept()
+        total = sum(one.size for one in kept)
+        for one in kept:
+            if total > limit and one.trial not in needed:
+                self._delete(one.name)
+                total -= one.size
+
+    def delete_all(self) -> None:
+        """Removes the whole place: nothing is left when a study is done. Raises OSError where it does not answer."""
+        self._place.delete_all()
+
+    def _of(self, trial: str) -> list[tuple[str, int]]:
+        return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
+
+    def _delete(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            self._place.delete(name)
