@@ -21,7 +21,7 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> No
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_whole(path, b"old")
-    with pytest.raises(RuntimeError), appearing(path) as beside:
+    with pytest.raises(RuntimeError), appearing(path) as beside:  # noqa: PT012
         beside.write_bytes(b"half")
         assert path.read_bytes() == b"old"
         raise RuntimeError
