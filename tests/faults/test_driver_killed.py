@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import command, environment, hpo, rows
 
+from hpo.store import StoreError
+
 
 def begin(study, store):
     return subprocess.Popen(
@@ -26,7 +28,7 @@ def wait_for_epochs(store, count, process, seconds=120):
         try:
             if len(rows(store, "epochs")) >= count:
                 return
-        except ValueError:
+        except StoreError:
             pass
         time.sleep(0.1)
 
