@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.game.runs import runs_of
-from hpo.live.dispatch import MOST_AT_A_TIME, Dispatch
+from hpo.live.assignments import MOST_AT_A_TIME
+from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Assignment, Training
