@@ -34,6 +34,21 @@ def test_beyond_the_limit_the_oldest_go_first_but_none_that_trains(tmp_path):
     assert sorted(kept.trials()) == [NAMES[3], NAMES[4]]
 
 
+@pytest.mark.parametrize(("at_most", "found"), [(2, None), (3, 3), (4, 3), (None, 3)])
+def test_a_checkpoint_at_the_very_epoch_that_is_wanted_is_used_and_none_beyond(tmp_path, at_most, found):
+    kept = place(tmp_path)
+    with kept.open(NAMES[0], at_most=at_most) as opened:
+        assert (opened and opened[0]) == found
+
+
+def test_a_segment_that_ends_where_its_checkpoint_is_trains_nothing_again(tmp_path):
+    """A driver that was killed before it stored them asks for the same epochs once more."""
+    first, _ = finish(Training(assignment(tmp_path)))
+    records, _ = finish(Training(assignment(tmp_path)))
+    assert [row["recovered"] for row in records] == [True] * 4
+    assert [row["metrics"] for row in records] == [row["metrics"] for row in first]
+
+
 @pytest.mark.timeout(120)
 def test_what_is_dropped_goes_unless_it_is_wanted_again_and_at_the_end_all_goes(tmp_path):
     kept = place(tmp_path)

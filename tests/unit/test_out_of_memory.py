@@ -12,7 +12,7 @@ from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter
 from hpo.study.study import Study
-from hpo.worker.training import Assignment, Training
+from hpo.worker.training import Assignment, Report, Training
 from trainables.curves import Curves
 
 STUDY = """
@@ -61,7 +61,9 @@ def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_traine
             if not given.exam:
                 begun.append((given.config["size"], given.alone, len(running)))
             assert given.packed
+            assert not given.alone or dispatch.batch(60.0, others=0) == [], "nothing begins beside it"
             running[given.trial] = given, Training(Assignment(**{**vars(given), "packed": False}), make=make)
+        assert len(running) == 1 or not any(given.alone for given, _ in running.values())
         Large.shared = len(running) > 1
         for trial, (given, training) in list(running.items()):
             report = training.step()
@@ -81,3 +83,29 @@ def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_traine
     assert [row["trial"] for row in data.charges.to_pylist()].count(failure["trial"]) == trained
     (run,) = data.runs.to_pylist()
     assert (run["charged_epochs"], run["failed_trials"], run["status"]) == (20, 1, "complete")
+
+
+def test_a_trial_to_be_tried_alone_is_in_no_batch_with_others(tmp_path: Path) -> None:
+    path = tmp_path / "memory.yaml"
+    path.write_text(STUDY.format(store=tmp_path / "store"))
+    study = Study.load(str(path))
+    writer = StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 8)
+    large, beside = dispatch.next(), dispatch.next()
+    assert large is not None
+    assert beside is not None
+    dispatch.report(large, Report(failure={"epoch": 0, "kind": "memory", "reason": "no room"}, done=True), "here:1")
+    dispatch.effort.pace = 0.0  # epochs so short that a slot is given many trials at a time
+    others = dispatch.batch(60.0, others=0)
+    assert len(others) > 1
+    assert large.trial not in {given.trial for given in others}
+    assert dispatch.next() is None, "others are under way"
+    for given in (beside, *others):
+        dispatch.lost(given, "its worker died")
+    (again, *rest) = dispatch.batch(60.0, others=0)
+    assert (again.trial, again.alone, rest) == (large.trial, True, [])
+    assert dispatch.batch(60.0, others=0) == [], "nothing begins beside it"
+    dispatch.finish(complete=False)
