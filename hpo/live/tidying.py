@@ -58,7 +58,7 @@ class Tidying:
                 return
             except OSError as error:
                 if time.monotonic() > until:
-                    log.warning("checkpoints stay in %s: %s", self._checkpoints.uri, error)
+                    log.warning("could not delete the checkpoints in %s: %s", self._checkpoints.uri, error)
                     return
                 time.sleep(LEAST_SECONDS)
 
@@ -72,7 +72,7 @@ class Tidying:
             try:
                 self._tidy()
             except OSError as error:
-                log.info("checkpoints are not deleted: %s", error)
+                log.info("could not delete checkpoints yet: %s", error)
             with self._changed:
                 self._changed.wait_for(lambda: self._over, LEAST_SECONDS)
 

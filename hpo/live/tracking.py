@@ -76,14 +76,14 @@ class Tracking:
         for tracker in self._trackers:
             self._tell(tracker, "close", ())
         if self.lost:
-            log.warning("trackers did not take %d entries; the store has them all", self.lost)
+            log.warning("trackers missed %d entries; the store has them all", self.lost)
 
     def _tell(self, tracker: Tracker, what: str, values: tuple[Any, ...]) -> None:
         try:
             getattr(tracker, what)(*values)
         except (OSError, ValueError) as error:
             if not self.lost:
-                log.warning("%s does not take entries: %s", type(tracker).__name__, error)
+                log.warning("%s does not accept entries: %s", type(tracker).__name__, error)
             self.lost += 1
 
 

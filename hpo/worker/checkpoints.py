@@ -86,7 +86,7 @@ class Checkpoints:
                 return self._of(trial)
             except OSError as error:
                 if time.monotonic() > until:
-                    log.warning("no checkpoint of %s can be read: %s", trial, error)
+                    log.warning("could not list the checkpoints of trial %s, which begins anew: %s", trial, error)
                     return []
                 time.sleep(PAUSE_SECONDS)
 

@@ -189,7 +189,7 @@ class Training:
         try:
             self._checkpoints.save(trial, self.epoch, self._write)
         except OSError as error:
-            log.warning("no checkpoint of %s at epoch %d: %s", trial, self.epoch, error)
+            log.warning("could not save a checkpoint of trial %s at epoch %d: %s", trial, self.epoch, error)
 
     def _write(self, folder: Path) -> None:
         self._trainable.save(folder)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +23,16 @@ study: costs
 trainable: curves
 space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
 budget: {{epochs: 40, max_epochs: 8}}
-methods: [{{asha: {{eta: 2}}}}]
+methods: {methods}
 parallelism: 4
 checkpoints_gb: {gigabytes}
 store: {store}
 """
 
 
-def dispatch(folder: Path, gigabytes: float = 1.0) -> Dispatch:
+def dispatch(folder: Path, gigabytes: float = 1.0, methods: str = "[{asha: {eta: 2}}]") -> Dispatch:
     path = folder / "costs.yaml"
-    path.write_text(STUDY.format(store=folder / "store", gigabytes=gigabytes))
+    path.write_text(STUDY.format(store=folder / "store", gigabytes=gigabytes, methods=methods))
     study = Study.load(str(path))
     writer = StudyWriter.open(
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
@@ -88,3 +91,34 @@ def test_the_checkpoints_of_a_study_take_no_more_than_it_allows(tmp_path: Path) 
         sizes[folder] = [kept.size for kept in Checkpoints(str(folder / "checkpoints")).kept()]
     assert sum(sizes[plenty]) > 30_000
     assert 0 < sum(sizes[little]) <= 30_000
+
+
+def test_a_study_is_not_finished_while_its_last_decision_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method that thinks in a thread may end its run just after its decisions were last collected: exams are due then."""
+    playing = dispatch(tmp_path, methods="[bayesian]")
+    while not playing.arena.done:
+        if (given := playing.next()) is None:
+            playing.think(1.0)
+            continue
+        with monkeypatch.context() as late:
+            late.setattr(playing._thinking, "collect", lambda: None)
+            train(playing, given)
+            wait_until(lambda: not playing.live and (playing.arena.done or all(f.done() for f in thinking(playing))))
+            if playing.arena.done:
+                assert not playing.finished
+    assert not playing.finished
+    exam = playing.next()
+    assert exam is not None
+    assert exam.exam
+    playing.finish(complete=False)
+
+
+def thinking(playing: Dispatch) -> list[Future]:
+    return [future for _, future in playing._thinking._under_way.values()]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.01)

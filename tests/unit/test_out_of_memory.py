@@ -1,4 +1,4 @@
-"""A trial that runs out of memory is tried once more, alone; then it is infeasible, and charged what it trained."""
+"""A trial that runs out of memory is tried once more, alone; after that it has failed, and is charged what it trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ store: {store}
 
 
 class Large(Curves):
-    """Runs out of memory after `trained` epochs where it shares the machine; where size is 3, always."""
+    """Runs out of memory after `trained` epochs: at size 5 where it shares the machine, at size 3 always."""
 
     shared, trained = False, 1
 
@@ -42,7 +42,7 @@ def make(trainable: str, arguments: dict[str, Any]) -> Large:
 
 
 @pytest.mark.parametrize(("slots", "trained"), [(1, 1), (2, 1), (3, 1), (2, 0)])
-def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_trained(
+def test_it_is_tried_once_more_alone_then_fails_and_is_charged_only_what_it_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: int, trained: int
 ) -> None:
     monkeypatch.setattr(Large, "trained", trained)
@@ -75,8 +75,8 @@ def test_once_more_alone_then_infeasible_and_never_charged_beyond_what_it_traine
     assert store.verify(study.store) == []
     again = [(size, beside) for size, alone, beside in begun if alone]
     assert {3} <= {size for size, _ in again} <= {3, 5}
-    assert len(again) == len(dict(again)), "no more than once each"
-    assert not any(beside for _, beside in again), "and with nothing beside it"
+    assert len(again) == len(dict(again)), "each is tried again at most once"
+    assert not any(beside for _, beside in again), "with nothing beside it"
     (failure,) = data.failures.to_pylist()
     assert (failure["kind"], failure["epoch"]) == ("memory", trained)
     assert "no room for 8 GiB" in failure["reason"]
