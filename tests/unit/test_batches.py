@@ -44,7 +44,9 @@ def trained(playing: Dispatch, given: Assignment) -> None:
 @pytest.mark.parametrize(
     ("pace", "count"), [(None, 1), (2.0, 1), (0.51, 1), (0.5, 2), (0.25, 4), (0.0, MOST_AT_A_TIME)]
 )
-def test_a_batch_is_expected_to_take_the_seconds_that_are_asked_for(tmp_path: Path, pace: float | None, count: int) -> None:
+def test_a_batch_is_expected_to_take_the_seconds_that_are_asked_for(
+    tmp_path: Path, pace: float | None, count: int
+) -> None:
     playing = dispatch(tmp_path)
     playing.effort.pace = pace  # trials of two epochs: a batch of two seconds
     assert len(playing.batch(2.0, others=0)) == count
