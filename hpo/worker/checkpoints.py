@@ -1,4 +1,4 @@
-"""Checkpoints of trials: one file each, whole or not at all, in a folder or under an S3 prefix. Any node reads any."""
+"""Checkpoints of trials: one file each, whole or not at all, in a folder or under an S3 prefix that every node reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.storage.checkpoint_places import place
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0  # how long a place may be away before a trial begins anew instead of going on
+PATIENCE_SECONDS = 60.0  # with a place that does not answer, before a trial begins anew
 PAUSE_SECONDS = 1.0
 
 _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
@@ -25,7 +25,7 @@ _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint as its place lists it: bytes, and when it was written in seconds since the epoch."""
+    """One checkpoint as its place lists it: `size` in bytes, `written` in Unix seconds."""
 
     name: str
     trial: str
@@ -45,7 +45,7 @@ class Checkpoints:
         self._place = place(uri)
 
     def save(self, trial: str, epoch: int, write: Callable[[Path], None]) -> int:
-        """Stores what `write` puts into a folder; older checkpoints of the trial go. Returns the size in bytes."""
+        """Stores what `write` puts into a folder, and deletes the trial's other checkpoints. Returns the size in bytes."""
         with tempfile.TemporaryDirectory() as scratch:
             write(Path(scratch))
             packed = io.BytesIO()
@@ -61,7 +61,10 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def open(self, trial: str, at_most: int | None = None) -> Iterator[tuple[int, Path] | None]:
-        """The newest readable checkpoint of the trial (not beyond `at_most` epochs), unpacked; None where there is none."""
+        """Yields the epoch and the unpacked folder of the trial's newest readable checkpoint, or None.
+
+        A checkpoint beyond epoch `at_most` does not count.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
                 if at_most is not None and epoch > at_most:
@@ -70,25 +73,25 @@ class Checkpoints:
                     with tarfile.open(fileobj=io.BytesIO(self._place.get(name))) as tar:
                         tar.extractall(scratch, filter="data")
                 except (OSError, tarfile.TarError):
-                    continue  # torn or gone: an older one, or none, costs only epochs trained again
+                    continue  # torn or deleted: an older one, or none, only costs epochs trained again
                 yield epoch, Path(scratch)
                 return
             yield None
 
     def _patiently(self, trial: str) -> list[tuple[str, int]]:
-        """Its checkpoints by name and epoch; a place that does not answer is waited for, then counts as empty."""
+        """Returns the trial's checkpoints by name and epoch; a place that does not answer for a minute counts as empty."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return self._of(trial)
             except OSError as error:
                 if time.monotonic() > until:
-                    log.warning("no checkpoint of %s can be read: %s", trial, error)
+                    log.warning("could not list the checkpoints of trial %s, which begins anew: %s", trial, error)
                     return []
                 time.sleep(PAUSE_SECONDS)
 
     def kept(self) -> list[Kept]:
-        """All checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        """Returns all checkpoints, the oldest first. Raises OSError where the place does not answer."""
         found = [
             Kept(name, match["trial"], int(match["epoch"]), size, written)
             for name, (size, written) in self._place.listed().items()
@@ -97,20 +100,20 @@ class Checkpoints:
         return sorted(found, key=lambda kept: (kept.written, kept.name))
 
     def trials(self) -> dict[str, int]:
-        """The epoch of every trial's newest checkpoint."""
+        """Returns the epoch of every trial's newest checkpoint."""
         found: dict[str, int] = {}
         for kept in self.kept():
             found[kept.trial] = max(kept.epoch, found.get(kept.trial, 0))
         return found
 
     def delete(self, trials: Collection[str]) -> None:
-        """Removes what there is of the trials. Raises OSError where the place does not answer."""
+        """Deletes all checkpoints of the trials. Raises OSError where the place does not answer."""
         for kept in self.kept():
             if kept.trial in trials:
                 self._delete(kept.name)
 
     def trim(self, limit: float, needed: Collection[str]) -> None:
-        """Removes the oldest checkpoints, but of no `needed` trial, until all take at most `limit` bytes."""
+        """Deletes the oldest checkpoints, but none of a `needed` trial, until all together take at most `limit` bytes."""
         kept = self.kept()
         total = sum(one.size for one in kept)
         for one in kept:
@@ -119,7 +122,7 @@ class Checkpoints:
                 total -= one.size
 
     def delete_all(self) -> None:
-        """Removes the whole place: nothing is left when a study is done. Raises OSError where it does not answer."""
+        """Deletes the whole place, for a study that is done. Raises OSError where the place does not answer."""
         self._place.delete_all()
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
