@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.report import findings, palette, plots
+from hpo.report import comparison_tables, palette, plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
 from hpo.report.plots import Band
 from hpo.results import anytime
 from hpo.results.anytime import Corners
-from hpo.results.comparison import Comparison
+from hpo.results.values import Comparison
 
 X_LABEL = "charged epochs of a run"
 POINTS = 160  # places at which bands are computed: more than a figure has pixels to show
@@ -22,7 +22,7 @@ POINTS = 160  # places at which bands are computed: more than a figure has pixel
 
 def comparison_section(comparison: Comparison, looks: Looks) -> Section:
     """Tables of what was found, what it cost and what the tests say; intervals and, from five blocks on, ranks."""
-    found, *rest = findings.comparison_tables(comparison)
+    found, *rest = comparison_tables.comparison_tables(comparison)
     parts: list[Part] = [table(found)]
     pictures = [p for p in (_intervals(comparison, looks), _ranks(comparison, looks)) if p is not None]
     if pictures:

@@ -26,8 +26,8 @@ from hpo.store import StudyData
 from hpo.store.columns import labels
 
 if TYPE_CHECKING:
-    from hpo.results.comparison import Comparison
     from hpo.results.importance import Importance
+    from hpo.results.values import Comparison
 
 _TEMPLATES = resources.files("hpo.report") / "templates"
 

@@ -11,7 +11,8 @@ from hpo.report.importance_tables import importance_tables, summary
 from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
 from hpo.report.trial_plots import Curve
 from hpo.report.trials_section import marginals
-from hpo.results.importance import Importance, PairShare
+from hpo.results.fanova import PairShare
+from hpo.results.importance import Importance
 from hpo.store import StudyData
 
 PAIRS = 3  # heat maps drawn: the most important pairs

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from hpo.report.tables import Cell, Column, Table, render_tables
 from hpo.results.association import Association
-from hpo.results.importance import POOR_FIT, Importance, PairShare, Share, over_tasks
+from hpo.results.fanova import PairShare, Share
+from hpo.results.importance import POOR_FIT, Importance, over_tasks
 
 
 def render_importance(found: Importance, format: str, *, width: int | None = None) -> str:

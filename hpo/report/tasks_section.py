@@ -15,8 +15,8 @@ from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
 from hpo.report.record_section import environment_table, ledger_table
 from hpo.report.tables import Table, html
-from hpo.results.comparison import Comparison
 from hpo.results.importance import Importance
+from hpo.results.values import Comparison
 from hpo.store import StudyData
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hpo.store import columns as stored
 from hpo.results.statistics import interval
+from hpo.store import columns as stored
 
 Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpo.store import columns as stored
 from hpo.results.compare import compare
-from hpo.results.comparison import Comparison, MethodSummary, RunSummary
+from hpo.results.values import Comparison, MethodSummary, RunSummary
+from hpo.store import columns as stored
 
 if TYPE_CHECKING:
     from hpo.store import StudyData

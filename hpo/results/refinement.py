@@ -11,14 +11,14 @@ import numpy as np
 
 from hpo.errors import HpoError
 from hpo.results import statistics
-from hpo.store import columns as stored
-from hpo.results.comparison import UNDECIDED, Interval
-from hpo.text import plain
 from hpo.results.importance import Importance, TooFewTrials
+from hpo.results.statistics import Vector, mean_interval
+from hpo.results.values import UNDECIDED, Interval
+from hpo.store import columns as stored
 from hpo.study.neighbours import neighbours
 from hpo.study.space import Config, Value, same
 from hpo.study.space_file import parse_space
-from hpo.results.statistics import Vector, mean_interval
+from hpo.text import plain
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
@@ -241,11 +241,5 @@ def _change(
     decided = p[1] < statistics.ALPHA and gain != 0
     verdict = UNDECIDED if not decided else "better" if gain > 0 else "worse"
     mean = sign * float(np.mean(list(values.values())))
-    more = _more(finite, len(differences), statistics.ALPHA / max(1, tests))
+    more = statistics.more_pairs(finite, len(differences), POINT, statistics.ALPHA / max(1, tests))
     return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, *p, verdict, more)
-
-
-def _more(differences: Vector, pairs: int, alpha: float) -> int | None:
-    if len(differences) < 2:
-        return None
-    return max(0, statistics.pairs_needed(float(np.std(differences, ddof=1)), POINT, alpha) - pairs)

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rows import Row, command, row, tell
 
 from hpo.results.compare import compare
-from hpo.results.comparison import UNDECIDED, Comparison
 from hpo.results.refinement import refinement
+from hpo.results.values import UNDECIDED, Comparison
 from tests.simulated import simulated_study
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

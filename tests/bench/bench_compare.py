@@ -23,7 +23,7 @@ CHILD = """
 import json, resource, sys, time
 from hpo import store
 from hpo.results.compare import compare, compare_many
-from hpo.importance import importance
+from hpo.results.importance import importance
 what, uri = sys.argv[1:]
 began = time.perf_counter()
 if what == "one by one":

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rows import CURVES, Row, command, row, tell
 
 from hpo.results import forest as surrogate
+from hpo.results.fanova import CELLS, TREES, fanova
 from hpo.results.forest import Cells, Forest, decompose
-from hpo.results.importance import CELLS, TREES, fanova
 from hpo.study.space import Float, SearchSpace
 from tests.unit.test_importance import KNOWN
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from hpo.results.compare import compare, pair_tests
-from hpo.results.comparison import UNDECIDED
+from hpo.results.compare import compare
+from hpo.results.pair_tests import pair_tests
+from hpo.results.values import UNDECIDED
 from tests.simulated import simulated_study
 
 STUDIES = 1000

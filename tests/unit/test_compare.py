@@ -1,4 +1,4 @@
-"""Comparisons of studies whose results are known."""
+"""Comparisons of studies with known results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.report.findings import ranks_table, winners_table
+from hpo.report.comparison_tables import ranks_table, winners_table
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
-from hpo.results.comparison import Comparison
+from hpo.results.values import Comparison
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 
@@ -86,7 +86,37 @@ def test_too_few_seeds_are_undecided_and_say_how_many_more() -> None:
     alone = compare(simulated_study({"a": [0.9], "b": [0.5]}))
     assert alone.tests[0].more_blocks is None
     assert alone.methods[0].ci95 is None
-    assert "at least 2 seeds" in alone.verdict
+    assert alone.verdict == "Undecided. With 1 seed no method can be shown to be better; at least 6 are needed."
+
+
+@pytest.mark.parametrize(("seeds", "can"), [(5, False), (6, True), (7, True)])
+def test_the_verdict_names_the_fewest_seeds_only_below_them(seeds: int, can: bool) -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(seeds)]
+    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), point=0.0001).verdict
+    assert verdict.startswith(f"Undecided. With {seeds} seeds no method {'is' if can else 'can be'} shown to be better")
+    assert ("at least 6 are needed" in verdict) is not can
+
+
+def test_enough_seeds_without_a_difference_are_said_to_be_enough() -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
+    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
+        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.01 would probably have been "
+        "detected."
+    )
+
+
+def test_one_disaster_against_many_small_wins_is_undecided() -> None:
+    """By its ranks a is better, by its mean b is: whoever reads only one of them must not be told a winner."""
+    wins = [0.5 + 0.001 * i for i in range(1, 13)]
+    for mode, sign in (("max", 1), ("min", -1)):
+        small = [v + sign * 0.01 for v in wins]
+        disaster = [*small[:-1], wins[-1] - sign * 0.4]
+        found = compare(simulated_study({"a": disaster, "b": wins}, mode=mode)).tests[0]
+        assert found.p_adjusted < 0.05
+        assert found.difference is not None
+        assert sign * found.difference < 0
+        assert found.verdict == "undecided"
+        assert compare(simulated_study({"a": small, "b": wins}, mode=mode)).tests[0].better == "a"
 
 
 def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
@@ -146,9 +176,15 @@ def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
 
 
 def test_the_verdict_says_whether_the_exam_bears_it_out() -> None:
-    assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam says the same.")
+    assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam confirms this.")
     mixed = {"a": APART["a"], "b": [*APART["a"][1:], 0.5]}
-    assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam bears out 0 of these 1 pairs.")
+    assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam does not confirm this.")
+    three = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)], "c": [0.3] * 9}
+    partly = compare(simulated_study(three, tests={**three, "b": three["a"]}))
+    assert partly.verdict == (
+        "a is better than b and c (adjusted p <= 0.012); b is better than c (adjusted p <= 0.012) in val_accuracy "
+        "(9 seeds). The final exam confirms 2 of these 3 differences."
+    )
     assert "exam" not in compare(simulated_study(APART)).verdict
 
 
@@ -160,7 +196,7 @@ def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
     assert not compare(data).notes
     tasks = compare_many([data, simulated_study({"a": [0.9, 0.8]}, name="other")])
     (note,) = tasks.notes
-    assert note.startswith("The means of b are over fewer tasks: it has no complete run of other")
+    assert note.startswith("The means of b cover fewer tasks: it has no complete run of other")
 
 
 def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
@@ -236,7 +272,7 @@ def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
 
 def test_studies_of_different_metrics_are_not_compared() -> None:
     one = simulated_study({"a": [0.5]}, name="one")
-    with pytest.raises(IncomparableStudies, match="one mode to be compared, but got max in one and min in two"):
+    with pytest.raises(IncomparableStudies, match="the same mode to be compared, but one has max and two has min"):
         compare_many([one, simulated_study({"a": [0.5]}, name="two", mode="min")])
     with pytest.raises(IncomparableStudies, match="different names"):
         compare_many([one, one])

@@ -6,14 +6,18 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hpo.report.importance_tables import summary, tasks_table
 from hpo.results.association import association
+from hpo.results.fanova import Share, fanova
 from hpo.results.forest import Cells, Forest, decompose
-from hpo.results.importance import Importance, Share, TooFewTrials, fanova, importance, importance_or_none, over_tasks
+from hpo.results.importance import Importance, TooFewTrials, importance, importance_or_none, over_tasks
+from hpo.store import StudyData
 from hpo.study.space import Choice, Float, Int, SearchSpace
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
@@ -148,6 +152,54 @@ def test_too_few_trials_are_refused_or_give_none() -> None:
     rows = [{**row, "best_value": 0.5} for row in alike.trials.to_pylist()]
     with pytest.raises(TooFewTrials, match="differ"):
         importance(replace(alike, trials=type(alike.trials).from_pylist(rows)), seed=0)
+
+
+def study_of(rows: list[dict[str, Any]]) -> StudyData:
+    """A study whose trials are `rows` (trial, epochs, best_value, status), each trial with a learning rate of its own."""
+    data = simulated_study({"a": [0.9]})
+    common = {**data.trials.to_pylist()[0], "best_value": None}
+    rates = {row["trial"]: 1e-4 * 1.1**i for i, row in enumerate(rows)}
+    trials = [{**common, "config_learning_rate": rates[row["trial"]], **row} for row in rows]
+    return replace(data, trials=pa.Table.from_pylist(trials, schema=data.trials.schema))
+
+
+def whole_trials(count: int) -> list[dict[str, Any]]:
+    return [{"trial": f"w{i}", "epochs": 4, "best_value": 0.5 + i / 100, "status": "completed"} for i in range(count)]
+
+
+def stopped_trials(count: int) -> list[dict[str, Any]]:
+    return [{"trial": f"s{i}", "epochs": 1, "best_value": 0.1 + i / 1000, "status": "stopped"} for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("whole", "stopped", "used"), [(11, 4, 15), (12, 4, 12), (13, 4, 13), (13, 39, 13), (13, 40, 53)]
+)
+def test_stopped_trials_count_only_if_too_few_were_trained_to_the_end(whole: int, stopped: int, used: int) -> None:
+    """Enough are 12 of them that are at least a quarter of all."""
+    found = importance(study_of(whole_trials(whole) + stopped_trials(stopped)), pairs=False)
+    assert found.trials == used
+    assert found.epochs == ("trained to the end" if used == whole else "trained to different epochs")
+    said = f"Trials left out because they were stopped early: {stopped}."
+    assert (said in found.notes) is (used == whole)
+
+
+@pytest.mark.parametrize("shortest_first", [True, False])
+def test_a_trial_that_several_runs_share_counts_once_as_far_as_any_of_them_trained_it(shortest_first: bool) -> None:
+    rows = whole_trials(12)
+    short = {**rows[0], "epochs": 1, "best_value": 0.99, "status": "stopped"}  # no longer the best once trained on
+    found = importance(study_of([short, *rows] if shortest_first else [*rows, short]), pairs=False)
+    assert (found.trials, found.epochs, found.notes) == (12, "trained to the end", ())
+    assert max(found.marginals[0].mean) < 0.9
+
+
+def test_failed_trials_are_left_out_even_if_they_had_a_value() -> None:
+    failed = {"trial": "f", "epochs": 3, "best_value": 5.0, "status": "failed"}
+    found = importance(study_of([*whole_trials(12), failed]), pairs=False)
+    assert found.trials == 12
+    assert found.notes == ("Trials left out because they failed or have no value: 1.",)
+    assert max(found.marginals[0].mean) < 1
+    with pytest.raises(TooFewTrials, match="at least 12 trials with a value, but simulated has 11"):
+        importance(study_of([*whole_trials(11), failed]), pairs=False)
 
 
 def test_noise_is_called_noise() -> None:

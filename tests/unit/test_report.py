@@ -12,8 +12,8 @@ import pytest
 
 from hpo.report import palette, plots, save_picture, series, svg, write_tasks
 from hpo.report.comparison_section import bands
+from hpo.report.comparison_tables import render_comparison
 from hpo.report.exam_section import exams
-from hpo.report.findings import render_comparison
 from hpo.report.html import page
 from hpo.report.record_section import command_of, environment, ledger, study_yaml
 from hpo.report.trials_section import failures

@@ -1,4 +1,4 @@
-"""The statistics against scipy, statsmodels and scikit-posthocs, against enumeration, and against what they promise."""
+"""The statistics against scipy, published tables, hand-worked examples, enumeration, and what they promise."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import itertools
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
-import scikit_posthocs
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from hpo.results import statistics
 
@@ -90,10 +87,17 @@ def test_signed_rank_of_many_pairs_and_of_infinite_ones() -> None:
     assert statistics.signed_rank([math.inf] * 6) == (2 / 2**6, 1)
 
 
-@pytest.mark.parametrize("n", [1, 2, 6, 10])
-def test_holm_is_statsmodels_(n: int) -> None:
-    p = np.random.default_rng(n).random(n) ** 3
-    assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+@pytest.mark.parametrize(
+    ("p", "adjusted"),
+    [
+        ([0.03], [0.03]),
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x 0.005, 3 x 0.01, 2 x 0.03, and never less after
+        ([0.02, 0.02, 0.02], [0.06, 0.06, 0.06]),
+        ([0.6, 0.001, 0.9], [1.0, 0.003, 1.0]),
+    ],
+)
+def test_holm_s_adjustment_by_hand(p: list[float], adjusted: list[float]) -> None:
+    assert statistics.holm(p) == pytest.approx(adjusted)
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
@@ -114,16 +118,59 @@ def test_sign_flips_adjust_less_where_columns_go_together() -> None:
     assert statistics.sign_flips(many)[0][0] == pytest.approx(stats.ttest_1samp(many[:, 0], 0).pvalue, abs=0.02)
 
 
-def test_friedman_and_nemenyi_are_scipy_s_and_scikit_posthocs_() -> None:
+def test_friedman_is_scipy_s_test_with_ties() -> None:
     values = np.random.default_rng(3).normal(size=(9, 4)).round(1) + np.array([0, 0.3, 0.6, 2.0])
     found = statistics.friedman(values)
     expected = stats.friedmanchisquare(*values.T)
     assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
-    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(pd.DataFrame(values)).to_numpy()
-    assert found.pairwise == pytest.approx(nemenyi, abs=1e-6)
     assert found.mean_ranks == pytest.approx(stats.rankdata(-values, axis=1).mean(axis=0))
-    apart = np.abs(found.mean_ranks[:, None] - found.mean_ranks) > found.critical_difference
-    assert (apart == (nemenyi < 0.05)).all()
+
+
+DEMSAR = {  # Demsar 2006, Table 5a: methods -> q_0.05, q_0.10
+    2: (1.960, 1.645), 3: (2.343, 2.052), 4: (2.569, 2.291), 5: (2.728, 2.459), 6: (2.850, 2.589), 7: (2.949, 2.693),
+    8: (3.031, 2.780), 9: (3.102, 2.855), 10: (3.164, 2.920),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("methods", DEMSAR)
+def test_nemenyi_s_quantiles_are_the_published_ones(methods: int) -> None:
+    found = [statistics.nemenyi_quantile(methods, alpha) for alpha in (0.05, 0.10)]
+    assert found == pytest.approx(DEMSAR[methods], abs=0.0011)  # the table rounds half of twice a rounded number
+
+
+def test_nemenyi_of_two_methods_is_the_normal_test_of_their_mean_ranks() -> None:
+    # 10 blocks, one method first in 8: mean ranks 1.2 and 1.8, their difference has a standard error of 1 / sqrt(10).
+    found = statistics.friedman([[2.0, 1.0]] * 8 + [[1.0, 2.0]] * 2)
+    assert found.mean_ranks == pytest.approx([1.2, 1.8])
+    assert found.pairwise[0, 1] == pytest.approx(2 * stats.norm.sf(0.6 * math.sqrt(10)), abs=1e-9)
+    assert found.pairwise[0, 0] == found.pairwise[1, 1] == 1.0
+    assert found.critical_difference == pytest.approx(1.959964 / math.sqrt(10), abs=1e-6)
+
+
+def test_nemenyi_of_three_methods_in_the_same_order_everywhere() -> None:
+    # 4 blocks: mean ranks 1, 2, 3; the standard error is sqrt(3 * 4 / (6 * 4)), so q is sqrt(2) and 2 sqrt(2).
+    found = statistics.friedman([[3.0, 2.0, 1.0]] * 4)
+    assert found.pairwise[0, 1] == found.pairwise[1, 2] == pytest.approx(_range_tail(2.0, 3), abs=1e-9)
+    assert found.pairwise[0, 2] == pytest.approx(_range_tail(4.0, 3), abs=1e-9)
+    assert found.critical_difference == pytest.approx(2.343701 * math.sqrt(0.5), abs=1e-5)
+    assert found.cliques == ((0, 1), (1, 2))
+
+
+def _range_tail(q: float, count: int) -> float:
+    """The chance that `count` standard normal numbers span more than q, integrated over the lowest of them."""
+    z = np.linspace(-9, 9, 200_001)
+    inside = count * stats.norm.pdf(z) * (stats.norm.cdf(z + q) - stats.norm.cdf(z)) ** (count - 1)
+    return float(1 - np.trapezoid(inside, z))
+
+
+@given(st.integers(2, 7), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_nemenyi_finds_a_pair_exactly_beyond_the_critical_difference(methods: int, blocks: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 4, (blocks, methods))  # with ties
+    found = statistics.friedman(values)
+    gaps = np.abs(found.mean_ranks[:, None] - found.mean_ranks)
+    clear = np.abs(gaps - found.critical_difference) > 1e-9
+    assert ((found.pairwise < 0.05) == (gaps > found.critical_difference))[clear].all()
+    assert np.array_equal(found.pairwise, found.pairwise.T)
 
 
 def test_the_critical_difference_is_that_of_demsar_s_example() -> None:

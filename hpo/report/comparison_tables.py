@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.comparison import Comparison, MethodSummary, PairTest, Ranking, RunSummary
 from hpo.results.statistics import ALPHA
+from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
