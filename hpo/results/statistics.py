@@ -37,7 +37,8 @@ def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vecto
     deviation = np.where(constant, 0.0, x.std(-1, ddof=1))
     t = float(special.stdtrit(n - 1, 0.5 + level / 2))
     third = ((x - mean[..., None]) ** 3).mean(-1)
-    skewness = third / np.where(deviation > 0, deviation, 1.0) ** 3
+    cubed = deviation**3  # 0 for tiny deviations too: the interval is then Student's
+    skewness = third / np.where(cubed > 0, cubed, 1.0)
     error = deviation / math.sqrt(n)
     low = mean - np.maximum(t, _unskewed(t, skewness, n)) * error
     high = mean - np.minimum(-t, _unskewed(-t, skewness, n)) * error

@@ -40,8 +40,8 @@ def test_a_charge_with_another_value_changes_the_comparison(study: tuple[Path, S
     wrong = replace(data, charges=changed(data.charges, 0, value=0.999))
     method = data.charges["method"][0].as_py()
     problems = audit(wrong)
-    assert any(text.startswith(f"run {method}/0: the comparison says value 0.999, but its epochs") for text in problems)
-    assert any(text.startswith(f"method {method}: the comparison says mean 0.999") for text in problems)
+    assert any(text.startswith(f"run {method}/0: the comparison reports value 0.999, but the epochs") for text in problems)
+    assert any(text.startswith(f"method {method}: the comparison reports mean 0.999") for text in problems)
 
 
 @pytest.mark.parametrize(("column", "value"), [("shared_epochs", 5), ("wasted_epochs", 3), ("train_seconds", 1e6)])

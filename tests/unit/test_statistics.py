@@ -45,6 +45,12 @@ def test_the_interval_is_student_s_where_nothing_is_skewed_and_holds_it_where_so
     assert statistics.interval(skewed)[1] > inside[1]
 
 
+def test_differences_too_small_to_be_cubed_have_student_s_interval() -> None:
+    low, high = statistics.interval([0.0, 1e-135])
+    assert low < 0 < 1e-135 < high
+    assert (low + high) / 2 == pytest.approx(5e-136)
+
+
 def test_one_value_has_no_interval_and_equal_values_have_one_without_width() -> None:
     assert np.isnan(statistics.interval([0.7])[0])
     assert statistics.mean_interval([0.747932] * 7) == (0.747932, (0.747932, 0.747932))
