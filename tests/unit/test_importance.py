@@ -209,7 +209,7 @@ def test_noise_is_called_noise() -> None:
     found = importance(replace(data, trials=type(data.trials).from_pylist(rows)), pairs=False, seed=0)
     assert found.fit < 0.3
     assert not found.decided
-    assert summary(found).startswith("Undecided: the trials do not tell what mattered")
+    assert summary(found).startswith("Undecided: the trials do not show what mattered")
     assert "Below 0.5 the shares are guesses: noise." in tasks_table({"noise": found}).note
     assert found.pairs == ()
 

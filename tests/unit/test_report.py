@@ -79,9 +79,9 @@ def test_the_ledger_counts_what_was_trained_and_what_again(data):
     text = ledger(data).parts[0].text
     attempts = data.epochs.column("attempt").to_pylist()
     assert attempts.count(1) == 2
-    assert f"{data.charges.num_rows:,} epochs were charged to 12 runs; {attempts.count(0):,} were trained" in text
-    assert "2 more were trained again" in text
-    assert "Every run used its whole budget" in text
+    assert f"{data.charges.num_rows:,} epochs were charged to 12 runs, and {attempts.count(0):,} were trained" in text
+    assert "After faults, 2 were trained again" in text
+    assert "Every run used exactly its budget." in text
 
 
 def test_failures_are_listed_once_with_their_reason():
@@ -210,7 +210,7 @@ def test_studies_are_reported_as_tasks(tmp_path):
     page = path.read_text()
     assert comparison.verdict.replace("<", "&lt;") in page
     for title in ("Mean val_accuracy by task", "Importance over 2 tasks", "digits: ledger of every run",
-                  "digits: what the study ran on",
+                  "digits: environment of the study",
                   "clothes: train, validation and test of every winner", "Best value so far"):  # fmt: skip
         assert title in page
     assert page.count("<svg") == 3
