@@ -63,6 +63,11 @@ def test_the_area_is_the_mean_height_and_a_finished_run_keeps_its_last_value(val
     assert anytime.area(run, len(values) + more) == pytest.approx(np.mean(by_hand))
 
 
+def test_the_area_of_folds_reaches_to_the_end_of_the_budget_not_beyond() -> None:
+    run = anytime.played(charges([0.1, 0.3]), NO_EPOCHS, "max", 5)["a/0"]
+    assert anytime.area(run, 20) == pytest.approx(np.mean([0.1, 0.3, 0.3, 0.3]))
+
+
 def test_epochs_to_a_target_in_both_modes() -> None:
     assert anytime.epochs_to(((2, 0.1), (5, 0.4), (9, 0.4)), 0.4, "max") == 5
     assert anytime.epochs_to(((2, 0.1), (5, 0.4)), 0.5, "max") is None

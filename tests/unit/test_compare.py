@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.report.comparison_tables import ranks_table, winners_table
+from hpo.results import statistics
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
 from hpo.results.values import Comparison
 from tests.simulated import simulated_study
@@ -157,6 +158,69 @@ def test_a_run_without_a_value_ranks_last_and_loses() -> None:
     json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_a_method_that_mostly_fails_loses_even_if_its_few_values_are_better() -> None:
+    a = [0.5 + i / 1000 for i in range(10)]
+    found = compare(simulated_study({"a": a, "b": [math.nan] * 8 + [v + 0.02 for v in a[8:]]})).tests[0]
+    assert found.difference == pytest.approx(-0.02)
+    assert found.verdict == "a better"
+
+
+def test_more_blocks_count_every_pair_seen_and_allow_for_holm() -> None:
+    rng = np.random.default_rng(3)
+    values = {m: rng.normal(0.5, 0.03, 8).tolist() for m in "abc"}
+    two = compare(simulated_study({m: values[m] for m in "ab"})).tests[0]
+    three = compare(simulated_study(values)).tests[0]
+    deviation = float(np.std(np.subtract(values["a"], values["b"]), ddof=1))
+    assert two.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05) - 8
+    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05 / 3) - 8
+    failing = compare(simulated_study({"a": values["a"], "b": [*values["b"][:-1], math.nan]})).tests[0]
+    seven = float(np.std(np.subtract(values["a"], values["b"])[:-1], ddof=1))
+    assert failing.more_blocks == statistics.pairs_needed(seven, 0.01, 0.05) - 8
+
+
+def test_partial_runs_cost_what_they_were_charged() -> None:
+    found = compare(simulated_study({"a": [0.9, 0.8]}, partial=[("a", 1)])).methods[0]
+    assert (found.charged_epochs, found.shared_epochs, found.wasted_epochs, found.trials) == (8, 2, 4, 4)
+    assert found.mean == pytest.approx(0.9)
+
+
+def test_the_anytime_mean_of_a_partial_run_ends_where_the_run_stands() -> None:
+    """A complete run that used less than its budget keeps its last value to the budget's end."""
+    data = simulated_study({"a": [0.9, 0.9]}, partial=[("a", 1)])
+    rows = [{**row, "budget_epochs": 8} for row in data.runs.to_pylist()]
+    complete, partial = compare(replace(data, runs=type(data.runs).from_pylist(rows))).runs
+    assert partial.area == pytest.approx(np.mean([0.5, 0.7, 0.8, 0.9]))
+    assert complete.area == pytest.approx(np.mean([0.5, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9]))
+
+
+def test_a_run_that_only_its_charges_know_is_partial() -> None:
+    data = simulated_study({"a": [0.9, 0.8]})
+    known = data.runs.slice(0, 1)
+    found = compare(replace(data, runs=known)).runs
+    assert [(run.seed, run.status, run.charged_epochs, run.value) for run in found] == [
+        (0, "complete", 4, 0.9), (1, "partial", 4, 0.8),
+    ]  # fmt: skip
+
+
+def test_a_method_s_time_alone_is_on_no_more_workers_than_its_parallelism() -> None:
+    data = simulated_study({"a": [0.9], "b": [0.9]}, parallelism=2)
+    methods = [data.definition["methods"][0], {**data.definition["methods"][1], "parallelism": 1}]
+    found = compare(replace(data, definition={**data.definition, "methods": methods}), workers=2)
+    assert [m.wall_seconds for m in found.methods] == [4, 6]  # epochs of 1, 1, 2 and 2 seconds; two trials
+    assert compare(data, workers=1).methods[0].wall_seconds == 6
+
+
+def test_tasks_are_scheduled_alone_on_the_largest_parallelism_of_any() -> None:
+    tasks = [simulated_study({"a": [0.9]}, name=f"t{count}", parallelism=count) for count in (1, 3, 2)]
+    assert compare_many(tasks).workers == 3
+    assert compare_many(tasks, workers=5).workers == 5
+
+
+def test_a_winner_without_the_retraining_that_the_study_asks_for_shows_its_own_exam() -> None:
+    data = simulated_study({"a": [0.9]}, tests={"a": [0.8]}, final={"retrain": "full"})
+    assert compare(data).runs[0].incumbent.test == {"test_accuracy": 0.8}
+
+
 def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
     tests = {"a": [v - 0.05 for v in APART["a"]], "b": [v - 0.01 for v in APART["b"]]}
     found = compare(simulated_study(APART, tests=tests))
@@ -218,9 +282,12 @@ def test_the_relative_error_drop_is_that_of_the_paper() -> None:
     assert relative_error_drop(1.0, 1.0, "max") is None
     assert relative_error_drop(0.0, 0.1, "min") is None
     assert relative_error_drop(math.nan, 0.1, "max") is None
-    found = compare(simulated_study({"default": [0.8, 0.6], "a": [0.9, 0.8]}))
+    data = simulated_study({"default": [0.8, 0.6], "a": [0.9, 0.8]})
+    assert [m.error_drop for m in compare(data).methods] == [pytest.approx(0), pytest.approx(0.5)]
+    by_name = simulated_study({"a": [0.8, 0.6], "b": [0.9, 0.8]})
+    methods = [{**by_name.definition["methods"][0], "name": "default"}, by_name.definition["methods"][1]]
+    found = compare(replace(by_name, definition={**by_name.definition, "methods": methods}))
     assert [m.error_drop for m in found.methods] == [pytest.approx(0), pytest.approx(0.5)]
-    assert found.methods[1].error_drop == pytest.approx((0.5 + 0.5) / 2)
 
 
 def test_the_target_is_what_random_search_had() -> None:
@@ -229,6 +296,9 @@ def test_the_target_is_what_random_search_had() -> None:
     assert [m.reached for m in found.methods] == [1, 1]
     assert found.methods[1].epochs_to_target == 2  # 0.5, 0.7, ...: reached by the second epoch
     assert compare(simulated_study({"a": [0.9], "b": [0.4]})).target == pytest.approx(0.4)
+    assert compare(simulated_study({"a": [0.9], "b": [0.4]}, mode="min")).target == pytest.approx(0.9)
+    half = simulated_study({"random": [0.5, 0.1], "a": [0.9, 0.4]}, partial=[("random", 1)])
+    assert compare(half).target == pytest.approx(0.5)
     assert compare(simulated_study({"a": [0.9], "b": [0.4]}), target=2.0).methods[0].epochs_to_target is None
 
 
@@ -268,6 +338,13 @@ def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
     assert (many.blocks, many.tests[0].pairs, many.tests[0].verdict) == ("task", 6, "a better")
     assert len(few.runs) == 18
     assert {run.study for run in few.runs} == {"task0", "task1", "task2"}
+
+
+def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
+    tasks = [simulated_study({"a": [0.1] if i else [0.7, 0.7, 0.7], "b": [0.1]}, name=f"task{i}") for i in range(6)]
+    found = compare_many(tasks)
+    assert found.methods[0].mean == pytest.approx((0.7 + 5 * 0.1) / 6)
+    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((3 * 0.7 + 4 * 0.1) / 7)
 
 
 def test_studies_of_different_metrics_are_not_compared() -> None:

@@ -179,7 +179,7 @@ def test_what_only_this_machine_can_reach(host, local):
 
 
 def test_an_open_address_needs_a_token():
-    with pytest.raises(UnsafeAddress, match=r"--host 0\.0\.0\.0 can be reached .* HPO_SERVE_TOKEN"):
+    with pytest.raises(UnsafeAddress, match=r"--host 0\.0\.0\.0, so HPO_SERVE_TOKEN must hold a token"):
         check("0.0.0.0", None)
     with pytest.raises(UnsafeAddress, match="at least 16 characters, but got 5"):
         check("0.0.0.0", "short")
@@ -199,7 +199,7 @@ def test_serving_refuses_before_it_binds(tmp_path, monkeypatch):
 def test_a_taken_port_is_one_sentence():
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(AddressTaken, match=f"listen at 127.0.0.1 port {port}, but: .*; name another --port"):
+        with pytest.raises(AddressTaken, match=f"listen at 127.0.0.1 port {port}, but got: .*; choose another --port"):
             listen("127.0.0.1", port)
     with pytest.raises(AddressTaken, match="0 <= port <= 65535 must hold, but got 70000"):
         listen("127.0.0.1", 70000)

@@ -93,6 +93,16 @@ def test_signed_rank_of_many_pairs_and_of_infinite_ones() -> None:
     assert statistics.signed_rank([math.inf] * 6) == (2 / 2**6, 1)
 
 
+def test_rounding_is_neither_a_difference_nor_a_rank() -> None:
+    assert statistics.signed_rank([0.1 + 0.2 - 0.3] * 8) == (1.0, 0)
+    assert statistics.signed_rank([0.3 - 0.2, -0.1]) == (1.0, 0)  # these two tie: neither side is larger
+
+
+def test_random_flips_include_what_was_seen_so_that_p_is_never_zero() -> None:
+    p, adjusted = statistics.sign_flips(np.full((30, 1), 1.0))
+    assert p[0] == adjusted[0] == pytest.approx(1 / 10_000)
+
+
 @pytest.mark.parametrize(
     ("p", "adjusted"),
     [
@@ -188,6 +198,7 @@ def test_cliques_are_the_maximal_groups_within_the_critical_difference() -> None
     assert statistics._cliques(np.array([3.0, 1.0, 1.5, 2.2]), 1.0) == ((1, 2), (2, 3), (3, 0))
     assert statistics._cliques(np.array([1.0, 5.0]), 1.0) == ()
     assert statistics._cliques(np.array([1.0, 1.2, 1.4]), 1.0) == ((0, 1, 2),)
+    assert statistics._cliques(np.array([1.0, 2.0]), 1.0) == ((0, 1),)
 
 
 def test_equal_blocks_differ_in_nothing() -> None:
