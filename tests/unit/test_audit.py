@@ -1,4 +1,4 @@
-"""Comparisons that do not follow from their epochs are found out, on the whole way and by hand."""
+"""The audit finds comparisons that do not follow from their epochs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_study_s_comparison_follows_from_its_epochs(study: tuple[Path, StudyDa
     assert derived["methods"] == said["methods"]
 
 
-def test_a_charge_with_another_value_changes_the_comparison(study: tuple[Path, StudyData]) -> None:
+def test_a_charge_with_another_value_is_found(study: tuple[Path, StudyData]) -> None:
     _, data = study
     wrong = replace(data, charges=changed(data.charges, 0, value=0.999))
     method = data.charges["method"][0].as_py()
@@ -48,13 +48,13 @@ def test_a_charge_with_another_value_changes_the_comparison(study: tuple[Path, S
 
 
 @pytest.mark.parametrize(("column", "value"), [("shared_epochs", 5), ("wasted_epochs", 3), ("train_seconds", 1e6)])
-def test_a_run_s_row_that_says_more_is_found(study: tuple[Path, StudyData], column: str, value: float) -> None:
+def test_a_run_s_row_with_larger_sums_is_found(study: tuple[Path, StudyData], column: str, value: float) -> None:
     _, data = study
     wrong = replace(data, runs=changed(data.runs, 0, **{column: value}))
     assert any(column.replace("_", " ") in text for text in audit(wrong))
 
 
-def test_sums_that_still_change_are_not_held_against_a_study_under_way(study: tuple[Path, StudyData]) -> None:
+def test_sums_that_still_change_are_not_checked_while_a_run_is_partial(study: tuple[Path, StudyData]) -> None:
     _, data = study
     runs = changed(changed(data.runs, 0, shared_epochs=0), 1, status="partial")
     assert audit(replace(data, runs=runs)) == []
@@ -73,8 +73,8 @@ def test_epochs_trained_again_are_counted_as_wasted_and_change_no_value(study: t
     rows = [{**row, "wasted_epochs": int(row["run"] in users)} for row in data.runs.to_pylist()]
     right = replace(data, epochs=epochs, runs=pa.Table.from_pylist(rows, schema=data.runs.schema))
     assert audit(right) == []
-    problems = audit(replace(data, epochs=epochs))
-    assert problems == [f"run {run}: the comparison reports wasted epochs 0, but the epochs give 1" for run in users]
+    wrong = {f"run {run}: the comparison reports wasted epochs 0, but the epochs give 1" for run in users}
+    assert set(audit(replace(data, epochs=epochs))) == wrong
 
 
 def test_folds_count_as_many_epochs(study: tuple[Path, StudyData]) -> None:
@@ -99,7 +99,7 @@ def test_a_small_change_of_a_value_is_found(study: tuple[Path, StudyData]) -> No
     assert audit(replace(data, charges=changed(data.charges, place, value=best * (1 + 1e-6)))) != []
 
 
-def test_a_verdict_that_its_epochs_do_not_give_is_found() -> None:
+def test_a_verdict_that_the_epochs_do_not_support_is_found() -> None:
     """Values raised in the charges make a better in every seed; the epochs say that the two are equal."""
     data = simulated_study({"a": [0.5] * 7, "b": [0.5] * 7})
     rows = [{**row, "value": row["value"] + 0.1 * (row["run"][0] == "a")} for row in data.charges.to_pylist()]
@@ -107,13 +107,13 @@ def test_a_verdict_that_its_epochs_do_not_give_is_found() -> None:
     assert "methods a (a) and b (b): the comparison reports a better, but the epochs give undecided" in problems
 
 
-def test_epochs_without_the_metric_are_no_ground_for_complaint(study: tuple[Path, StudyData]) -> None:
+def test_epochs_without_the_metric_cause_no_complaint(study: tuple[Path, StudyData]) -> None:
     _, data = study
     metric = data.definition["metric"]
     assert audit(replace(data, epochs=data.epochs.drop_columns([metric]))) == []
 
 
-def test_the_command_says_so(study: tuple[Path, StudyData]) -> None:
+def test_the_command_reports_an_audit_without_problems(study: tuple[Path, StudyData]) -> None:
     uri, _ = study
     answer = hpo("verify", uri)
     assert (answer.returncode, answer.stderr) == (0, "")

@@ -62,7 +62,7 @@ def test_incumbents_are_those_of_the_runs_table(found: Comparison) -> None:
         assert run.incumbent.train > run.value
 
 
-def test_methods_far_apart_are_told_apart_in_both_modes() -> None:
+def test_clearly_different_methods_are_decided_in_both_modes() -> None:
     for mode, verdict, winner in (("max", "a better", "a"), ("min", "b better", "b")):
         found = compare(simulated_study(APART, mode=mode))
         test = found.tests[0]
@@ -76,7 +76,7 @@ def test_methods_far_apart_are_told_apart_in_both_modes() -> None:
         assert next(m for m in found.methods if m.method == "a").best == (0.96 if mode == "max" else 0.90)
 
 
-def test_too_few_seeds_are_undecided_and_say_how_many_more() -> None:
+def test_too_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_needed() -> None:
     found = compare(simulated_study({"a": [0.9, 0.91], "b": [0.5, 0.56]}))
     test = found.tests[0]
     assert test.verdict == "undecided"
@@ -133,7 +133,7 @@ def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
     assert coarse < many
 
 
-def test_partial_runs_are_shown_and_left_out_of_what_is_claimed() -> None:
+def test_partial_runs_are_listed_but_count_in_no_mean_and_no_test() -> None:
     found = compare(simulated_study({"a": [0.9] * 4, "b": [0.1, 0.2, 0.3, 0.4]}, partial=[("b", 0), ("b", 1)]))
     b = next(m for m in found.methods if m.method == "b")
     assert (b.runs, b.partial, b.mean) == (2, 2, pytest.approx(0.35))
@@ -142,7 +142,7 @@ def test_partial_runs_are_shown_and_left_out_of_what_is_claimed() -> None:
     assert any("b/0, b/1" in note for note in found.notes)
 
 
-def test_nothing_complete_is_said() -> None:
+def test_a_study_without_a_complete_run_says_so() -> None:
     found = compare(simulated_study({"a": [0.9], "b": [0.8]}, partial=[("a", 0), ("b", 0)]))
     assert found.verdict == "Undecided: no run is complete yet."
     assert found.methods[0].mean is None
@@ -221,7 +221,7 @@ def test_a_winner_without_the_retraining_that_the_study_asks_for_shows_its_own_e
     assert compare(data).runs[0].incumbent.test == {"test_accuracy": 0.8}
 
 
-def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
+def test_optimism_is_validation_minus_test_in_either_mode() -> None:
     tests = {"a": [v - 0.05 for v in APART["a"]], "b": [v - 0.01 for v in APART["b"]]}
     found = compare(simulated_study(APART, tests=tests))
     assert [m.optimism for m in found.methods] == [pytest.approx(0.05), pytest.approx(0.01)]
@@ -239,7 +239,7 @@ def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
     assert dict(zip(columns, winners_table(losses).rows[0], strict=True))["optimism"] == pytest.approx(-0.05)
 
 
-def test_the_verdict_says_whether_the_exam_bears_it_out() -> None:
+def test_the_verdict_says_whether_the_exam_confirms_it() -> None:
     assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam confirms this.")
     mixed = {"a": APART["a"], "b": [*APART["a"][1:], 0.5]}
     assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam does not confirm this.")
@@ -252,7 +252,7 @@ def test_the_verdict_says_whether_the_exam_bears_it_out() -> None:
     assert "exam" not in compare(simulated_study(APART)).verdict
 
 
-def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
+def test_notes_name_runs_won_by_the_same_training_and_missing_tasks() -> None:
     data = simulated_study({"a": [0.9, 0.9], "b": [0.4, 0.5]})
     rows = [{**row, "trial": row["trial"].replace("a-1", "a-0")} for row in data.charges.to_pylist()]
     same = compare(replace(data, charges=type(data.charges).from_pylist(rows)))
@@ -263,7 +263,7 @@ def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
     assert note.startswith("The means of b cover fewer tasks: it has no complete run of other")
 
 
-def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
+def test_an_exam_of_another_epoch_does_not_count_for_the_incumbent() -> None:
     data = simulated_study({"a": [0.9]}, tests={"a": [0.8]})
     rows = [{**row, "epoch": 1} for row in data.exams.to_pylist()]
     other = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(rows)})
@@ -290,7 +290,7 @@ def test_the_relative_error_drop_is_that_of_the_paper() -> None:
     assert [m.error_drop for m in found.methods] == [pytest.approx(0), pytest.approx(0.5)]
 
 
-def test_the_target_is_what_random_search_had() -> None:
+def test_the_target_is_random_search_s_mean_final_value() -> None:
     found = compare(simulated_study({"random": [0.5, 0.6], "a": [0.9, 0.4]}))
     assert found.target == pytest.approx(0.55)
     assert [m.reached for m in found.methods] == [1, 1]
@@ -308,7 +308,7 @@ def test_folds_are_charged_as_many_epochs() -> None:
     assert found.runs[0].anytime[0][0] == 5
 
 
-def test_friedman_from_five_blocks_on() -> None:
+def test_friedman_s_test_needs_five_blocks() -> None:
     rng = np.random.default_rng(0)
     values = {m: (rng.normal(0.5, 0.01, 5) + shift).tolist() for m, shift in (("a", 0.3), ("b", 0.1), ("c", 0.0))}
     ranking = compare(simulated_study(values)).ranking
@@ -323,7 +323,7 @@ def test_friedman_from_five_blocks_on() -> None:
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 
-def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
+def test_few_tasks_are_paired_by_task_and_seed_many_by_task() -> None:
     rng = np.random.default_rng(1)
 
     def tasks(count: int) -> Comparison:
@@ -347,7 +347,7 @@ def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
     assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((3 * 0.7 + 4 * 0.1) / 7)
 
 
-def test_studies_of_different_metrics_are_not_compared() -> None:
+def test_studies_with_different_metrics_are_refused() -> None:
     one = simulated_study({"a": [0.5]}, name="one")
     with pytest.raises(IncomparableStudies, match="the same mode to be compared, but one has max and two has min"):
         compare_many([one, simulated_study({"a": [0.5]}, name="two", mode="min")])

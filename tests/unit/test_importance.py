@@ -1,4 +1,4 @@
-"""Importance on functions whose decomposition is known, and on a study's tables."""
+"""Importance on functions with a known decomposition, and on a study's tables."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("function", KNOWN)
 @pytest.mark.parametrize("noise", [0.0, 0.2])
-def test_shares_are_those_of_the_function_within_five_points(function: str, noise: float) -> None:
+def test_shares_match_the_function_s_within_five_points(function: str, noise: float) -> None:
     f, x, y, xy = KNOWN[function]
     rng = np.random.default_rng(7)
     points = rng.random((400, 3))
@@ -65,7 +65,7 @@ def test_shares_are_those_of_the_function_within_five_points(function: str, nois
     assert found.unexplained == pytest.approx(0, abs=0.05)
 
 
-def test_decoding_changes_no_share_and_intervals_hold_them() -> None:
+def test_decoding_changes_no_share_and_intervals_contain_the_shares() -> None:
     rng = np.random.default_rng(3)
     configs = [SPACE.sample(rng) for _ in range(200)]
     values = mixed(np.array([SPACE.encode(config) for config in configs])) + 0.1 * rng.normal(size=200)
@@ -143,7 +143,7 @@ def test_a_study_s_importance(found: Importance) -> None:
     assert answer["sensitivity"][0]["spread"] > 0
 
 
-def test_too_few_trials_are_refused_or_give_none() -> None:
+def test_too_few_trials_are_refused_or_yield_none() -> None:
     data = simulated_study({"a": [0.9, 0.8]})
     with pytest.raises(TooFewTrials, match="at least 12 trials with a value, but simulated has 4"):
         importance(data, seed=0)
@@ -218,7 +218,7 @@ def test_noise_is_called_noise() -> None:
 def test_what_too_few_trials_cannot_show_is_not_claimed(
     function: Callable[[np.ndarray], np.ndarray], trials: int, decided: bool, found: Importance
 ) -> None:
-    """Six hyperparameters, all the variance in one pair: from few trials no surrogate sees it."""
+    """Six hyperparameters with all the variance in one pair: from few trials no surrogate learns it."""
     space = SearchSpace({f"h{i}": Float(0.0, 1.0) for i in range(6)})
     points = np.random.default_rng(5).random((trials, 6))
     shown = fanova(
@@ -236,7 +236,7 @@ def test_what_too_few_trials_cannot_show_is_not_claimed(
     assert "`--pairs` shows them" in summary(replace(claim, pairs=(), unexplained=0.9))
 
 
-def test_over_tasks_only_what_all_search(found: Importance) -> None:
+def test_means_over_tasks_cover_only_hyperparameters_that_all_search(found: Importance) -> None:
     other = replace(found, shares=(Share("learning_rate", 0.5, 0.4, 0.6), Share("momentum", 0.3, 0.2, 0.4)))
     first = next(share for share in found.shares if share.name == "learning_rate")
     both = over_tasks([found, other])
@@ -245,7 +245,7 @@ def test_over_tasks_only_what_all_search(found: Importance) -> None:
     assert both[0].low <= both[0].share <= both[0].high
 
 
-def test_batch_size_and_learning_rate_go_together() -> None:
+def test_batch_size_and_learning_rate_rise_together() -> None:
     rng = np.random.default_rng(0)
     batches, rates = rng.choice([8, 16, 32, 64, 128], 200), 10 ** rng.uniform(-4, -1, 200)
     best = {8: -3.5, 16: -3.0, 32: -2.5, 64: -2.0, 128: -1.5}
@@ -263,7 +263,7 @@ def test_batch_size_and_learning_rate_go_together() -> None:
     assert association("batch_size", "momentum", configs, values, mode="max") is None
 
 
-def test_no_correlation_is_claimed_of_too_few_or_equal_values() -> None:
+def test_no_correlation_is_claimed_for_too_few_or_equal_values() -> None:
     configs = [{"batch_size": 8, "learning_rate": 0.1 * i} for i in range(1, 9)]
     found = association("batch_size", "learning_rate", configs, [float(i) for i in range(8)], mode="max")
     assert found is not None

@@ -26,7 +26,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("n", [10, 20, 40])
-def test_intervals_cover_the_mean_as_often_as_they_say(shape: str, n: int) -> None:
+def test_intervals_cover_the_mean_in_about_95_percent(shape: str, n: int) -> None:
     draw, mean = SHAPES[shape]
     low, high = statistics.interval(draw(np.random.default_rng([n, len(shape)]), (6000, n)))
     coverage = np.mean((low <= mean) & (mean <= high))
@@ -34,7 +34,7 @@ def test_intervals_cover_the_mean_as_often_as_they_say(shape: str, n: int) -> No
     assert 0.93 - error <= coverage <= 0.97 + error, f"{shape}, n = {n}: {coverage:.4f}"
 
 
-def test_the_interval_is_student_s_where_nothing_is_skewed_and_holds_it_where_something_is() -> None:
+def test_the_interval_is_student_s_without_skewness_and_contains_it_with_skewness() -> None:
     even = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     low, high = statistics.interval(even)
     expected = stats.t.interval(0.95, 4, even.mean(), stats.sem(even))
@@ -51,7 +51,7 @@ def test_differences_too_small_to_be_cubed_have_student_s_interval() -> None:
     assert (low + high) / 2 == pytest.approx(5e-136)
 
 
-def test_one_value_has_no_interval_and_equal_values_have_one_without_width() -> None:
+def test_one_value_has_no_interval_and_equal_values_have_one_of_zero_width() -> None:
     assert np.isnan(statistics.interval([0.7])[0])
     assert statistics.mean_interval([0.747932] * 7) == (0.747932, (0.747932, 0.747932))
     assert statistics.mean_interval([math.nan, 0.5]) == (0.5, None)
@@ -65,7 +65,7 @@ def test_signed_rank_is_scipy_s_exact_test(n: int) -> None:
 
 
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
-def test_signed_rank_with_ties_and_zeros_is_the_enumeration_of_signs(values: list[int]) -> None:
+def test_signed_rank_with_ties_and_zeros_matches_the_enumeration_of_signs(values: list[int]) -> None:
     d = np.array(values, dtype=float)
     ranks = stats.rankdata(np.abs(d))[d != 0]
     signs = np.sign(d[d != 0])
@@ -80,7 +80,7 @@ def test_signed_rank_with_ties_and_zeros_is_the_enumeration_of_signs(values: lis
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30))
-def test_signed_rank_does_not_care_who_is_called_a(values: list[float]) -> None:
+def test_signed_rank_is_symmetric_in_the_two_methods(values: list[float]) -> None:
     d = np.array(values)
     (p, direction), (other, opposite) = statistics.signed_rank(d), statistics.signed_rank(-d)
     assert p == pytest.approx(other, abs=1e-12)
@@ -93,12 +93,12 @@ def test_signed_rank_of_many_pairs_and_of_infinite_ones() -> None:
     assert statistics.signed_rank([math.inf] * 6) == (2 / 2**6, 1)
 
 
-def test_rounding_is_neither_a_difference_nor_a_rank() -> None:
+def test_rounding_errors_are_neither_differences_nor_ranks() -> None:
     assert statistics.signed_rank([0.1 + 0.2 - 0.3] * 8) == (1.0, 0)
     assert statistics.signed_rank([0.3 - 0.2, -0.1]) == (1.0, 0)  # these two tie: neither side is larger
 
 
-def test_random_flips_include_what_was_seen_so_that_p_is_never_zero() -> None:
+def test_random_flips_include_the_observed_signs_so_p_is_never_zero() -> None:
     p, adjusted = statistics.sign_flips(np.full((30, 1), 1.0))
     assert p[0] == adjusted[0] == pytest.approx(1 / 10_000)
 
@@ -117,14 +117,14 @@ def test_holm_s_adjustment_by_hand(p: list[float], adjusted: list[float]) -> Non
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
-def test_sign_flips_of_one_column_are_the_enumeration_of_its_signs(values: list[int]) -> None:
+def test_sign_flips_of_one_column_match_the_enumeration_of_its_signs(values: list[int]) -> None:
     d = np.array(values, dtype=float)
     every = [abs(np.array(s) @ d) for s in itertools.product((-1, 1), repeat=len(d))]
     p, adjusted = statistics.sign_flips(d[:, None])
     assert p[0] == adjusted[0] == pytest.approx(np.mean([total >= abs(d.sum()) - 1e-9 for total in every]))
 
 
-def test_sign_flips_adjust_less_where_columns_go_together() -> None:
+def test_sign_flips_adjust_less_for_correlated_columns() -> None:
     d = np.random.default_rng(0).normal(0.8, 1, 9)
     twice = statistics.sign_flips(np.column_stack([d, 2 * d]))
     assert twice[0] == pytest.approx(twice[1])
@@ -189,7 +189,7 @@ def test_nemenyi_finds_a_pair_exactly_beyond_the_critical_difference(methods: in
     assert np.array_equal(found.pairwise, found.pairwise.T)
 
 
-def test_the_critical_difference_is_that_of_demsar_s_example() -> None:
+def test_the_critical_difference_matches_demsar_s_example() -> None:
     found = statistics.friedman(np.random.default_rng(0).normal(size=(14, 4)))
     assert found.critical_difference == pytest.approx(1.25, abs=0.005)
 
@@ -201,12 +201,12 @@ def test_cliques_are_the_maximal_groups_within_the_critical_difference() -> None
     assert statistics._cliques(np.array([1.0, 2.0]), 1.0) == ((0, 1),)
 
 
-def test_equal_blocks_differ_in_nothing() -> None:
+def test_equal_blocks_show_no_difference() -> None:
     assert statistics.friedman(np.ones((6, 3))).p == 1.0
 
 
 @pytest.mark.parametrize(("deviation", "difference"), [(0.02, 0.01), (0.01, 0.01), (0.05, 0.01)])
-def test_the_pairs_said_to_be_needed_are_enough_and_not_far_too_many(deviation: float, difference: float) -> None:
+def test_the_pairs_needed_are_enough_and_not_far_too_many(deviation: float, difference: float) -> None:
     n = statistics.pairs_needed(deviation, difference)
     rng = np.random.default_rng(n)
     draws = rng.normal(difference, deviation, (600, n))
