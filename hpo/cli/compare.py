@@ -61,7 +61,7 @@ def print_tasks(
     """The comparison over several stored studies, in one of the formats."""
     from hpo import report
     from hpo import store as stores
-    from hpo.report.findings import render_comparison
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare_many
     from hpo.results.importance import importance_or_none
 
@@ -91,7 +91,7 @@ def print_comparison(
 ) -> None:  # fmt: skip
     """The comparison of a stored study, in one of the formats."""
     from hpo import store as stores
-    from hpo.report.findings import render_comparison
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
 
     data = stores.read(uri, study)
@@ -116,7 +116,7 @@ def print_comparison(
 
 def print_found(data: StudyData, format: str) -> None:
     """The comparison of tables that no store holds: a replay's."""
-    from hpo.report.findings import render_comparison
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
 
     out(render_comparison(compare_study(data), format), None)
