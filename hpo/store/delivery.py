@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError, Unreachable
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout, schema
+from hpo.store.errors import StoreError, Unreachable
 from hpo.store.lease import RENEW_SECONDS, Lease, TakenOver
 from hpo.store.parquet import to_bytes
 from hpo.store.spool import Spool

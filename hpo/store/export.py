@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from hpo.files import write_whole
-from hpo.storage.errors import StoreError
 from hpo.store import schema
+from hpo.store.errors import StoreError
 from hpo.store.parquet import to_bytes
 from hpo.store.reader import read
 

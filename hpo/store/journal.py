@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 POST_SECONDS = 60.0
 POST_SHARE = 1 / 60  # of a long log's age that its copy in the store may be behind: it is sent whole

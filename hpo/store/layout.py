@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-from hpo.storage.errors import StoreError
+from hpo.store.errors import StoreError
 
 
 def checked(study: str) -> str:

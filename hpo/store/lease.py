@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 TTL_SECONDS = 30.0
 RENEW_SECONDS = 10.0

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place, place
 from hpo.store import layout, schema
+from hpo.store.errors import StoreError
 from hpo.store.parquet import Unreadable, from_bytes
 
 LISTINGS = 20  # of a table, while files that were listed are gone when they are read: compaction is at work

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpo.storage.errors import StoreError
+from hpo.store.errors import StoreError
 
 VERSION = 2
 VERSION_KEY = b"hpo_schema"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 Rows = dict[str, list[dict[str, Any]]]
 

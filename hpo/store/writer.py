@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.storage.errors import StoreError
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 from hpo.store import compaction, layout, reader, schema
 from hpo.store.delivery import Delivery
+from hpo.store.errors import StoreError
 from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
 from hpo.store.reader import StudyData
