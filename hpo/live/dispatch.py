@@ -17,8 +17,9 @@ from hpo.game.curves import Curves
 from hpo.game.run import Demand, Run
 from hpo.live.tidying import Tidying
 from hpo.live.tracking import Tracking
-from hpo.store import StudyData, StudyWriter
+from hpo.store import StudyData, StudyWriter, layout
 from hpo.store import rows as standings
+from hpo.store.effort import Effort
 from hpo.store.recover import recorded
 from hpo.study.study import Study
 from hpo.study.values import Charge, EpochRecord, Failure, TrialKey, digest
@@ -57,7 +58,7 @@ class Dispatch:
         self.study = study
         self.writer = writer
         self.curves = Curves()
-        self.effort = standings.Effort()
+        self.effort = Effort()
         self.failures: dict[str, str] = {}
         self.live: dict[str, Assignment] = {}
         self.busy = 0  # slots that have something to do; told by the driver
@@ -317,7 +318,7 @@ class Dispatch:
             max_epochs=key.max_epochs,
             stop=exam.epoch,
             known=0,
-            checkpoints=f"{self._place.rpartition('/')[0]}/winners/{exam.name.replace('/', '-')}",
+            checkpoints=layout.winners(self._place, exam.name),
             resumable=False,
             exam=True,
             packed=self.study.resources.packed,

@@ -20,6 +20,7 @@ from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Gauges, Observing
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.store import layout
 from hpo.store.recover import prior_observations, scripts
 from hpo.study import environment
 from hpo.study.study import Study
@@ -206,4 +207,4 @@ def tracking(study: Study) -> Tracking:
 def checkpoint_place(study: Study) -> str:
     """Checkpoints lie beside the study's tables."""
     base = study.store if "://" in study.store else str(Path(study.store).resolve())
-    return f"{base.rstrip('/')}/{study.study}/checkpoints"
+    return f"{base.rstrip('/')}/{layout.checkpoints(study.study)}"

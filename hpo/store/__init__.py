@@ -1,4 +1,7 @@
-"""The results store: Parquet tables of studies on local disk or S3, one writer a study, readable by anything."""
+"""The results store: a study's Parquet tables in a folder or on S3, one writer a study, readable without this project.
+
+Knows studies, runs and trials as values, and writes only below a store's root and into its spool.
+"""
 
 from hpo.store.errors import StoreError, Unreachable
 from hpo.store.export import export
