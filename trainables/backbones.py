@@ -22,6 +22,7 @@ from torchvision.models import get_model, get_model_weights, list_models
 from trainables.cache import cache_directory, locked
 from trainables.digits_net import DigitsNet
 from trainables.errors import BadData, BadWeights, InvalidConfig
+from trainables.remote import fetch_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -262,7 +263,7 @@ def load_weights(name: str, weights: str) -> State | None:
 
 def _weights_path(name: str, weights: str) -> Path | None:
     if weights.startswith("s3://"):
-        return _fetch(weights)
+        return fetch_weights(weights, cache_directory())
     if _is_path(weights):
         path = Path(weights).expanduser()
         if not path.is_file():
@@ -298,27 +299,6 @@ def _download(name: str, weights: str, get: Any) -> State:
             f"weights {weights} of {name} must be downloaded, and that failed ({error}); "
             "give a local file as model.weights, or none"
         ) from error
-
-
-def _fetch(uri: str) -> Path:
-    """Downloads an s3:// object into the cache once."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    try:
-        client = boto3.client("s3")
-        tag = client.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
-        folder = cache_directory() / "weights"
-        path = folder / f"{hashlib.sha256(f'{uri} {tag}'.encode()).hexdigest()[:16]}{Path(key).suffix}"
-        with locked(folder / f"{path.stem}.lock"):
-            if not path.exists():
-                partial = path.with_suffix(".partial")
-                client.download_file(bucket, key, str(partial))
-                partial.replace(path)
-    except (BotoCoreError, ClientError) as error:
-        raise BadWeights(f"model.weights {uri} must be readable: {error}") from error
-    return path
 
 
 def _read(path: Path) -> State:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.game.arena import Arena
-from hpo.store import StudyWriter
+from hpo.store import StudyWriter, layout
 from hpo.study.study import Study
 from hpo.study.values import TrialKey, digest
 from hpo.worker.training import Assignment, Report
@@ -29,7 +29,7 @@ class Exams:
 
     def __init__(self, study: Study, arena: Arena, writer: StudyWriter, checkpoints: str) -> None:
         self._study, self._arena, self._writer = study, arena, writer
-        self._place = f"{checkpoints.rpartition('/')[0]}/winners"
+        self._checkpoints = checkpoints
         self._exams: list[Exam] = []
         self._taken: set[str] = set()
 
@@ -59,7 +59,7 @@ class Exams:
             max_epochs=key.max_epochs,
             stop=exam.epoch,
             known=0,
-            checkpoints=f"{self._place}/{exam.name.replace('/', '-')}",
+            checkpoints=layout.winners(self._checkpoints, exam.name),
             resumable=False,
             exam=True,
             packed=self._study.resources.packed,

@@ -9,8 +9,8 @@ from hpo.errors import StudyFailed
 from hpo.game.curves import Curves
 from hpo.live.tracking import Tracking
 from hpo.store import StudyData, StudyWriter
+from hpo.store.effort import Effort
 from hpo.store.recover import recorded
-from hpo.store.rows import Effort
 from hpo.study.values import Charge, EpochRecord, Failure, TrialKey
 
 

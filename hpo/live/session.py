@@ -19,6 +19,7 @@ from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.store import layout
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations, scripts
 from hpo.study import environment
@@ -211,7 +212,7 @@ def tracking(study: Study) -> Tracking:
 
 def checkpoint_place(study: Study) -> str:
     """Returns where the study's checkpoints lie: beside its tables."""
-    return f"{_absolute(study.store).rstrip('/')}/{study.study}/checkpoints"
+    return f"{_absolute(study.store).rstrip('/')}/{layout.checkpoints(study.study)}"
 
 
 def _absolute(store: str) -> str:

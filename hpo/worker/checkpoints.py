@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.storage.checkpoint_places import place
+from hpo.storage.errors import StorageError
+from hpo.storage.place import Place, place
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,17 @@ class Checkpoints:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._place = place(uri)
+        self._opened: Place | None = None
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[Place]:
+        """Yields the place, opened when it is first needed; whatever is wrong with it is an OSError."""
+        try:
+            if self._opened is None:
+                self._opened = place(self.uri, large=True)
+            yield self._opened
+        except StorageError as error:
+            raise OSError(str(error)) from None
 
     def save(self, trial: str, epoch: int, write: Callable[[Path], None]) -> int:
         """Stores what `write` puts into a folder, and deletes the trial's other checkpoints. Returns the size in bytes."""
@@ -53,7 +64,8 @@ class Checkpoints:
                 for file in sorted(Path(scratch).iterdir()):
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
-        self._place.put(f"{trial}-{epoch:06d}.tar", content)
+        with self._place() as where:
+            where.replace(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:
                 self._delete(name)
@@ -70,7 +82,7 @@ class Checkpoints:
                 if at_most is not None and epoch > at_most:
                     continue
                 try:
-                    with tarfile.open(fileobj=io.BytesIO(self._place.get(name))) as tar:
+                    with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
                         tar.extractall(scratch, filter="data")
                 except (OSError, tarfile.TarError):
                     continue  # torn or deleted: an older one, or none, only costs epochs trained again
@@ -92,10 +104,12 @@ class Checkpoints:
 
     def kept(self) -> list[Kept]:
         """Returns all checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        with self._place() as where:
+            files = where.files()
         found = [
-            Kept(name, match["trial"], int(match["epoch"]), size, written)
-            for name, (size, written) in self._place.listed().items()
-            if (match := _NAME.match(name))
+            Kept(file.name, match["trial"], int(match["epoch"]), file.size, file.written)
+            for file in files
+            if (match := _NAME.match(file.name))
         ]
         return sorted(found, key=lambda kept: (kept.written, kept.name))
 
@@ -123,11 +137,17 @@ class Checkpoints:
 
     def delete_all(self) -> None:
         """Deletes the whole place, for a study that is done. Raises OSError where the place does not answer."""
-        self._place.delete_all()
+        with self._place() as where:
+            where.delete_all()
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
         return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
 
+    def _read(self, name: str) -> bytes:
+        """Returns the content of a checkpoint, empty if it has been deleted since it was listed."""
+        with self._place() as where:
+            return where.read(name) or b""
+
     def _delete(self, name: str) -> None:
-        with contextlib.suppress(OSError):
-            self._place.delete(name)
+        with contextlib.suppress(OSError), self._place() as where:
+            where.delete(name)

@@ -23,7 +23,6 @@ def begin(study, store):
 
 def wait_for_epochs(store, count, process, seconds=120):
     """Waits until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
-    from hpo.store import StoreError
 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
