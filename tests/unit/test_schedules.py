@@ -141,6 +141,31 @@ def test_halving_without_new_configurations_trains_the_best_on() -> None:
     assert sorted(searcher.closed) == [0.0, 1.0, 2.0]
 
 
+def test_of_equal_values_in_a_rung_the_earlier_trials_go_on() -> None:
+    """Nine trials of one value: 0, 1 and 2 go on, of these 0; so two methods that tie do not differ by luck of order."""
+    schedule = SuccessiveHalving(setting(9), Counting(), eta=3, configurations=9)
+    seen = sequence(schedule, lambda trial, epoch: 0.5, 13)
+    assert seen == [*((t, 1) for t in range(9)), (0, 3), (1, 3), (2, 3), (0, 9)]
+
+
+def test_of_equal_values_the_earlier_trials_go_on_whichever_arrives_first() -> None:
+    schedule = SuccessiveHalving(setting(3), Counting(), eta=3)
+    started = [schedule.next_segment() for _ in range(3)]
+    for segment in reversed(started):
+        assert segment is not None
+        schedule.on_epoch(segment.trial, 1, 0.5)
+    promoted = schedule.next_segment()
+    assert promoted is not None
+    assert (promoted.trial, promoted.stop) == (0, 3)
+
+
+def test_of_equal_values_the_earlier_trials_train_on_when_nothing_new_is_left() -> None:
+    """Three trials of one value: 0 wins the bracket; then 1 before 2, and none beyond R."""
+    searcher = Counting(end=3)
+    seen = sequence(SuccessiveHalving(setting(3), searcher, eta=3), lambda trial, epoch: 0.5, 99)
+    assert seen == [(0, 1), (1, 1), (2, 1), (0, 3), (1, 3), (2, 3)]
+
+
 def test_async_hyperband_gives_all_brackets_the_same_budget() -> None:
     schedule = AsyncHyperband(setting(9), Counting(), eta=3)
     given = {1: 0, 3: 0, 9: 0}
