@@ -1,4 +1,4 @@
-"""One run: a method plays its virtual workers against the table of curves, under its ledger. Pure; no wall clock."""
+"""One run: a method plays against the table of curves with its virtual workers and its ledger. Pure; no wall clock."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunKey, Segment, TrialKey
 
-FAILURES_IN_A_ROW = 100  # trials failing before their first epoch cost nothing: without a bound a run would never end
+FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A run wants the epochs up to `stop` of a trial; `at` is the virtual time from which it wants them."""
+    """A run wants the epochs of a trial up to `stop`, the first of them by virtual time `at`."""
 
     at: float
     run: RunKey
@@ -29,26 +29,23 @@ class Demand:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the game is, beside the method: budget in epochs, virtual workers, and how trials and epochs count.
+    """The rules of a run, whatever its method."""
 
-    `charge` epochs are charged for each (k folds cost k); `cost` is the virtual time of one epoch of a configuration.
-    """
-
-    budget: int
-    parallelism: int = 1
-    charge: int = 1
+    budget: int  # epochs
+    parallelism: int = 1  # virtual workers
+    charge: int = 1  # epochs that the ledger is charged for a trained one: k with k folds
     mode: str = "max"
-    clock: str = "virtual"
+    clock: str = "virtual"  # virtual | arrival
     key: Callable[[Config, int], TrialKey] = field(default=lambda config, r: TrialKey("", config, 0, r))
-    cost: Callable[[Config], float] = field(default=lambda config: 1.0)
+    cost: Callable[[Config], float] = field(default=lambda config: 1.0)  # the virtual time of an epoch, in ticks
 
 
 class Run:
-    """A game of one method with one seed.
+    """The game of one method with one seed.
 
-    `play` goes forward as far as the curves are known; what it needs next stands in `demands`. Everything that it
-    decides is a function of (schedule, rules, curves): the order in which the curves became known changes nothing
-    under the virtual clock. Under the arrival clock that order decides, `script` repeats a stored one.
+    `play` advances as far as the curves are known; `demands` lists what the run needs next. Every decision is a
+    function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
+    nothing; under the arrival clock that order decides, and `script` repeats a stored one.
     """
 
     def __init__(
@@ -71,7 +68,7 @@ class Run:
         self._failed = 0
         self._over = False
 
-    # -- what is known from outside -------------------------------------------------------------------------------
+    # -- what others see ----------------------------------------------------------------------------------------------
 
     @property
     def done(self) -> bool:
@@ -79,11 +76,11 @@ class Run:
 
     @property
     def waiting_for(self) -> tuple[str, int] | None:
-        """The cell (trial id, epoch) whose arrival moves the run on; None when it is over or takes any (arrival)."""
-        return None if self._over else self._workers.waiting_for
+        """The cell (trial id, epoch) that the run cannot go on without; None when it is over, or takes any (arrival)."""
+        return self._workers.waiting_for
 
     def demands(self, curves: Curves) -> Iterator[Demand]:
-        """What is wanted and not yet known: the segments of the virtual workers, then what is planned ahead."""
+        """What the run wants and the curves lack: the virtual workers' segments, then the planned ones."""
         for worker in self._workers:
             key = worker.trial.key
             known = curves.known(key.id)
@@ -100,11 +97,10 @@ class Run:
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
         mine = self._by_id.get(trial)
-        if self._over:
-            return False
-        return mine is not None and not mine.ended and mine.status in ("running", "paused")
+        return not self._over and mine is not None and mine.status in ("running", "paused")
 
     def outcome(self) -> Outcome:
+        """How the run ended, or where it stands."""
         return Outcome(
             run=self.key,
             status="complete" if self._over else "partial",
@@ -116,12 +112,12 @@ class Run:
             reason=self.reason,
         )
 
-    # -- the game -------------------------------------------------------------------------------------------------
+    # -- the game -----------------------------------------------------------------------------------------------------
 
     def play(self, curves: Curves, ahead: int = 0) -> list[Charge]:
-        """Goes on as far as the curves reach; returns the new charges in the order of the clock.
+        """Advances as far as the curves reach; returns the new charges in the order of the clock.
 
-        `ahead`: how many segments of an oblivious method to plan beyond its virtual workers.
+        `ahead`: how many segments of an oblivious method to plan beyond those of its virtual workers.
         """
         charges: list[Charge] = []
         if not self._over:
@@ -172,18 +168,20 @@ class Run:
         return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value)
 
     def _go_on(self, worker: Worker) -> None:
-        """Trains on within the segment; where the ledger cut it, asks for more, else puts it aside."""
+        """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
         if worker.at == worker.granted:
             worker.granted += self._reserve(worker.stop - worker.at)
         if worker.at < worker.granted:
             self._workers.go_on(worker)
         else:
-            trial = worker.trial
-            trial.status = "paused"
-            self._queue.put_back(Segment(trial.number, trial.key.config, worker.at, worker.stop))
+            worker.trial.status = "paused"
+            self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
     def _flat(self, trial: RunTrial, start: int, stop: int) -> Decision:
-        """Training ended itself: with its best weights restored, later epochs are its best one again, at no cost."""
+        """Tells the schedule of the epochs start+1 .. stop of a trial whose training ended itself, at no charge.
+
+        Training restores its best weights when it ends, so each of these epochs has the trial's best value.
+        """
         decision = Decision.CONTINUE
         for epoch in range(start + 1, stop + 1):
             decision = self.schedule.on_epoch(trial.number, epoch, self._sign * trial.best_value)
@@ -192,9 +190,8 @@ class Run:
         return decision
 
     def _release(self, worker: Worker, decision: Decision) -> None:
-        left = worker.granted - worker.at
-        if left > 0:
-            self.ledger.refund(left * self.rules.charge)
+        """Refunds what is left of the worker's grant and sets its trial's status; the worker is free."""
+        self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
             worker.trial.status = "completed"
         else:
@@ -207,9 +204,10 @@ class Run:
         self._failures_in_a_row = self._failures_in_a_row + 1 if worker.at == 0 else 0
         self.schedule.on_failure(worker.trial.number, worker.at)
 
-    # -- new work -------------------------------------------------------------------------------------------------
+    # -- new work -----------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        """Starts segments until all virtual workers are busy, or the budget, the method or its luck has run out."""
         while len(self._workers) < self.rules.parallelism and self._room > 0:
             if self._failures_in_a_row >= FAILURES_IN_A_ROW:
                 return
@@ -239,7 +237,7 @@ class Run:
 
     @property
     def _room(self) -> int:
-        """How many epochs the ledger can still grant."""
+        """How many more epochs the ledger can grant."""
         return self.ledger.remaining // self.rules.charge
 
     def _reserve(self, epochs: int) -> int:
@@ -262,5 +260,5 @@ class Run:
 
 
 def replayed(charges: Sequence[Charge]) -> dict[int, tuple[str, int]]:
-    """The script of a run under the arrival clock from its stored charges: order -> (trial id, epoch)."""
+    """Returns the script of a run under the arrival clock from its stored charges: order -> (trial id, epoch)."""
     return {charge.order: (charge.trial, charge.epoch) for charge in charges}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,41 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
             made("nearest-bset")
     finally:
         registry._installed.cache_clear()
+
+
+def imported(program: str, *packages: str) -> list[str]:
+    """Which of the packages a program in another process has imported when it ends."""
+    program += f"\nimport sys; print(*[name for name in {packages} if name in sys.modules])"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=50, check=True
+    )
+    return done.stdout.split()
+
+
+def test_importing_the_registry_and_describing_the_methods_imports_no_library_of_a_method() -> None:
+    libraries = ("scipy", "sklearn", "bayes_opt", "cmaes", "hyperopt", "threadpoolctl", "pandas")
+    assert imported("from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
+    build = "from hpo.game.contract import *; play(Method('random', 'r'), SETTINGS[0], LANDSCAPES[0])"
+    assert imported(build, *libraries) == []
+
+
+PLAY_TPE = """
+import importlib
+from hpo.game.contract import LANDSCAPES, SETTINGS, play
+from hpo.methods.registry import SEARCHERS
+from hpo.study.values import Method
+for path in SEARCHERS.values():
+    importlib.import_module(path.partition(":")[0])
+play(Method("tpe", "tpe", {options}), SETTINGS[0], LANDSCAPES[0])
+"""
+
+
+@pytest.mark.parametrize(("joint", "needed"), [(True, []), (False, ["hyperopt"])])
+def test_hyperopt_is_imported_only_for_tpe_without_joint_densities(joint: bool, needed: list[str]) -> None:
+    """After all searchers are imported and a game is played."""
+    program = PLAY_TPE.replace("{options}", str({"startup": 2, "joint": joint}))
+    assert imported(program, "hyperopt") == needed
 
 
 @pytest.mark.parametrize("old", sorted(hpo.MOVED))

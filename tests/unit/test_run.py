@@ -179,6 +179,17 @@ def test_a_segment_that_the_budget_cuts_goes_on_when_another_trial_leaves_epochs
     assert [t.status for t in run.trials] == ["completed", "paused"]
 
 
+def test_a_cut_segment_goes_on_at_once_where_epochs_were_left_over_in_time() -> None:
+    """As above, but trial 0 ends after one epoch: 5 are refunded before trial 1 has used its 2, and it never pauses."""
+    run, curves = run_of(Written([(0, 0, 6), (1, 0, 6)]), budget=8, workers=2), Curves()
+    curve(curves, run, 0, (0.1,), ended=True)
+    curve(curves, run, 1, (0.1, 0.2, 0.3))
+    assert charged(run.play(curves)) == [(0, 1), (1, 1), (1, 2), (1, 3)]
+    assert [t.status for t in run.trials] == ["completed", "running"]
+    assert (run.ledger.committed, run.ledger.reserved) == (4, 3)
+    assert [(d.key.config["x"], d.stop, d.at) for d in run.demands(curves)] == [(1, 6, 4.0)]
+
+
 def test_a_cut_segment_is_demanded_only_as_far_as_it_is_granted() -> None:
     run, curves = run_of(Written([(0, 0, 6), (1, 0, 6)]), budget=8, workers=2), Curves()
     run.play(curves)
@@ -194,6 +205,47 @@ def test_of_epochs_that_end_at_the_same_time_that_of_the_earlier_worker_comes_fi
     curve(curves, run, 1, (0.1, 0.2, 0.3, 0.4))
     charges = run.play(curves)
     assert [(c.number, c.at) for c in charges] == [(1, 1.0), (0, 2.0), (1, 2.0), (1, 3.0), (0, 4.0), (1, 4.0)]
+
+
+def test_time_never_goes_back_when_a_later_epoch_arrives_first() -> None:
+    """Trial 1 ends at virtual time 3 but arrives first; trial 0, at time 1, then frees a worker, which starts at 3."""
+    schedule = Written([(0, 0, 1), (1, 0, 1), (2, 0, 1)])
+    run, curves = run_of(schedule, workers=2, cost=lambda x: (1.0, 3.0, 1.0)[x], clock="arrival"), Curves()
+    run.play(curves)
+    times = []
+    for trial in (1, 0, 2):
+        curve(curves, run, trial, (0.5,))
+        times += [(c.number, c.at) for c in run.play(curves)]
+    assert times == [(1, 3.0), (0, 1.0), (2, 4.0)]
+
+
+def test_what_is_planned_ahead_is_demanded_for_the_time_at_which_its_turn_comes() -> None:
+    """Two workers train segments of 4; a planned one's turn comes when those planned before it are shared out to both."""
+    schedule = Written([(i, 0, 4) for i in range(9)])
+    schedule.oblivious = True
+    run, curves = run_of(schedule, workers=2), Curves()
+    run.play(curves, ahead=3)
+    demands = [(d.key.config["x"], d.at, d.stop) for d in run.demands(curves)]
+    assert demands == [(0, 1.0, 4), (1, 1.0, 4), (2, 1.0, 4), (3, 3.0, 4), (4, 5.0, 4)]
+    curve(curves, run, 2, (0.1, 0.2, 0.3, 0.4))
+    assert [d.key.config["x"] for d in run.demands(curves)] == [0, 1, 3, 4]
+
+
+def test_only_trials_that_may_train_on_are_resumable() -> None:
+    schedule = Written([(0, 0, 9), (1, 0, 2), (2, 0, 4), (3, 0, 4), (4, 0, 4)], stop_at=(2, 3))
+    run, curves = run_of(schedule), Curves()
+    values = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    names = [curve(curves, run, trial, values[: 1 if trial == 4 else 9]) for trial in range(5)]
+    assert not run.resumable(names[0])
+    run.play(curves)
+    assert [t.status for t in run.trials] == ["completed", "paused", "stopped", "paused", "running"]
+    assert [run.resumable(name) for name in names] == [False, True, False, True, True]
+    assert not run.resumable("another run's trial")
+    curves.fail(names[4], "out of memory")
+    run.play(curves)
+    assert run.done
+    assert run.trials[4].status == "failed"
+    assert not any(run.resumable(name) for name in names)
 
 
 def test_only_the_virtual_clock_waits_for_one_cell() -> None:
