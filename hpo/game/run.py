@@ -148,7 +148,7 @@ class Run:
         decision = self.schedule.on_epoch(worker.trial.number, worker.at, self._sign * cell.value)
         if cell.ended:
             worker.trial.ended = True
-            if decision is Decision.CONTINUE and worker.at < worker.stop:
+            if decision is Decision.CONTINUE:
                 decision = self._flat(worker.trial, worker.at, worker.stop)
         elif decision is Decision.CONTINUE and worker.at < worker.stop:
             self._go_on(worker)

@@ -157,6 +157,28 @@ def test_a_hundred_trials_in_a_row_that_fail_before_their_first_epoch_end_the_ru
     )
 
 
+# -- decisions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_is_stopped_within_its_segment_frees_its_worker_and_its_epochs() -> None:
+    schedule = Written([(0, 0, 6), (1, 0, 2)], stop_at=(0, 2))
+    run, curves = run_of(schedule, budget=6), Curves()
+    curve(curves, run, 0, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
+    curve(curves, run, 1, (0.5, 0.6))
+    assert charged(run.play(curves)) == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [t.status for t in run.trials] == ["stopped", "paused"]
+    assert (run.ledger.committed, run.ledger.reserved) == (4, 0)
+    assert run.outcome().reason == "the method has no configuration left to train; 2 epochs were not needed"
+
+
+def test_epochs_that_are_known_already_are_not_demanded_again() -> None:
+    """Trial 1 is known to its end, but must wait for its virtual time: only trial 0 is still to train."""
+    run, curves = run_of(Written([(0, 0, 2), (1, 0, 2)]), workers=2), Curves()
+    curve(curves, run, 1, (0.1, 0.2))
+    assert run.play(curves) == []
+    assert [(d.key.config["x"], d.stop) for d in run.demands(curves)] == [(0, 2)]
+
+
 # -- the ledger cuts segments -----------------------------------------------------------------------------------------
 
 
