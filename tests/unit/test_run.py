@@ -9,7 +9,7 @@ import pytest
 
 from hpo.game.arena import Arena
 from hpo.game.curves import Curves
-from hpo.game.run import Rules, Run
+from hpo.game.run import Rules, Run, replayed
 from hpo.study.values import Charge, Decision, RunKey, Segment, TrialKey
 
 
@@ -38,18 +38,10 @@ class Written:
 
 
 def run_of(schedule: Written, budget: int = 100, workers: int = 1, cost: Callable[[int], float] = lambda x: 1.0,
-           **rules) -> Run:  # fmt: skip
-    return Run(
-        RunKey("written", 0),
-        schedule,
-        Rules(
-            budget,
-            workers,
-            key=lambda config, r: TrialKey("task", config, 0, r),
-            cost=lambda config: cost(int(config["x"])),
-            **rules,
-        ),
-    )
+           script=None, **rules) -> Run:  # fmt: skip
+    key = lambda config, r: TrialKey("task", config, 0, r)  # noqa: E731
+    told = Rules(budget, workers, key=key, cost=lambda config: cost(int(config["x"])), **rules)
+    return Run(RunKey("written", 0), schedule, told, script)
 
 
 def curve(curves: Curves, run: Run, trial: int, values: Sequence[float], ended: bool = False) -> str:
@@ -230,15 +222,15 @@ def test_of_epochs_that_end_at_the_same_time_that_of_the_earlier_worker_comes_fi
 
 
 def test_time_never_goes_back_when_a_later_epoch_arrives_first() -> None:
-    """Trial 1 ends at virtual time 3 but arrives first; trial 0, at time 1, then frees a worker, which starts at 3."""
-    schedule = Written([(0, 0, 1), (1, 0, 1), (2, 0, 1)])
-    run, curves = run_of(schedule, workers=2, cost=lambda x: (1.0, 3.0, 1.0)[x], clock="arrival"), Curves()
+    """Trial 1 ends at virtual time 3 but arrives first; the worker that trial 0 frees at time 1 starts trial 3 at time 3."""
+    schedule = Written([(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1)])
+    run, curves = run_of(schedule, workers=2, cost=lambda x: (1.0, 3.0, 1.0, 1.0)[x], clock="arrival"), Curves()
     run.play(curves)
     times = []
-    for trial in (1, 0, 2):
+    for trial in (1, 0, 3, 2):
         curve(curves, run, trial, (0.5,))
         times += [(c.number, c.at) for c in run.play(curves)]
-    assert times == [(1, 3.0), (0, 1.0), (2, 4.0)]
+    assert times == [(1, 3.0), (0, 1.0), (3, 4.0), (2, 4.0)]
 
 
 def test_what_is_planned_ahead_is_demanded_for_the_time_at_which_its_turn_comes() -> None:
@@ -278,6 +270,46 @@ def test_only_the_virtual_clock_waits_for_one_cell() -> None:
         assert run.waiting_for == ((first, 1) if clock == "virtual" else None)
         curve(curves, run, 1, (0.5,))
         assert charged(run.play(curves)) == ([] if clock == "virtual" else [(1, 1)])
+
+
+def test_of_epochs_that_have_arrived_that_of_the_earlier_worker_comes_first() -> None:
+    """Under the arrival clock, even where it ends later in virtual time."""
+    run, curves = run_of(Written([(0, 0, 1), (1, 0, 1)]), workers=2, cost=lambda x: 3.0 - x, clock="arrival"), Curves()
+    for trial in (1, 0):
+        curve(curves, run, trial, (0.5,))
+    assert charged(run.play(curves)) == [(0, 1), (1, 1)]
+
+
+def test_a_stored_arrival_order_is_repeated_with_its_failures() -> None:
+    """Trial 3 fails, trial 1 gives an epoch, trial 2 fails, trial 0 gives one; of failures only the curves know the order."""
+    segments = [(trial, 0, 1) for trial in range(6)]
+    live, curves = Written(segments), Curves()
+    run = run_of(live, workers=4, clock="arrival")
+    run.play(curves)
+    charges: list[Charge] = []
+    for trial, value in ((3, None), (1, 0.5), (2, None), (0, 0.6), (5, 0.7), (4, 0.8)):
+        if value is None:
+            curves.fail(curve(curves, run, trial, ()), "broke")
+        else:
+            curve(curves, run, trial, (value,))
+        charges += run.play(curves)
+    assert [(c.order, c.number) for c in charges] == [(1, 1), (3, 0), (4, 5), (5, 4)]
+    again = Written(segments)
+    assert run_of(again, workers=4, clock="arrival", script=replayed(charges)).play(curves) == charges
+    assert (again.told, again.failed) == (live.told, live.failed)
+    assert live.failed == [(3, 0), (2, 0)]
+    cut_off = run_of(Written(segments), workers=4, clock="arrival", script=replayed(charges[:2]))
+    assert charged(cut_off.play(curves)) == [(1, 1), (0, 1), (4, 1), (5, 1)], "after the stored order, by arrival"
+
+
+def test_a_run_that_is_over_waits_for_nothing_and_plays_no_further() -> None:
+    run, curves = run_of(Written([(0, 0, 1)])), Curves()
+    curve(curves, run, 0, (0.5, 0.6))
+    assert len(run.play(curves)) == 1
+    assert run.done
+    assert run.waiting_for is None
+    assert run.play(curves) == []
+    assert list(run.demands(curves)) == []
 
 
 def test_a_segment_that_contradicts_the_trial_is_a_bug_that_shows() -> None:

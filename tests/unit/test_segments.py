@@ -70,6 +70,18 @@ def test_no_more_is_planned_than_was_asked_for_and_than_the_budget_has_left(room
     assert schedule.asked == asked, "what is planned already counts"
 
 
+def test_what_counts_of_a_planned_segment_is_its_epochs_and_not_where_it_ends() -> None:
+    """A third party's oblivious schedule may hand out a trial in several segments."""
+    schedule = Whole()
+    schedule.next_segment = iter(
+        [Segment(0, {"x": 0}, 0, 2), Segment(0, {"x": 0}, 2, 4), Segment(1, {"x": 1}, 0, 2)]
+    ).__next__
+    queue = SegmentQueue(schedule, Keys())
+    queue.plan(2, room=6)
+    queue.plan(9, room=6)
+    assert planned(queue, 5) == [(0, 2), (0, 4), (1, 1)]
+
+
 def test_a_schedule_that_learns_from_results_is_never_asked_early() -> None:
     schedule = Whole(oblivious=False)
     SegmentQueue(schedule, Keys()).plan(3, room=100)
