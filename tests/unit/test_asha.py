@@ -16,7 +16,7 @@ SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
 
 class Listed:
-    """A searcher that gives what it was given, in order."""
+    """A searcher that suggests the given values in order."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.left = list(values)
@@ -40,7 +40,7 @@ def setting(max_epochs: int, **changes: int) -> Setting:
 
 
 def played(schedule: Asha, value: Callable[[float], float], segments: int) -> list[tuple[int, int]]:
-    """One worker: what was trained, as (trial, up to epoch). A value of None fails the trial."""
+    """Plays with one worker; returns what was trained, as (trial, up to epoch)."""
     seen = []
     for _ in range(segments):
         segment = schedule.next_segment()
@@ -146,7 +146,7 @@ def test_options_that_cannot_hold(options: dict[str, int], message: str) -> None
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
 def test_a_rung_agrees_with_sorting(eta: int) -> None:
-    """The heaps give what Algorithm 2's top_k over the whole rung gives, at every size."""
+    """At every size the heaps give the same as Algorithm 2's top_k over the whole rung."""
     values = [((7 * i * i + 3 * i) % 101) / 10 for i in range(300)]
     rung, promoted = Rung(eta), set()
     for trial, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""Methods by name, by "module:Class" and from installed packages; options with their nearest names; the docs' example."""
+"""Methods by name, by "module:Class" and from installed packages; errors about their options; the docs' example."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_schedules_and_searchers_compose(searcher: object) -> None:
     assert schedule.max_epochs == 9
 
 
-def test_what_is_oblivious_says_so() -> None:
+def test_oblivious_and_expensive_methods_say_so() -> None:
     assert [name for name in NAMES if made(name).oblivious] == ["grid", "random", "sobol", "halton", "default"]
     assert {"bayesian", "asha+bayesian", "multifidelity"} <= {name for name in NAMES if made(name).expensive}
 
@@ -111,7 +111,7 @@ def test_bad_names_and_options(name: str, options: dict[str, object], message: s
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's worked example as a file that can be imported."""
+    """Writes the page's worked example into a file that can be imported."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "nearest_best.py").write_text(blocks[0])
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -150,7 +150,7 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
 
 
 def imported(program: str, *packages: str) -> list[str]:
-    """Which of the packages a program in another process has imported when it ends."""
+    """Runs a program in another process; returns which of the packages it has imported when it ends."""
     program += f"\nimport sys; print(*[name for name in {packages} if name in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -179,7 +179,7 @@ play(Method("tpe", "tpe", {options}), SETTINGS[0], LANDSCAPES[0])
 
 @pytest.mark.parametrize(("joint", "needed"), [(True, []), (False, ["hyperopt"])])
 def test_hyperopt_is_imported_only_for_tpe_without_joint_densities(joint: bool, needed: list[str]) -> None:
-    """After all searchers are imported and a game is played."""
+    """Also after all searchers were imported and a game was played."""
     program = PLAY_TPE.replace("{options}", str({"startup": 2, "joint": joint}))
     assert imported(program, "hyperopt") == needed
 

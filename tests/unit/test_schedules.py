@@ -54,7 +54,7 @@ def setting(max_epochs: int) -> Setting:
 
 
 def run_segment(schedule: Schedule, segment: Segment, value: Callable[[int, int], float | None]) -> Decision | None:
-    """Trains a segment; the decision at its end, or None where the trial failed."""
+    """Trains a segment; returns the decision at its end, or None if the trial failed."""
     decision = Decision.CONTINUE
     for epoch in range(segment.start + 1, segment.stop + 1):
         found = value(segment.trial, epoch)
@@ -68,7 +68,7 @@ def run_segment(schedule: Schedule, segment: Segment, value: Callable[[int, int]
 
 
 def sequence(schedule: Schedule, value: Callable[[int, int], float | None], segments: int) -> list[tuple[int, int]]:
-    """One worker: what was trained, as (trial, up to epoch)."""
+    """Plays with one worker; returns what was trained, as (trial, up to epoch)."""
     seen = []
     for _ in range(segments):
         segment = schedule.next_segment()
@@ -112,7 +112,7 @@ def test_where_the_maximum_is_no_power_of_eta_the_last_rung_is_the_maximum() -> 
 
 
 def test_failed_trials_do_not_stall_a_rung() -> None:
-    """Nine trials, of which seven fail at once: the two that are left go on, though three would have."""
+    """Of nine trials seven fail at once: the two that are left go on, although there is room for three."""
     schedule = SuccessiveHalving(setting(9), Counting(), configurations=9)
     value = lambda trial, epoch: None if trial in range(7) else float(trial)  # noqa: E731
     assert sequence(schedule, value, 12) == [*((t, 1) for t in range(9)), (8, 3), (7, 3), (8, 9)]
@@ -142,7 +142,7 @@ def test_halving_without_new_configurations_trains_the_best_on() -> None:
 
 
 def test_of_equal_values_in_a_rung_the_earlier_trials_go_on() -> None:
-    """Nine trials of one value: 0, 1 and 2 go on, of these 0; so two methods that tie do not differ by luck of order."""
+    """Nine trials have one value: 0, 1 and 2 go on, and then 0."""
     schedule = SuccessiveHalving(setting(9), Counting(), eta=3, configurations=9)
     seen = sequence(schedule, lambda trial, epoch: 0.5, 13)
     assert seen == [*((t, 1) for t in range(9)), (0, 3), (1, 3), (2, 3), (0, 9)]
@@ -160,7 +160,7 @@ def test_of_equal_values_the_earlier_trials_go_on_whichever_arrives_first() -> N
 
 
 def test_of_equal_values_the_earlier_trials_train_on_when_nothing_new_is_left() -> None:
-    """Three trials of one value: 0 wins the bracket; then 1 before 2, and none beyond R."""
+    """Three trials have one value: 0 wins the bracket, then 1 trains on before 2, and none beyond R."""
     searcher = Counting(end=3)
     seen = sequence(SuccessiveHalving(setting(3), searcher, eta=3), lambda trial, epoch: 0.5, 99)
     assert seen == [(0, 1), (1, 1), (2, 1), (0, 3), (1, 3), (2, 3)]
