@@ -45,7 +45,9 @@ def keywords(factory: Callable[..., Any], beyond: int) -> tuple[str, ...] | None
 
 def check_options(owner: str, given: Mapping[str, Any], known: tuple[str, ...] | None) -> None:
     """Raises InvalidOption for the first option that `owner` does not know; with `known` None it knows all."""
-    for name in given if known is not None else ():
+    if known is None:
+        return
+    for name in given:
         if name not in known:
             raise InvalidOption(f"{owner} has no option {name!r}; {nearest(name, known)}")
 
@@ -191,16 +193,16 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("local", "steps around a start point", _FULL, "local"),
     Composition("cmaes", "covariance matrix adaptation", _FULL, "cmaes"),
     Composition("asha", "asynchronous successive halving with pausing and promotion (Li et al. 2020)", _ASHA),
-    Composition("asha-stopping", "what Ray Tune calls ASHA: trials below the rung's bar stop for good", _STOPPING),
+    Composition("asha-stopping", "what Ray Tune calls ASHA: stops trials below a rung's bar for good", _STOPPING),
     Composition("sha", "synchronous successive halving (Jamieson and Talwalkar 2016)", _HALVING),
     Composition("hyperband", "brackets of synchronous successive halving (Li et al. 2018)", _HYPERBAND),
     Composition("async-hyperband", "brackets of ASHA side by side (Li et al. 2020)", _ASYNC),
-    Composition("median-stopping", "stops what is below the median of the others (Golovin et al. 2017)", _MEDIAN),
-    Composition("patience", "stops what has not improved for some epochs", _PATIENCE),
+    Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
+    Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
-    Whole("multifidelity", "a surrogate over configuration and epoch decides which trial goes on (paper 004)", _MULTI),
+    Whole("multifidelity", "a surrogate over configuration and epoch decides which trials go on (paper 004)", _MULTI),
     Whole(
         "sequential-unfreezing",
         "attempts that unfreeze layers and lower the rate (paper 000, Algorithm 2)",

@@ -242,7 +242,8 @@ def test_what_is_planned_ahead_is_demanded_for_the_time_at_which_its_turn_comes(
     demands = [(d.key.config["x"], d.at, d.stop) for d in run.demands(curves)]
     assert demands == [(0, 1.0, 4), (1, 1.0, 4), (2, 1.0, 4), (3, 3.0, 4), (4, 5.0, 4)]
     curve(curves, run, 2, (0.1, 0.2, 0.3, 0.4))
-    assert [d.key.config["x"] for d in run.demands(curves)] == [0, 1, 3, 4]
+    curves.fail(curve(curves, run, 3, ()), "no such layer")
+    assert [d.key.config["x"] for d in run.demands(curves)] == [0, 1, 4]
 
 
 def test_only_trials_that_may_train_on_are_resumable() -> None:
