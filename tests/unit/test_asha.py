@@ -125,6 +125,41 @@ def test_without_new_configurations_the_best_paused_trials_train_on() -> None:
     assert [x for kind, x in searcher.heard if kind == "close"] == [0.2, 0.1]
 
 
+def test_passed_over_trials_wait_while_another_is_under_way() -> None:
+    """Trial 1 may still beat trial 0 at the rung, so trial 0 trains on only when nothing runs."""
+    schedule = Asha(setting(9), Listed([0.1, 0.2]), eta=3)
+    for _ in range(2):
+        schedule.next_segment()
+    schedule.on_epoch(0, 1, 0.1)
+    assert schedule.next_segment() is None
+    schedule.on_epoch(1, 1, 0.2)
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.stop) == (1, 3)
+
+
+def test_without_new_configurations_the_latest_round_trains_on_first() -> None:
+    """R = 2, eta = 2, one full model a round: trials 0 and 2 win the rounds; 3, of the second, goes on before 1."""
+    schedule = Asha(setting(2), Listed([0.9, 0.1, 0.8, 0.2]), eta=2, full_models=1)
+    seen = played(schedule, lambda x: x, 99)
+    assert seen == [(0, 1), (1, 1), (0, 2), (2, 1), (3, 1), (2, 2), (3, 2), (1, 2)]
+
+
+def test_a_trial_that_fails_on_its_way_to_the_maximum_does_not_count_as_a_full_model() -> None:
+    schedule = Asha(setting(2), Listed([0.9, 0.8, 0.1, 0.2]), eta=2, full_models=1)
+    assert played(schedule, lambda x: x, 2) == [(0, 1), (1, 1)]
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.stop) == (0, 2)
+    schedule.on_failure(0, 1)
+    assert played(schedule, lambda x: x, 3) == [(2, 1), (3, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(("s", "first"), [(0, 1), (1, 4), (2, 16)])
+def test_the_first_rung_may_be_the_maximum(s: int, first: int) -> None:
+    assert played(Asha(setting(16), Listed([0.1]), s=s), lambda x: x, 1) == [(0, first)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

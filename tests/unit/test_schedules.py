@@ -141,6 +141,27 @@ def test_halving_without_new_configurations_trains_the_best_on() -> None:
     assert sorted(searcher.closed) == [0.0, 1.0, 2.0]
 
 
+def test_halving_without_new_configurations_trains_the_longest_trained_on_first() -> None:
+    """A whole bracket of nine: then 7 and 6, which trained 3 epochs, go on before 5 .. 0, which trained 1."""
+    seen = sequence(SuccessiveHalving(setting(9), Counting(end=9), eta=3), lambda trial, epoch: float(trial), 99)
+    assert seen[:13] == [*((t, 1) for t in range(9)), (8, 3), (7, 3), (6, 3), (8, 9)]
+    assert seen[13:] == [(trial, 9) for trial in (7, 6, 5, 4, 3, 2, 1, 0)]
+
+
+def test_a_bracket_waits_for_a_searcher_that_waits_for_results() -> None:
+    """The searcher has nothing while its first two suggestions are under way; the bracket still takes all nine."""
+    searcher = Counting(end=2)
+    schedule = SuccessiveHalving(setting(9), searcher, eta=3)
+    first = [schedule.next_segment() for _ in range(2)]
+    assert schedule.next_segment() is None
+    searcher.end = 9
+    for segment in first:
+        assert segment is not None
+        run_segment(schedule, segment, lambda trial, epoch: float(trial))
+    seen = sequence(schedule, lambda trial, epoch: float(trial), 11)
+    assert seen == [*((t, 1) for t in range(2, 9)), (8, 3), (7, 3), (6, 3), (8, 9)]
+
+
 def test_of_equal_values_in_a_rung_the_earlier_trials_go_on() -> None:
     """Nine trials have one value: 0, 1 and 2 go on, and then 0."""
     schedule = SuccessiveHalving(setting(9), Counting(), eta=3, configurations=9)
@@ -174,6 +195,26 @@ def test_async_hyperband_gives_all_brackets_the_same_budget() -> None:
         first = rung_of.setdefault(trial, stop)
         given[first] += stop - {1: 0, 3: 1, 9: 3}[stop] if stop != first else stop
     assert max(given.values()) - min(given.values()) <= 18
+
+
+def test_async_hyperband_begins_with_the_bracket_that_stops_earliest() -> None:
+    """R = 9, eta = 3: all brackets have been given nothing yet; then 1 epoch leaves s = 1 the first of the others."""
+    schedule = AsyncHyperband(setting(9), Counting(), eta=3)
+    stops = [segment.stop for _ in range(4) if (segment := schedule.next_segment()) is not None]
+    assert stops == [1, 3, 9, 1]
+
+
+def test_async_hyperband_lets_passed_over_trials_wait_while_another_is_under_way() -> None:
+    schedule = AsyncHyperband(setting(9), Counting(end=2), eta=3)
+    for _ in range(2):
+        schedule.next_segment()
+    schedule.on_epoch(0, 1, 0.5)
+    assert schedule.next_segment() is None
+    for epoch in (1, 2, 3):
+        schedule.on_epoch(1, epoch, 0.5)
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.start, segment.stop) == (0, 1, 3)
 
 
 # -- stopping ---------------------------------------------------------------------------------------------------------
