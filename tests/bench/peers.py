@@ -1,4 +1,4 @@
-"""Other libraries' methods behind this project's cuts, so that all play the same game. Needs optuna, syne-tune."""
+"""Other libraries' methods behind this project's interfaces, so that all play the same game. Needs optuna and syne-tune."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:
 
 
 class OptunaSearcher:
-    """A sampler of Optuna, asked and told."""
+    """A sampler of Optuna as a searcher."""
 
     oblivious = False
     expensive = True
@@ -70,7 +70,7 @@ class OptunaSearcher:
 
 
 class OptunaPruning(Stopping):
-    """A pruner of Optuna, asked after every epoch."""
+    """A pruner of Optuna as a schedule, asked after every epoch."""
 
     def __init__(self, setting: Setting, searcher: OptunaSearcher) -> None:
         super().__init__(searcher, setting.max_epochs)
@@ -88,11 +88,11 @@ class OptunaPruning(Stopping):
         return False
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Optuna heard of it through its searcher."""
+        """Does nothing: the searcher tells Optuna."""
 
 
 class SyneSearcher:
-    """A scheduler of Syne Tune, as far as it gives configurations."""
+    """The part of a Syne Tune scheduler that suggests configurations."""
 
     oblivious = False
     expensive = False
@@ -117,17 +117,17 @@ class SyneSearcher:
         return dict(suggestion.config)
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        """Told by the schedule."""
+        """Does nothing: the schedule tells Syne Tune."""
 
     def fail(self, config: Config) -> None:
         self.scheduler.on_trial_error(self.trials[digest(dict(config))])
 
     def close(self, config: Config) -> None:
-        """Told by the schedule."""
+        """Does nothing: the schedule tells Syne Tune."""
 
 
 class SyneStopping(Stopping):
-    """A scheduler of Syne Tune, as far as it stops trials."""
+    """The part of a Syne Tune scheduler that stops trials."""
 
     def __init__(self, setting: Setting, searcher: SyneSearcher) -> None:
         super().__init__(searcher, setting.max_epochs)
@@ -144,7 +144,7 @@ class SyneStopping(Stopping):
         return bool(decision == SchedulerDecision.STOP)
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Syne Tune heard of it in `stops`, or through its searcher."""
+        """Does nothing: `stops` or the searcher tells Syne Tune."""
 
 
 def _optuna(name: str) -> Callable[[Setting], Schedule]:
@@ -159,7 +159,7 @@ def _optuna(name: str) -> Callable[[Setting], Schedule]:
 
 
 def _optuna_asha(setting: Setting) -> Schedule:
-    """Optuna's reduction factor is 4 by default, as is ours."""
+    """Builds Optuna's ASHA; its default reduction factor is 4, like ours."""
     from optuna.pruners import SuccessiveHalvingPruner
     from optuna.samplers import RandomSampler
 
