@@ -88,7 +88,7 @@ def test_the_size_of_a_space_counts_what_exists():
         (lambda: Choice(()), "values must name at least one value"),
         (lambda: Choice(("a", "a")), "values must differ, but got 'a' twice"),
         (lambda: SearchSpace({"a": Int(0, 1)}, {"a": {"b": (1,)}}), "must depend on a hyperparameter of the space"),
-        (lambda: SearchSpace({"a": Int(0, 1), "b": Int(0, 1)}, {"a": {"b": (1,)}, "b": {"a": (1,)}}), "form a circle"),
+        (lambda: SearchSpace({"a": Int(0, 1), "b": Int(0, 1)}, {"a": {"b": (1,)}, "b": {"a": (1,)}}), "form a cycle"),
         (lambda: SearchSpace({"a": Int(0, 1), "b": Int(0, 1)}, {"a": {"b": (7,)}}), "must depend on values of b"),
     ],
 )
