@@ -23,7 +23,7 @@ from hpo.cli.options import (
     seed_numbers,
 )
 from hpo.errors import StudyError
-from hpo.study.messages import explain
+from hpo.study.messages import explain, first
 from hpo.study.study import Study
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def refining_study(
     try:
         return Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
     except ValidationError as error:
-        raise StudyError(explain(error.errors()[0], Study.model_fields, "")) from None
+        raise StudyError(explain(first(error), Study.model_fields, "")) from None
 
 
 def doubt(found: Importance, plan: RefinePlan) -> str:

@@ -106,8 +106,6 @@ class Float:
         if self.grid is not None:
             return tuple(self.grid)
         count = int(min(points, self.size))
-        if self.step is not None and count == self.size:
-            return tuple(float(self.low + k * self.step) for k in range(count))
         if count <= 1:
             return (self.decode(0.5),)
         return tuple(dict.fromkeys(self.decode(k / (count - 1)) for k in range(count)))

@@ -39,11 +39,8 @@ class at:  # reads as a preposition: `with at("space", name):`
 
 
 def sentence(document: Document, error: ValidationError, fields: Mapping[str, Any]) -> str:
-    """Describes the first problem, with its place. A misspelt key comes before the key that is missing because of it.
-
-    `fields`: the fields of the model that was validated.
-    """
-    problem = min(error.errors(), key=lambda p: p["type"] == "missing")
+    """Describes the first problem, with its place. `fields`: the fields of the model that was validated."""
+    problem = first(error)
     location = [part for part in problem["loc"] if not (isinstance(part, str) and part in _UNION_MEMBERS)]
     for part in location[:-1]:
         section = fields.get(str(part))
@@ -51,6 +48,11 @@ def sentence(document: Document, error: ValidationError, fields: Mapping[str, An
         choices = [annotation, *getattr(annotation, "__args__", ())]
         fields = next((c.model_fields for c in choices if isinstance(c, type) and issubclass(c, BaseModel)), {})
     return f"{document.place(location)}: {explain(problem, fields, '.'.join(map(str, location[:-1])))}"
+
+
+def first(error: ValidationError) -> Any:
+    """Returns the first problem; a misspelt key comes before the key that is missing because of it."""
+    return min(error.errors(), key=lambda problem: problem["type"] == "missing")
 
 
 def explain(problem: Any, fields: Mapping[str, Any], section: str) -> str:

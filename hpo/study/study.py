@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from hpo.errors import StudyError
-from hpo.study.messages import Located, at, explain, sentence
+from hpo.study.messages import Located, at, explain, first, sentence
 from hpo.study.methods_file import chosen, parse_methods
 from hpo.study.sections import Budget, Data, Final, Model, Positive, Resources, Section, Stopping, Track
 from hpo.study.space import SearchSpace, Value
@@ -216,5 +216,5 @@ def _validate_part(name: str, section: type[Section], given: Mapping[str, Any]) 
     try:
         section.model_validate(given)
     except ValidationError as error:
-        problem = error.errors()[0]
+        problem = first(error)
         raise Located((name, *problem["loc"]), explain(problem, section.model_fields, name)) from None
