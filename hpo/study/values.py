@@ -76,10 +76,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Segment:
-    """The epochs start+1 .. stop of a run's trial, which the schedule is sure to want.
+    """The epochs start+1 .. stop of a run's trial, all of which the schedule is certain to want.
 
-    `trial` counts the run's trials from 0 in the order in which they were first asked for. A segment is what no
-    result can shorten: a schedule that may stop a trial after any epoch hands out segments of one epoch.
+    `trial` counts the run's trials from 0 in the order in which they were first asked for. No result can shorten a
+    segment: a schedule that may stop a trial after any epoch hands out segments of one epoch.
     """
 
     trial: int
