@@ -12,7 +12,7 @@ from cluster.errors import ClusterError
 
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-STUDY_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes of `hpo run` after which a new attempt changes nothing
+STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130  # exit codes of `hpo run` after which a new attempt changes nothing
 STORE_AWAY = 3  # and the one after which it does, when the store is back: a job asks for it by HPO_STORE_AWAY
 
 
@@ -99,7 +99,7 @@ class Job:
     def retryable(self) -> bool:
         """Whether it ended through no fault of its study: its driver or node was killed or never came up, or its store
         did not answer."""
-        return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, INTERRUPTED)
+        return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED)
 
 
 def new_series(name: str) -> str:

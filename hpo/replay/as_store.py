@@ -1,4 +1,4 @@
-"""A replayed study as the tables that a store would hold, with virtual times. Pure."""
+"""The tables of a replayed study, as a store would hold them, with virtual times. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.study.values import Charge, EpochRecord
 
 
 def tables(study: Study, runs: Sequence[Run], charges: Sequence[Charge], weather: Weather) -> StudyData:
-    """What a store would hold. An epoch's seconds are its virtual time; epochs trained in vain are wasted ones."""
+    """Returns the tables. An epoch's seconds are its virtual time; epochs lost to the weather count as wasted."""
     effort = Effort()
     trained: dict[tuple[str, int], Mapping[str, object]] = {}
     costs = {str(run.key): run.rules.cost for run in runs}

@@ -1,4 +1,4 @@
-"""The preset studies: each loads, says what it reproduces and what it wants, and its trainable accepts its configurations."""
+"""The preset studies: each loads, says what it reproduces and what it needs, and its trainable accepts its configurations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_preset_is_a_study_of_its_name_that_every_method_can_play(name):
     assert study.study == name
     assert len(runs_of(study)) == len(study.methods) * len(study.seeds)
     comment = "".join(line for line in Path(presets()[name]).read_text().splitlines() if line.startswith("#"))
-    assert "Wants:" in comment
+    assert "Needs:" in comment
     assert re.search(r"[Pp]aper \d{3}|small real task", comment)
 
 
