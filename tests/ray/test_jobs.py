@@ -189,7 +189,7 @@ def test_no_such_job(server: JobServer) -> None:
 
 
 def test_wrong_token(head: Head, server: JobServer) -> None:
-    with pytest.raises(JobError, match=r"asks for the cluster's token, but the token of a guess is not it") as caught:
+    with pytest.raises(JobError, match=r"asks for the cluster's token, but the token from a guess is wrong") as caught:
         JobServer(head.url, token=Token("f" * 64, "a guess"))
     assert "f" * 64 not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -268,7 +268,7 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     listed = {line.split()[0]: line.split()[1] for line in hpo(head, "jobs", *where).stdout.splitlines()}
     assert (listed[job], listed[nowhere]) == ("STOPPED", "PENDING")
     assert sum(name.startswith("instant-") and status == "SUCCEEDED" for name, status in listed.items()) == 1
-    with pytest.raises(JobError, match="still waits for a node that has what it asked for"):
+    with pytest.raises(JobError, match="still waits for a node that meets its requirements"):
         server.stop(nowhere, wait=1)
 
 
@@ -277,7 +277,7 @@ def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path
     (tmp_path / "guess").chmod(0o600)
     (port,) = free_ports(1)
     for words, token, said in (
-        (("jobs", "--address", head.url), tmp_path / "guess", "is not it"),
+        (("jobs", "--address", head.url), tmp_path / "guess", "is wrong"),
         (("jobs", "--address", head.url), tmp_path / "nowhere", "must name a token file, but there is none"),
         (("jobs", "--address", head.url), NONE, "asks for the cluster's token, but there is none here"),
         (("jobs", "--address", f"http://127.0.0.1:{head.gcs}"), None, "must answer at"),

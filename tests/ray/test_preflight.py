@@ -64,7 +64,7 @@ def test_every_reason_is_a_sentence(cluster: Connection, tmp_path: Path) -> None
     text = "\n".join(report.reasons)
     assert text.count("no-such-package 1.0 must be installed on node") == 2
     assert text.count("numpy must be 0.1 on node") == 2
-    assert text.count("must run Python 2.7 as the driver does") == 2
+    assert text.count("must run Python 2.7 like the driver") == 2
     assert text.count("data.root") == 2
     assert text.count("readable and writable on the driver's node") == 1
     with pytest.raises(PreflightError, match="no-such-package"):

@@ -45,7 +45,7 @@ def test_git_says_what_is_ignored_and_what_is_needed_goes_along(tmp_path: Path) 
     archive = pack(root, tmp_path / "a.zip", needed=(Path("study.yaml"),))
     assert "study.yaml" in names(archive)
     assert pack(root, tmp_path / "b.zip", needed=(root / "study.yaml",)).read_bytes() == archive.read_bytes()
-    with pytest.raises(PackError, match="must lie in the working folder"):
+    with pytest.raises(PackError, match="must be a file in the working folder"):
         pack(root, tmp_path / "a.zip", needed=(Path("../elsewhere.yaml"),))
 
 
@@ -53,7 +53,7 @@ def test_folders_that_cannot_go_along(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(PackError, match="must exist"):
         pack(tmp_path / "none", tmp_path / "a.zip")
     root = folder(tmp_path / "work")
-    with pytest.raises(PackError, match=r"other\.yaml must lie in the working folder"):
+    with pytest.raises(PackError, match=r"other\.yaml must be a file in the working folder"):
         pack(root, tmp_path / "a.zip", needed=(Path("other.yaml"),))
     size = sum((root / path).stat().st_size for path in files(root))
     monkeypatch.setattr(packing, "LIMIT", size)

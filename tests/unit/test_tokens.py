@@ -55,7 +55,7 @@ def test_missing_empty_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         find(at(tmp_path / "none"))
     (tmp_path / "empty").write_text(" \n")
     for act in (find, ensure):
-        with pytest.raises(TokenError, match="must hold a token, but is empty"):
+        with pytest.raises(TokenError, match="must hold a token, but it is empty"):
             act(at(tmp_path / "empty"))
     with pytest.raises(TokenError, match="must be readable"):
         find(at(tmp_path))
@@ -124,4 +124,4 @@ def test_the_command_prints_where_not_what(tmp_path: Path) -> None:
     assert (tmp_path / "t").read_text() not in good.stdout + good.stderr
     bad = subprocess.run(command, env=variables | {MODE: "disabled"}, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
-    assert bad.stderr.startswith("cluster: a dashboard at 0.0.0.0 lets whoever reaches it run code")
+    assert bad.stderr.startswith("cluster: a dashboard at 0.0.0.0 lets anyone who reaches it run code")
