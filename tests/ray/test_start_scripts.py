@@ -85,8 +85,8 @@ def test_head_without_its_workers_ends(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [("--wrokers 2 -- hpo", "--wrokers is no option"), ("--workers", "--workers must have a value"),
-     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is no option"),
+    [("--wrokers 2 -- hpo", "--wrokers is not an option"), ("--workers", "--workers must have a value"),
+     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is not an option"),
      ("--workers 2", "-- and the command to run must come last"), ("--", "-- and the command to run must come last"),
      ("--dashboard-host 0.0.0.0 -- hpo", "RAY_AUTH_MODE=token and a token must be set")],
 )  # fmt: skip
@@ -147,7 +147,7 @@ def test_slurm_job_without_its_store_is_requeued(folder: Path, code: int, restar
     finally:
         job.close()
     assert (folder / "calls").exists() == again
-    assert ("the store does not answer; the study goes on when job 7 runs again" in job.text) == again
+    assert ("the store does not answer; the study resumes when job 7 runs again" in job.text) == again
 
 
 @pytest.mark.timeout(900)
