@@ -1,4 +1,4 @@
-"""The service on a free port of this machine, for as long as a test lasts."""
+"""Serves the HTTP service on a free port of this machine during a test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpo.service.server import application
 
 @contextmanager
 def serving(uri: str | Path, **options: Any) -> Iterator[int]:
-    """A real server in a thread; gives its port."""
+    """Runs a real server in a thread and yields its port."""
     config = uvicorn.Config(
         application(str(uri), **options), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
     )

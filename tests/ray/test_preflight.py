@@ -1,4 +1,4 @@
-"""The preflight on a cluster of three real nodes that differ, and how trials are packed on them."""
+"""The preflight on a cluster of three different real nodes, and how trials are packed on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cluster() -> Iterator[Connection]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def test_nodes_that_can(cluster: Connection, tmp_path: Path) -> None:
+def test_nodes_that_meet_the_needs(cluster: Connection, tmp_path: Path) -> None:
     packages = installed(["numpy", "pyarrow", "no-such-package"])
     store = tmp_path / "store"
     needs = Needs(packages=packages, python=this_python(), data_root=str(Path(__file__).parent), store=str(store))

@@ -1,4 +1,4 @@
-"""Needs against nodes, and what a probe says of a place. No cluster."""
+"""Needs compared with nodes, and what a probe reports. No cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_room(needs: Needs, room: int) -> None:
     assert node().room(needs) == room
 
 
-def test_a_build_of_the_same_release_will_do() -> None:
+def test_any_build_of_the_same_release_is_accepted() -> None:
     assert Report(Needs(packages={"torch": "2.14.1+cpu"}), (node(),)).ok
     assert "torch must be 2.14.0" in Report(Needs(packages={"torch": "2.14.0"}), (node(),)).reasons[0]
 
@@ -74,7 +74,7 @@ def test_a_silent_node() -> None:
     assert Report(Needs(), ()).reasons == ("a cluster must have at least one node, but this one has none",)
 
 
-def test_needs_that_cannot_be() -> None:
+def test_impossible_needs_are_refused() -> None:
     with pytest.raises(PreflightError, match="must not be negative"):
         Needs(cpus=-1)
 
