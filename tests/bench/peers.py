@@ -1,4 +1,4 @@
-"""Other libraries' methods behind this project's cuts, so that all play the same game. Needs optuna, syne-tune."""
+"""Other libraries' methods behind this project's protocols, so that all play the same game. Needs optuna, syne-tune."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if space.conditions:
-        raise ValueError("peers play spaces without conditions only")
+        raise ValueError("a space that peers play must have no conditions, but this one has some")
     return {
         name: CategoricalDistribution(d.options)
         if isinstance(d, Choice)
@@ -31,7 +31,7 @@ def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:
 
 
 class OptunaSearcher:
-    """A sampler of Optuna, asked and told."""
+    """A sampler of Optuna, through its ask and tell interface."""
 
     oblivious = False
     expensive = True
@@ -88,11 +88,11 @@ class OptunaPruning(Stopping):
         return False
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Optuna heard of it through its searcher."""
+        """Does nothing: Optuna knows it through its searcher."""
 
 
 class SyneSearcher:
-    """A scheduler of Syne Tune, as far as it gives configurations."""
+    """A scheduler of Syne Tune in its role as a searcher."""
 
     oblivious = False
     expensive = False
@@ -101,7 +101,7 @@ class SyneSearcher:
         from syne_tune.config_space import loguniform, uniform
 
         if not all(isinstance(d, Float) and d.step is None for d in setting.space.domains.values()):
-            raise ValueError("Syne Tune plays spaces of plain ranges only")
+            raise ValueError("a space that Syne Tune plays must have plain ranges only, but this one has others")
         domains: Mapping[str, Any] = setting.space.domains
         space = {n: (loguniform if d.log else uniform)(d.low, d.high) for n, d in domains.items()}
         self.scheduler = scheduler(space)
@@ -117,17 +117,17 @@ class SyneSearcher:
         return dict(suggestion.config)
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        """Told by the schedule."""
+        """Does nothing: the schedule reports to Syne Tune."""
 
     def fail(self, config: Config) -> None:
         self.scheduler.on_trial_error(self.trials[digest(dict(config))])
 
     def close(self, config: Config) -> None:
-        """Told by the schedule."""
+        """Does nothing: the schedule reports to Syne Tune."""
 
 
 class SyneStopping(Stopping):
-    """A scheduler of Syne Tune, as far as it stops trials."""
+    """A scheduler of Syne Tune in its role as a schedule that stops trials."""
 
     def __init__(self, setting: Setting, searcher: SyneSearcher) -> None:
         super().__init__(searcher, setting.max_epochs)
@@ -144,7 +144,7 @@ class SyneStopping(Stopping):
         return bool(decision == SchedulerDecision.STOP)
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Syne Tune heard of it in `stops`, or through its searcher."""
+        """Does nothing: Syne Tune knows it from `stops`, or through its searcher."""
 
 
 def _optuna(name: str) -> Callable[[Setting], Schedule]:
@@ -159,7 +159,7 @@ def _optuna(name: str) -> Callable[[Setting], Schedule]:
 
 
 def _optuna_asha(setting: Setting) -> Schedule:
-    """Optuna's reduction factor is 4 by default, as is ours."""
+    """Makes Optuna's ASHA; its reduction factor is 4 by default, as ours is."""
     from optuna.pruners import SuccessiveHalvingPruner
     from optuna.samplers import RandomSampler
 
