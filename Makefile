@@ -1,26 +1,35 @@
-# Targets: demo, test, soak, s3, lint, bench, image. Everything they need is installed into .venv from requirements.lock.
+# Targets: demo, test, test-quick, soak, s3, lint, bench, image, lock. All but image first install requirements.lock, with its
+# hashes checked, into .venv. test-quick runs the fast half of the unit and contract tests in under two minutes on two cores;
+# test runs everything but benches, soak and s3. A CPU build of torch that is already in .venv stays, and then the CUDA
+# libraries are left out.
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test soak s3 lint bench image clean
+.PHONY: demo test test-quick soak s3 lint bench image lock clean
 
 VARIANT ?= cpu
 
 .venv/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("HPO Arena needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	if $(CPU_TORCH) 2>/dev/null; then sed '/^\(cuda\|nvidia\|triton\)\b/,/[^\\]$$/d' requirements.lock; else cat requirements.lock; fi >.venv/wanted.txt
+	$(PIP) -r .venv/wanted.txt
+	$(PIP) --no-deps -e .
 	touch $@
 
 demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
-test: .venv/ready ## a file at a time on each of up to four cores
+test: .venv/ready ## one file at a time on each of up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
 
-soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: an hour, and root's rights for a small disk
+test-quick: .venv/ready ## unit and contract tests without the files that tests/conftest.py calls slow
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
+
+soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python tests/faults/soak.py
 
@@ -34,8 +43,11 @@ lint: .venv/ready
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
 
-image: ## the steps of docker/Dockerfile without Docker, in a new folder, then a short study in it: minutes; VARIANT=cuda: 7 GB
+image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a short study: minutes; VARIANT=cuda: 7 GB
 	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT)
+
+lock: .venv/ready ## brings requirements.lock in line with pyproject.toml; keeps every version that still fits
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache

@@ -1,1 +1,1 @@
-"""How to reach or make a Ray cluster, submit a job, watch it, stop it. Imports neither hpo nor trainables."""
+"""Ray clusters: reach or start one, submit a job, watch it, stop it. Imports neither hpo nor trainables."""

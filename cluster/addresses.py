@@ -1,4 +1,4 @@
-"""What an address names: this machine, a cluster, or a head's job server. Pure: opens no connection."""
+"""Addresses of this machine, of a cluster and of a head's job server. Pure: opens no connection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cluster.errors import ClusterError
 
 
 class AddressError(ClusterError):
-    """An address of the wrong form: one sentence that says which form it must have."""
+    """An address of the wrong form."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`. A name other than localhost is taken for reachable by others."""
+    """Returns whether only this machine can reach `host`; assumes that others reach any name but localhost."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -21,7 +21,7 @@ def is_loopback(host: str) -> bool:
 
 
 def cluster_endpoint(address: str) -> tuple[str, int] | None:
-    """Host and port of a cluster's HOST:PORT; None for `auto`. Raises AddressError for anything else."""
+    """Returns the host and port of a cluster's HOST:PORT, or None for `auto`. Raises AddressError for anything else."""
     if address == "auto":
         return None
     if "://" in address:
@@ -40,7 +40,7 @@ def cluster_endpoint(address: str) -> tuple[str, int] | None:
 
 
 def job_server_url(address: str) -> str:
-    """The URL of a head's job server, without a slash at its end. Raises AddressError where it cannot be one."""
+    """Returns the URL of a head's job server without a trailing slash. Raises AddressError for anything else."""
     parts = urlsplit(address)
     try:
         plain = parts.path in ("", "/") and not parts.query and parts.username is None and (parts.port or 1) > 0
@@ -48,13 +48,12 @@ def job_server_url(address: str) -> str:
         plain = False
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise AddressError(
-            f"jobs go to the head's job server, so the address must be http://HOST:8265 or https://HOST:PORT, "
-            f"but got {address!r}"
+            f"the address of a head's job server must be http://HOST:8265 or https://HOST:PORT, but got {address!r}"
         )
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def in_the_clear(url: str) -> bool:
-    """Whether what is sent to `url` can be read on its way: plain HTTP to another machine."""
+    """Returns whether others can read the traffic to `url`: plain HTTP to another machine."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")

@@ -1,7 +1,7 @@
-"""The retry policy: a job that died through no fault of its study is submitted again, on the same store.
+"""The retry policy: submits a job again, on the same store, when it died through no fault of its study.
 
-Ray runs a job once. A new attempt is a new submission id with the next number; what the earlier ones trained lies in
-the store, so that it goes on from there.
+Ray runs a job once. Each attempt has its own submission id, with the next number, and continues from what earlier
+attempts left in the store.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from cluster.job import STORE_AWAY, HeadUnreachable, Job, NoSuchJob, Submission
 from cluster.jobs import JobServer
 
-PATIENCE_SECONDS = 300.0  # how long a head may be away: a restart takes one or two minutes
+PATIENCE_SECONDS = 300.0  # how long a head may be unreachable: a restart takes one or two minutes
 PAUSE_SECONDS = 2.0
-AWAY_SECONDS = 30.0  # that a store which did not answer is given before the next attempt
+AWAY_SECONDS = 30.0  # pause before the next attempt after a store did not answer
 
 
 def watch(
@@ -29,9 +29,9 @@ def watch(
 ) -> Job:
     """Submits, follows and, up to `retries` times, submits again; returns the last attempt's job.
 
-    `write` gets the driver's log, `say` one sentence an event. A job that was stopped, that had bad input or whose
-    study failed is not tried again. Raises JobError as the job server does, HeadUnreachable after `patience` seconds
-    without a head.
+    `write` receives the driver's log, `say` one sentence per event. A job is not retried after it was stopped, after
+    bad input, or after its study failed. Raises JobError as the job server does, and HeadUnreachable after `patience`
+    seconds without a head.
     """
     job = server.submit(submission, after=after)
     while True:
@@ -39,9 +39,9 @@ def watch(
         ended = _follow(server, job, write, say, patience)
         if ended is not None and not ended.retryable:
             return ended
-        reason = "the head has forgotten it" if ended is None else _reason(ended)
+        reason = "the head no longer knows it" if ended is None else _reason(ended)
         if retries <= 0:
-            say(f"job {job.id} ended early: {reason}; no attempt is left")
+            say(f"job {job.id} ended early: {reason}; no attempts are left")
             return ended or job
         retries -= 1
         say(f"job {job.id} ended early: {reason}; trying again")
@@ -53,7 +53,7 @@ def watch(
 def _follow(
     server: JobServer, job: Job, write: Callable[[str], object], say: Callable[[str], object], patience: float
 ) -> Job | None:
-    """The job once it has ended; None where a head that came back does not know it."""
+    """Returns the job once it has ended, or None when a restarted head does not know it."""
     seen, gone_since = 0, 0.0
     while True:
         try:
@@ -72,7 +72,7 @@ def _follow(
             gone_since = gone_since or time.monotonic()
             if time.monotonic() - gone_since > patience:
                 raise
-            say(f"{error}; waiting for it")
+            say(f"{error}; waiting for the head")
             time.sleep(min(PAUSE_SECONDS, patience))
 
 

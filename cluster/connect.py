@@ -1,4 +1,4 @@
-"""Reaching a Ray cluster, or starting one on this machine. Loads Ray only when asked to connect."""
+"""Connects to a Ray cluster, or starts one on this machine. Imports Ray only to connect."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Self
 
 from cluster import tokens
 from cluster.addresses import AddressError, cluster_endpoint
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, one_line
 
-OBJECT_STORE_BYTES = 256 * 2**20  # trials share their data by files: nothing large passes through Ray
-LONGEST_TEMPORARY = 40  # characters: Ray's socket paths below it must stay under the kernel's 107
+OBJECT_STORE_BYTES = 256 * 2**20  # enough: trials share data through files, nothing large passes through Ray
+LONGEST_TEMPORARY = 40  # characters: Ray's socket paths below it must fit the kernel's limit of 107
 PATIENCE_SECONDS = 5.0
 
 
 class ConnectError(ClusterError):
-    """A cluster that cannot be reached: one sentence that says what to do."""
+    """A cluster that cannot be reached or started."""
 
 
 class Connection:
-    """A connection to a cluster; leaving it disconnects, and stops a cluster that it started itself."""
+    """A connection to a cluster. As a context manager it disconnects at the end, and stops a cluster that it started."""
 
     def __init__(
         self, address: str, logs: Path | None = None, dashboard: str = "", end: Callable[[], None] = lambda: None
@@ -37,15 +37,15 @@ class Connection:
         self.address = address
         self.logs = logs
         self._end = end
-        self.dashboard = dashboard  # its URL as the head sees it; empty where there is none
+        self.dashboard = dashboard  # its URL as the head sees it; empty without a dashboard
 
     @property
     def local(self) -> bool:
-        """Whether this process started the cluster."""
+        """Returns whether this process started the cluster."""
         return self.logs is not None
 
     def close(self, *, keep_logs: bool = False) -> None:
-        """Disconnects; a cluster of our own stops, and its logs go with it unless they are to be kept."""
+        """Disconnects. Stops a cluster that this process started, and deletes its logs unless `keep_logs`."""
         import ray
 
         ray.shutdown()
@@ -65,10 +65,10 @@ class Connection:
 def connect(address: str | None, *, workers: int | None = None, cpus_per_worker: float = 1) -> Connection:
     """Connects to `address` (auto, HOST:PORT), or starts a local cluster with room for `workers` trials.
 
-    Without an address Ray's own convention holds: a RAY_ADDRESS in the environment that names a cluster is taken.
-    `workers` and `cpus_per_worker` size a local cluster only: exactly their product of logical CPUs; without
-    `workers`, as many as Ray counts. Raises ConnectError where no cluster answers, AddressError for ray:// and
-    http:// addresses, TokenError where a token is named and cannot be read.
+    Without an address it follows Ray's convention: RAY_ADDRESS counts if it names a cluster. `workers` and
+    `cpus_per_worker` size a local cluster only: it gets exactly their product of logical CPUs, or without `workers` as
+    many as Ray counts. Raises ConnectError when no cluster answers, AddressError for ray:// and http:// addresses, and
+    TokenError when a token is named but cannot be read.
     """
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -77,14 +77,16 @@ def connect(address: str | None, *, workers: int | None = None, cpus_per_worker:
 
 
 def _named_cluster() -> str | None:
-    """RAY_ADDRESS as the head gives it to a job's driver; a job server's URL there is none of a cluster."""
+    """Returns RAY_ADDRESS as the head sets it for a job's driver; ignores a job server's URL, which names no cluster."""
     named = os.environ.get("RAY_ADDRESS", "")
     return None if not named or named == "local" or "://" in named else named
 
 
 def _start(workers: int | None, cpus_per_worker: float) -> Connection:
-    """A cluster that lives as long as this process: no dashboard, a token since its ports are open to the network, logs in
-    a folder of its own."""
+    """Starts a cluster that lives as long as this process, without a dashboard and with its logs in a folder of its own.
+
+    It has a token, since its ports are open to the network.
+    """
     import ray
 
     end = tokens.lend()
@@ -104,13 +106,13 @@ def _start(workers: int | None, cpus_per_worker: float) -> Connection:
     except (ConnectionError, RuntimeError, OSError) as error:
         end()
         raise ConnectError(
-            f"a Ray cluster must start on this machine, but did not: {_first_line(error)}; its logs are in {logs}"
+            f"a Ray cluster must start on this machine, but did not: {one_line(error)}; its logs are in {logs}"
         ) from None
     return Connection("local", logs, end=end)
 
 
 def check(address: str | None) -> None:
-    """Refuses, before anything is begun, what `connect` would refuse at once: a wrong form, or nobody who listens."""
+    """Raises what `connect` would raise at once: for an address of the wrong form, or one where nothing listens."""
     address = address or _named_cluster()
     endpoint = cluster_endpoint(address) if address is not None else None
     if endpoint is not None:
@@ -134,19 +136,19 @@ def _join(address: str) -> Connection:
 
 @contextmanager
 def _sigterm_later() -> Iterator[None]:
-    """SIGTERM waits until Ray is up and whoever called has its own handler back: Ray's would end us with a stack trace."""
+    """Delays SIGTERM until Ray is up and the caller's handler is back: Ray's own would end us with a stack trace."""
     mine = signal.getsignal(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
-        with suppress(ValueError, TypeError):  # another thread than the main one has no say
+        with suppress(ValueError, TypeError):  # only the main thread may set handlers
             signal.signal(signal.SIGTERM, mine)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def check_listening(host: str, port: int) -> None:
-    """Raises ConnectError where nothing listens; Ray itself would try for a minute."""
+    """Raises ConnectError when nothing listens; Ray itself would try for a minute."""
     try:
         socket.create_connection((host, port), PATIENCE_SECONDS).close()
     except OSError as error:
@@ -156,16 +158,12 @@ def check_listening(host: str, port: int) -> None:
 def _refusal(address: str, mode: str, error: Exception) -> str:
     text = str(error)
     if "auth" in text.lower() or "token" in text.lower():
-        have = "the one at hand is not its token" if mode == "token" else "none is set"
+        have = "the one found here is wrong" if mode == "token" else "none is set"
         return (
             f"the cluster at {address} asks for its token, but {have}; "
-            f"set {tokens.MODE}=token and {tokens.TOKEN_PATH} to a file that holds it"
+            f"set {tokens.MODE}=token and {tokens.TOKEN_PATH} to the file that holds it"
         )
-    return f"a Ray cluster must answer at {address}, but none does: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"a Ray cluster must answer at {address}, but none does: {one_line(error)}"
 
 
 __all__ = ["AddressError", "ConnectError", "Connection", "check", "connect"]

@@ -1,4 +1,4 @@
-"""A head's job server: submit a driver, watch it, read its logs, stop it. Everything goes over HTTP with a token."""
+"""A head's job server, over HTTP with a token: submits a driver, watches it, reads its log, stops it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
-STOP_SECONDS = 60  # a driver that is told to stop finishes its writes; after that Ray kills it
+STOP_SECONDS = 60  # time for a stopped driver to finish its writes; then Ray kills it
 POLL_SECONDS = 0.5
 JOB_ENVIRONMENT = {
     "RAY_JOB_STOP_SIGNAL": "SIGINT",
@@ -40,14 +40,14 @@ JOB_ENVIRONMENT = {
     "HPO_STORE_AWAY": str(STORE_AWAY),
 }
 
-WAITING = "still waits for a node that has what it asked for; it ends when it gets one, or by itself after 15 minutes"
+WAITING = "still waits for a node that meets its requirements; it ends once it gets one, or by itself after 15 minutes"
 
 
 class JobServer:
-    """The job server at `address` (http://HOST:8265), reached with the token that Ray would take.
+    """The job server at `address` (http://HOST:8265), reached with the token that Ray would use.
 
-    Raises AddressError, TokenError, HeadUnreachable, or JobError where the token is missing or wrong or where
-    something else answers. `warnings` are sentences about what others on the way can read or do.
+    Raises AddressError, TokenError, HeadUnreachable, or JobError when the token is missing or wrong or when something
+    else answers. `warnings` are sentences about what others on the network can read or do.
     """
 
     def __init__(self, address: str, *, token: tokens.Token | None = None) -> None:
@@ -57,7 +57,7 @@ class JobServer:
         self.warnings = tuple(self._unsafe())
 
     def submit(self, submission: Submission, *, after: Job | None = None) -> Job:
-        """Submits a driver; with `after`, as the next attempt of that job's series."""
+        """Submits a driver, with `after` as the next attempt in that job's series."""
         series = after.series if after else new_series(submission.name)
         attempt = after.attempt + 1 if after else 1
         metadata = {SERIES: series, ATTEMPT: str(attempt)} | ({STORE: submission.store} if submission.store else {})
@@ -74,34 +74,34 @@ class JobServer:
         return Job(job_id, "PENDING", submission.entrypoint, metadata=metadata)
 
     def job(self, job_id: str) -> Job:
-        """What the head knows of a job. Raises NoSuchJob."""
+        """Returns a job as the head knows it. Raises NoSuchJob."""
         with self._explained(job_id):
             return _job(self._client.get_job_info(_plain(job_id)))
 
     def page(self, job_id: str) -> str:
-        """The job's page on Ray's dashboard."""
+        """Returns the URL of the job's page on Ray's dashboard."""
         return f"{self.url}/#/jobs/{job_id}"
 
     def jobs(self) -> list[Job]:
-        """Every submitted job that the head remembers, newest first."""
+        """Returns every submitted job that the head knows, newest first."""
         with self._explained("jobs"):
             found = [_job(details) for details in self._client.list_jobs() if details.submission_id]
         return sorted(found, key=lambda job: (job.started or 0, job.id), reverse=True)
 
     def logs(self, job_id: str) -> str:
-        """All that a job has written so far."""
+        """Returns a job's log so far."""
         with self._explained(job_id):
             return str(self._client.get_job_logs(_plain(job_id)))
 
     def follow(self, job_id: str) -> Iterator[str]:
-        """A job's log from its beginning, piece by piece as it is written, until the job has ended.
+        """Yields a job's log from its beginning, piece by piece as it is written, until the job has ended.
 
-        Goes on where it was when the connection drops. Leaving it does nothing to the job.
+        Resumes after a dropped connection. Leaving the loop does not affect the job.
         """
         seen = 0
         while not self.job(job_id).done:
             position = 0
-            for text in self._tail(job_id):  # from the log's beginning each time
+            for text in self._tail(job_id):  # each connection starts at the log's beginning
                 fresh = text[max(0, seen - position) :]
                 position += len(text)
                 seen += len(fresh)
@@ -112,13 +112,13 @@ class JobServer:
             yield rest
 
     def stop(self, job_id: str, *, wait: float = STOP_SECONDS + 15) -> Job:
-        """Tells a job's driver to end in an orderly way and waits until it has. Does nothing to one that has ended."""
+        """Asks a job's driver to stop in an orderly way and waits until it has. Does nothing to a job that has ended."""
         with self._explained(job_id):
             self._client.stop_job(_plain(job_id))
         return self.wait(job_id, wait)
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """The job once it has ended. Raises JobError where it has not after `seconds`."""
+        """Returns the job once it has ended. Raises JobError after `seconds`."""
         until = time.monotonic() + seconds
         while not (job := self.job(job_id)).done:
             if time.monotonic() > until:
@@ -135,7 +135,7 @@ class JobServer:
             return _client(self.url, headers)
 
     def _tail(self, job_id: str) -> Iterator[str]:
-        """The log as far as one connection carries it; a dropped one ends it."""
+        """Yields the log over one connection, until that drops."""
         import aiohttp
 
         stream = cast("AsyncIterator[str]", self._client.tail_job_logs(_plain(job_id)))
@@ -150,7 +150,7 @@ class JobServer:
 
     @contextmanager
     def _explained(self, job_id: str) -> Iterator[None]:
-        """Ray's and the network's errors as sentences."""
+        """Turns errors of Ray and of the network into sentences."""
         import requests
         from ray.exceptions import AuthenticationError
 
@@ -169,19 +169,19 @@ class JobServer:
             raise self._answered(job_id, str(error)) from None
 
     def _locked(self) -> str:
-        have = f"{self._token} is not it" if self._token else "there is none here"
+        have = f"{self._token} is wrong" if self._token else "there is none here"
         return (
             f"the job server at {self.url} asks for the cluster's token, but {have}; copy the head's token file here "
-            f"and name it with {tokens.TOKEN_PATH}"
+            f"and set {tokens.TOKEN_PATH} to its path"
         )
 
     def _answered(self, job_id: str, text: str) -> JobError:
-        """What the server said, as a sentence. Ray tells its errors apart by their text only."""
+        """Turns the server's answer into a sentence. Only their text tells Ray's errors apart."""
         if "does not exist" in text or ("status code 404" in text and job_id != "version"):
-            return NoSuchJob(f"there is no job {job_id!r} at {self.url}; hpo jobs lists those that there are")
+            return NoSuchJob(f"there is no job {job_id!r} at {self.url}; `hpo jobs` lists all jobs")
         if job_id == "version":
             return JobError(
-                f"a Ray job server must answer at {self.url}, but what answers there is none; "
+                f"a Ray job server must answer at {self.url}, but something else does; "
                 "its port is the dashboard's, 8265 by default"
             )
         line = next((part.strip() for part in reversed(text.splitlines()) if part.strip()), "no reason given")
@@ -191,13 +191,13 @@ class JobServer:
         if not in_the_clear(self.url):
             return
         if self._token is not None:
-            yield f"the token goes to {self.url} unencrypted; use an SSH tunnel (ssh -L 8265:127.0.0.1:8265 HEAD) or TLS"
+            yield f"the token travels to {self.url} unencrypted; use an SSH tunnel (ssh -L 8265:127.0.0.1:8265 HEAD) or TLS"
         else:
-            yield f"{self.url} asks for no token: whoever reaches it runs code there; start the head with RAY_AUTH_MODE=token"
+            yield f"{self.url} asks for no token, so anyone who reaches it can run code; start the head with RAY_AUTH_MODE=token"
 
 
 def _runtime_env(submission: Submission, folder: Path) -> dict[str, Any]:
-    """The job's environment is the image's; only a working folder and variables come on top."""
+    """Returns the job's runtime environment: the image's own, plus a working folder and variables."""
     environment: dict[str, Any] = {"env_vars": {**JOB_ENVIRONMENT, **submission.environment}}
     if submission.working_dir is not None:
         package = packing.pack(
@@ -208,7 +208,7 @@ def _runtime_env(submission: Submission, folder: Path) -> dict[str, Any]:
 
 
 def _placement(submission: Submission) -> dict[str, Any]:
-    """Where the driver runs; Ray takes the head where nothing is asked for."""
+    """Returns what the driver's node must have; without requirements Ray takes the head."""
     asked = {
         "entrypoint_num_cpus": submission.cpus,
         "entrypoint_num_gpus": submission.gpus,
@@ -220,7 +220,7 @@ def _placement(submission: Submission) -> dict[str, Any]:
 
 
 def _client(url: str, headers: dict[str, str]) -> JobSubmissionClient:
-    """Ray's client, with limits on how long a request may take: it has none."""
+    """Opens Ray's client with time limits for requests; it has none of its own."""
     from ray.job_submission import JobSubmissionClient
 
     class Bounded(JobSubmissionClient):  # type: ignore[misc]
@@ -248,9 +248,9 @@ def _job(details: JobDetails) -> Job:
 
 
 def _plain(job_id: str) -> str:
-    """A job's id goes into a URL's path as it is."""
+    """Returns a job's id if it is safe in a URL's path, where it goes unescaped."""
     if not job_id or not all(c.isalnum() or c in "-_." for c in job_id):
-        raise NoSuchJob(f"a job's id must be letters, digits, - and _, but got {job_id!r}; hpo jobs lists them")
+        raise NoSuchJob(f"a job's id must be letters, digits, - and _, but got {job_id!r}; `hpo jobs` lists all jobs")
     return job_id
 
 
@@ -263,7 +263,7 @@ async def _close(stream: Any) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: requests and urllib3 wrap it several times."""
+    """Returns the innermost reason: requests and urllib3 wrap it several times."""
     text = f"{error} {error.__context__}"
     for words in ("Connection refused", "timed out", "Name or service not known", "No route to host"):
         if words in text:
@@ -273,7 +273,7 @@ def _cause(error: BaseException) -> str:
 
 @contextmanager
 def _override(name: str, value: str) -> Iterator[None]:
-    """Ray lets this variable override its own argument, and RAY_ADDRESS after it."""
+    """Sets a variable for a while: Ray prefers this one, and then RAY_ADDRESS, to its own argument."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -1,4 +1,4 @@
-"""What a study needs of a cluster, what its nodes have, and where the two do not fit. Pure."""
+"""What a study needs from a cluster, what the nodes have, and why the two do not match. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ GIB = 2**30
 
 
 class PreflightError(ClusterError):
-    """A cluster that cannot run the study: one sentence a reason, a line each."""
+    """A cluster that cannot run the study: one sentence per reason, each on its own line."""
 
 
 @dataclass(frozen=True)
 class Needs:
     """What each trial needs, and what every node that trains must have.
 
-    cpus, gpus: Ray's logical ones, fractions allowed. memory, gpu_memory: bytes of one trial. packages: name ->
-    version as the driver has it, an empty one where any will do. python: MAJOR.MINOR. data_root, store: a path or
-    s3://. clock_skew: seconds that a node's clock may differ from the driver's.
+    cpus, gpus: Ray's logical ones, fractions allowed. memory, gpu_memory: bytes per trial. packages: name -> the
+    driver's version, empty if any will do. python: MAJOR.MINOR. data_root, store: a path or s3://. clock_skew: seconds
+    by which a node's clock may differ from the driver's.
     """
 
     cpus: float = 1
@@ -40,12 +40,12 @@ class Needs:
     def __post_init__(self) -> None:
         low = min(self.cpus, self.gpus, self.memory, self.gpu_memory)
         if low < 0 or self.clock_skew <= 0:
-            raise PreflightError(f"needs must not be negative and clock_skew must be above 0, but got {self}")
+            raise PreflightError(f"needs must not be negative and clock_skew must be positive, but got {self}")
 
 
 @dataclass(frozen=True)
 class Node:
-    """What one node has and sees. `answer` is the probe's (None: it gave none, and `silence` says why)."""
+    """What one node has and sees. `answer` is the probe's; None if it gave none, and then `silence` says why."""
 
     name: str
     cpus: float
@@ -57,19 +57,19 @@ class Node:
     driver: bool = False
 
     def room(self, needs: Needs) -> int:
-        """How many trials fit at once."""
+        """Returns how many trials fit at once."""
         pairs = ((self.cpus, needs.cpus), (self.gpus, needs.gpus), (self.memory, needs.memory))
         return min((_times(have, need) for have, need in pairs if need > 0), default=1)
 
     def gpu_share(self, needs: Needs) -> int:
-        """Bytes of GPU memory that one trial gets here; 0 where unknown. The smallest GPU counts."""
+        """Returns the bytes of GPU memory that one trial gets here, by the smallest GPU; 0 if unknown."""
         sizes = [] if self.answer is None else self.answer.get("gpu_memory")
         if not isinstance(sizes, Sequence) or not sizes or not needs.gpus:
             return 0
         return int(min(sizes) * min(1.0, needs.gpus))
 
     def complaints(self, needs: Needs) -> Iterator[str]:
-        """Why this node cannot train a trial that it has room for."""
+        """Yields why this node cannot train a trial that it has room for."""
         if self.answer is None:
             yield f"node {self.name} must answer, but {self.silence}"
             return
@@ -78,7 +78,7 @@ class Node:
         if needs.gpu_memory and share and share < needs.gpu_memory:
             yield (
                 f"a trial needs {needs.gpu_memory / GIB:.1f} GiB of GPU memory, but {needs.gpus:g} of a GPU on node "
-                f"{self.name} has {share / GIB:.1f} GiB; ask for more of a GPU in resources"
+                f"{self.name} has {share / GIB:.1f} GiB; raise resources.gpus"
             )
         if self.answer.get("data_root"):
             yield f"data.root {needs.data_root} must be readable on node {self.name}, but: {self.answer['data_root']}"
@@ -86,28 +86,28 @@ class Node:
             yield f"the store {needs.store} must be readable and writable on node {self.name}, but: {self.answer['store']}"
         if abs(self.skew) > needs.clock_skew:
             yield (
-                f"clocks must agree within {needs.clock_skew:g} s, but node {self.name}'s differs from the driver's by "
-                f"{self.skew:+.1f} s; start its time service"
+                f"clocks must agree within {needs.clock_skew:g} s, but the clock of node {self.name} differs from the "
+                f"driver's by {self.skew:+.1f} s; start its time service"
             )
 
     def _version_complaints(self, needs: Needs) -> Iterator[str]:
         assert self.answer is not None
         python = str(self.answer["python"])
         if needs.python and not f"{python}.".startswith(f"{needs.python}."):
-            yield f"node {self.name} must run Python {needs.python} as the driver does, but runs {python}"
+            yield f"node {self.name} must run Python {needs.python} like the driver, but it runs {python}"
         installed = self.answer["packages"]
         assert isinstance(installed, Mapping)
         for name, wanted in needs.packages.items():
             found = installed.get(name)
             if found is None:
-                yield f"{name} {wanted}".rstrip() + f" must be installed on node {self.name}, but is not"
+                yield f"{name} {wanted}".rstrip() + f" must be installed on node {self.name}, but it is not"
             elif wanted and _public(found) != _public(wanted):
-                yield f"{name} must be {wanted} on node {self.name} as on the driver's, but is {found}"
+                yield f"{name} must be {wanted} on node {self.name} as on the driver's node, but it is {found}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """The needs against the nodes. `elastic`: an autoscaler may still bring nodes, so that room is no condition."""
+    """Compares needs with nodes. `elastic`: an autoscaler may still add nodes, so lack of room is no reason to refuse."""
 
     needs: Needs
     nodes: tuple[Node, ...]
@@ -115,26 +115,26 @@ class Report:
 
     @property
     def room(self) -> int:
-        """How many trials the cluster holds at once."""
+        """Returns how many trials fit on the cluster at once."""
         return sum(node.room(self.needs) for node in self.nodes)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the study cannot run here: one sentence each, none where it can."""
+        """Returns why the study cannot run here, one sentence each; empty if it can."""
         return tuple(self._reasons())
 
     @property
     def ok(self) -> bool:
-        """Whether the study can run here."""
+        """Returns whether the study can run here."""
         return not self.reasons
 
     def check(self) -> None:
-        """Raises PreflightError with every reason where the study cannot run here."""
+        """Raises PreflightError with every reason if the study cannot run here."""
         if self.reasons:
             raise PreflightError("\n".join(self.reasons))
 
     def table(self) -> Table:
-        """The first row what the study needs, then a row a node: fit for a console."""
+        """Returns a table for the console: a row with what a trial needs, then one row per node."""
         from rich.table import Table
 
         table = Table(title="needs and nodes", title_justify="left")
@@ -145,7 +145,7 @@ class Report:
         return table
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table's cells."""
+        """Returns the table's cells."""
         needs = self.needs
         first = ("a trial needs", "1", f"{needs.cpus:g}", f"{needs.gpus:g}", _gib(needs.memory), _gib(needs.gpu_memory),
                  f"{len(needs.packages)} pinned", needs.data_root or "-", needs.store or "-",
@@ -161,7 +161,7 @@ class Report:
         return (
             *head,
             _gib(node.gpu_share(self.needs)),
-            "as the driver's" if not versions else f"{versions} differ",
+            "same as driver's" if not versions else f"{versions} differ",
             "-" if self.needs.data_root is None else "readable" if not node.answer["data_root"] else "NOT readable",
             "-" if self.needs.store is None else "writable" if not node.answer["store"] else "NOT writable",
             f"{node.skew:+.1f} s",
@@ -169,7 +169,7 @@ class Report:
 
     def _reasons(self) -> Iterator[str]:
         if not self.nodes:
-            yield "a cluster must have a node, but this one has none"
+            yield "a cluster must have at least one node, but this one has none"
             return
         if self.room == 0 and not self.elastic:
             most = max(
@@ -190,12 +190,12 @@ class Report:
 
 
 def _times(have: float, need: float) -> int:
-    """How often `need` goes into `have`, both to Ray's four decimals."""
+    """Returns how many times `need` fits into `have`, both rounded to Ray's four decimals."""
     return round(have * 10_000) // max(1, round(need * 10_000))
 
 
 def _public(version: str) -> str:
-    """A version without its build: the CPU and the CUDA build of a release are the same code."""
+    """Returns a version without its build tag: the CPU and CUDA builds of a release are the same code."""
     return version.split("+")[0]
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a cluster's workers to join: what start scripts do before they start a study."""
+"""Waits for a cluster's workers to join, for start scripts: `python -m cluster.nodes --address HOST:PORT`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ POLL_SECONDS = 1.0
 
 
 def wait(address: str, workers: int, seconds: float) -> int:
-    """How many nodes besides the head have joined: at least `workers`, or fewer after `seconds`.
+    """Returns how many nodes besides the head have joined: at least `workers`, or fewer after `seconds`.
 
-    Raises ConnectError where no head answers within them.
+    Raises ConnectError if no head answers in that time.
     """
     until = time.monotonic() + seconds
     endpoint = cluster_endpoint(address)
@@ -29,7 +29,7 @@ def wait(address: str, workers: int, seconds: float) -> int:
                 raise
             time.sleep(POLL_SECONDS)
     if workers == 0:
-        return 0  # only a machine that is a node already can count the others
+        return 0  # this machine may not be a node yet, and only a node can count the others
     with connect(address):
         while (joined := _joined()) < workers and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
@@ -43,20 +43,20 @@ def _joined() -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Waits for workers. Exit code 1 where none of those asked for came, 2 where there is no head."""
+    """Waits for workers. Ends with 0 if all or some of them joined, 1 if none did, 2 if there is no head."""
     parser = argparse.ArgumentParser(prog="python -m cluster.nodes", description=main.__doc__)
-    parser.add_argument("--address", required=True, help="the head, HOST:PORT")
-    parser.add_argument("--workers", type=int, default=0, help="how many nodes besides the head")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds")
+    parser.add_argument("--address", required=True, help="the head's HOST:PORT")
+    parser.add_argument("--workers", type=int, default=0, help="number of nodes besides the head (default: 0)")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds (default: 600)")
     options = parser.parse_args(arguments)
     try:
         joined = wait(options.address, options.workers, options.timeout)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     if joined >= options.workers:
         if joined:
-            print(f"cluster: {joined} workers have joined {options.address}", file=sys.stderr)
+            print(f"cluster: {joined} workers joined {options.address}", file=sys.stderr)
         return 0
     print(f"cluster: {joined} of {options.workers} workers joined within {options.timeout:g} s", file=sys.stderr)
     return 0 if joined else 1

@@ -1,4 +1,4 @@
-"""A working folder as one zip file: what a job needs from it, never a secret, the same bytes for the same files."""
+"""Packs a job's working folder into one zip file: never a secret, and the same bytes for the same files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SECRET = (
     ".env", ".env.*", ".netrc", ".ssh", ".aws", ".kube", ".docker", ".gnupg", "*.pem", "*.key", "*.p12", "id_rsa*",
     "id_ed25519*", "auth_token", "credentials", "credentials.json",
 )  # fmt: skip
-LIMIT = 100 * 2**20  # bytes; a job's folder goes through the head's memory to every node
+LIMIT = 100 * 2**20  # bytes: a job's folder passes through the head's memory to every node
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class PackError(ClusterError):
-    """A working folder that cannot go along with a job: one sentence that says why."""
+    """A working folder that cannot be sent with a job."""
 
 
 def files(root: Path, *, excludes: Sequence[str] = ()) -> list[Path]:
-    """The files of `root` that go along, relative to it and sorted.
+    """Returns the files of `root` to send, relative to it and sorted.
 
-    Left out: what git ignores, EXCLUDED and SECRET and `excludes`, each a pattern for any part of a path. Links to
-    folders are not followed.
+    Leaves out what git ignores and what matches EXCLUDED, SECRET or `excludes`, each a pattern for any part of a path.
+    Does not follow links to folders.
     """
     patterns = (*EXCLUDED, *SECRET, *excludes)
     found = _tracked(root) or _walked(root, patterns)
@@ -39,12 +39,12 @@ def files(root: Path, *, excludes: Sequence[str] = ()) -> list[Path]:
 
 
 def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed: Sequence[Path] = ()) -> Path:
-    """Writes the zip file `destination` of `root`; `needed` of its files go along whatever git ignores.
+    """Packs `root` into the zip file `destination`, with the `needed` files even if git ignores them.
 
-    Raises PackError where there is no such folder, a needed file is missing, or they come to more than LIMIT bytes.
+    Raises PackError if there is no such folder, if a needed file is missing, or above LIMIT bytes in total.
     """
     if not root.is_dir():
-        raise PackError(f"the working folder must exist, but {root} is no folder")
+        raise PackError(f"the working folder must exist, but {root} is not a folder")
     chosen = sorted({*files(root, excludes=excludes), *(_inside(root, path) for path in needed)})
     _check_size(root, chosen)
     with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -57,10 +57,10 @@ def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed:
 
 
 def _inside(root: Path, path: Path) -> Path:
-    """`path`, relative to `root` or absolute, as relative to it."""
+    """Returns `path` (absolute, or relative to `root`) relative to `root`."""
     whole = (root / path).resolve()
     if not whole.is_relative_to(root.resolve()) or not whole.is_file():
-        raise PackError(f"{path} must lie in the working folder {root}, but does not")
+        raise PackError(f"{path} must be a file in the working folder {root}, but it is not")
     return whole.relative_to(root.resolve())
 
 
@@ -92,5 +92,5 @@ def _check_size(root: Path, chosen: Sequence[Path]) -> None:
         raise PackError(
             f"a job's working folder must be at most {LIMIT // 2**20} MiB, but {root} has {total / 2**20:.0f} MiB "
             f"(the largest file is {largest} with {sizes[largest] / 2**20:.0f} MiB); put data where the nodes reach "
-            "them and leave them out, or name a smaller folder"
+            "them and exclude them, or choose a smaller folder"
         )

@@ -1,4 +1,4 @@
-"""Looks at every node before a study starts: can it train there, and do all of them see the same data and store?"""
+"""Checks every node before a study starts: whether it can train, and whether all see the same data and store."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from typing import Any
 
 from cluster import probe
 from cluster.connect import Connection
+from cluster.errors import one_line
 from cluster.needs import Needs, Node, PreflightError, Report
 
 __all__ = ["Needs", "PreflightError", "Report", "installed", "preflight"]
 
 SILENT = "did not answer"
 PATIENCE_SECONDS = 60.0  # a cold node starts a worker process first
-ROUNDS, PAUSE_SECONDS = 3, 3.0  # a node that is going away fails before the cluster knows that it is gone
+ROUNDS, PAUSE_SECONDS = 3, 3.0  # a leaving node fails before the cluster knows that it has left
 
 
 def installed(names: Sequence[str]) -> dict[str, str]:
-    """The driver's own versions of what is installed here of `names`: what every node must have."""
+    """Returns the driver's versions of those packages that are installed here: what every node must have."""
     return {name: version for name, version in probe.versions(names).items() if version is not None}
 
 
 def preflight(
     connection: Connection, needs: Needs, *, elastic: bool = False, patience: float = PATIENCE_SECONDS
 ) -> Report:
-    """Asks every living node and reports. A cluster of our own is this machine, and answers without a worker.
+    """Asks every living node and reports. A cluster that this process started is this machine, and needs no worker.
 
-    Writes one small file in the store and removes it again. Takes no CPU of the cluster, so that a busy one answers
-    too; a node that does not within `patience` seconds is reported as silent.
+    Writes one small file to the store and deletes it again. Takes no CPU from the cluster, so that a busy one answers
+    too. A node that does not answer within `patience` seconds is reported as silent.
     """
     import ray
 
@@ -45,7 +46,7 @@ def preflight(
     finally:
         if needs.store is not None and wrote is None:
             probe.remove(needs.store, mark)
-    asked = [node for node in _living() if node["NodeID"] in answers]  # who has joined since will be asked by nobody
+    asked = [node for node in _living() if node["NodeID"] in answers]  # not those that joined since
     nodes = tuple(_node(node, answers[node["NodeID"]], here, wrote, patience) for node in asked)
     return Report(needs, nodes, elastic)
 
@@ -57,12 +58,12 @@ def _living() -> list[dict[str, Any]]:
 
 
 def _ask_all(needs: Needs, mark: str, patience: float) -> dict[str, Any]:
-    """As `_ask`; nodes that failed are asked again while the cluster has them."""
+    """As `_ask`, but asks failed nodes again as long as the cluster has them."""
     answers: dict[str, Any] = {}
     for number in range(ROUNDS):
         asked = [node["NodeID"] for node in _living() if not isinstance(answers.get(node["NodeID"]), tuple)]
         if not asked or (number and all(answers.get(node, SILENT) == SILENT for node in asked)):
-            break  # whoever kept silent has had its time
+            break  # silent nodes have had their time
         time.sleep(PAUSE_SECONDS if number else 0.0)
         asked = [node["NodeID"] for node in _living() if node["NodeID"] in asked]
         answers |= dict.fromkeys(asked, SILENT) | _ask(asked, needs, mark, patience)
@@ -70,13 +71,13 @@ def _ask_all(needs: Needs, mark: str, patience: float) -> dict[str, Any]:
 
 
 def _write_mark(store: str | None, mark: str) -> str | None:
-    """Why the driver itself cannot write in the store; None where it can."""
+    """Returns why the driver itself cannot write to the store, or None if it can."""
     if store is None:
         return None
     try:
         probe.write(store, mark)
     except Exception as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return one_line(error)
     return None
 
 
@@ -85,12 +86,12 @@ def _look(actor: probe.Probe, needs: Needs, mark: str) -> dict[str, Any]:
 
 
 def _ask(ids: Sequence[str], needs: Needs, mark: str, patience: float) -> dict[str, Any]:
-    """Node id -> (answer, clock skew in seconds), or a string that says why there is none. All nodes at once."""
+    """Asks all nodes at once. Returns node id -> (answer, clock skew in seconds), or why there is no answer."""
     import ray
     from ray import cloudpickle
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    cloudpickle.register_pickle_by_value(probe)  # a node may lack this project: that is one of the answers
+    cloudpickle.register_pickle_by_value(probe)  # a node without this project can answer too
     try:
         remote = ray.remote(num_cpus=0, max_restarts=0)(probe.Probe)
         actors = {
@@ -117,11 +118,11 @@ def _answer(ref: Any, actor: Any) -> Any:
     try:
         return ray.get(ref), _skew(actor)
     except RayError as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return one_line(error)
 
 
 def _skew(actor: Any) -> float:
-    """The node's clock against ours, seconds: the quickest of five questions errs by at most half its time."""
+    """Returns the node's clock minus ours in seconds: the quickest of five questions errs by at most half its time."""
     import ray
 
     best = (float("inf"), 0.0)
@@ -138,7 +139,7 @@ def _node(node: dict[str, Any], answer: Any, here: str, wrote: str | None, patie
     name = str(node["NodeName"])
     told, skew = answer if isinstance(answer, tuple) else (None, 0.0)
     if told is not None and wrote is not None:
-        told = {**told, "store": wrote if node["NodeID"] == here else None}  # said once, for the driver's node
+        told = {**told, "store": wrote if node["NodeID"] == here else None}  # reported once, for the driver's node
     silence = f"gave no answer within {patience:.0f} s" if answer == SILENT else f"failed: {answer}"
     return Node(
         name=name,
@@ -153,5 +154,5 @@ def _node(node: dict[str, Any], answer: Any, here: str, wrote: str | None, patie
 
 
 def this_python() -> str:
-    """MAJOR.MINOR of the driver: Ray's processes must all run the same."""
+    """Returns the driver's Python as MAJOR.MINOR, which all of Ray's processes must share."""
     return ".".join(platform.python_version_tuple()[:2])

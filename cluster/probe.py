@@ -1,5 +1,7 @@
-"""What one node sees, asked on the node itself. Sent there whole, so that it runs where this project is not installed:
-standard library only, boto3 and Ray where a question needs them.
+"""What one node sees, asked on the node itself.
+
+The preflight sends this module whole, so that it runs on nodes without this project: it imports only the standard
+library, and boto3 where a question needs it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
 
+UNSHARED = "it does not hold the file that the driver wrote: the nodes do not share it"
+
 
 class Probe:
-    """An actor on one node. Every answer is plain data; what fails is a sentence in it, not an exception."""
+    """An actor on one node. Its answers are plain data; a failure is a sentence in them, not an exception."""
 
     def look(self, packages: Sequence[str], data_root: str | None, store: str | None, mark: str) -> dict[str, Any]:
-        """Versions, GPUs' memory in bytes, and what is wrong with the data root and the store: None where nothing.
+        """Returns versions, the GPUs' memory in bytes, and what is wrong with the data root and the store (None: nothing).
 
-        `mark` names a file that the driver wrote in the store: this node must see it, and writes its own beside.
+        `mark` names a file that the driver wrote to the store: this node must see it, and writes its own beside it.
         """
         return {
             "python": platform.python_version(),
@@ -34,12 +38,12 @@ class Probe:
         }
 
     def now(self) -> float:
-        """This node's clock, seconds since the epoch."""
+        """Returns this node's time in seconds since the epoch."""
         return time.time()
 
 
 def versions(packages: Sequence[str]) -> dict[str, str | None]:
-    """The installed versions; None where a package is missing."""
+    """Returns the installed versions; None for a missing package."""
     found: dict[str, str | None] = {}
     for name in packages:
         try:
@@ -50,7 +54,7 @@ def versions(packages: Sequence[str]) -> dict[str, str | None]:
 
 
 def gpu_memory() -> list[int]:
-    """Bytes of each GPU as the driver tells; empty where it cannot be asked."""
+    """Returns the memory of each GPU in bytes as nvidia-smi reports it; empty without it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -63,39 +67,39 @@ def gpu_memory() -> list[int]:
 
 
 def readable(root: str) -> str | None:
-    """Why a data root cannot be read; None where it can."""
+    """Returns why a data root cannot be read, or None if it can."""
     try:
         if root.startswith("s3://"):
             bucket, prefix = _split(root)
             found = _s3().list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
-            return None if found.get("KeyCount") else "nothing is there"
+            return None if found.get("KeyCount") else "there is nothing there"
         if os.path.isdir(root):
             with os.scandir(root) as entries:
                 return None if next(entries, None) else "the folder is empty"
         with open(root, "rb") as stream:
             stream.read(1)
     except Exception as error:
-        return _sentence(error)
+        return _one_line(error)
     return None
 
 
 def shared(store: str, mark: str) -> str | None:
-    """Why the driver's file cannot be seen, or none written beside it; None where both work."""
+    """Returns why this node cannot see the driver's file or cannot write beside it, or None if it can do both."""
     try:
         if read(store, mark) != mark.encode():
-            return "it does not hold what the driver wrote there: the nodes do not share it"
+            return UNSHARED
         own = f"{mark}-{uuid.uuid4().hex}"
         write(store, own)
         remove(store, own)
     except FileNotFoundError:
-        return "it does not hold what the driver wrote there: the nodes do not share it"
+        return UNSHARED
     except Exception as error:
-        return _sentence(error)
+        return _one_line(error)
     return None
 
 
 def write(store: str, name: str) -> None:
-    """Writes a small file with its own name in it."""
+    """Writes a small file that holds its own name."""
     if store.startswith("s3://"):
         bucket, key = _split(f"{store.rstrip('/')}/{name}")
         _s3().put_object(Bucket=bucket, Key=key, Body=name.encode())
@@ -108,7 +112,7 @@ def write(store: str, name: str) -> None:
 
 
 def read(store: str, name: str) -> bytes:
-    """The file's content. Raises FileNotFoundError."""
+    """Returns the file's content. Raises FileNotFoundError."""
     if store.startswith("s3://"):
         bucket, key = _split(f"{store.rstrip('/')}/{name}")
         client = _s3()
@@ -121,7 +125,7 @@ def read(store: str, name: str) -> bytes:
 
 
 def remove(store: str, name: str) -> None:
-    """Removes the file where it is still there."""
+    """Deletes the file if it is still there."""
     if store.startswith("s3://"):
         bucket, key = _split(f"{store.rstrip('/')}/{name}")
         _s3().delete_object(Bucket=bucket, Key=key)
@@ -143,5 +147,5 @@ def _s3() -> Any:
     return boto3.client("s3", config=Config(**limits))
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:  # not from cluster.errors, which nodes may lack
     return (str(error).strip() or type(error).__name__).splitlines()[0]

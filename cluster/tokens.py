@@ -1,7 +1,7 @@
-"""The cluster's access token: found where Ray looks for it, created for its owner alone, never printed.
+"""The cluster's access token: found where Ray looks for it, created readable by its owner alone, never printed.
 
-Without a token whoever reaches a head's ports runs code there. Ray switches tokens on by itself in some cases and not
-in others; here RAY_AUTH_MODE is always said.
+Without a token anyone who reaches a head's ports can run code there. Ray switches tokens on by itself in some cases
+only; this project always sets RAY_AUTH_MODE.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ SHORTEST = 16
 
 
 class TokenError(ClusterError):
-    """A token that is missing, unreadable or unsafe: one sentence that says what to do."""
+    """A token that is missing, unreadable or unsafe."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A secret and where it came from; shows only the latter."""
+    """A secret and its source; prints only the source."""
 
     secret: str = field(repr=False)
     source: str
 
     def __str__(self) -> str:
-        return f"the token of {self.source}"
+        return f"the token from {self.source}"
 
 
 def path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the token lies: RAY_AUTH_TOKEN_PATH, else ~/.ray/auth_token."""
+    """Returns the token file's path: RAY_AUTH_TOKEN_PATH, by default ~/.ray/auth_token."""
     named = environment.get(TOKEN_PATH)
     return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
 
 
 def find(environment: Mapping[str, str] = os.environ) -> Token | None:
-    """The token in Ray's own order: RAY_AUTH_TOKEN, then the file. None where there is neither.
+    """Returns the token in Ray's order: RAY_AUTH_TOKEN, then the file; None without either.
 
-    A file of ours that others may read is closed to them. Raises TokenError where it is empty or unreadable.
+    Closes a file of ours to other users. Raises TokenError if the file is empty or unreadable.
     """
     found = _find(environment)
     if found is None and environment.get(TOKEN_PATH):
@@ -63,17 +63,17 @@ def _find(environment: Mapping[str, str]) -> Token | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenError(f"the token file {place} must be readable, but is not: {error}") from None
+        raise TokenError(f"the token file {place} must be readable, but it is not: {error}") from None
     if not secret:
-        raise TokenError(f"the token file {place} must hold a token, but is empty; remove it to have one created")
+        raise TokenError(f"the token file {place} must hold a token, but it is empty; delete it to have one created")
     _close_to_others(place)
     return Token(secret, str(place))
 
 
 def ensure(environment: Mapping[str, str] = os.environ) -> Token:
-    """The token that there is, or a new one of 256 random bits in a file of mode 0600.
+    """Returns the existing token, or creates one of 256 random bits in a file of mode 0600.
 
-    Two callers at once get the same token: the second finds the first one's file.
+    Two simultaneous callers get the same token: the second finds the first one's file.
     """
     found = _find(environment)
     if found is not None:
@@ -98,10 +98,10 @@ def ensure(environment: Mapping[str, str] = os.environ) -> Token:
 
 
 def lend() -> Callable[[], None]:
-    """A token for a cluster that only this process and its children use, whose ports others reach all the same.
+    """Sets the token of a cluster that only this process and its children use, but whose ports others can reach.
 
-    It is the one that there is, else a new one in RAY_AUTH_TOKEN. Does nothing where RAY_AUTH_MODE is disabled. Returns
-    what brings the variables back as they were.
+    Takes the existing token, or puts a new one into RAY_AUTH_TOKEN. Does nothing if RAY_AUTH_MODE is disabled. Returns a
+    function that restores the variables.
     """
     before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
     if (before[MODE] or "").lower() != "disabled":
@@ -119,10 +119,7 @@ def lend() -> Callable[[], None]:
 
 
 def say_mode() -> str:
-    """Sets RAY_AUTH_MODE for this process: what is set, else token where there is one.
-
-    Returns the mode.
-    """
+    """Sets RAY_AUTH_MODE for this process and returns it: as it is set, by default `token` if there is a token."""
     mode = os.environ.get(MODE, "").lower() or ("token" if find() else "disabled")
     if os.environ.get(MODE) != mode:
         os.environ[MODE] = mode
@@ -131,7 +128,7 @@ def say_mode() -> str:
 
 
 def _read_again() -> None:
-    """Ray reads mode and token once: one that is loaded already is told that they have changed."""
+    """Makes Ray, if it is loaded, read mode and token again: it reads them only once."""
     if "ray" in sys.modules:
         from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -140,37 +137,38 @@ def _read_again() -> None:
 
 
 def check_exposure(host: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Raises TokenError where a dashboard at `host` would let others run code here without a token."""
+    """Raises TokenError if a dashboard at `host` would let others run code here without a token."""
     if is_loopback(host):
         return
     mode, token = environment.get(MODE, "").lower(), find(environment)
     if mode != "token" or token is None:
         got = f"{MODE} is {mode or 'not set'}" if mode != "token" else "there is no token"
         raise TokenError(
-            f"a dashboard at {host} lets whoever reaches it run code, so {MODE}=token and a token must be set, but "
-            f"{got}; keep it at 127.0.0.1 behind an SSH tunnel, or run python -m cluster.tokens and set {MODE}=token"
+            f"a dashboard at {host} lets anyone who reaches it run code, so {MODE}=token and a token must be set, but "
+            f"{got}; keep it on 127.0.0.1 behind an SSH tunnel, or run python -m cluster.tokens and set {MODE}=token"
         )
     if len(token.secret) < SHORTEST:
         raise TokenError(
-            f"{token} must have at least {SHORTEST} characters where the dashboard is at {host}, "
-            f"but has {len(token.secret)}"
+            f"{token} must have at least {SHORTEST} characters for a dashboard at {host}, but it has {len(token.secret)}"
         )
 
 
 def _close_to_others(place: Path) -> None:
-    """Mounted secrets that belong to somebody else keep their mode."""
+    """Closes a token file of ours to others; a mounted secret of another user keeps its mode."""
     state = place.stat()
     if state.st_uid == os.getuid() and state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         try:
             place.chmod(0o600)
         except OSError as error:
-            raise TokenError(f"the token file {place} must be closed to others (mode 0600), but: {error}") from None
+            raise TokenError(
+                f"the token file {place} must be closed to others (mode 0600), but chmod failed: {error}"
+            ) from None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Makes sure that there is a token and prints where it lies; with --dashboard-host, refuses unsafe ones."""
+    """Creates a token if there is none and prints its source. Refuses an unsafe --dashboard-host with exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m cluster.tokens", description=main.__doc__)
-    parser.add_argument("--dashboard-host", default="127.0.0.1", help="where the dashboard is going to listen")
+    parser.add_argument("--dashboard-host", default="127.0.0.1", help="address that the dashboard will listen on")
     options = parser.parse_args(arguments)
     try:
         if os.environ.get(MODE, "").lower() != "disabled":
@@ -178,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_exposure(options.dashboard_host)
     except TokenError as error:
         print(f"cluster: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     return 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a container does: `head`, `worker HEAD:PORT`, `token`, or any other command. Further words go to `ray start`.
+# Runs a container as `head`, `worker HEAD:PORT`, `token`, or any other command. Further words go to `ray start`.
 #
-# DASHBOARD_HOST is where the head's dashboard listens inside the container, loopback by default. Beyond it a token must be set.
+# The head's dashboard listens on DASHBOARD_HOST inside the container (default: loopback). Beyond loopback it needs a token.
 set -euo pipefail
 
 case ${1:-} in

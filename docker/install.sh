@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
-# Installs what the image needs into the Python that is first on PATH: install.sh cpu|cuda dependencies|project
-# Runs in a folder with pyproject.toml and requirements.lock. The lock says which versions; tests' and tools' are left out.
+# Installs the image's packages into the Python that is first on PATH: install.sh cpu|cuda dependencies|project
+# Runs in a folder with pyproject.toml and requirements.lock. The lock gives versions and hashes; packages that only tests
+# and tools need are left out.
 set -euo pipefail
 
-variant=${1:?usage: install.sh cpu|cuda dependencies|project} what=${2:?usage: install.sh cpu|cuda dependencies|project}
+usage="usage: install.sh cpu|cuda dependencies|project"
+variant=${1:?$usage} what=${2:?$usage}
 
 case $variant in
-  cpu) index=(--extra-index-url "${TORCH_INDEX:?TORCH_INDEX must name the place of CPU wheels}") ;;
-  cuda) index=() ;; # the usual wheels bring the CUDA libraries along
+  cpu) : "${TORCH_INDEX:?TORCH_INDEX must be the URL of an index with CPU wheels}" ;;
+  cuda) ;; # the usual wheels bring the CUDA libraries along
   *) echo "install.sh: the variant must be cpu or cuda, but got $variant" >&2; exit 2 ;;
 esac
 
 case $what in
   dependencies)
-    # torch and torchvision alone first, by their local version: else a CUDA wheel of the same number would do as well.
+    python -m pip install 'pip>=26.1' # the first that takes hashes from a constraints file
     if [[ $variant == cpu ]]; then
+      # The CPU builds first and alone: they are not in the lock, and pip keeps a torch that is already installed.
       torch=$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock)
       # shellcheck disable=SC2086 # two words
-      python -m pip install "${index[@]}" -c requirements.lock $torch
+      python -m pip install --no-deps --index-url "$TORCH_INDEX" $torch
     fi
     python - >/tmp/dependencies.txt <<'PYTHON'
 import tomllib
@@ -26,10 +29,10 @@ with open("pyproject.toml", "rb") as stream:
     project = tomllib.load(stream)["project"]
 print("\n".join([*project["dependencies"], "ray[default]"]))  # the head's job server
 PYTHON
-    python -m pip install ${index[@]+"${index[@]}"} -c requirements.lock -r /tmp/dependencies.txt
+    python -m pip install -c requirements.lock -r /tmp/dependencies.txt
     rm /tmp/dependencies.txt
     ;;
   project) python -m pip install --no-deps . ;;
-  *) echo "install.sh: dependencies or project must be installed, but got $what" >&2; exit 2 ;;
+  *) echo "install.sh: the second word must be dependencies or project, but got $what" >&2; exit 2 ;;
 esac
 python -m pip check

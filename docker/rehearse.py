@@ -1,10 +1,10 @@
-"""The image without an engine: the Dockerfile's steps in order, in an empty folder that stands for `/`.
+"""Builds the image without an engine: runs the Dockerfile's steps in order in an empty folder that stands for `/`.
 
     python docker/rehearse.py [--build-arg NAME=VALUE ...]
 
-What COPY names is copied, what RUN says is run, under ENV and ARG; both stages share the folder. Then the entry point is
-asked for a token, for `hpo --help` and for a short study on digits, by the folder's own Python and far from this
-repository. The folder lies where TMPDIR says, and goes at the end.
+It copies for COPY and runs commands for RUN, under ENV and ARG; both stages share the folder. Then the entry point, with
+only the folder's own Python and away from this repository, creates a token, answers `hpo --help` and plays a short study
+on digits. The folder lies in TMPDIR and is deleted at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = re.compile(r"(?<![\w./])/(?=(?:opt|src|home|run|usr/local/bin)\b)")  # where paths of the image's own begin
+OURS = re.compile(r"(?<![\w./])/(?=(?:opt|src|home|run|usr/local/bin)\b)")  # absolute paths inside the image
 OTHER_USERS = re.compile(r"useradd [^&]+&& | -o hpo -g hpo")
 ASKED = (
     ["token"],
@@ -31,7 +31,7 @@ ASKED = (
 
 
 def steps(text: str) -> Iterator[tuple[str, str]]:
-    """A Dockerfile's instructions: the word and the rest of its line, continued lines joined."""
+    """Yields a Dockerfile's instructions: the word and the rest of its line, with continued lines joined."""
     for line in re.sub(r"^\s*#.*\n", "", text, flags=re.M).replace("\\\n", " ").splitlines():
         if line.strip():
             word, _, rest = line.partition(" ")
@@ -48,11 +48,11 @@ class Rehearsal:
         self.variables["PATH"] = f"{root}/usr/local/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     def inside(self, text: str) -> str:
-        """The text with the image's absolute paths as those in the folder."""
+        """Returns the text with the image's absolute paths moved into the folder."""
         return OURS.sub(f"{self.root}/", text)
 
     def take(self, word: str, rest: str) -> None:
-        """Does what one instruction says, as far as a folder can."""
+        """Carries out one instruction, as far as a folder can."""
         if word == "ARG":
             name, _, value = rest.partition("=")
             self.variables[name] = self._arguments.get(name, value)
@@ -79,13 +79,13 @@ class Rehearsal:
                 shutil.copy2(ROOT / source, goal)
 
     def run(self, command: list[str]) -> None:
-        """Raises CalledProcessError where the command ends with anything but 0."""
+        """Runs a command in the folder. Raises CalledProcessError if it does not end with 0."""
         print("rehearse:", *command, flush=True)
         subprocess.run(command, check=True, cwd=self._folder, env=self.variables, stdin=subprocess.DEVNULL)
 
 
 def rehearse(root: Path, arguments: dict[str, str]) -> None:
-    """Raises CalledProcessError where a step does not end with 0."""
+    """Builds the image in `root` and tries it. Raises CalledProcessError if a step does not end with 0."""
     rehearsal = Rehearsal(root, arguments)
     for word, rest in steps((ROOT / "docker" / "Dockerfile").read_text()):
         rehearsal.take(word, rest)
@@ -102,9 +102,12 @@ def main() -> int:
         try:
             rehearse(Path(folder).resolve(), dict(pair.split("=", 1) for pair in given.build_arg))
         except subprocess.CalledProcessError as error:
-            print(f"rehearse: a step must end with 0, but got {error.returncode}; it says why above", file=sys.stderr)
+            print(
+                f"rehearse: a step must end with 0, but it ended with {error.returncode}; its output is above",
+                file=sys.stderr,
+            )
             return 1
-    print("rehearse: the image does what it is asked", flush=True)
+    print("rehearse: every step succeeded", flush=True)
     return 0
 
 

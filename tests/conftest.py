@@ -1,4 +1,4 @@
-"""What tests share: the command line as a child process, small studies, stores without their times."""
+"""Shared by all tests: the command line as a child process, small studies, a store's rows without times, slow files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,18 @@ parallelism: 3
 clock: {clock}
 """
 
+SLOW = {  # files whose tests train networks, start many processes, or draw many examples; `make test-quick` skips them
+}
+
 TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_seconds")
 
 
 @pytest.fixture
 def instant(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a study of synthetic curves; epochs take `seconds`, `fail_share` of the configurations fail."""
+    """Returns a function that writes a study of synthetic curves.
+
+    Epochs take `seconds`; `fail_share` of the configurations fail.
+    """
 
     def write(
         seconds: float = 0.0, fail_share: float = 0.0, epochs: int = 36, seeds: str = "[0]", clock: str = "virtual"
@@ -54,14 +60,14 @@ def environment() -> dict[str, str]:
 
 
 def hpo(*arguments: object, timeout: float = 110) -> subprocess.CompletedProcess[str]:
-    """The command line, run to its end."""
+    """Runs the command line to its end."""
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
     )
 
 
 def rows(store: Path, table: str, study: str = "instant") -> list[dict[str, Any]]:
-    """A table of a store without times and worker names, in its order of keys."""
+    """Returns a store's table without times and worker names, sorted by its keys."""
     from hpo.store import read
 
     found = getattr(read(str(store), study), table).to_pylist()

@@ -1,4 +1,4 @@
-"""Stores that can be hurt: a folder, a small disk that can be full, an S3 server that can be out of reach."""
+"""Stores for fault tests: a folder, a small disk that can fill up, an S3 server that can become unreachable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISK_MB = 24
 
 @dataclass
 class Folder:
-    """A folder on this machine's disk, which nothing happens to."""
+    """A folder on this machine's disk, without faults."""
 
     uri: str
 
@@ -28,10 +28,10 @@ class Folder:
         return "none"
 
     def hurt(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def heal(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def checkpoints(self) -> list[str]:
         place = Path(self.uri) / STUDY / "checkpoints"
@@ -39,7 +39,7 @@ class Folder:
 
 
 class Disk(Folder):
-    """A folder on a file system of its own, of DISK_MB."""
+    """A folder on its own file system of DISK_MB."""
 
     def fault(self) -> str:
         return "disk full"
@@ -59,7 +59,7 @@ class Disk(Folder):
 
 @contextlib.contextmanager
 def disk(folder: Path) -> Iterator[Disk]:
-    """A small disk in memory. Mounting one takes root's rights."""
+    """Mounts a small disk in memory; needs root's rights."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "hpo-faults", str(folder)], check=True)
     try:
@@ -70,7 +70,7 @@ def disk(folder: Path) -> Iterator[Disk]:
 
 @dataclass
 class Bucket:
-    """A prefix of an S3 server behind a proxy that can hang up on everybody."""
+    """A prefix on an S3 server behind a proxy that can hang up on every request."""
 
     uri: str
     proxy: FaultyProxy
@@ -95,8 +95,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_
 
 @contextlib.contextmanager
 def s3(folder: Path) -> Iterator[tuple[FaultyProxy, dict[str, object]]]:
-    """moto's server with a bucket, behind a proxy, and the variables that lead nodes and drivers to the proxy. This
-    process goes past it."""
+    """Starts moto's server with a bucket behind a proxy; yields the variables that lead nodes and drivers to the proxy.
+
+    This process itself bypasses the proxy.
+    """
     folder.mkdir()
     before = {name: os.environ.get(name) for name in (*KEYS, "AWS_ENDPOINT_URL")}
     with moto(folder) as server, faulty(server) as proxy:

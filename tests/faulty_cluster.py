@@ -1,4 +1,4 @@
-"""A Ray cluster that is made to be hurt: each node real processes on loopback, in a session of its own."""
+"""A Ray cluster for fault tests: each node is a set of real processes on loopback, in its own session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from shutil import rmtree
 
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
-WORKER = "ray::ResourceTrainable"  # what Tune makes of the driver's class when it is given resources
-HEAD_GONE_SECONDS = 5  # after which nodes without a head end; Ray's own default is a minute
+WORKER = "ray::ResourceTrainable"  # the name that Tune gives the driver's class with resources
+HEAD_GONE_SECONDS = 5  # nodes without a head end after this time (Ray's default: a minute)
 
 
 def living(session: int) -> dict[int, str]:
-    """The processes of a session: process id -> command line. Ray's stay in that of the `ray start` that began them,
-    whoever their parent is by then; variables would be no mark, since a process that renames itself writes over them."""
+    """Returns the processes of a session: process id -> command line.
+
+    Ray's processes stay in the session of their `ray start`, whatever their parent becomes. Environment variables would
+    not mark them: a process that renames itself overwrites them.
+    """
     found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
@@ -31,7 +34,7 @@ def living(session: int) -> dict[int, str]:
 
 
 def until(true: Callable[[], object], seconds: float, otherwise: Callable[[], str]) -> None:
-    """Waits for a condition; fails with what `otherwise` says."""
+    """Waits for a condition; fails with the text of `otherwise`."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, otherwise()
@@ -39,13 +42,13 @@ def until(true: Callable[[], object], seconds: float, otherwise: Callable[[], st
 
 
 class FaultyCluster:
-    """A head without CPUs, where drivers run, and nodes with those given."""
+    """A head without CPUs, where drivers run, and nodes with the given CPUs."""
 
     def __init__(self, folder: Path, cpus: Sequence[int], variables: Mapping[str, object]) -> None:
         self.folder, self.cpus, self._more = folder, list(cpus), dict(variables)
         self.port = free_ports(1)[0]
         self.nodes: dict[int, Child] = {}
-        self.sessions: set[int] = set()  # of all nodes and drivers that there ever were
+        self.sessions: set[int] = set()  # of all nodes and drivers ever started
         self._number = 0
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
 
@@ -54,14 +57,14 @@ class FaultyCluster:
         return f"127.0.0.1:{self.port}"
 
     def variables(self) -> dict[str, str]:
-        """For the cluster's processes and for drivers."""
+        """Returns the environment of the cluster's processes and of drivers."""
         return environment(
             RAY_AUTH_MODE="disabled", RAY_gcs_rpc_server_reconnect_timeout_s=HEAD_GONE_SECONDS,
             TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120, **self._more,
         )  # fmt: skip
 
     def start(self) -> None:
-        """The head and a node for each of `cpus`; returns when all have joined."""
+        """Starts the head and a node for each of `cpus`; returns when all have joined."""
         self.start_head()
         for cpus in self.cpus:
             self.add(cpus)
@@ -70,7 +73,7 @@ class FaultyCluster:
         self._begin(0, ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"])
 
     def add(self, cpus: int, *options: str) -> int:
-        """Begins a node and returns its number; it joins when it is up."""
+        """Starts a node and returns its number; it joins once it is up."""
         self._number += 1
         self._begin(self._number, [f"--address={self.address}", f"--num-cpus={cpus}", *options])
         return self._number
@@ -85,29 +88,29 @@ class FaultyCluster:
         self.nodes[number].until(lambda: "Ray runtime started" in self.nodes[number].text)
 
     def child(self, command: Sequence[object], log: Path, folder: Path) -> Child:
-        """A process of the cluster, or a driver: what it leaves behind is found."""
+        """Starts a process of the cluster or a driver, and remembers its session for `left`."""
         started = Child(command, self.variables(), log, folder)
         self.sessions.add(started.process.pid)
         return started
 
-    # -- who is there ---------------------------------------------------------------------------------------------
+    # -- processes ----------------------------------------------------------------------------------------------------------
 
     def of(self, number: int) -> dict[int, str]:
-        """The living processes of a node."""
+        """Returns the living processes of a node."""
         return living(self.nodes[number].process.pid)
 
     def workers(self) -> list[int]:
-        """The processes that train, or wait for something to train."""
+        """Returns the processes that train or wait for work."""
         return sorted(pid for number in self.nodes for pid, command in self.of(number).items() if WORKER in command)
 
     def left(self) -> dict[int, str]:
-        """All that lives of the cluster and its drivers."""
+        """Returns all living processes of the cluster and its drivers."""
         return {pid: command for session in self.sessions for pid, command in living(session).items()}
 
-    # -- what is done to them -------------------------------------------------------------------------------------
+    # -- faults -------------------------------------------------------------------------------------------------------------
 
     def kill(self, number: int) -> None:
-        """A machine that loses its power: nothing of it is told anything."""
+        """Kills every process of a node at once, as a power failure would."""
         while there := self.of(number):
             for pid in there:
                 with contextlib.suppress(ProcessLookupError):
@@ -119,7 +122,7 @@ class FaultyCluster:
         return not self.of(number)
 
     def close(self) -> dict[int, str]:
-        """Stops every node in order; returns what is left of them all, which is then killed."""
+        """Stops every node in order. Kills the processes that are left after a minute, and returns them."""
         for number in sorted(self.nodes, reverse=True):
             self.nodes[number].process.terminate()
         with contextlib.suppress(AssertionError):
@@ -138,7 +141,7 @@ class FaultyCluster:
 def faulty_cluster(
     folder: Path, cpus: Sequence[int], variables: Mapping[str, object] | None = None
 ) -> Iterator[FaultyCluster]:
-    """A cluster that is up; at the end nothing of it is left. `variables` are those of its processes and drivers."""
+    """Starts a cluster; fails if it leaves a process at the end. `variables` are for its processes and drivers."""
     cluster = FaultyCluster(folder, cpus, variables or {})
     try:
         cluster.start()

@@ -1,4 +1,4 @@
-"""A proxy before an S3 server that does to requests what networks and servers do on bad days."""
+"""A proxy in front of an S3 server that treats requests as networks and servers do on bad days."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OWN = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests of a method (to all where None); None: for ever."""
+    """A fault for the next `times` requests (None: all) of a `method` (None: any)."""
 
     kind: str
     method: str | None = None
@@ -38,12 +38,12 @@ class Fault:
 
 
 class FaultyProxy:
-    """`url` instead of the server's; `add` faults, `clear` them. `seen` counts what happened, by fault and method."""
+    """Serves `url` in place of the server's. `add` and `clear` faults; `seen` counts requests by fault and method."""
 
     def __init__(self, server: S3Server) -> None:
         self.upstream = urlsplit(server.url).netloc
         self.seen: Counter[tuple[str, str]] = Counter()
-        self.patience = 0.5  # seconds between the bytes of a slow answer, and of silence where nobody hangs up
+        self.patience = 0.5  # seconds between the parts of a slow answer, and of silence before hanging up
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         proxy = self
@@ -66,7 +66,7 @@ class FaultyProxy:
             self._faults.clear()
 
     def take(self, method: str) -> str:
-        """The fault that this request meets; empty for none."""
+        """Returns the fault of this request, or an empty text for none."""
         with self._lock:
             fault = next((f for f in self._faults if f.takes(method)), None)
             if fault is not None and fault.times is not None:
@@ -78,7 +78,7 @@ class FaultyProxy:
 
 @contextlib.contextmanager
 def faulty(server: S3Server) -> Iterator[FaultyProxy]:
-    """The proxy, served by threads of this process."""
+    """Serves the proxy from threads of this process."""
     proxy = FaultyProxy(server)
     thread = threading.Thread(target=proxy._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -119,7 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.owner.upstream, timeout=60)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():  # the signature covers the client's own, Host included
+            for (
+                name,
+                value,
+            ) in self.headers.items():  # unchanged: the signature covers the client's headers, Host included
                 if name.lower() not in ("connection", "expect"):
                     connection.putheader(name, value)
             connection.endheaders(body)

@@ -1,4 +1,4 @@
-"""Ray nodes for tests: real processes on loopback with ports, a token and a folder of their own."""
+"""Ray nodes for tests: real processes on loopback, each with its own ports and folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
+    """Returns ports that were free a moment ago."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -29,8 +29,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def own_place(folder: Path) -> list[str]:
-    """Options of `ray start` for one of several nodes on this machine: Ray means one to have a file system and ports
-    of its own. Two that start at once in one folder take the same sockets, and one of them aborts."""
+    """Returns options of `ray start` for one of several nodes on this machine.
+
+    Ray expects every node to have its own file system and ports. Two nodes that start at once in one folder use the
+    same sockets, and one of them aborts.
+    """
     agent, grpc, runtime, metrics = free_ports(4)
     return [
         "--node-ip-address=127.0.0.1", f"--temp-dir={folder}", f"--object-store-memory={80 * 2**20}",
@@ -40,14 +43,14 @@ def own_place(folder: Path) -> list[str]:
 
 
 def environment(**changes: object) -> dict[str, str]:
-    """This process's variables without Ray's, with this Python first on PATH."""
+    """Returns this process's variables without Ray's, with this Python first on PATH, and the changes."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = f"{BIN}{os.pathsep}{kept['PATH']}"
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in changes.items()}}
 
 
 class Child:
-    """A process in a session of its own, with its output in a file."""
+    """A process in its own session, with its output in a file."""
 
     def __init__(
         self, command: Sequence[object], variables: Mapping[str, str], log: Path, folder: Path | None = None
@@ -69,7 +72,7 @@ class Child:
         return self.log.read_text(errors="replace")
 
     def until(self, true: Callable[[], object], seconds: float = 300) -> None:
-        """Waits for something that this process brings about."""
+        """Waits until a condition holds; fails if the process ends before."""
         end = time.monotonic() + seconds
         while not true():
             assert self.process.poll() is None, self.text[-3000:]
@@ -77,11 +80,11 @@ class Child:
             time.sleep(0.2)
 
     def wait(self, seconds: float = 300) -> int:
-        """Its exit code."""
+        """Waits for the exit code and returns it."""
         return self.process.wait(seconds)
 
     def close(self) -> None:
-        """Ends it and all of its session."""
+        """Ends the process and its whole session."""
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)

@@ -1,4 +1,4 @@
-"""Fine-tuning with the frozen part's activations kept and without: two epochs each way, from the same weights."""
+"""Fine-tuning with and without kept activations of the frozen part, from the same weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ NETWORKS: dict[str, tuple[int, dict[str, int], int]] = {  # image size, architec
 def curves(
     name: str, counts: Iterable[int | None], epochs: int = 2
 ) -> Iterator[tuple[int | None, list[Metrics], list[Metrics]]]:
-    """For each number of fine-tuned layers (None: all) the epochs' metrics with activations kept, and without."""
+    """Yields, for each number of fine-tuned layers (None: all), the metrics per epoch with kept activations and without."""
     size, architecture, _ = NETWORKS[name]
-    # Not Adam: where a gradient is zero (a bias before batch statistics), it makes a whole step of its rounding.
+    # Not Adam: it turns the rounding error of a zero gradient (a bias before batch statistics) into a whole step.
     settings = Settings.of(
         {"image_size": size, "batch_size": 8, "optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3} | architecture
     )
@@ -52,10 +52,10 @@ def trained(model: FineTuning, start: dict[str, Tensor], count: int | None, epoc
 
 @torch.no_grad()
 def calibrate(model: nn.Module, images: Tensor) -> None:
-    """Statistics of real images and biases that are not 0, as trained weights have them.
+    """Sets batch statistics from real images and biases other than 0, as trained weights have them.
 
-    Untrained, values shrink to 1e-12, and what a bias of 0 leaves at 0 passes a ReLU or not by its rounding: metrics
-    would be made of rounding errors, and no two ways of computing them would agree.
+    In an untrained network values shrink to 1e-12, and with a bias of 0 the rounding decides whether a value passes a
+    ReLU. Metrics would then consist of rounding errors, and no two ways of computing them would agree.
     """
     norms = [module for module in model.eval().modules() if isinstance(module, nn.BatchNorm2d)]
     generator = torch.Generator().manual_seed(0)
@@ -68,7 +68,7 @@ def calibrate(model: nn.Module, images: Tensor) -> None:
 
 
 def farthest(kept: list[Metrics], anew: list[Metrics]) -> float:
-    """The largest difference of a metric in an epoch: absolute below 1, relative to its value above."""
+    """Returns the largest difference of a metric in an epoch: absolute for values below 1, relative above."""
     return max(
         abs(row[key] - other[key]) / max(1.0, abs(other[key]))
         for row, other in zip(kept, anew, strict=True)

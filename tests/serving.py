@@ -1,4 +1,4 @@
-"""The service on a free port of this machine, for the duration of a test."""
+"""Serves the HTTP service on a free port of this machine during a test."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from trainables import sources, splits
 from trainables.cache import locked
@@ -136,7 +138,9 @@ class _Catalog:
 
     def pixels(self, i: int, settings: Settings) -> NDArray[np.uint8]:
         part, place = self._find(i)
-        return sources.pixels(part.image(place), settings.image_size, crop=settings.fit == "crop")
+        image = part.image(place)
+        with image if isinstance(image, Image.Image) else nullcontext():  # an unreadable file is closed too
+            return sources.pixels(image, settings.image_size, crop=settings.fit == "crop")
 
     def called(self, i: int) -> str:
         part, place = self._find(i)

@@ -47,6 +47,7 @@ class Kept:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file  # its lock says that the array is in use
+        weakref.finalize(self, file.close).atexit = False  # at exit `_release` still needs it
         _held.add(self)
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -87,11 +88,14 @@ class Tier:
             file = self._reserve(partial, shape, dtype)
         if file is None:
             return None
-        offset = file.tell()
-        array = np.memmap(file, dtype, "r+", offset, tuple(shape))
-        fill(array)
-        array.flush()
-        os.replace(partial, self.folder / f"{key}.npy")
+        try:
+            array = np.memmap(file, dtype, "r+", file.tell(), tuple(shape))
+            fill(array)
+            array.flush()
+            os.replace(partial, self.folder / f"{key}.npy")
+        except BaseException:
+            file.close()
+            raise
         fcntl.flock(file, fcntl.LOCK_SH)
         file.seek(0)
         self._note()

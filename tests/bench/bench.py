@@ -1,13 +1,13 @@
-"""All benches, one table and one JSON file with the machine's description: `make bench`.
+"""Runs all benches into one table and one JSON file with a description of the machine: `make bench`.
 
     python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--write] [--readme]
 
-Each bench_*.py beside this file runs in a process of its own, one after the other: it takes --quick and --json FILE
-(`rows.command`) and writes rows of what, median, min, max, unit and bar ("at most 1.2", or nothing). Ratios come first.
-build/bench.json keeps them with the machine; --add keeps the other benches' last rows in it. --peers is a Python that has
-optuna and syne-tune (`pip install optuna syne-tune psutil` beside this project's packages): never a dependency, left out
-where there is none. --write has benches write their tables into the pages of docs/ that rest on them; --readme writes the
-last rows into the README and runs nothing.
+Each bench_*.py beside this file runs in its own process, one after the other. It takes --quick and --json FILE
+(`rows.command`) and writes rows with what, median, min, max, unit and bar ("at most 1.2", or empty). The table shows ratios
+first. build/bench.json keeps the rows with the machine; --add keeps the last rows of other benches in it. --peers is a
+Python with optuna and syne-tune (`pip install optuna syne-tune psutil` beside this project's packages); they are never a
+dependency, and without them their rows are left out. --write lets benches write their tables into docs/; --readme writes
+the last rows into the README and runs nothing.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
-FEW = 4  # rows of a bench with the same bar that the README shows
+FEW = 4  # the README shows at most so many rows of a bench with the same bar
 
 
 # -- the machine --------------------------------------------------------------------------------------------------
 
 
 def machine(peers: str) -> Row:
-    """What it was measured on."""
+    """Returns a description of the machine and of the packages."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": processor(), "cores": os.cpu_count(), "memory_gb": round(pages / 2**30, 1), "gpus": gpus(),
@@ -70,7 +70,7 @@ def gpus() -> list[str]:
 
 
 def installed(package: str, python: str | None = None) -> str | None:
-    """A package's version, here or where another Python has it; None where it is not."""
+    """Returns a package's version in this Python or in another; None if it is missing."""
     if python is None:
         try:
             return version(package)
@@ -85,7 +85,7 @@ def installed(package: str, python: str | None = None) -> str | None:
 
 
 def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
-    """The rows of one bench. Where it fails, one row says so."""
+    """Runs one bench and returns its rows; if it fails, one row says so."""
     began, load = time.time(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "rows.json"
@@ -93,7 +93,7 @@ def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
         if put and pages(bench):
             command.append("--write")
         answer = subprocess.run(command, cwd=ROOT, env={**os.environ, "HPO_PEERS": peers}, check=False)
-        if result.exists():  # a bench whose bar is not met may say so by its exit code: the rows tell which
+        if result.exists():  # even with another exit code than 0: a bench may signal a missed bar by it
             found = conforming(json.loads(result.read_text()))
         else:
             found = [{"what": f"failed with exit code {answer.returncode}", "unit": "error", "bar": ""}]
@@ -102,16 +102,16 @@ def run(bench: Path, quick: bool, peers: str, put: bool = False) -> list[Row]:
 
 
 def conforming(found: Any) -> list[Row]:
-    """Rows as they should be; what is none is shown as an error rather than left out."""
+    """Returns the rows, with an error row in place of each malformed one."""
     if not isinstance(found, list):
         return [
-            {"what": f"its JSON must be a list of rows, but is a {type(found).__name__}", "unit": "error", "bar": ""}
+            {"what": f"its JSON must be a list of rows, but it is a {type(found).__name__}", "unit": "error", "bar": ""}
         ]
     return [
         row
         if isinstance(row, dict) and {"what", "median", "min", "max", "unit"} <= set(row)
         else {
-            "what": f"a row must have what, median, min, max and unit, but is {row}"[:100],
+            "what": f"a row must have what, median, min, max and unit, but got {row}"[:100],
             "unit": "error",
             "bar": "",
         }
@@ -120,7 +120,7 @@ def conforming(found: Any) -> list[Row]:
 
 
 def strain(row: Row) -> float | None:
-    """How much of its bar the median uses: above 1 it is not kept; None where there is no bar that is a number."""
+    """Returns how much of its bar the median uses, above 1 if it misses the bar; None without a numeric bar."""
     bar = str(row.get("bar") or "").replace(",", "")
     limit = re.match(r"(at most|at least|<=?|>=?) ?([0-9.e-]+)", bar)
     between = re.match(r"([0-9.]+) to ([0-9.]+)", bar)
@@ -137,7 +137,7 @@ def strain(row: Row) -> float | None:
 
 
 def met(row: Row) -> bool | None:
-    """Whether the median keeps the bar; None where there is none that is a number."""
+    """Returns whether the median meets the bar; None without a numeric bar."""
     used = strain(row)
     return None if used is None else used <= 1
 
@@ -146,8 +146,8 @@ def met(row: Row) -> bool | None:
 
 
 def text(rows: Sequence[Row]) -> str:
-    """The rows as Markdown, ratios first."""
-    head = ("bench", "what", "median", "least", "most", "unit", "bar")
+    """Returns the rows as a Markdown table, ratios first."""
+    head = ("bench", "what", "median", "min", "max", "unit", "bar")
     return markdown(head, [[row["bench"], *cells(row)] for row in sorted(rows, key=lambda row: row["unit"] != "ratio")])
 
 
@@ -158,7 +158,10 @@ def cells(row: Row) -> list[str]:
 
 
 def headlines(rows: Sequence[Row]) -> list[Row]:
-    """What has a bar, of more than FEW rows with the same one the nearest to it; ratios, if no page of docs/ has them."""
+    """Returns rows with a bar, and ratios that no page of docs/ shows.
+
+    Only the row closest to its bar is shown when a bench has more than FEW rows with the same bar.
+    """
     shown = []
     for (bench, bar), group in groupby(rows, lambda row: (row["bench"], row.get("bar") or "")):
         of = list(group)
@@ -173,7 +176,7 @@ def headlines(rows: Sequence[Row]) -> list[Row]:
 
 
 def pages(bench: Path) -> bool:
-    """Whether the bench writes pages of docs/, as it says where it makes its command line: `command(..., writes=True)`."""
+    """Returns whether the bench writes pages of docs/: it then calls `command(..., writes=True)`."""
     if not bench.exists():
         return False
     calls = (node for node in ast.walk(ast.parse(bench.read_text())) if isinstance(node, ast.Call))
@@ -181,7 +184,7 @@ def pages(bench: Path) -> bool:
 
 
 def readme(whole: Row) -> str:
-    """What was measured on what, and its headlines."""
+    """Returns the README's text: the machine, then the table of headlines."""
     known = whole["machine"]
     used = ", ".join(f"{name} {at}" for name, at in {**known["packages"], **known["peers"]}.items())
     shown = headlines(sorted(whole["rows"], key=lambda row: (row["bench"], row.get("bar") or "")))
@@ -191,8 +194,8 @@ def readme(whole: Row) -> str:
         f"Measured on {known['processor']}, {known['cores']} cores, {known['memory_gb']} GB"
         f"{''.join(f', {name}' for name in known['gpus'])}; {known['system']}, Python {known['python']}; {used}; "
         f"{' to '.join(dict.fromkeys([days[0], days[-1]])) if days else 'never'}. "
-        f"{'By the short variant (`--quick`): ' + ', '.join(brief) + '. ' if brief else ''}"
-        "Each ratio is measured side by side in one run; medians, least and most."
+        f"{'Measured with `--quick`: ' + ', '.join(brief) + '. ' if brief else ''}"
+        "Both sides of a ratio were measured side by side in one run."
     )
     return f"{told}\n\n{text(shown)}"
 
@@ -200,11 +203,16 @@ def readme(whole: Row) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
-    parser.add_argument("--only", help="comma-separated names, without bench_")
-    parser.add_argument("--add", action="store_true", help="keep the last rows of the benches that do not run now")
-    parser.add_argument("--peers", default=os.environ.get("HPO_PEERS", sys.executable), metavar="PYTHON")
-    parser.add_argument("--write", action="store_true", help="have the benches write their tables into docs/")
-    parser.add_argument("--readme", action="store_true", help="write the last rows into the README, run nothing")
+    parser.add_argument("--only", help="comma-separated names without bench_ (default: all)")
+    parser.add_argument("--add", action="store_true", help="keep the last rows of benches that do not run now")
+    parser.add_argument(
+        "--peers",
+        default=os.environ.get("HPO_PEERS", sys.executable),
+        metavar="PYTHON",
+        help="a Python with optuna and syne-tune",
+    )
+    parser.add_argument("--write", action="store_true", help="let the benches write their tables into docs/")
+    parser.add_argument("--readme", action="store_true", help="write the last rows into the README and run nothing")
     given = parser.parse_args()
     if given.readme:
         write(ROOT / "README.md", "table of make bench", readme(json.loads(RESULT.read_text())))

@@ -1,9 +1,11 @@
-"""The driver on a cluster: idle share of its slots, and what 10,000 trials cost it. `python tests/bench/bench_cluster.py`.
+"""The driver on a cluster: the busy share of its slots, and its cost over 10,000 trials.
 
-Idle share: two slots, epochs of 0.5 s, four methods and three seeds in one study, then ASHA's three seeds alone; between
-the first epoch's begin and the last one's end, and of the driver's own time for that. Scale: 64 slots that take no CPU,
-an instant trainable, random search over one-epoch trials: results a second, processor time of the driver a result and
-its memory, around the 1,000th and around the 10,000th trial.
+    python tests/bench/bench_cluster.py [--quick] [--json FILE] [--only idle|scale]
+
+Idle share: two slots, epochs of 0.5 s, four methods and three seeds in one study, then ASHA alone with three seeds; from
+the start of the first epoch to the end of the last. Scale: 64 slots that take no CPU, an instant trainable, random search
+over one-epoch trials: results per second, and CPU time per result and memory of the driver, around the 1,000th and the
+10,000th trial.
 """
 
 from __future__ import annotations
@@ -74,14 +76,14 @@ def write(folder: Path, **values: Any) -> Path:
 
 
 def child(*command: object) -> str:
-    """What a child process printed that must succeed."""
+    """Returns the output of a child process that must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, *map(str, command)]
     return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
 def idle(folder: Path, methods: str, seeds: str, epochs: int) -> float:
-    """The share of two slots' time in which nothing was trained."""
+    """Returns the share of two slots' time without training."""
     folder.mkdir()
     study = write(folder, seconds=0.5, epochs=epochs, most=8, methods=methods, seeds=seeds, parallelism=4, cpus=1)
     child("-m", "hpo.cli", "run", study, "--store", folder / "store", "--workers", 2, "--quiet", "--no-report")
@@ -91,7 +93,7 @@ def idle(folder: Path, methods: str, seeds: str, epochs: int) -> float:
 
 
 def scale(folder: Path, slots: int, trials: int) -> list[tuple[float, ...]]:
-    """Samples of the driver: trials done, wall seconds, processor seconds, resident MB."""
+    """Returns samples of the driver: trials done, wall seconds, CPU seconds, resident MB."""
     folder.mkdir()
     study = write(folder, seconds=0, epochs=trials, most=1, methods="[random]", seeds="[0]", parallelism=slots, cpus=0)
     said = child("-c", DRIVER, study, folder / "store", slots)
@@ -99,14 +101,14 @@ def scale(folder: Path, slots: int, trials: int) -> list[tuple[float, ...]]:
 
 
 def between(samples: list[tuple[float, ...]], first: float, last: float) -> tuple[float, float]:
-    """Results a second and processor seconds a result, between two numbers of finished trials."""
+    """Returns results per second and CPU seconds per result between two numbers of finished trials."""
     inside = [sample for sample in samples if first <= sample[0] <= last]
     results = inside[-1][0] - inside[0][0]
     return results / (inside[-1][1] - inside[0][1]), (inside[-1][2] - inside[0][2]) / results
 
 
 def main(quick: bool = False, only: str | None = None) -> list[Row]:
-    """Rows of the bench's table; with `quick` fewer epochs, 8 slots, 4,000 trials. `only`: idle, or scale."""
+    """Returns the bench's rows; with `quick` fewer epochs, 8 slots, 4,000 trials. `only`: idle or scale."""
     slots, trials, epochs = (8, 4_000, 16) if quick else (64, 11_000, 32)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,13 +125,13 @@ def main(quick: bool = False, only: str | None = None) -> list[Row]:
             where = f"{slots} slots, trial {trials - 1_000:,}"
             rows += [
                 row(
-                    f"{where}: driver CPU a result against that at trial 1,000", [late[1] / early[1]], "ratio", "<= 1.1"
+                    f"{where}: driver CPU per result / the same at trial 1,000", [late[1] / early[1]], "ratio", "<= 1.1"
                 ),
-                row(f"{where}: results a second", [late[0]], "1/s"),
-                row(f"{where}: driver CPU a result", [1e3 * late[1]], "ms"),
-                row(f"{slots} slots, trial 1,000: driver CPU a result", [1e3 * early[1]], "ms"),
+                row(f"{where}: results per second", [late[0]], "1/s"),
+                row(f"{where}: driver CPU per result", [1e3 * late[1]], "ms"),
+                row(f"{slots} slots, trial 1,000: driver CPU per result", [1e3 * early[1]], "ms"),
                 row(f"{where}: driver's memory", [at[trials - 1_000]], "MB"),
-                row(f"{where}: memory a finished trial", [growth], "kB"),
+                row(f"{where}: memory per finished trial", [growth], "kB"),
             ]
     return rows
 

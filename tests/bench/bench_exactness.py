@@ -1,9 +1,9 @@
-"""Kept activations against a whole pass in every epoch: the largest difference of a metric, at every number of layers.
+"""Kept activations compared with whole passes: the largest difference of a metric at every number of layers.
 
     python tests/bench/bench_exactness.py [--quick] [--json FILE] [--models mobilenet_v2 ...]
 
-Each model is trained for two epochs from the same weights, with the frozen part's activations kept and without, for
-every value of finetuned_layers; with --quick for 0, 9, the half, all but one, and all.
+Each model is trained for two epochs from the same weights, with and without kept activations of the frozen part, for
+every value of finetuned_layers; with --quick for 0, 9, half, all but one, and all.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ MILLION, BAR = 1e6, 10  # differences are in millionths
 
 
 def main(quick: bool = False, models: Sequence[str] = tuple(NETWORKS)) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     torch.set_num_threads(1)
     found = []
     for name in models:
         size, _, layers = NETWORKS[name]
         counts = [0, 9, layers // 2, layers - 1, None] if quick else [*range(layers + 1), None]
         with tempfile.TemporaryDirectory() as cache:
-            os.environ |= {"HPO_CACHE": cache, "HPO_ACTIVATIONS_MEMORY": "0"}  # nothing is left in shared memory
+            os.environ |= {"HPO_CACHE": cache, "HPO_ACTIVATIONS_MEMORY": "0"}  # nothing stays in shared memory
             differences = [farthest(kept, anew) for _, kept, anew in curves(name, counts)]
-        what = f"kept activations against a whole pass, {name}, {size} px, {len(counts)} values of finetuned_layers"
+        what = f"kept activations / whole passes, {name}, {size} px, {len(counts)} values of finetuned_layers"
         differing = sum(difference > 0 for difference in differences)
         found.append(row(f"{what}: largest difference", [max(differences) * MILLION], "millionths", f"at most {BAR}"))
         found.append(row(f"{what}: values that differ at all", [differing], "count"))

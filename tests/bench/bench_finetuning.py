@@ -1,13 +1,13 @@
-"""Fine-tuning's speed on CPUs against a plain PyTorch loop, side by side in one run, one thread each.
+"""The speed of fine-tuning on a CPU compared with a plain PyTorch loop, side by side in one run, one thread each.
 
     python tests/bench/bench_finetuning.py [--quick] [--json FILE] [--layers 0 9 18 all] [--data FOLDER] [--weights FILE]
 
 MobileNetV2 at 96 px, batch 16, Adam, on an image folder with train/ and validation/. The plain loop: ImageFolder,
-DataLoader, requires_grad=False on the frozen part. Both measure the validation split after each epoch, and epochs take
-turns, so that whatever else the machine does hits both. Training images per second of epochs after the first, in
-wall-clock time and in CPU time (which a busy machine disturbs less); a whole trial with its first epoch, which starts
-from nothing but the files; the private memory of a second worker. With --quick the plain loop sees a sixth of the
-images: its time for one does not depend on how many there are.
+DataLoader, requires_grad=False on the frozen part. Both validate after each epoch, and their epochs take turns, so that
+other load on the machine hits both. Measured: training images per second after the first epoch, in wall-clock time and in
+CPU time (which a busy machine disturbs less); a whole trial with its first epoch, which starts from the files alone; the
+private memory of a second worker. With --quick the plain loop sees a sixth of the images: its time per image does not
+depend on their number.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def timed(work: Callable[[], Any]) -> Seconds:
 
 
 def plain_loop(root: Path, weights: str, layers: str, share: int) -> Callable[[], None]:
-    """An epoch of training and validation as one would write it first, on one of `share` images."""
+    """Returns an epoch of training and validation as one would first write it, on every `share`-th image."""
     transform = v2.Compose(
         [
             v2.Resize((SIZE, SIZE)),
@@ -107,7 +107,7 @@ def classifier(root: Path, weights: str, layers: str) -> ImageClassifier:
 
 
 def compare(root: Path, weights: str, layers: str, quick: bool) -> list[Row]:
-    """Rows of one number of layers: both sides in turns."""
+    """Returns the rows of one number of layers; both sides take turns."""
     share, turns = (6, 1) if quick else (1, 2)
     ours, plain = [], []
     made: list[ImageClassifier] = []
@@ -130,13 +130,11 @@ def compare(root: Path, weights: str, layers: str, quick: bool) -> list[Row]:
         theirs = [part / seconds[clock] for seconds in plain]
         what = f"finetuned_layers {layers}{name}"
         ratios = [a / b for a, b in zip(mine, (t for t in theirs for _ in range(2)), strict=True)]
-        found.append(
-            row(f"images per second against a plain loop, {what}", ratios, "ratio", f"at least {BARS[layers]}")
-        )
+        found.append(row(f"images per second / a plain loop's, {what}", ratios, "ratio", f"at least {BARS[layers]}"))
         trial = beginning[clock] + (TRIAL - 1) * images / statistics.median(mine)
         bar = f"at least {WHOLE_TRIAL_BAR}" if layers == "0" else ""
         whole = [TRIAL * images / t / trial for t in theirs]
-        found.append(row(f"{TRIAL} epochs with the first against a plain loop, {what}", whole, "ratio", bar))
+        found.append(row(f"{TRIAL} epochs with the first / a plain loop's, {what}", whole, "ratio", bar))
         found.append(row(f"images per second, {what}", mine, "images/s"))
         found.append(row(f"images per second of the plain loop, {what}", theirs, "images/s"))
         found.append(row(f"first epoch, {what}", [beginning[clock]], "s"))
@@ -160,7 +158,7 @@ sys.stdin.read()
 
 
 def second_worker(root: Path, weights: str, layers: str) -> list[Row]:
-    """Private memory (USS) in MB of an idle worker and of a second training one, each beside others like it."""
+    """Returns the private memory (USS) of a second training worker beyond that of an idle one, each beside one like it."""
     command = [sys.executable, "-c", _WORKER, str(Path(__file__).parent), str(root), weights]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     found, workers = {}, []
@@ -186,9 +184,9 @@ def in_cache_of_its_own(measure: Callable[..., list[Row]], *arguments: Any) -> l
 def main(
     quick: bool = False, layers: Sequence[str] = tuple(BARS), data: Path = DATA, weights: str = str(WEIGHTS)
 ) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     if not data.is_dir() or not Path(weights).is_file():
-        raise SystemExit(f"{data} and {weights} must exist; name others with --data and --weights")
+        raise SystemExit(f"{data} and {weights} must exist, but do not; name others with --data and --weights")
     torch.set_num_threads(1)
     found = []
     for count in layers:

@@ -1,11 +1,11 @@
-"""Fine-tuning on a GPU against a plain PyTorch loop on the same card: images per second, and waits inside an epoch.
+"""Fine-tuning on a GPU compared with a plain PyTorch loop on the same card: images per second, and waits in an epoch.
 
     python tests/bench/bench_gpu.py [--quick] [--json FILE] [--data FOLDER] [--epochs 4] [--workers 8]
 
 The folder holds train/CLASS/*.jpg and validation/CLASS/*.jpg. Both sides train on the same images with the same batch
-size and optimizer and measure the validation split after each epoch. The plain loop: ImageFolder, DataLoader with
-worker processes, float32, whole model in training mode, requires_grad=False on what is frozen. With --quick one model
-and two epochs. Without a GPU there is one row that says so.
+size and optimizer, and validate after each epoch. The plain loop: ImageFolder, DataLoader with worker processes, float32,
+the whole model in training mode, requires_grad=False on frozen parameters. With --quick one model and two epochs. Without
+a GPU the only row says so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CASES = [("mobilenet_v2", 96, 32), ("resnet50", 160, 64), ("efficientnet_v2_s", 
 
 
 def timed(epoch: Callable[[], Any], epochs: int) -> list[float]:
-    """Seconds of each epoch, the GPU's work included."""
+    """Returns the seconds of each epoch, including the GPU's work."""
     seconds = []
     for _ in range(epochs):
         began = time.perf_counter()
@@ -50,7 +50,7 @@ def timed(epoch: Callable[[], Any], epochs: int) -> list[float]:
 
 
 def plain_loop(root: Path, name: str, size: int, batch: int, layers: int | None, workers: int) -> Callable[[], None]:
-    """One epoch of what one would write first."""
+    """Returns one epoch of a loop as one would first write it."""
     transform = v2.Compose(
         [
             v2.Resize((size, size)),
@@ -104,7 +104,7 @@ def ours(root: Path, name: str, size: int, batch: int, layers: int | None, **mor
 
 
 def waits(model: FineTuning) -> int:
-    """How often the CPU waits for the GPU inside a training epoch's steps, by torch's own watch."""
+    """Returns how often the CPU waits for the GPU in a training epoch's steps, as torch reports it."""
     torch.cuda.set_sync_debug_mode("warn")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -114,7 +114,7 @@ def waits(model: FineTuning) -> int:
 
 
 def compare(root: Path, case: tuple[str, int, int], layers: int | None, epochs: int, workers: int) -> list[Row]:
-    """Rows of one model and one number of layers."""
+    """Returns the rows of one model and one number of layers."""
     name, size, batch = case
     model = ours(root, name, size, batch, layers, bf16=True)
     images = len(model.dataset.train)
@@ -124,7 +124,7 @@ def compare(root: Path, case: tuple[str, int, int], layers: int | None, epochs: 
     plain = [images / seconds for seconds in timed(loop, epochs)[1:]]
     what = f"{name}, {size} px, batch {batch}, finetuned_layers {'all' if layers is None else layers}"
     found = [
-        row(f"images per second against a plain loop, {what}", [a / statistics.median(plain) for a in mine], "ratio"),
+        row(f"images per second / a plain loop's, {what}", [a / statistics.median(plain) for a in mine], "ratio"),
         row(f"images per second, {what}", mine, "images/s"),
         row(f"images per second of the plain loop, {what}", plain, "images/s"),
         row(f"waits for the GPU in an epoch's {-(-images // batch)} steps, {what}", [waited], "count"),
@@ -137,9 +137,9 @@ def compare(root: Path, case: tuple[str, int, int], layers: int | None, epochs: 
 
 
 def main(quick: bool = False, root: Path = DATA, epochs: int = 4, workers: int = 8) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     if not torch.cuda.is_available():
-        return [row("no GPU here: nothing was measured", [0], "GPUs")]
+        return [row("no GPU found: nothing measured", [0], "GPUs")]
     cases, epochs = (CASES[:1], 2) if quick else (CASES, epochs)
     found = []
     for case in cases:

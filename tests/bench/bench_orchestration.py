@@ -1,8 +1,10 @@
-"""Orchestration against raw Ray Tune on the same machine in one run: `python tests/bench/bench_orchestration.py`.
+"""Orchestration compared with raw Ray Tune on the same machine in one run.
 
-Instant epochs: 4 methods x 400 epochs by `hpo run`, against raw Tune (default settings, function trainable) doing
-1,600 epochs in 64 trials, and against the same with reuse_actors (class trainable); start-up included in all.
-Sleeping epochs: 0.2 s each on 2 workers; the time from the first to the last epoch against half the sleep.
+    python tests/bench/bench_orchestration.py [--quick] [--json FILE]
+
+Instant epochs: `hpo run` with 4 methods x 400 epochs; raw Tune (default settings, function trainable) with 1,600 epochs in
+64 trials; the same with reuse_actors (class trainable). All include start-up. Sleeping epochs: 0.2 s each on 2 workers;
+the time from the first to the last epoch, divided by half the total sleep.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ assert len(tuner.fit()) == 64
 
 
 def timed(command: list[str]) -> float:
-    """Wall seconds of a child process that must succeed."""
+    """Returns the wall seconds of a child process that must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
@@ -70,7 +72,7 @@ def timed(command: list[str]) -> float:
 
 
 def play(folder: Path, name: str, seconds: float, epochs: int) -> float:
-    """`hpo run` of the study with two workers, its report left out."""
+    """Runs the study with two workers and without a report; returns wall seconds."""
     study = folder / f"{name}.yaml"
     study.write_text(STUDY.format(seconds=seconds, epochs=epochs))
     arguments = ["run", str(study), "--store", str(folder / name), "--workers", "2", "--quiet", "--no-report"]
@@ -78,14 +80,14 @@ def play(folder: Path, name: str, seconds: float, epochs: int) -> float:
 
 
 def sleeping(folder: Path, epochs: int) -> float:
-    """How much longer than half the sleep the epochs took, from the first to the last one's arrival."""
+    """Returns the time from the first to the last epoch, divided by half the total sleep."""
     play(folder, "sleeping", 0.2, epochs)
     finished = sorted(read(str(folder / "sleeping")).epochs["finished"].to_pylist())
     return (finished[-1] - finished[0] + 0.2) / (0.2 * len(finished) / 2)
 
 
 def main(quick: bool = False) -> list[Row]:
-    """Rows of the bench's table; with `quick` once instead of three times, and fewer sleeping epochs."""
+    """Returns the bench's rows; with `quick` one round instead of three, and fewer sleeping epochs."""
     ours, default, reused = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -95,12 +97,12 @@ def main(quick: bool = False) -> list[Row]:
             reused.append(timed([sys.executable, "-c", RAW, "reuse", str(folder / f"reuse{n}")]))
         overhead = sleeping(folder, 75 if quick else 400)
     return [
-        row("hpo run / raw Tune by default", [a / b for a, b in zip(ours, default, strict=True)], "ratio", "<= 0.25"),
-        row("hpo run / raw Tune with reuse_actors", [a / b for a, b in zip(ours, reused, strict=True)], "ratio"),
+        row("hpo run / raw Tune, default", [a / b for a, b in zip(ours, default, strict=True)], "ratio", "<= 0.25"),
+        row("hpo run / raw Tune, reuse_actors", [a / b for a, b in zip(ours, reused, strict=True)], "ratio"),
         row("0.2 s epochs on 2 workers / half the sleep", [overhead], "ratio", "<= 1.15"),
         row("hpo run, 1,600 instant epochs", ours, "s"),
-        row("raw Tune by default", default, "s"),
-        row("raw Tune with reuse_actors", reused, "s"),
+        row("raw Tune, default", default, "s"),
+        row("raw Tune, reuse_actors", reused, "s"),
     ]
 
 

@@ -1,10 +1,11 @@
-"""What a probe's steps foresee of an epoch's peak of memory, by which trials are packed: `python tests/bench/bench_packing.py`.
+"""How well a probe predicts an epoch's peak memory, by which trials are packed.
 
-Each kind of trial is built in two processes of its own: one takes a probe's steps, the other trains two epochs. The peak
-is what packing goes by: on a GPU what torch has reserved and the context, on a CPU all that is resident in the process,
-with the libraries (most of it: so also beyond what it was when the trial was built) and what it has mapped of the images
-and of kept activations. The bar: a probe, with the margin that admission adds to it, leaves no less aside than the epochs
-took. Real images (scikit-learn's digits), fresh weights.
+    python tests/bench/bench_packing.py [--quick] [--json FILE] [--images 320]
+
+Each kind of trial is built in two processes: one runs a probe's steps, the other trains two epochs. The peak is the one
+that packing uses: on a GPU torch's reserved memory and the context; on a CPU all resident memory of the process. Most of
+the latter are libraries, so a second ratio leaves out the memory of the trial as built. The bar: a probe, with the margin
+that admission adds, reserves at least what the epochs need. Real images (scikit-learn's digits), fresh weights.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ print(json.dumps([built, memory.peak() / 1e6, seconds]))
 
 
 def measured(what: str, kind: Kind, images: int) -> tuple[float, float, float]:
-    """MB of a process with the trial built and at its peak; seconds of the probe or of the first epoch."""
-    with tempfile.TemporaryDirectory() as cache:  # nothing decoded, and no activations kept before
+    """Returns the process's MB with the trial built and at its peak, and seconds of the probe or of the first epoch."""
+    with tempfile.TemporaryDirectory() as cache:  # without decoded images and kept activations
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE": cache}
         asked = [sys.executable, "-c", CHILD, json.dumps([what, *kind, images])]
         answer = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True, env=environment)
@@ -67,7 +68,7 @@ def measured(what: str, kind: Kind, images: int) -> tuple[float, float, float]:
 
 
 def main(quick: bool = False, images: int = 320) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     found = []
     for name, config, augment in KINDS[:QUICK] if quick else KINDS:
         before, probe, short = measured("probe", (name, config, augment), images)
@@ -76,9 +77,9 @@ def main(quick: bool = False, images: int = 320) -> list[Row]:
         what = f"{name}, {config['image_size']} px, batch {config['batch_size']}, {rest}, augment {augment}"
         found += [
             row(f"a probe's peak / two epochs', {what}", [probe / epochs], "ratio", f"at least {1 / MARGIN:.2f}"),
-            row(f"the same beyond the trial as built, {what}", [(probe - before) / (epochs - built)], "share"),
+            row(f"the same without the trial as built, {what}", [(probe - before) / (epochs - built)], "share"),
             row(f"two epochs' peak, {what}", [epochs], "MB"),
-            row(f"seconds of a probe / of the first epoch on {images} images, {what}", [short / long], "share"),
+            row(f"time of a probe / of the first epoch on {images} images, {what}", [short / long], "share"),
         ]
     return found
 

@@ -1,9 +1,11 @@
-"""Orchestration beside others, the same training in all: `python tests/bench/bench_peers.py [--peers PYTHON] [--quick]`.
+"""Orchestration compared with other tools that run the same training.
 
-Random search, TRIALS trials of EPOCHS epochs on two workers, from the command's start to its end: `hpo run`, raw Ray Tune
-by default and with reuse_actors, Optuna (processes that share a journal file), Syne Tune (its local backend). Once with
-epochs that take no time, which leaves what the tools take; once with epochs that sleep, against the sleep alone. The sides
-alternate. PYTHON (or HPO_PEERS) is a Python that has optuna and syne-tune; sides that cannot be imported are left out.
+    python tests/bench/bench_peers.py [--quick] [--json FILE] [--peers PYTHON]
+
+Random search on two workers, from the command's start to its end: `hpo run`, raw Ray Tune with default settings and with
+reuse_actors, Optuna (processes that share a journal file), Syne Tune (its local backend). Epochs first take no time, which
+leaves the tools' own time, and then sleep, compared with the sleep alone. The tools take turns. PYTHON (or HPO_PEERS) is a
+Python with optuna and syne-tune; tools that cannot be imported are left out.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def has(python: str, package: str) -> bool:
 
 
 def commands(peers: str, trials: int, epochs: int, seconds: float, folder: Path) -> dict[str, list[str]]:
-    """What starts each side."""
+    """Returns the command of each tool."""
     study = folder / "side.yaml"
     study.write_text(STUDY.format(seconds=seconds, budget=trials * epochs, epochs=epochs, workers=WORKERS))
     ours = ["-m", "hpo.cli", "run", str(study), "--store", str(folder / "store"), "--workers", str(WORKERS)]
@@ -58,7 +60,7 @@ def commands(peers: str, trials: int, epochs: int, seconds: float, folder: Path)
 
 
 def timed(command: list[str], folder: Path) -> float:
-    """Wall seconds of a child process that must succeed."""
+    """Returns the wall seconds of a child process that must succeed."""
     path = os.pathsep.join([str(ROOT), str(SIDES)])
     variables = {**os.environ, "PYTHONPATH": path, "SYNETUNE_FOLDER": str(folder / "syne"), "PYTHONWARNINGS": "ignore"}
     with (folder / "log").open("wb") as log:
@@ -71,7 +73,7 @@ def timed(command: list[str], folder: Path) -> float:
 
 
 def measure(peers: str, trials: int, epochs: int, seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Wall seconds of each side in each round."""
+    """Returns the wall seconds of each tool in each round."""
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as first:
@@ -85,7 +87,7 @@ def measure(peers: str, trials: int, epochs: int, seconds: float, rounds: int) -
 
 
 def main(quick: bool = False, peers: str = sys.executable) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     trials, epochs, rounds, sleep = (16, 10, 1, 0.1) if quick else (64, 25, 3, 0.1)
     rows = []
     instant = measure(peers, trials, epochs, 0.0, rounds)
@@ -93,7 +95,9 @@ def main(quick: bool = False, peers: str = sys.executable) -> list[Row]:
     for name, seconds in instant.items():
         if name != "hpo run":
             ratios = [ours / theirs for ours, theirs in zip(instant["hpo run"], seconds, strict=True)]
-            bar = "at most 0.25" if name == "raw Tune, default" and not quick else ""  # starting weighs more on few
+            bar = (
+                "at most 0.25" if name == "raw Tune, default" and not quick else ""
+            )  # start-up weighs more with few trials
             rows.append(row(f"hpo run / {name}, {size}, instant", ratios, "ratio", bar))
     some = trials // 2
     sleeping = measure(peers, some, epochs, sleep, 1)

@@ -1,11 +1,11 @@
-"""What fine-tuning reaches on real data, on one thread of a CPU: test accuracy against the bars.
+"""The test accuracy of fine-tuning on real data, with one CPU thread, against fixed bars.
 
     python tests/bench/bench_quality.py [--quick] [--json FILE] [--only clothing fashion] [--seeds 0]
 
-clothing: random search over the 60 epochs of the study `clothing` (4 configurations of 15), MobileNetV2 at 96 px; the
-winner by validation accuracy, with the weights of its best epoch, is tested once. fashion: all layers of
-MobileNetV2 on 5,000 images of Fashion-MNIST at 64 px, 2 epochs. Prints one line a trial to stderr. With --quick: 12
-epochs of the search (3 of 4), and 1,000 images for 1 epoch; the bars are those of the whole.
+clothing: random search over 60 epochs of the study `clothing` (4 configurations of 15 epochs), MobileNetV2 at 96 px; the
+winner by validation accuracy is tested once, with the weights of its best epoch. fashion: all layers of MobileNetV2 on
+5,000 images of Fashion-MNIST at 64 px, 2 epochs. Prints one line per trial to stderr. With --quick 12 epochs of the search
+(3 of 4), and 1,000 images for 1 epoch; the bars stay those of the full size.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from trainables.image_classifier import ImageClassifier
 
 FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 CLOTHING_BAR, FASHION_BAR = 0.80, 0.86
-BEST = {"patience": 99, "metric": "val_accuracy", "mode": "max"}  # never stops, but tests the best epoch's weights
+BEST = {"patience": 99, "metric": "val_accuracy", "mode": "max"}  # never stops, and tests the best epoch's weights
 
 
 def train(config: dict[str, Any], task: dict[str, Any], epochs: int) -> tuple[float, ImageClassifier | None]:
-    """The best validation accuracy and the trainable; none where it diverged."""
+    """Trains; returns the best validation accuracy and the trainable, or 0 and None if it diverged."""
     began, curve = time.perf_counter(), [0.0]
     model = ImageClassifier(config, task={**task, "early_stopping": BEST}, seed=0, max_epochs=epochs)
     try:
@@ -48,7 +48,7 @@ def train(config: dict[str, Any], task: dict[str, Any], epochs: int) -> tuple[fl
 
 
 def clothing(seed: int, quick: bool) -> list[Row]:
-    """The best of a random search over the study's own space."""
+    """Returns rows of the best trial of a random search over the study's own space."""
     study = Study.load("clothing")
     most = study.budget.max_epochs
     epochs, configurations = (4, 3) if quick else (most, study.budget.epochs // most)
@@ -58,18 +58,18 @@ def clothing(seed: int, quick: bool) -> list[Row]:
     trained = [train(config, study.located(), epochs) for config in drawn]
     minutes = (time.perf_counter() - began) / 60
     value, best = max(trained, key=lambda pair: pair[0])
-    assert best is not None, "every configuration diverged"
+    assert best is not None, "at least one configuration must converge, but all diverged"
     test = best.test()["test_accuracy"]
     what = f"clothing-small, best of random search over {epochs * configurations} epochs, seed {seed}"
     return [
         row(f"{what}: test", [test], "accuracy", f"at least {CLOTHING_BAR}"),
         row(f"{what}: validation", [value], "accuracy"),
-        row(f"{what}: it took", [minutes], "minutes"),
+        row(f"{what}: duration", [minutes], "minutes"),
     ]
 
 
 def fashion(seed: int, quick: bool) -> list[Row]:
-    """Full fine-tuning by one cycle."""
+    """Returns rows of full fine-tuning with the one-cycle schedule."""
     images, epochs = (1000, 1) if quick else (5000, 2)
     data = {"name": "fashion_mnist", "root": str(FASHION), "train": images, "validation": images // 5}
     config = {
@@ -92,7 +92,7 @@ PARTS = {"clothing": clothing, "fashion": fashion}
 
 
 def main(quick: bool = False, only: Sequence[str] = tuple(PARTS), seeds: Sequence[int] = (0,)) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     torch.set_num_threads(1)
     return [found for part in only for seed in seeds for found in PARTS[part](seed, quick)]
 
@@ -100,6 +100,6 @@ def main(quick: bool = False, only: Sequence[str] = tuple(PARTS), seeds: Sequenc
 if __name__ == "__main__":
     parser = command(__doc__)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the random search")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of the random search")
     given = parser.parse_args()
     tell(main(given.quick, given.only, given.seeds), given.json)

@@ -1,8 +1,8 @@
-"""The store as it grows: appends to a million rows, and ten million rows read by DuckDB with a filter.
+"""A growing store: appends up to a million rows, and DuckDB's filter over ten million rows.
 
     python tests/bench/bench_store.py [--quick] [--json FILE]
 
-Appends go the whole way: handed over (safe on disk when the call returns), then delivered as Parquet.
+Appends are complete: handed over (safe on disk when the call returns), then delivered as Parquet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WINDOWS = 20
 
 
 def appends(count: int) -> list[Row]:
-    """`count` rows in 20 windows: seconds a row to hand over, and to deliver, of each window."""
+    """Appends `count` rows in 20 windows; returns microseconds per row to hand over, and to hand over and deliver."""
     handed, delivered = [], []
     size = count // WINDOWS
     with tempfile.TemporaryDirectory() as folder:
@@ -46,20 +46,22 @@ def appends(count: int) -> list[Row]:
     ratios = [median(times[last]) / median(times[first]) for times in (handed, delivered)]
     return [
         row(
-            f"hand over, last quarter of {count:,} rows / first",
+            f"hand over, last quarter of {count:,} rows / first quarter",
             ratios[:1],
             "ratio",
             "at most 1.1: appends do not slow down",
         ),
-        row(f"hand over and deliver, last quarter of {count:,} rows / first", ratios[1:], "ratio", "at most 1.1"),
-        row("hand a row over", handed, "us", ""),
-        row("hand a row over and deliver it", delivered, "us", ""),
+        row(
+            f"hand over and deliver, last quarter of {count:,} rows / first quarter", ratios[1:], "ratio", "at most 1.1"
+        ),
+        row("hand over a row", handed, "us", ""),
+        row("hand over a row and deliver it", delivered, "us", ""),
         row(f"compaction of {count:,} rows at the end", [whole], "s", ""),
     ]
 
 
 def query(count: int, times: int) -> list[Row]:
-    """DuckDB over the files of ten studies, by a filter on two columns and a group."""
+    """Times a DuckDB query over ten studies' files, with a filter on two columns and a grouping."""
     import duckdb
 
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +82,7 @@ def query(count: int, times: int) -> list[Row]:
 
 
 def main(quick: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the bench's rows."""
     return appends(20_000 if quick else 1_000_000) + query(*((200_000, 2) if quick else (10_000_000, 5)))
 
 

@@ -1,4 +1,4 @@
-"""What the benches share: their command line, their rows, and tables written into pages of docs/ between markers."""
+"""Shared by the benches: the command line, rows, and tables written between markers into pages of docs/."""
 
 from __future__ import annotations
 
@@ -18,26 +18,24 @@ Row = dict[str, Any]
 
 
 def command(doc: str | None, *, writes: bool = False) -> argparse.ArgumentParser:
-    """A bench's command line, to which it may add. One that `writes` pages of docs/ says so here: bench.py reads it."""
+    """Returns a bench's command line, to extend. `writes` tells bench.py that the bench writes pages of docs/."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the rows, as bench.py takes them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here, for bench.py")
     if writes:
-        parser.add_argument(
-            "--write", action="store_true", help="put the tables into the pages of docs/ that have them"
-        )
+        parser.add_argument("--write", action="store_true", help="write the tables into the pages of docs/")
     return parser
 
 
 def tell(rows: Sequence[Row], path: Path | None) -> None:
-    """Prints the rows, and writes them as JSON where a path is given."""
+    """Prints the rows, and writes them as JSON if a path is given."""
     show(rows)
     if path is not None:
         save(path, rows)
 
 
 def save(path: Path, value: Any) -> None:
-    """The value as JSON: the file is the old one or the new one, never a part."""
+    """Writes the value as JSON: the file is the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(json.dumps(value, indent=1))
@@ -45,7 +43,7 @@ def save(path: Path, value: Any) -> None:
 
 
 def row(what: str, values: Sequence[float], unit: str, bar: str = "", **more: Any) -> Row:
-    """What was measured how often: median, least and most. `bar`: what must hold, as people read it."""
+    """Returns a row with the median, minimum and maximum of the values. `bar` says in words what must hold."""
     return {
         "what": what, "median": float(statistics.median(values)), "min": float(min(values)), "max": float(max(values)),
         "unit": unit, "bar": bar, **more,
@@ -60,21 +58,21 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def number(value: float) -> str:
-    """Three digits, whole above 1,000."""
+    """Formats a number with three digits, without decimals from 1,000 on."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def markdown(head: Sequence[str], body: Sequence[Sequence[object]]) -> str:
-    """A table of Markdown, its first column to the left."""
+    """Returns a Markdown table with its first column left-aligned."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def write(page: Path, name: str, text: str) -> None:
-    """Puts the text between the page's markers of that name; raises ValueError where the page has none."""
+    """Puts the text between the page's markers of that name. Raises ValueError if the page has no such markers."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     whole = page.read_text()
     if begin not in whole or end not in whole:
-        raise ValueError(f"{page} must hold {begin} and {end}, but does not")
+        raise ValueError(f"{page} must hold {begin} and {end}, but it does not")
     head, tail = whole[: whole.index(begin) + len(begin)], whole[whole.index(end) :]
     page.write_text(f"{head}\n{text.strip()}\n{tail}")

@@ -1,4 +1,4 @@
-"""The job path on a real head that asks for a token: submit, follow, stop, try again, and every way to be refused."""
+"""Jobs on a real head that asks for a token: submit, follow, stop, retry, and every refusal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Head:
         self.child = Child(command, variables, self.folder / "log")
 
     def server(self) -> JobServer:
-        """The job server once it answers and has an agent to run jobs."""
+        """Returns the job server once it answers."""
         until = time.monotonic() + 300
         while True:
             try:
@@ -84,7 +84,7 @@ def no_token_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")  # what a user has in the environment must not win
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")  # the user's variable must not win over the argument
 
 
 DRIVER = """
@@ -133,7 +133,7 @@ def test_submit_follow_stop_resubmit_done(server: JobServer, tmp_path: Path) -> 
         server.submit(submission, after=stopped)  # attempt 2 exists
 
 
-def test_a_killed_driver_is_tried_again(server: JobServer, tmp_path: Path) -> None:
+def test_a_killed_driver_is_retried(server: JobServer, tmp_path: Path) -> None:
     mark = tmp_path / "killed"
     written: list[str] = []
     said: list[str] = []
@@ -145,7 +145,7 @@ def test_a_killed_driver_is_tried_again(server: JobServer, tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(900)
-def test_a_store_that_is_away_when_a_killed_driver_is_tried_again(
+def test_a_driver_is_retried_when_its_store_does_not_answer(
     server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "AWAY_SECONDS", 1.0)
@@ -189,7 +189,7 @@ def test_no_such_job(server: JobServer) -> None:
 
 
 def test_wrong_token(head: Head, server: JobServer) -> None:
-    with pytest.raises(JobError, match=r"asks for the cluster's token, but the token of a guess is not it") as caught:
+    with pytest.raises(JobError, match=r"asks for the cluster's token, but the token from a guess is wrong") as caught:
         JobServer(head.url, token=Token("f" * 64, "a guess"))
     assert "f" * 64 not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -205,11 +205,11 @@ def test_wrong_address(head: Head, server: JobServer) -> None:
         JobServer(f"http://127.0.0.1:{head.gcs}")
 
 
-# -- the same by the command line -----------------------------------------------------------------------------------
+# -- the same on the command line -----------------------------------------------------------------------------------
 
 
 def hpo(head: Head, *words: object, token: object = None) -> subprocess.CompletedProcess[str]:
-    """A command with the head's token, or the one given; with NONE the one that a user has by default, which is none."""
+    """Runs a command with the head's token, with another token file, or with NONE without a token."""
     return subprocess.run(
         [BIN / "python", "-m", "hpo.cli", *map(str, words)], capture_output=True, text=True, timeout=300, check=False,
         env=environment(RAY_AUTH_TOKEN_PATH=head.folder / "token" if token is None else token, COLUMNS=200, NO_COLOR=1),
@@ -217,7 +217,7 @@ def hpo(head: Head, *words: object, token: object = None) -> subprocess.Complete
 
 
 def scraped(head: Head) -> dict[str, float]:
-    """The study's figures as Prometheus would read them from the head's node: name -> sum over its series."""
+    """Returns the study's metrics as Prometheus reads them from the head's node: name -> sum over its series."""
     with urllib.request.urlopen(f"http://127.0.0.1:{head.metrics}/metrics", timeout=30) as answer:
         lines = [line for line in answer.read().decode().splitlines() if line.startswith("ray_hpo_")]
     found: dict[str, float] = {}
@@ -228,7 +228,7 @@ def scraped(head: Head) -> dict[str, float]:
 
 
 @pytest.mark.timeout(900)
-def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer, tmp_path: Path) -> None:
+def test_a_study_stopped_as_a_job_and_resumed(head: Head, server: JobServer, tmp_path: Path) -> None:
     (tmp_path / "instant.yaml").write_text(
         INSTANT.format(seconds=1.0, fail_share=0, epochs=40, seeds="[0]", clock="virtual")
     )
@@ -268,7 +268,7 @@ def test_a_study_as_a_job_stopped_and_gone_on_with(head: Head, server: JobServer
     listed = {line.split()[0]: line.split()[1] for line in hpo(head, "jobs", *where).stdout.splitlines()}
     assert (listed[job], listed[nowhere]) == ("STOPPED", "PENDING")
     assert sum(name.startswith("instant-") and status == "SUCCEEDED" for name, status in listed.items()) == 1
-    with pytest.raises(JobError, match="still waits for a node that has what it asked for"):
+    with pytest.raises(JobError, match="still waits for a node that meets its requirements"):
         server.stop(nowhere, wait=1)
 
 
@@ -277,7 +277,7 @@ def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path
     (tmp_path / "guess").chmod(0o600)
     (port,) = free_ports(1)
     for words, token, said in (
-        (("jobs", "--address", head.url), tmp_path / "guess", "is not it"),
+        (("jobs", "--address", head.url), tmp_path / "guess", "is wrong"),
         (("jobs", "--address", head.url), tmp_path / "nowhere", "must name a token file, but there is none"),
         (("jobs", "--address", head.url), NONE, "asks for the cluster's token, but there is none here"),
         (("jobs", "--address", f"http://127.0.0.1:{head.gcs}"), None, "must answer at"),

@@ -1,4 +1,4 @@
-"""The preflight on a cluster of three real nodes that differ, and how trials are packed on them."""
+"""The preflight on a cluster of three different real nodes, and how trials are packed on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cluster() -> Iterator[Connection]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def test_nodes_that_can(cluster: Connection, tmp_path: Path) -> None:
+def test_nodes_that_meet_the_needs(cluster: Connection, tmp_path: Path) -> None:
     packages = installed(["numpy", "pyarrow", "no-such-package"])
     store = tmp_path / "store"
     needs = Needs(packages=packages, python=this_python(), data_root=str(Path(__file__).parent), store=str(store))
@@ -64,7 +64,7 @@ def test_every_reason_is_a_sentence(cluster: Connection, tmp_path: Path) -> None
     text = "\n".join(report.reasons)
     assert text.count("no-such-package 1.0 must be installed on node") == 2
     assert text.count("numpy must be 0.1 on node") == 2
-    assert text.count("must run Python 2.7 as the driver does") == 2
+    assert text.count("must run Python 2.7 like the driver") == 2
     assert text.count("data.root") == 2
     assert text.count("readable and writable on the driver's node") == 1
     with pytest.raises(PreflightError, match="no-such-package"):

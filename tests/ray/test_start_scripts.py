@@ -1,8 +1,8 @@
-"""What deploy/ and docker/ start, on real Ray nodes: a head and its worker, a Slurm job that runs out of time and is
-requeued, compose's steps.
+"""The scripts of deploy/ and docker/ on real Ray nodes: a head without workers, a Slurm job that is requeued, compose's
+steps.
 
-Slurm's and Docker's own parts are stood in for: `srun` starts processes here, services are processes instead of
-containers, and the S3 server is moto's.
+Stand-ins replace Slurm and Docker: `srun` starts processes here, services are processes instead of containers, and the
+S3 server is moto's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if [ "$1" = show ]; then echo 127.0.0.1; echo 127.0.0.1; else echo "$@" >> {call
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Short enough for Ray's sockets, which pytest's own is not."""
+    """Yields a folder whose path is short enough for Ray's sockets; pytest's own is too long."""
     path = Path(tempfile.mkdtemp(prefix="hpo-start-", dir="/tmp"))
     yield path
     rmtree(path, ignore_errors=True)
@@ -59,7 +59,7 @@ def study(folder: Path, *, seconds: float) -> Path:
 
 
 def all_gone(script: Child) -> None:
-    """Whatever a script began ends with it, but for the agents of a worker, which look a minute for a head that is gone."""
+    """Asserts that a script's processes end with it, except a worker's agents, which look a minute for a lost head."""
 
     def left() -> list[str]:
         return [command for command in living(script.process.pid).values() if "Agent" not in command]
@@ -85,12 +85,12 @@ def test_head_without_its_workers_ends(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [("--wrokers 2 -- hpo", "--wrokers is no option"), ("--workers", "--workers must have a value"),
-     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is no option"),
+    [("--wrokers 2 -- hpo", "--wrokers is not an option"), ("--workers", "--workers must have a value"),
+     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is not an option"),
      ("--workers 2", "-- and the command to run must come last"), ("--", "-- and the command to run must come last"),
      ("--dashboard-host 0.0.0.0 -- hpo", "RAY_AUTH_MODE=token and a token must be set")],
 )  # fmt: skip
-def test_head_is_told_wrongly(words: str, said: str) -> None:
+def test_head_refuses_wrong_options(words: str, said: str) -> None:
     answer = subprocess.run(
         [str(HEAD), *words.split()], env=environment(RAY_AUTH_MODE="disabled"), capture_output=True, text=True,
         timeout=60, check=False,
@@ -101,7 +101,7 @@ def test_head_is_told_wrongly(words: str, said: str) -> None:
 
 
 def slurm_job_number() -> int:
-    """One whose port is free."""
+    """Returns a job number whose port is free."""
     for number in range(os.getpid() % 9000, 10000):
         try:
             with socket.socket() as one:
@@ -120,7 +120,7 @@ def runs(store: str) -> list[dict[str, Any]]:
 
 
 def slurm(folder: Path, number: int, **more: object) -> dict[str, str]:
-    """The variables of a job on two nodes, its stand-ins for Slurm's commands in the folder."""
+    """Writes stand-ins for Slurm's commands into the folder; returns the variables of a job on two nodes."""
     for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
         (folder / name).write_text(text.format(python=BIN / "python", calls=folder / "calls", codes=folder / "codes"))
         (folder / name).chmod(0o755)
@@ -147,11 +147,11 @@ def test_slurm_job_without_its_store_is_requeued(folder: Path, code: int, restar
     finally:
         job.close()
     assert (folder / "calls").exists() == again
-    assert ("the store does not answer; the study goes on when job 7 runs again" in job.text) == again
+    assert ("the store does not answer; the study resumes when job 7 runs again" in job.text) == again
 
 
 @pytest.mark.timeout(900)
-def test_slurm_job_out_of_time_is_requeued_and_goes_on(folder: Path) -> None:
+def test_slurm_job_out_of_time_is_requeued_and_resumes(folder: Path) -> None:
     number = slurm_job_number()
     variables = slurm(folder, number)
     store = folder / "store"
@@ -228,7 +228,7 @@ def test_the_steps_of_compose(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 children[0].until(lambda: run(ROOT / "docker" / "health.sh").returncode == 0)
         nodes = ("python", "-m", "cluster.nodes", "--address", f"127.0.0.1:{gcs}")
         joined = run(*nodes, "--workers", 2, "--timeout", 300)
-        assert "2 workers have joined" in joined.stderr, joined.stderr + "".join(c.text[-2000:] for c in children)
+        assert "2 workers joined" in joined.stderr, joined.stderr + "".join(c.text[-2000:] for c in children)
         fewer = run(*nodes, "--workers", 3, "--timeout", 5)
         assert (fewer.returncode, "2 of 3 workers joined within 5 s" in fewer.stderr) == (0, True), fewer.stderr
         done = run(entrypoint, *words("study"))

@@ -1,4 +1,4 @@
-"""What all benches go through: rows that conform, bars that are met or not, tables put into pages."""
+"""Common to all benches: well-formed rows, bars, tables in pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import rows  # noqa: E402
 ROW = rows.row("ours / theirs", [1.1, 0.9, 1.0], "ratio", "at most 1.2")
 
 
-def test_a_row_is_a_median_with_its_least_and_most():
+def test_a_row_has_median_minimum_and_maximum():
     assert (ROW["median"], ROW["min"], ROW["max"]) == (1.0, 0.9, 1.1)
 
 
@@ -39,7 +39,7 @@ def test_a_bar_is_met_or_not(bar, median, kept):
     assert bench.met({**ROW, "bar": bar, "median": median}) is kept
 
 
-def test_of_many_rows_with_one_bar_the_worst_is_a_headline():
+def test_of_many_rows_with_the_same_bar_only_the_closest_is_a_headline():
     rows = [{**ROW, "bench": "b", "bar": "at most 2", "median": value} for value in (1.0, 1.9, 0.5, 1.2, 0.1)]
     (shown,) = bench.headlines(rows)
     assert shown["median"] == 1.9
@@ -48,7 +48,7 @@ def test_of_many_rows_with_one_bar_the_worst_is_a_headline():
     assert bench.headlines([{**ROW, "bench": "b", "bar": "", "unit": "s"}]) == []
 
 
-def test_what_is_no_row_is_shown_and_not_left_out():
+def test_malformed_rows_are_shown_as_errors():
     assert bench.conforming([ROW]) == [ROW]
     assert [row["unit"] for row in bench.conforming({"a": 1.0})] == ["error"]
     assert [row["unit"] for row in bench.conforming([ROW, {"what": "x"}])] == ["ratio", "error"]
@@ -71,8 +71,8 @@ tell([row("what it was told", [given.quick, getattr(given, "write", -1)], "flags
 
 
 @pytest.mark.parametrize(("writes", "least"), [("", -1.0), (", writes=True", 1.0)])
-def test_a_bench_is_asked_for_what_it_has(tmp_path, writes, least):
-    """--write goes only to benches that say that they write pages."""
+def test_a_bench_gets_only_options_that_it_has(tmp_path, writes, least):
+    """Only benches that declare that they write pages get --write."""
     fine = tmp_path / "bench_fine.py"
     fine.write_text(SAYS_HOW_IT_WAS_CALLED.format(folder=str(HERE), writes=writes))
     assert bench.pages(fine) is bool(writes)
@@ -82,7 +82,7 @@ def test_a_bench_is_asked_for_what_it_has(tmp_path, writes, least):
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("bench_*.py")), ids=lambda path: path.stem)
 def test_every_bench_has_the_common_command_line(path):
-    """By its text: starting each one would load torch and Ray some twenty times."""
+    """Checks the source: starting every bench would import torch and Ray some twenty times."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     called = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
     assert {"command", "tell"} <= called
@@ -110,7 +110,7 @@ def test_the_readme_shows_ratios_and_bars_and_on_what_they_were_measured():
     assert "`--quick`" in text
 
 
-def test_a_table_replaces_what_stood_between_its_markers(tmp_path):
+def test_a_table_replaces_the_text_between_its_markers(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- t -->\nold\n<!-- end of t -->\nafter\n")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What is submitted, what goes along, what an address may be. No cluster."""
+"""Submissions, packed working folders and addresses. No cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(root: Path) -> Path:
     return root
 
 
-def test_what_goes_along(tmp_path: Path) -> None:
+def test_which_files_are_packed(tmp_path: Path) -> None:
     root = folder(tmp_path / "work")
     (root / "loop").symlink_to(root)
     archive = pack(root, tmp_path / "a.zip", excludes=("*.log",))
@@ -36,7 +36,7 @@ def test_what_goes_along(tmp_path: Path) -> None:
     assert again.read_bytes() == archive.read_bytes()
 
 
-def test_git_says_what_is_ignored_and_what_is_needed_goes_along(tmp_path: Path) -> None:
+def test_git_decides_what_is_ignored_except_needed_files(tmp_path: Path) -> None:
     root = folder(tmp_path / "work")
     (root / ".git" / "config").unlink()
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
@@ -45,15 +45,15 @@ def test_git_says_what_is_ignored_and_what_is_needed_goes_along(tmp_path: Path) 
     archive = pack(root, tmp_path / "a.zip", needed=(Path("study.yaml"),))
     assert "study.yaml" in names(archive)
     assert pack(root, tmp_path / "b.zip", needed=(root / "study.yaml",)).read_bytes() == archive.read_bytes()
-    with pytest.raises(PackError, match="must lie in the working folder"):
+    with pytest.raises(PackError, match="must be a file in the working folder"):
         pack(root, tmp_path / "a.zip", needed=(Path("../elsewhere.yaml"),))
 
 
-def test_folders_that_cannot_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PackError, match="must exist"):
         pack(tmp_path / "none", tmp_path / "a.zip")
     root = folder(tmp_path / "work")
-    with pytest.raises(PackError, match=r"other\.yaml must lie in the working folder"):
+    with pytest.raises(PackError, match=r"other\.yaml must be a file in the working folder"):
         pack(root, tmp_path / "a.zip", needed=(Path("other.yaml"),))
     size = sum((root / path).stat().st_size for path in files(root))
     monkeypatch.setattr(packing, "LIMIT", size)
@@ -69,7 +69,7 @@ def test_folders_that_cannot_go_along(tmp_path: Path, monkeypatch: pytest.Monkey
      ("FAILED", 3, True), ("FAILED", 70, False), ("FAILED", 130, False), ("FAILED", 137, True), ("FAILED", -9, True),
      ("FAILED", None, True), ("RUNNING", None, False)],
 )  # fmt: skip
-def test_what_is_tried_again(status: str, code: int | None, again: bool) -> None:
+def test_what_is_retried(status: str, code: int | None, again: bool) -> None:
     assert Job("a-1", status, "hpo", exit_code=code).retryable is again
 
 
@@ -120,7 +120,7 @@ def test_no_job_servers(address: str) -> None:
         job_server_url(address)
 
 
-def test_what_others_can_read() -> None:
+def test_unencrypted_addresses() -> None:
     assert in_the_clear("http://head:8265")
     assert not in_the_clear("http://127.0.0.1:8265")
     assert not in_the_clear("https://head:8265")

@@ -1,4 +1,4 @@
-"""What deploy/ and docker/ hold, against the schemas and tools of those who read it."""
+"""The files of deploy/ and docker/ against the schemas and linters of the tools that read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def closed(schema: Any) -> Any:
-    """A CRD's schema that refuses what it does not name: the API server would drop it without a word."""
+    """Returns a CRD's schema that refuses unknown fields, which the API server would drop silently."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -91,7 +91,7 @@ def test_manifests_keep_to_kuberays_schemas(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rayjob", "raycluster"])
-def test_pods_ask_for_a_token_and_run_as_nobody_special(name: str) -> None:
+def test_pods_require_a_token_and_run_unprivileged(name: str) -> None:
     import ray
 
     spec = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]["spec"]
@@ -135,14 +135,14 @@ def test_dockerfile_is_clean() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-def test_what_the_dockerfile_copies_is_there() -> None:
+def test_files_that_the_dockerfile_copies_exist() -> None:
     text = (DOCKER / "Dockerfile").read_text()
     copied = [word for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.M) for word in line.split()[:-1]]
     assert copied
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
-def test_the_rehearsal_does_what_a_dockerfile_says(tmp_path: Path) -> None:
+def test_the_rehearsal_follows_a_dockerfile(tmp_path: Path) -> None:
     sys.path.insert(0, str(DOCKER))
     try:
         from rehearse import Rehearsal, steps

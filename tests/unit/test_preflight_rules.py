@@ -1,4 +1,4 @@
-"""Needs against nodes, and what a probe says of a place. No cluster."""
+"""Needs compared with nodes, and what a probe reports. No cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_room(needs: Needs, room: int) -> None:
     assert node().room(needs) == room
 
 
-def test_a_build_of_the_same_release_will_do() -> None:
+def test_any_build_of_the_same_release_is_accepted() -> None:
     assert Report(Needs(packages={"torch": "2.14.1+cpu"}), (node(),)).ok
     assert "torch must be 2.14.0" in Report(Needs(packages={"torch": "2.14.0"}), (node(),)).reasons[0]
 
@@ -71,10 +71,10 @@ def test_a_silent_node() -> None:
     report = Report(Needs(), (node(answer=None, silence="gave no answer within 60 s"),))
     assert report.reasons == ("node n1 must answer, but gave no answer within 60 s",)
     assert "no answer" in report.rows()[1]
-    assert Report(Needs(), ()).reasons == ("a cluster must have a node, but this one has none",)
+    assert Report(Needs(), ()).reasons == ("a cluster must have at least one node, but this one has none",)
 
 
-def test_needs_that_cannot_be() -> None:
+def test_impossible_needs_are_refused() -> None:
     with pytest.raises(PreflightError, match="must not be negative"):
         Needs(cpus=-1)
 
@@ -109,12 +109,12 @@ def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
         assert "bucket does not exist" in str(probe.readable("s3://none/there"))
         probe._s3().create_bucket(Bucket="bucket")
-        assert probe.readable("s3://bucket/data") == "nothing is there"
+        assert probe.readable("s3://bucket/data") == "there is nothing there"
         probe.write("s3://bucket/data", "mark")
         assert probe.readable("s3://bucket/data") is None
         assert probe.shared("s3://bucket/data/", "mark") is None
         assert "do not share" in str(probe.shared("s3://bucket/data", "other"))
         probe.remove("s3://bucket/data", "mark")
-        assert probe.readable("s3://bucket/data") == "nothing is there"
+        assert probe.readable("s3://bucket/data") == "there is nothing there"
     finally:
         server.stop()

@@ -74,5 +74,6 @@ def test_an_export_names_its_files(uri: str, tmp_path: Path) -> None:
     paths = typed("export", uri, tmp_path / "out", "--study", "digits").splitlines()
     assert [Path(path).name for path in paths] == [f"{table}.csv" for table in
                                                    ("epochs", "charges", "failures", "trials", "runs", "exams")]  # fmt: skip
-    rows = list(csv.DictReader((tmp_path / "out" / "charges.csv").open()))
+    with (tmp_path / "out" / "charges.csv").open() as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 64

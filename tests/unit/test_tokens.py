@@ -1,4 +1,4 @@
-"""Tokens: closed to others, the same for everybody who asks, never shown; dashboards that need one."""
+"""Tokens: closed to others, the same for all callers, never printed; dashboards that need one."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_created_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
     assert [p.name for p in place.parent.iterdir()] == ["token"]
 
 
-def test_all_who_ask_at_once_get_the_same(tmp_path: Path) -> None:
+def test_simultaneous_callers_get_the_same_token(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         secrets = set(pool.map(lambda _: ensure(at(tmp_path / "token")).secret, range(16)))
     assert len(secrets) == 1
 
 
-def test_the_variable_comes_first_and_a_wide_file_is_closed(tmp_path: Path) -> None:
+def test_the_variable_wins_and_an_open_file_is_closed(tmp_path: Path) -> None:
     place = tmp_path / "token"
     place.write_text("from-the-file\n")
     place.chmod(0o644)
@@ -55,13 +55,13 @@ def test_missing_empty_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         find(at(tmp_path / "none"))
     (tmp_path / "empty").write_text(" \n")
     for act in (find, ensure):
-        with pytest.raises(TokenError, match="must hold a token, but is empty"):
+        with pytest.raises(TokenError, match="must hold a token, but it is empty"):
             act(at(tmp_path / "empty"))
     with pytest.raises(TokenError, match="must be readable"):
         find(at(tmp_path))
 
 
-def test_never_shown() -> None:
+def test_a_secret_is_never_printed() -> None:
     token = Token("very-secret", "somewhere")
     assert "very-secret" not in f"{token} {token!r}"
 
@@ -85,7 +85,7 @@ def test_beyond_loopback_needs_one(host: str, tmp_path: Path, monkeypatch: pytes
     check_exposure(host, {MODE: "token", TOKEN: "x" * 16})
 
 
-def test_the_mode_is_always_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_is_always_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(MODE, "unset below")
     for name in (TOKEN, TOKEN_PATH):
@@ -99,7 +99,7 @@ def test_the_mode_is_always_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert tokens.say_mode() == "disabled"
 
 
-def test_a_token_for_a_cluster_of_our_own_comes_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lent_token_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (MODE, TOKEN):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(TOKEN_PATH, str(tmp_path / "token"))
@@ -116,7 +116,7 @@ def test_a_token_for_a_cluster_of_our_own_comes_and_goes(tmp_path: Path, monkeyp
     assert (os.environ[MODE], TOKEN in os.environ) == ("disabled", False)
 
 
-def test_the_command_prints_where_not_what(tmp_path: Path) -> None:
+def test_the_command_prints_the_source_not_the_token(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cluster.tokens", "--dashboard-host", "0.0.0.0"]
     variables = {**os.environ, TOKEN_PATH: str(tmp_path / "t"), MODE: "token"}
     good = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
@@ -124,4 +124,4 @@ def test_the_command_prints_where_not_what(tmp_path: Path) -> None:
     assert (tmp_path / "t").read_text() not in good.stdout + good.stderr
     bad = subprocess.run(command, env=variables | {MODE: "disabled"}, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
-    assert bad.stderr.startswith("cluster: a dashboard at 0.0.0.0 lets whoever reaches it run code")
+    assert bad.stderr.startswith("cluster: a dashboard at 0.0.0.0 lets anyone who reaches it run code")

@@ -1,4 +1,4 @@
-"""Optuna as it is distributed: WORKERS processes share a journal file. TRIALS EPOCHS SECONDS WORKERS FOLDER."""
+"""Optuna with WORKERS processes that share a journal file. Arguments: TRIALS EPOCHS SECONDS WORKERS FOLDER."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial of Syne Tune: a process of its own, told its configuration on the command line."""
+"""A trial of Syne Tune: its own process, with the configuration on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training that every side of bench_peers does: one trial of the synthetic curves. No other library in here."""
+"""The training that all sides of bench_peers run: one trial of the synthetic curves. Imports no other library."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ OPTIMIZERS = ("adam", "sgd", "rmsprop", "adadelta")
 
 
 def trial(config: dict[str, Any], epochs: int, seconds: float) -> Curves:
-    """A trial whose epochs sleep `seconds` each."""
+    """Returns a trial whose epochs sleep `seconds` each."""
     known = {name: config[name] for name in ("learning_rate", "optimizer")}
     return Curves(known, task={"data": {"seconds": seconds}}, seed=0, max_epochs=epochs)
 
 
 def accuracies(config: dict[str, Any], epochs: int, seconds: float) -> Iterator[float]:
-    """The validation accuracy after each epoch."""
+    """Yields the validation accuracy after each epoch."""
     training = trial(config, epochs, seconds)
     for _ in range(epochs):
         yield training.train_epoch()["val_accuracy"]

@@ -1,4 +1,4 @@
-"""Raw Ray Tune: TRIALS EPOCHS SECONDS WORKERS FOLDER default|reuse."""
+"""Raw Ray Tune. Arguments: TRIALS EPOCHS SECONDS WORKERS FOLDER default|reuse."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Trainable(tune.Trainable):
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing is kept."""
+        """Saves nothing."""
 
     def step(self) -> dict[str, Any]:
         value = self.training.train_epoch()["val_accuracy"]
