@@ -15,6 +15,7 @@ from PIL import Image
 
 from trainables import data, sources
 from trainables.errors import BadData, InvalidConfig
+from trainables.sections import Data
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -40,7 +41,11 @@ def image(k, i=0, size=20):
 
 
 def load(root, size=8, **settings):
-    return data.load({"name": "image_folder", "root": str(root), **settings}, image_size=size)
+    return read({"name": "image_folder", "root": str(root), **settings}, size)
+
+
+def read(section, size=8):
+    return data.load(Data.read(section), image_size=size)
 
 
 def rows(split):
@@ -111,7 +116,7 @@ def test_folds_cover_the_pool_and_are_views(tmp_path):
 
 
 def test_digits():
-    found = data.load({"name": "digits", "train": 300}, image_size=16)
+    found = read({"name": "digits", "train": 300}, 16)
     assert found.train.images.shape == (300, 3, 16, 16)
     assert found.train.images.dtype == torch.uint8
     assert found.classes == tuple("0123456789")
@@ -130,7 +135,7 @@ def test_npz(tmp_path, style):
         | {f"{s}_labels": labels[:, None] for s in ("train", "val", "test")},
     }[style]
     np.savez(tmp_path / "a.npz", **arrays)
-    found = data.load({"name": "npz", "root": str(tmp_path / "a.npz")}, image_size=8)
+    found = read({"name": "npz", "root": str(tmp_path / "a.npz")})
     assert found.classes == ("3", "7")
     sizes = {"plain": [13, 3, 4], "keras": [16, 4, 4], "medmnist": [20, 20, 20]}[style]
     assert [len(s) for s in (found.train, found.validation, found.test)] == sizes
@@ -141,7 +146,7 @@ def test_a_set_of_torchvision_by_name(tmp_path):
     if not (SHARED / "fashion-mnist").is_dir():
         pytest.skip("needs ../shared/data/fashion-mnist")
     settings = {"name": "fashion_mnist", "root": str(SHARED / "fashion-mnist"), "validation": 100, "test": 200}
-    found = data.load({**settings, "train": 200, "balanced": True}, image_size=28)
+    found = read({**settings, "train": 200, "balanced": True}, 28)
     assert found.classes[0] == "T-shirt/top"
     assert torch.bincount(found.train.labels).tolist() == [20] * 10
     assert (len(found.validation), len(found.test)) == (100, 200)
@@ -149,7 +154,7 @@ def test_a_set_of_torchvision_by_name(tmp_path):
 
 def test_a_set_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadData, match=r"must hold cifar10, but .* set download: true"):
-        data.load({"name": "cifar10", "root": str(tmp_path)}, image_size=8)
+        read({"name": "cifar10", "root": str(tmp_path)})
 
 
 def test_every_named_set_is_one_of_torchvisions():
@@ -210,8 +215,8 @@ def test_decoded_once_and_shared_between_processes(tmp_path, cache):
     assert len(files) == 1
     before = files[0].stat().st_mtime_ns
     code = (
-        "from trainables import data; import sys\n"
-        f"d = data.load({{'name': 'image_folder', 'root': {str(tmp_path / 'a')!r}}}, image_size=8)\n"
+        "from trainables import data; from trainables.sections import Data\n"
+        f"d = data.load(Data(name='image_folder', root={str(tmp_path / 'a')!r}), image_size=8)\n"
         "d.train.images[0] = 7\n"  # a mistake that must not reach anybody else
         "print(d.digest)"
     )
@@ -333,13 +338,13 @@ def test_a_class_that_only_the_test_split_has_is_refused(tmp_path):
 )
 def test_settings_that_cannot_hold_are_refused(settings, message):
     with pytest.raises(BadData, match=message):
-        data.load(settings, image_size=8)
+        read(settings)
 
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, True])
 def test_an_impossible_image_size_is_an_impossible_configuration(size):
     with pytest.raises(InvalidConfig, match="image_size must be a whole number >= 1"):
-        data.load({"name": "digits"}, image_size=size)
+        read({"name": "digits"}, size)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +359,7 @@ def test_an_impossible_image_size_is_an_impossible_configuration(size):
 def test_arrays_that_are_no_task_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(BadData, match="must"):
-        data.load({"name": "npz", "root": str(tmp_path / "a.npz")}, image_size=8)
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
 
 
 def test_a_full_disk_is_said_before_decoding(tmp_path, monkeypatch):
@@ -367,8 +372,8 @@ def test_the_final_training_takes_the_whole_training_part(tmp_path):
     task = {
         "data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}
     }
-    subset = data.load(data.section(task), image_size=8)
-    whole = data.load(data.section({**task, "train_on": "full"}), image_size=8)
+    subset = data.load(Data.of(task), image_size=8)
+    whole = data.load(Data.of({**task, "train_on": "full"}), image_size=8)
     assert (len(subset.train), len(whole.train)) == (6, 18)
     assert rows(whole.test) == rows(subset.test)
     assert rows(whole.validation) == rows(subset.validation)
