@@ -20,6 +20,7 @@ from typing import Any
 from hpo.errors import HpoError
 from hpo.files import write_whole
 from trainables.errors import BadData, Diverged, InvalidConfig
+from trainables.task import Task
 
 CHANCE = 0.1  # accuracy before the first epoch
 DECADES = 4.0  # a numeric hyperparameter's effect repeats after so many powers of ten
@@ -37,9 +38,8 @@ class Landscape:
     diverge_share: float = 0.0  # this share diverges in an epoch between the second and the last
 
     @classmethod
-    def of(cls, task: Mapping[str, Any]) -> Landscape:
-        """Reads the task's `data`. Raises BadData for a number out of range."""
-        data = task.get("data") or {}
+    def read(cls, data: Mapping[str, Any]) -> Landscape:
+        """Reads the section. Raises BadData for a number out of range."""
         return cls(
             str(data.get("landscape", 0)),
             _number(data, "noise", 1.0),
@@ -59,7 +59,7 @@ class Curves:
     """
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
-        asked = Landscape.of(task)
+        asked = Landscape.read(Task.from_json(task).data)
         self.config = dict(config)
         self.seed = seed
         self.epoch = 0

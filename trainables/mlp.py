@@ -26,6 +26,7 @@ from trainables.errors import Diverged, InvalidConfig
 from trainables.measures import confusion, measures
 from trainables.sections import Data
 from trainables.tabular import Rows, Table
+from trainables.task import Task
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -94,7 +95,8 @@ class Mlp:
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.shape = Shape.of(config)
-        self.table = _table(Data.read(task["data"]), task.get("train_on") == "full")
+        given = Task.from_json(task)
+        self.table = _table(Data.read(given.data), given.train_on == "full")
         self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.text import nearest
 from trainables.errors import BadData
-from trainables.task import Section
+from trainables.task import Section, Task
 
 Share = float | int | str  # a fraction, a count, or "N per class"
 ARCHITECTURE = ("patch_size", "projection_dim", "heads", "layers", "mlp_units")  # of a vision transformer
@@ -43,15 +43,15 @@ class Data:
         return cls(**{key.name: section[key.name] for key in fields(cls) if section.get(key.name) is not None})
 
     @classmethod
-    def of(cls, task: Mapping[str, Any]) -> Data:
+    def of(cls, task: Task) -> Data:
         """Returns the data that an image task trains on.
 
         With `train_on: full` that is the whole training part, for the final training of a winner that was found on a
         subset (paper 001, Study III). Validation and test images stay the same, unless `balanced` chose the
         validation images.
         """
-        data = cls.read(task["data"])
-        return replace(data, train=1.0, balanced=False) if task.get("train_on") == "full" else data
+        data = cls.read(task.data)
+        return replace(data, train=1.0, balanced=False) if task.train_on == "full" else data
 
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):
@@ -75,9 +75,9 @@ class Model:
     architecture: Section = field(default_factory=Section)
 
     @classmethod
-    def of(cls, task: Mapping[str, Any]) -> Model:
+    def of(cls, task: Task) -> Model:
         """Raises BadData for a missing name or an unknown key."""
-        section = dict(task["model"])
+        section = dict(task.model)
         name, weights = section.pop("name", None), section.pop("weights", None)
         if name is None:
             raise BadData("model.name must be given, but it is missing; `hpo models` lists the names")
@@ -96,9 +96,8 @@ class Stopping:
     mode: str
 
     @classmethod
-    def of(cls, task: Mapping[str, Any]) -> Stopping | None:
-        section = task.get("early_stopping")
-        return cls(**section) if section else None
+    def of(cls, task: Task) -> Stopping | None:
+        return cls(**task.early_stopping) if task.early_stopping else None
 
 
 @dataclass(frozen=True)
@@ -111,5 +110,6 @@ class ImageTask:
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> ImageTask:
-        """Raises BadData for sections that cannot be used."""
+        """Reads a `Task`, or the mapping of which one is made. Raises BadData for sections that cannot be used."""
+        task = Task.from_json(task)
         return cls(Data.of(task), Model.of(task), Stopping.of(task))

@@ -16,6 +16,7 @@ from PIL import Image
 from trainables import data, sources
 from trainables.errors import BadData, InvalidConfig
 from trainables.sections import Data
+from trainables.task import Task
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -372,8 +373,8 @@ def test_the_final_training_takes_the_whole_training_part(tmp_path):
     task = {
         "data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}
     }
-    subset = data.load(Data.of(task), image_size=8)
-    whole = data.load(Data.of({**task, "train_on": "full"}), image_size=8)
+    subset = data.load(Data.of(Task.from_json(task)), image_size=8)
+    whole = data.load(Data.of(Task.from_json({**task, "train_on": "full"})), image_size=8)
     assert (len(subset.train), len(whole.train)) == (6, 18)
     assert rows(whole.test) == rows(subset.test)
     assert rows(whole.validation) == rows(subset.validation)

@@ -129,8 +129,8 @@ def test_an_image_task_is_read_once_into_frozen_values():
 
 def test_the_final_training_takes_all_but_keeps_the_rest():
     task = {**STUDY, "data": {"name": "digits", "train": 100, "balanced": True, "test": 0.3}}
-    assert Data.of(task) == Data("digits", train=100, balanced=True, test=0.3)
-    assert Data.of({**task, "train_on": "full"}) == Data("digits", train=1.0, balanced=False, test=0.3)
+    assert Data.of(Task.from_json(task)) == Data("digits", train=100, balanced=True, test=0.3)
+    assert Data.of(Task.from_json({**task, "train_on": "full"})) == Data("digits", train=1.0, balanced=False, test=0.3)
 
 
 @pytest.mark.parametrize(
