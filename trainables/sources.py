@@ -177,11 +177,11 @@ def npz(path: Path) -> Source:
     Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], uint8 or float in [0, 1]; labels numbers or strings [n].
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:  # numpy leaves bad ones open
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise BadData(f"data.root must be an .npz file, but there is none at {path}") from None
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:  # TypeError: a plain .npy file's array
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a plain .npy file
         raise BadData(f"{path} must be an .npz file of plain arrays, but it is not: {one_line(error)}") from None
     found = {}
     for split in ("", "train", "val", "valid", "validation", "dev", "test"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +253,19 @@ def test_the_digest_is_of_the_content_not_of_the_place(tmp_path):
     assert load(tmp_path / "a").digest != load(tmp_path / "a", size=9).digest
 
 
+def test_files_are_closed_when_they_have_been_read(tmp_path):
+    root = folder(tmp_path / "a")
+    for name in ("more.gif", "more.tif"):  # of kinds that may hold several pictures: Pillow leaves them open
+        image(0, 40).save(root / "class0" / name)
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 4, 4), np.uint8), labels=np.arange(20) % 2)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        load(root)
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
+        gc.collect()
+    assert [str(warning.message) for warning in found if warning.category is ResourceWarning] == []
+
+
 # -- bad input ----------------------------------------------------------------------------------------------------
 
 
@@ -363,7 +378,20 @@ def test_arrays_that_are_no_task_are_refused(tmp_path, arrays):
         read({"name": "npz", "root": str(tmp_path / "a.npz")})
 
 
-def test_a_full_disk_is_said_before_decoding(tmp_path, monkeypatch):
+@pytest.mark.parametrize("content", [b"PK\x03\x04 cut short", b"\x93NUMPY", b""])
+def test_files_that_are_no_arrays_are_refused(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.npz must be an \.npz file of plain arrays, but it is not: \w"):
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
+
+
+def test_a_single_array_is_no_task(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 2, 2), np.uint8))
+    with pytest.raises(BadData, match="must be an .npz file of plain arrays"):
+        read({"name": "npz", "root": str(tmp_path / "a.npy")})
+
+
+def test_a_full_disk_is_reported_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1))
     with pytest.raises(BadData, match="set HPO_CACHE to a larger disk"):
         load(folder(tmp_path / "a"))
