@@ -13,6 +13,7 @@ from typing import Any
 from hpo.study.early_stopping import EarlyStopping
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
+from trainables.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -139,12 +140,12 @@ class Training:
         return bool(self.history) and bool(self.history[-1]["ended"]) and not self.assignment.exam
 
     def _build(self) -> None:
-        given = self.assignment
-        config = {**given.task.get("fixed", {}), **given.config}
-        arguments = {"config": config, "task": given.task, "seed": given.seed, "max_epochs": given.max_epochs}
+        given, task = self.assignment, Task.from_json(self.assignment.task)
+        config = {**task.fixed, **given.config}
+        arguments = {"config": config, "task": task, "seed": given.seed, "max_epochs": given.max_epochs}
         if given.packed and self._make is _own_process:
-            self._berth = Berth.of(given.task["trainable"], config, given.task, whole=given.alone)
-        self._trainable = self._make(given.task["trainable"], arguments)
+            self._berth = Berth.of(task.trainable, config, task, whole=given.alone)
+        self._trainable = self._make(task.trainable, arguments)
         if self._berth is not None:
             self._berth.probe(self._trainable)
         with self._checkpoints.open(given.trial, at_most=given.stop) as found:

@@ -14,6 +14,7 @@ from hpo.store import StudyData, StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Training
 from trainables import tabular
+from trainables.sections import Data
 
 STUDY = """
 study: exams
@@ -99,6 +100,6 @@ def test_retraining_follows_the_study_file(tmp_path: Path, final: str, epochs: i
 def test_the_store_holds_the_digest_of_the_training_data(tmp_path: Path) -> None:
     data = play(tmp_path, "{retrain: none}", TABLE)
     section = data.definition["data"]
-    digest = tabular.load(section).digest
+    digest = tabular.load(Data.read(section)).digest
     assert data.environment["trained_on"] == {"data_digest": [digest], "device": ["cpu"]}
-    assert digest != tabular.load({**section, "seed": 1}).digest
+    assert digest != tabular.load(Data.read({**section, "seed": 1})).digest

@@ -12,8 +12,8 @@ from hpo.game.runs import runs_of
 from hpo.study.study import Study, presets
 from trainables import sources, tabular
 from trainables.augment import PRESETS
-from trainables.decoding import Settings as DataSettings
 from trainables.mlp import Shape
+from trainables.sections import Data
 from trainables.settings import Settings
 
 WANTED = {
@@ -47,7 +47,7 @@ def test_its_trainable_accepts_its_configurations(name):
     if study.trainable == "mlp":
         assert study.data["name"] in tabular.SETS
     else:
-        DataSettings.read(study.data, 32)
+        Data.read(study.data)
         assert study.data.get("augment", "none") in PRESETS
         assert study.data["name"] in dict(sources.names())
 
