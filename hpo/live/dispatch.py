@@ -52,12 +52,12 @@ class Dispatch:
         self.arena = Arena(runs, self._record.curves, ahead)
         self._thinking = Thinking(self.arena.play_run, self._record.charge)
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
-        limit = study.checkpoints_gb * GB
-        self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
         self._exams = Exams(study, self.arena, writer, checkpoints)
         self._assignments = Assignments(
-            study, self.arena, self._exams, checkpoints, over=self._over, keep=self._tidying.keep
+            study, self.arena, self._exams, checkpoints, over=self._over, keep=lambda trial: self._tidying.keep(trial)
         )
+        limit = study.checkpoints_gb * GB
+        self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
         self._play(runs)
 
     # -- out: what to do ------------------------------------------------------------------------------------------
