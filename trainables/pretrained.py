@@ -81,7 +81,7 @@ def load_weights(name: str, weights: str) -> State | None:
 
 
 def _path(name: str, weights: str) -> Path | None:
-    """The file that holds the weights, if it is a file that they come from."""
+    """Returns the file that the weights come from; None where they come from none."""
     if weights.startswith("s3://"):
         return _fetch(weights)
     if _is_path(weights):

@@ -387,7 +387,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path, content):
 
 def test_a_single_array_is_no_task(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 2, 2), np.uint8))
-    with pytest.raises(BadData, match="must be an .npz file of plain arrays"):
+    with pytest.raises(BadData, match=r"must be an \.npz file of plain arrays"):
         read({"name": "npz", "root": str(tmp_path / "a.npy")})
 
 
