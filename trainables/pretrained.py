@@ -81,7 +81,7 @@ def load_weights(name: str, weights: str) -> State | None:
 
 
 def _path(name: str, weights: str) -> Path | None:
-    """Returns the file that the weights come from; None where they come from none."""
+    """Returns the file of the weights; None for downloads of a library and for no weights."""
     if weights.startswith("s3://"):
         return _fetch(weights)
     if _is_path(weights):
