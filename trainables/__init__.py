@@ -1,4 +1,4 @@
-"""Trainables: what one epoch of one configuration is, by PyTorch fine-tuning and otherwise.
+"""Trainables: they train one epoch of one configuration, by PyTorch fine-tuning or otherwise.
 
 Imports no Ray, and of hpo only errors, text, files and storage. Writes only into the cache directory (HPO_CACHE), shared
 memory, and the directory that `save` is given.

@@ -28,7 +28,7 @@ class Catalog:
         return sources.pixels(part.image(place), image_size, crop=crop)
 
     def called(self, i: int) -> str:
-        """Returns what messages call image `i`."""
+        """Returns the name of image `i` in messages."""
         part, place = self._find(i)
         return part.called(place)
 

@@ -1,4 +1,4 @@
-"""What an epoch is fed with: images or kept activations of a split, led to the boundary where training begins.
+"""The inputs of an epoch: images or kept activations of a split, led to the boundary where training begins.
 
 Keeps activations of the frozen part on the node (trainables.features) where they are the same in every epoch.
 """
@@ -66,14 +66,15 @@ class Feed:
     # -- sources --------------------------------------------------------------------------------------------------
 
     def training(self, cut: int) -> Source:
-        """The training split for training from `cut` on."""
+        """Returns the training split for training from `cut` on."""
         return self._source(self.dataset.train, "train", cut, keep=self.augmentation is None)
 
     def validation(self, cut: int) -> Source:
+        """Returns the validation split for the same."""
         return self._source(self.dataset.validation, "validation", cut, keep=True)
 
     def test(self, cut: int) -> Source:
-        """The test split, whose activations are not kept: it is used once."""
+        """Returns the test split, whose activations are not kept: it is used once."""
         return self._source(self.dataset.test, "test", cut, keep=False)
 
     def no_reuse(self, cut: int) -> str:
@@ -105,7 +106,7 @@ class Feed:
     # -- batches --------------------------------------------------------------------------------------------------
 
     def batch(self, source: Source, batch: Tensor, draws: Draws, step: int) -> Tensor:
-        """This rank's inputs of the global `batch` of sample numbers; sample i is copy i // N of image i % N."""
+        """Returns this rank's inputs of a global batch of sample numbers; sample i is copy i // N of image i % N."""
         count = len(source.rows)
         if self.augmentation is None:
             return self.rows(source, self.shard.take(batch) % count)
@@ -116,7 +117,7 @@ class Feed:
         return self._to_boundary(source, self.machine.prepare(mine), len(mine))
 
     def rows(self, source: Source, rows: Tensor) -> Tensor:
-        """The boundary's activations of these rows: the same bits whether they were kept or are computed here."""
+        """Returns the boundary's activations of these rows: the same bits whether they were kept or are computed here."""
         if source.rows.dtype == torch.uint8:
             inputs = self.machine.prepare(gather(source.rows, rows))
         else:
@@ -125,7 +126,7 @@ class Feed:
         return self._to_boundary(source, inputs, len(rows) if inputs.is_cuda else self.machine.chunk)
 
     def rows_at_a_time(self, boundary: Boundary) -> int:
-        """How many rows are measured in one pass from the boundary on."""
+        """Returns how many rows are measured in one pass from the boundary on."""
         return max(self.machine.chunk, 2**18 // math.prod(boundary.shape))
 
     def _to_boundary(self, source: Source, inputs: Tensor, size: int) -> Tensor:
@@ -136,11 +137,11 @@ class Feed:
     # -- the memory probe's inputs --------------------------------------------------------------------------------
 
     def training_stand_in(self, cut: int, count: int) -> tuple[Source, Tensor]:
-        """`training` with at most `count` rows, and as many bytes as all rows would take on the GPU."""
+        """Returns `training` with at most `count` rows, and as many bytes as all rows would take on the GPU."""
         return self._stand_in(self.dataset.train, cut, count, keep=self.augmentation is None)
 
     def validation_stand_in(self, cut: int) -> tuple[Source, Tensor]:
-        """`validation` with the rows of one pass, and as many bytes as all rows would take on the GPU."""
+        """Returns `validation` with the rows of one pass, and as many bytes as all rows would take on the GPU."""
         count = self.rows_at_a_time(self.network.boundary(cut))
         return self._stand_in(self.dataset.validation, cut, count, keep=True)
 

@@ -201,7 +201,7 @@ class FineTuning:
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
     def save(self, directory: str | Path) -> None:
-        """Writes what later epochs depend on: the trained part's weights, the optimizer's state, the epoch's number."""
+        """Writes all that later epochs depend on: the trained weights, the optimizer's state, the epoch's number."""
         if self.shard.rank:
             return
         tensors: State = {}
@@ -216,7 +216,7 @@ class FineTuning:
         checkpoint.write(directory, tensors, values)
 
     def load(self, directory: str | Path) -> None:
-        """Continues where `save` stood: the next epoch is, bit for bit on a CPU, what it would have been there."""
+        """Continues where `save` stood: on a CPU, the next epoch is the same bit for bit as without the pause."""
         tensors, values = checkpoint.read(directory)
         self.epoch = values["epoch"]
         part = {

@@ -51,7 +51,7 @@ class ImageClassifier:
 
     @staticmethod
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-        """Returns what a trial's memory depends on: data, backbone, cut, batch, image size, optimizer, precision."""
+        """Returns the parts of a trial that decide its memory: data, backbone, cut, batch, image size, optimizer, ..."""
         names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
                  "momentum", "bf16", "channels_last", "compile", "reuse_activations")  # fmt: skip
         settings, asked = Settings.of(config), ImageTask.of(task)

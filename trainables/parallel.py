@@ -30,7 +30,7 @@ class Shard:
             self.rank, self.world = dist.get_rank(self.group), dist.get_world_size(self.group)
 
     def take(self, rows: Tensor) -> Tensor:
-        """This rank's part of the global batch's `rows` [N, ...]."""
+        """Returns this rank's part of the global batch's `rows` [N, ...]."""
         return rows if self.world == 1 else rows[self.rank :: self.world]
 
     def sum(self, values: Iterable[Tensor | None]) -> None:
@@ -51,7 +51,7 @@ class _AllReduce(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group  # type: ignore[attr-defined]
+        ctx.group = group  # type: ignore[attr-defined]  # ctx takes any attribute
         total = value.clone()
         dist.all_reduce(total, group=group)
         return total

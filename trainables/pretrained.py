@@ -82,7 +82,7 @@ def load_weights(name: str, weights: str) -> State | None:
 
 
 def _path(name: str, weights: str) -> Path | None:
-    """The file that holds the weights, if it is a file that they come from."""
+    """Returns the file of the weights; None for downloads of a library and for no weights."""
     if weights.startswith("s3://"):
         return fetch_weights(weights, cache_directory())
     if _is_path(weights):

@@ -1,4 +1,4 @@
-"""The memory probe: takes what an epoch of a trial takes, before anything is trained, and leaves no trace."""
+"""The memory probe: takes as much memory as an epoch of a trial, before anything is trained, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def probing(model: FineTuning) -> Iterator[None]:
 
 
 def _try(model: FineTuning, stage: Stage) -> list[Tensor]:
-    """Takes some steps and a pass of validation; returns what an epoch has on the GPU from beginning to end."""
+    """Takes some steps and a pass of validation; returns stand-ins for the rows that lie on the GPU all epoch."""
     feed, cut, device = model.feed, model.part.cut, model.machine.device
     model.model.eval()
     size = max(map(len, split_batches(torch.arange(feed.samples), stage.batch_size)))

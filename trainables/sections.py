@@ -102,7 +102,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class ImageTask:
-    """What the image classifier reads of its task."""
+    """The parts of its task that the image classifier reads."""
 
     data: Data
     model: Model

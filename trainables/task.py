@@ -1,4 +1,4 @@
-"""The task of a study: what all its trials have in common, as a frozen value. Imports neither torch nor NumPy."""
+"""The task of a study: the part that all its trials share, as a frozen value. Imports neither torch nor NumPy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Section(dict[str, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Task(Mapping[str, Any]):
-    """What a study's trials have in common; `data` and `model` are the study file's sections of these names.
+    """The part that all trials of a study share; `data` and `model` are the study file's sections of these names.
 
     It is a mapping too: `task["data"]` is `task.data`. Equal to any mapping with the same items.
     """
