@@ -12,8 +12,10 @@ from cluster.errors import ClusterError
 
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-STUDY_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit codes of `hpo run` after which a retry changes nothing
-STORE_AWAY = 3  # a retry helps once the store is back; jobs ask for this exit code by HPO_STORE_AWAY
+# Exit codes of `hpo run` after which a retry changes nothing, and the one after which it helps once the store is back:
+# jobs ask for that one by HPO_STORE_AWAY.
+STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130
+STORE_AWAY = 3
 
 
 class JobError(ClusterError):
@@ -99,7 +101,7 @@ class Job:
     def retryable(self) -> bool:
         """Returns whether it ended through no fault of its study: its driver or node was killed or never started, or its
         store did not answer."""
-        return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, INTERRUPTED)
+        return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED)
 
 
 def new_series(name: str) -> str:

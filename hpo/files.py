@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written beside their place, synced, then moved there. Knows nothing of studies."""
+"""Files that appear whole or not at all: written beside their path, synced, then moved to it. Knows nothing of studies."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file, in place of an older one: a reader sees the old content or the new, never half of one."""
+    """Writes a file, over an older one if there is one. A reader sees the old content or the new, never half of it."""
     with appearing(path) as beside, beside.open("wb") as stream:
         stream.write(content)
 
 
 def create_whole(path: Path, content: bytes | memoryview) -> bool:
-    """Writes a file that must not exist yet; False, with nothing changed, where it does. Needs hard links."""
+    """Writes a new file. Returns False, with nothing changed, if the file exists. Needs hard links."""
     beside = _beside(path)
     try:
         with beside.open("wb") as stream:
@@ -32,7 +32,7 @@ def create_whole(path: Path, content: bytes | memoryview) -> bool:
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write a file at; moves it to `path` at the end, deletes it where the block fails."""
+    """Yields a path to write to; moves the file to `path` when the block ends, and deletes it if the block fails."""
     beside = _beside(path)
     try:
         yield beside
@@ -44,7 +44,7 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A hidden name in the same folder, so that listings pass it over; the folder is made."""
+    """Returns a hidden name in the same folder, which listings skip; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 

@@ -1,4 +1,4 @@
-"""Words for messages and values for JSON: the nearest name, one line of an exception, durations. Pure."""
+"""Text for messages and values for JSON: the nearest name, one line of an exception, durations. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """`did you mean 'X'?` where a valid name is close, and all valid names otherwise."""
+    """Returns "did you mean 'X'?" if a valid name is close, else the list of all valid names."""
     names = list(valid)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:
@@ -18,13 +18,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """The first line of an exception's message in at most `limit` characters; its class where it has no message."""
+    """Returns the first line of an exception's message, at most `limit` characters; without a message, its class."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:limit]
 
 
 def plain(value: Any) -> Any:
-    """JSON values: lists for tuples, null for NaN and infinities."""
+    """Converts to JSON values: tuples to lists, NaN and infinities to null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -35,14 +35,14 @@ def plain(value: Any) -> Any:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any: 1:02:03."""
+    """Formats seconds as minutes and seconds, with hours if there are any: 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit that keeps three figures or so: 8.2 s, 12 min, 3.4 h, 2.1 d."""
+    """Formats seconds with three significant figures and a unit that keeps them short: 8.2 s, 12 min, 3.4 h, 2.1 d."""
     for limit, unit, size in ((100, "s", 1), (6000, "min", 60), (172800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

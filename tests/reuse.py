@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trainables import data
 from trainables.fine_tuning import FineTuning
+from trainables.sections import ImageTask
 from trainables.settings import Settings
 
 Metrics = dict[str, float]
@@ -33,8 +34,8 @@ def curves(
     settings = Settings.of(
         {"image_size": size, "batch_size": 8, "optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3} | architecture
     )
-    task = {"data": TINY, "model": {"name": name, "weights": "none"}}
-    dataset = data.load(TINY, image_size=size)
+    task = ImageTask.of({"data": TINY, "model": {"name": name, "weights": "none"}})
+    dataset = data.load(task.data, image_size=size)
     models = [FineTuning(replace(settings, reuse_activations=on), task, dataset, 0, epochs) for on in (True, False)]
     calibrate(models[0].model, models[0].machine.prepare(dataset.train.images))
     start = {key: value.clone() for key, value in models[0].model.state_dict().items()}

@@ -1,7 +1,7 @@
 """S3 servers for tests: moto's in a child process, and a real one, Ceph's radosgw, where its binaries are installed.
 
-Debian and Ubuntu have them as packages: radosgw, ceph-mon, ceph-osd, ceph-common. Everything of it runs unprivileged,
-on loopback, in one folder, in memory.
+Debian and Ubuntu have them as packages: radosgw, ceph-mon, ceph-osd, ceph-common. The server runs unprivileged, on
+loopback, in one folder, in memory.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _child(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def moto(folder: Path) -> Iterator[S3Server]:
-    """moto's server: quick to start; it believes any key."""
+    """Starts moto's server: quick to start, and it accepts any key."""
     port, log = free_port(), folder / "moto.log"
     with _child([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], log) as process:
         _await(f"http://127.0.0.1:{port}", process, log, 60)
@@ -89,13 +89,13 @@ def moto(folder: Path) -> Iterator[S3Server]:
 
 
 def radosgw_missing() -> list[str]:
-    """The binaries that a real server would need and that are not here."""
+    """Returns the binaries that a real server needs and this machine lacks."""
     return [name for name in BINARIES if shutil.which(name) is None]
 
 
 @contextlib.contextmanager
 def radosgw(folder: Path) -> Iterator[S3Server]:
-    """Ceph's S3 server with one monitor and one store of objects in memory; up after some twenty seconds."""
+    """Starts Ceph's S3 server with one monitor and one object store in memory, which takes about 20 s."""
     monitor, port = free_port(), free_port()
     configuration = folder / "ceph.conf"
     configuration.write_text(_configuration(folder, monitor, port))

@@ -1,4 +1,4 @@
-"""Studies of given results: tables in the store's layout around chosen incumbents, or of any size for measurements."""
+"""Studies with given results, as tables in the store's layout: around chosen incumbents, or of any size for measurements."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def simulated_study(
     finals: Mapping[str, Sequence[float]], *, tests: Mapping[str, Sequence[float]] | None = None, name: str = "simulated",
     partial: Sequence[tuple[str, int]] = (), **changes: Any,
 ) -> StudyData:  # fmt: skip
-    """One run a method and seed whose incumbent is `finals[method][seed]`: two trials of two epochs each, NaN for none.
+    """Makes a study with one run for each method and seed; its incumbent is `finals[method][seed]`, NaN for none.
 
-    `tests`: what the exams of the winners gave. `changes` are laid over the study's definition.
+    Each run has two trials of two epochs. `tests`: the results of the winners' exams. `changes` override the definition.
     """
     rows: dict[str, list[dict[str, Any]]] = {
         t: [] for t in ("epochs", "charges", "failures", "trials", "runs", "exams")
@@ -75,7 +75,7 @@ def simulated_study(
 def large_study(
     name: str, *, methods: int = 5, seeds: int = 10, trials: int = 100, epochs: int = 20, seed: int = 0
 ) -> StudyData:
-    """methods x seeds runs of `trials` trials x `epochs` epochs, none shared: as many epoch rows as charges."""
+    """Makes methods x seeds runs of `trials` trials x `epochs` epochs, none shared: as many epoch rows as charges."""
     rng = np.random.default_rng(seed)
     labels = [f"method{i}" for i in range(methods)]
     runs, per_run = methods * seeds, trials * epochs

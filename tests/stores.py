@@ -28,7 +28,7 @@ atexit.register(_running.close)
 
 @functools.cache
 def server(name: str) -> S3Server:
-    """The server of that name, started once for all tests; a real one only where its binaries are installed."""
+    """Returns the server of that name, started once for all tests; skips the test if its binaries are not installed."""
     if name == "radosgw" and s3_servers.radosgw_missing():
         pytest.skip(f"no real S3 server here: {', '.join(s3_servers.radosgw_missing())} not found (apt install radosgw "
                     "ceph-mon ceph-osd ceph-common)")  # fmt: skip
@@ -37,19 +37,19 @@ def server(name: str) -> S3Server:
 
 
 def best_server() -> S3Server:
-    """The real one where it is installed, else moto's."""
+    """Returns the real server if it is installed, and moto's otherwise."""
     return server("moto" if s3_servers.radosgw_missing() else "radosgw")
 
 
 def uri(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty store at a place of that kind, and the environment in which it is reached."""
+    """Returns the address of an empty store at a place of that kind, and sets the environment that reaches it."""
     if place == "local":
         return str(folder / "store")
     return bucket(server(place), folder, monkeypatch)
 
 
 def bucket(at: S3Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A new bucket's prefix on a server."""
+    """Returns a prefix of a new bucket on a server."""
     settings = {
         "AWS_ENDPOINT_URL": at.url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "HPO_SPOOL": str(folder / "state"),
@@ -102,6 +102,6 @@ def charge(
 
 
 def cells(data: Any) -> list[tuple[str, int, int]]:
-    """What epochs a study has: trial, epoch, attempt, sorted."""
+    """Returns the epochs that a study has: trial, epoch, attempt, sorted."""
     columns = [data.epochs[name].to_pylist() for name in ("trial", "epoch", "attempt")]
     return sorted(zip(*columns, strict=True))

@@ -1,6 +1,6 @@
-"""A study's stored tables without training anything: a response surface, searched like grid, random, bayesian and asha.
+"""A study's tables without training: a response surface, searched in the manner of grid, random, bayesian and asha.
 
-The tables are those of the store's layout, exact in what they say (charges, incumbents, failures agree with epochs).
+The tables have the store's layout and are consistent: charges, incumbents and failures agree with the epochs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ENVIRONMENT = {
 
 @dataclass
 class Tables:
-    """Rows as they come; columns are made once at the end."""
+    """The rows of all tables; columns are made once, at the end."""
 
     name: str
     rows: dict[str, list[dict[str, Any]]] = field(
@@ -65,7 +65,7 @@ def prefixed(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def accuracy(config: dict[str, Any], epoch: int, trial: str) -> float:
-    """Validation accuracy after an epoch: a peak at learning rate 0.003, adam, all layers; a little noise by content."""
+    """Returns the validation accuracy: it peaks at learning rate 0.003, adam, all layers; with a little noise by content."""
     rate = math.exp(-((math.log10(config["learning_rate"] / 0.003) / 0.9) ** 2))
     optimizer = {"adam": 1.0, "rmsprop": 0.94, "sgd": 0.8, "adadelta": 0.55}[config["optimizer"]]
     layers = {9: 0.86, 14: 0.92, 18: 0.95}.get(config["finetuned_layers"], 1.0)
@@ -93,7 +93,7 @@ def configs(method: str, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
 
 
 def segments(method: str, rng: np.random.Generator, budget: int) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """(number, config, stop): how far each trial goes next. ASHA-like trials go to rungs 1, 4, 16."""
+    """Yields (number, config, stop): how far each trial trains next. ASHA's trials train to rungs 1, 4, 16."""
     source = configs(method, rng)
     seen: list[tuple[dict[str, Any], int]] = []
     while True:
@@ -144,7 +144,7 @@ def play(tables: Tables, method: str, seed: int, budget: int) -> None:
         mine["status"] = "completed" if mine["epochs"] == 16 else "paused"
         if charged == budget:
             break
-    if (method, seed) == ("random", 0):  # two epochs that a fault made to be trained twice
+    if (method, seed) == ("random", 0):  # two epochs that were trained again after a fault
         tables.rows["epochs"] += [{**row, "attempt": 1} for row in tables.rows["epochs"][-2:]]
     tables.rows["trials"].extend(trials.values())
     tables.rows["runs"].append(outcome(tables, method, seed, budget, list(trials.values())))
@@ -155,18 +155,10 @@ def outcome(tables: Tables, method: str, seed: int, budget: int, trials: list[di
     value = best["best_value"]
     for exam, exam_seed in (("winner", 0), ("retrain/1", 1)):
         row = {
-            "study": tables.name,
-            "trial": best["trial"],
-            "exam": exam,
-            "seed": exam_seed,
-            "epoch": best["best_epoch"],
-        }
-        row |= {
-            "test_accuracy": value - 0.012 - 0.003 * seed,
-            "test_precision": value - 0.02,
-            "test_recall": value - 0.015,
-        }
-        row |= {"test_f1": value - 0.018, "confusion": json.dumps(confusion(value)), "classes": json.dumps(CLASSES)}
+            "study": tables.name, "trial": best["trial"], "exam": exam, "seed": exam_seed, "epoch": best["best_epoch"],
+            "test_accuracy": value - 0.012 - 0.003 * seed, "test_precision": value - 0.02, "test_recall": value - 0.015,
+            "test_f1": value - 0.018, "confusion": json.dumps(confusion(value)), "classes": json.dumps(CLASSES),
+        }  # fmt: skip
         if not any((r["trial"], r["exam"]) == (row["trial"], exam) for r in tables.rows["exams"]):
             tables.rows["exams"].append(row)
     return {
@@ -193,7 +185,7 @@ def played(
     seeds: tuple[int, ...] = (0, 1, 2),
     budget: int = 160,
 ) -> Tables:
-    """The rows of the study, each run with exactly `budget` charged epochs."""  # fmt: skip
+    """Returns the rows of the study; each run has exactly `budget` charged epochs."""
     tables = Tables(name)
     for method in methods:
         for seed in seeds:
@@ -215,14 +207,14 @@ def played(
 
 
 def synthetic_study(name: str = "clothing-mobilenet", **options: Any) -> StudyData:
-    """The study as a store gives it back; options as for `played`."""
+    """Returns the study as a store would; options as for `played`."""
     tables = played(name, **options)
     arrow = {table: schema.to_table(table, rows, KINDS) for table, rows in tables.rows.items()}
     return StudyData(name=name, definition=tables.definition, environment=dict(ENVIRONMENT), **arrow)
 
 
 def write_study(uri: str, tables: Tables, *, charges: int | None = None) -> None:
-    """Writes the study to a store as a driver does; with `charges`, only so many charged epochs: a study under way."""
+    """Writes the study to a store as a driver does; with `charges`, only the first so many charges: an unfinished study."""
     writer = StudyWriter.open(
         uri, study=tables.name, definition=tables.definition, digest="synthetic", environment=dict(ENVIRONMENT),
         space_kinds=KINDS,

@@ -1,4 +1,8 @@
-"""What an epoch is: PyTorch fine-tuning and other trainables. No ray anywhere in this package."""
+"""Trainables: what one epoch of one configuration is, by PyTorch fine-tuning and otherwise.
+
+Imports no Ray, and of hpo only errors, text, files and storage. Writes only into the cache directory (HPO_CACHE), shared
+memory, and the directory that `save` is given.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ TRAINABLES = {
 
 
 def load(name: str) -> type[Any]:
-    """The trainable of that name, or "package.module:Class" of one's own. Raises BadTrainable where there is none."""
+    """Returns the class of that name, or of "package.module:Class". Raises BadTrainable where there is none."""
     path = TRAINABLES.get(name, name)
     module_name, colon, class_name = path.partition(":")
     if not colon:

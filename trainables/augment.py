@@ -21,10 +21,10 @@ Alter = Callable[[Tensor, Generator], Tensor]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A preset. `copies` is how many samples an epoch takes of each image.
+    """A preset. An epoch takes `copies` samples of each image.
 
-    With `copies` of 1 every sample is altered. With more, the first is the original: in an epoch of n * copies
-    samples, sample i is copy i // n of image i % n, and copy 0 goes in unaltered.
+    With `copies` of 1, every sample is altered. With more, the first is the original: in an epoch of n * copies
+    samples, sample i is copy i // n of image i % n, and copy 0 is not altered.
     """
 
     name: str
@@ -32,10 +32,10 @@ class Augmentation:
     copies: int = 1
 
     def __call__(self, images: Tensor, generator: Generator, original: Tensor | None = None) -> Tensor:
-        """The batch, altered; the images given are not written to.
+        """Returns an altered copy of the batch.
 
-        `images` [N, 3, S, S] is uint8, or float in [0, 1], and so is what comes back. `original` bool [N] marks the
-        rows to leave as they are. The draws depend on the generator and N alone.
+        `images` [N, 3, S, S] are uint8, or float in [0, 1]; so is the copy. `original` bool [N] marks the rows to leave
+        unaltered. The draws depend on the generator and N alone.
         """
         if not len(images):
             return images
@@ -46,9 +46,9 @@ class Augmentation:
 
 
 def augmentation(preset: str) -> Augmentation | None:
-    """The preset of that name; None for "none". Raises BadData for an unknown name."""
+    """Returns the preset of that name; None for "none". Raises BadData for an unknown name."""
     if preset not in PRESETS:
-        raise BadData(f"augment must be one of {', '.join(PRESETS)}, but got {preset!r}")
+        raise BadData(f"data.augment must be one of {', '.join(PRESETS)}, but got {preset!r}")
     return PRESETS[preset]
 
 
@@ -57,13 +57,13 @@ def _uniform(count: int, low: float, high: float, generator: Generator) -> Tenso
 
 
 def _flip(images: Tensor, generator: Generator, flip: Callable[[Tensor], Tensor]) -> Tensor:
-    """Each image flipped with probability 1/2."""
+    """Flips each image with probability 1/2."""
     chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
     return torch.where(chosen[:, None, None, None], flip(images), images)
 
 
 def _rotate_zoom(images: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
-    """Each image turned by its `angle` [N] in radians and enlarged by its `zoom` [N]; edges are repeated outwards."""
+    """Turns each image by its `angle` [N] in radians and enlarges it by its `zoom` [N]; edges are repeated outwards."""
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     zero = torch.zeros_like(angle)
     theta = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)  # [N, 2, 3]
@@ -74,14 +74,14 @@ def _rotate_zoom(images: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
 
 
 def _paper001(images: Tensor, generator: Generator) -> Tensor:
-    """Rotation by 0..10 degrees, zoom by -10..+10 percent, vertical flip (Wojciuk et al. 2024, Study III)."""
+    """Rotates by 0..10 degrees, zooms by -10..+10 percent, flips vertically (Wojciuk et al. 2024, Study III)."""
     angle = _uniform(len(images), 0, 10, generator) * (torch.pi / 180)
     zoom = _uniform(len(images), 0.9, 1.1, generator)
     return _flip(_rotate_zoom(images, angle, zoom), generator, v2.functional.vertical_flip)
 
 
 def _flips_crops(images: Tensor, generator: Generator) -> Tensor:
-    """Horizontal flip, and a crop of the full size from the image padded by an eighth on each side."""
+    """Flips horizontally, and crops the full size from the image padded by an eighth on each side."""
     count, _, height, width = images.shape
     pad = max(1, height // 8)
     padded = functional.pad(images.float(), (pad,) * 4, mode="replicate").to(images.dtype)
@@ -94,7 +94,7 @@ def _flips_crops(images: Tensor, generator: Generator) -> Tensor:
 
 
 def _each(transform: Callable[[Tensor], Tensor]) -> Alter:
-    """A transform of torchvision's on each image. They draw from torch's global generator: it is lent and put back."""
+    """Applies a torchvision transform to each image; lends it torch's global generator, which it draws from."""
 
     def alter(images: Tensor, generator: Generator) -> Tensor:
         seed = int(torch.randint(2**62, (1,), generator=generator))

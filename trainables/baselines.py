@@ -1,6 +1,6 @@
-"""What the tuned networks are measured against: k-nearest neighbours, a random forest, the Bayes error. No torch.
+"""Baselines for the tuned networks: k-nearest neighbours, a random forest, the Bayes error. No torch.
 
-As paper 002 does it, beside the MLP on the same table. Error rates are fractions of the rows that are misclassified.
+Paper 002 puts them beside the MLP on the same table. An error rate is the fraction of rows that are misclassified.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trainables.tabular import Labels, Points, Rows, Table
 
 @dataclass(frozen=True)
 class Errors:
-    """A classifier's error rates on the three parts, side by side."""
+    """A classifier's error rates on the three parts."""
 
     train: float
     validation: float
@@ -27,19 +27,19 @@ class Errors:
 
 
 def knn(neighbours: int = 25) -> Any:
-    """A k-nearest-neighbours classifier."""
+    """Makes a k-nearest-neighbours classifier."""
     return KNeighborsClassifier(neighbours)
 
 
 def random_forest(seed: int, trees: int = 50) -> Any:
-    """A random forest, its leaves large enough not to know each row by heart."""
+    """Makes a random forest whose leaves are too large to memorize single rows."""
     return RandomForestClassifier(trees, min_samples_leaf=10, random_state=seed, n_jobs=1)
 
 
 def compare(table: Table, *, seed: int) -> dict[str, Errors]:
-    """The baselines' error rates on a table by name: knn, random_forest, bayes.
+    """Returns the error rates on a table of knn, random_forest and bayes.
 
-    `bayes` estimates the lowest error rate that any classifier could reach on each part.
+    bayes estimates the lowest error rate that any classifier could reach on each part.
     """
     found = {}
     for name, model in (("knn", knn()), ("random_forest", random_forest(seed))):
@@ -50,26 +50,26 @@ def compare(table: Table, *, seed: int) -> dict[str, Errors]:
 
 
 def bayes_error(rows: Rows, *, seed: int) -> float:
-    """An estimate of the lowest error rate that can be reached on `rows`.
+    """Estimates the lowest error rate that can be reached on `rows`.
 
-    Closed-loop training (paper 002): k-nearest neighbours and a random forest are trained and tested on the same
-    rows, and the lower error rate counts. It is low-biased the more, the fewer rows there are.
+    Closed-loop training (paper 002): k-nearest neighbours and a random forest are trained and tested on the same rows,
+    and the lower error rate counts. The fewer the rows, the more the estimate is biased downwards.
     """
     models = (knn(), random_forest(seed))
     return min(error_rate(model.fit(rows.features, rows.labels).predict, rows) for model in models)
 
 
 def error_rate(predict: Callable[[Points], Labels], rows: Rows) -> float:
-    """The fraction of `rows` that `predict` gets wrong."""
+    """Returns the fraction of `rows` that `predict` misclassifies."""
     return float(np.mean(predict(rows.features) != rows.labels))
 
 
 def decision_surface(
     predict: Callable[[Points], Labels], rows: Rows, *, side: int = 100, margin: float = 0.1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Labels]:
-    """What a classifier says over the plane of `rows`: x [side], y [side], classes [side, side] (row: y), to plot.
+    """Returns a classifier's answers over a plane, to plot: x [side], y [side], classes [side, side] (rows: y).
 
-    The plane is the rows' bounding box, enlarged by `margin` of its size on every side.
+    The plane is the bounding box of `rows`, enlarged by `margin` of its size on every side.
     """
     low, high = rows.features.min(0), rows.features.max(0)
     room = margin * (high - low)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 
 def cache_directory() -> Path:
-    """HPO_CACHE, or ~/.cache/hpo-arena."""
+    """Returns HPO_CACHE, or ~/.cache/hpo-arena."""
     return Path(os.environ.get("HPO_CACHE") or Path.home() / ".cache" / "hpo-arena")
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` (made if need be) for this process alone; the system frees it if the process dies."""
+    """Holds the lock file `path` for this thread alone. The system releases it if the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(path):
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,27 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from hpo.files import appearing
+
 FILE = "trial.safetensors"
 
 
 def write(directory: str | Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Writes DIRECTORY/trial.safetensors; a reader finds the old file or the new one, never a part."""
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{FILE}.partial"
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        partial,
-        {"values": json.dumps(values)},
-    )
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, folder / FILE)
+    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with appearing(Path(directory) / FILE) as beside:
+        save_file(content, beside, {"values": json.dumps(values)})
 
 
 def read(directory: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, on the CPU, and the values that `write` was given."""
+    """Returns the tensors, on the CPU, and the values that `write` was given."""
     with safe_open(Path(directory) / FILE, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no dictionary
         return tensors, json.loads(file.metadata()["values"])
 
 
 def pack_optimizer(optimizer: Optimizer, names: Iterable[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The optimizer's state as tensors and values named "parameter/key"; `names` are its parameters' in order."""
+    """Returns the optimizer's state as tensors and values "parameter/key"; `names` are its parameters', in order."""
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
     for index, name in enumerate(names):
@@ -52,7 +45,7 @@ def pack_optimizer(optimizer: Optimizer, names: Iterable[str]) -> tuple[dict[str
 def unpack_optimizer(
     optimizer: Optimizer, names: Iterable[str], tensors: Mapping[str, Tensor], values: Mapping[str, Any]
 ) -> None:
-    """Gives a new optimizer the state that `pack_optimizer` took from its like."""
+    """Gives a new optimizer the state that `pack_optimizer` took from one of the same kind."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, parameter in zip(names, parameters, strict=True):
         for full, value in (*tensors.items(), *values.items()):
@@ -62,9 +55,9 @@ def unpack_optimizer(
 
 
 def _like(value: Any, parameter: Tensor) -> Any:
-    """The value laid out as the optimizer would have it: vectorized arithmetic is bitwise equal only in equal layout."""
+    """Returns the value in its parameter's layout: vectorized arithmetic is bitwise equal only in equal layouts."""
     if not isinstance(value, Tensor):
         return value
     if value.shape != parameter.shape or value.dim() == 0:
-        return value.clone()  # a step count: optimizers keep it where they made it
+        return value.clone()  # a step count: it has no layout of a parameter
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

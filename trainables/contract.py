@@ -1,11 +1,13 @@
-"""The contract of trainables, as checks: what a class must hold so that studies can pause, resume and compare it.
+"""The contract of trainables, as checks: a class that passes them can be paused, resumed and compared.
 
     from trainables.contract import verify
+    from trainables.task import Task
 
     def test_my_trainable() -> None:
-        verify("my_package.my_module:MyTrainable", {"learning_rate": 0.01}, task={"data": {"root": "somewhere"}})
+        task = Task.from_json({"data": {"root": "somewhere"}})
+        verify("my_package.my_module:MyTrainable", {"learning_rate": 0.01}, task=task)
 
-Every check raises AssertionError with what was expected and what came. Writes into temporary directories only.
+Every check raises AssertionError with the expected and the actual result. Writes into temporary directories only.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables import load
+from trainables.task import Task
 
 Metrics = dict[str, float]
 
@@ -28,13 +31,13 @@ Metrics = dict[str, float]
 def verify(
     trainable: str | type[Any], config: Mapping[str, Any], *, task: Mapping[str, Any] | None = None, seed: int = 0
 ) -> None:
-    """Trains `config` for four epochs in several ways and compares: bitwise, but for metrics of time.
+    """Trains `config` for four epochs in several ways and compares the metrics bitwise, except those of time.
 
-    `trainable` is a name that a study may give, or an importable class; `task` is what the study's data and model
-    sections make (JSON-able).
+    `trainable` is a name that a study may give, or an importable class. `task` is a `Task`, or the mapping of which
+    `Task.from_json` makes one; its sections must be JSON-able.
     """
     name = trainable if isinstance(trainable, str) else f"{trainable.__module__}:{trainable.__qualname__}"
-    case = _Case(name, dict(config), dict(task or {"data": {}, "model": {}}), seed)
+    case = _Case(name, dict(config), Task.from_json(task or {}), seed)
     whole = case.metrics()
     case.values(whole)
     case.same_again(whole)
@@ -47,7 +50,7 @@ def verify(
 
 
 class _Case:
-    def __init__(self, name: str, config: dict[str, Any], task: dict[str, Any], seed: int) -> None:
+    def __init__(self, name: str, config: dict[str, Any], task: Task, seed: int) -> None:
         self.name, self.config, self.task, self.seed = name, config, task, seed
 
     def make(self, seed: int | None = None) -> Any:
@@ -71,7 +74,7 @@ class _Case:
         _equal(self.metrics(), whole, "the same configuration and seed, trained again")
 
     def others_do_not_matter(self, whole: list[Metrics]) -> None:
-        """Worker processes are reused: what another trial did there must not show."""
+        """Worker processes are reused: another trial there must not change the metrics."""
         made, other = self.make(), self.make(self.seed + 1)
         found = []
         for _ in range(4):
@@ -106,7 +109,7 @@ class _Case:
             found = [first.train_epoch() for _ in range(2)]
             first.save(folder)
             threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
-            asked = json.dumps([self.name, self.config, self.task, self.seed, folder, threads])
+            asked = json.dumps([self.name, self.config, self.task.to_json(), self.seed, folder, threads])
             child = subprocess.run(
                 [sys.executable, "-c", _RESUME, asked],
                 capture_output=True,
@@ -131,7 +134,7 @@ class _Case:
         if declared is None:
             return
         static = isinstance(inspect.getattr_static(kind, "epoch_cost"), staticmethod)
-        assert static, "epoch_cost must be static: it is asked before anything is trained"
+        assert static, "epoch_cost must be static: it is called before anything is trained"
         ticks = declared(self.config)
         assert 0 < ticks < math.inf, f"epoch_cost must be a positive number of ticks, but got {ticks!r}"
         assert declared(self.config) == ticks, "epoch_cost must be a pure function of the configuration"
@@ -140,11 +143,12 @@ class _Case:
 _RESUME = """
 import json, sys
 from trainables import load
+from trainables.task import Task
 name, config, task, seed, folder, threads = json.loads(sys.argv[1])
 kind = load(name)
 if threads and "torch" in sys.modules:
     sys.modules["torch"].set_num_threads(threads)
-made = kind(config, task=task, seed=seed, max_epochs=4)
+made = kind(config, task=Task.from_json(task), seed=seed, max_epochs=4)
 made.load(folder)
 print(json.dumps([made.train_epoch() for _ in range(2)]))
 """

@@ -1,7 +1,7 @@
 """Synthetic learning curves: an exact trainable whose epochs cost nothing. Pure but for its naps; no torch, no data.
 
-For trying methods, drivers and clusters: every metric is a function of (configuration, seed, epoch) alone, the same
-in every process, and the landscape is smooth in the numeric hyperparameters, so that a searcher has what to learn.
+For trying methods, drivers and clusters: every metric is a function of (configuration, seed, epoch) alone, the same in
+every process. The landscape is smooth in the numeric hyperparameters, so that a searcher can learn it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,42 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from hpo.errors import HpoError
+from hpo.files import write_whole
 from trainables.errors import BadData, Diverged, InvalidConfig
+from trainables.task import Task
 
 CHANCE = 0.1  # accuracy before the first epoch
 DECADES = 4.0  # a numeric hyperparameter's effect repeats after so many powers of ten
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The `data` section of a study of curves."""
+
+    landscape: str = "0"  # which one
+    noise: float = 1.0  # of the seed and of each epoch, 0 for none
+    seconds: float = 0.0  # how long an epoch sleeps, times the configuration's `cost`
+    fail: tuple[Mapping[str, Any], ...] = ()  # partial configurations that raise InvalidConfig
+    fail_share: float = 0.0  # this share of all configurations raises InvalidConfig too
+    diverge_share: float = 0.0  # this share diverges in an epoch between the second and the last
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Landscape:
+        """Reads the section. Raises BadData for a number out of range."""
+        return cls(
+            str(data.get("landscape", 0)),
+            _number(data, "noise", 1.0),
+            _number(data, "seconds", 0.0),
+            tuple(data.get("fail") or ()),
+            _number(data, "fail_share", 0.0, high=1.0),
+            _number(data, "diverge_share", 0.0, high=1.0),
+        )
 
 
 class Curves:
@@ -27,35 +55,29 @@ class Curves:
 
     accuracy(e) = a - (a - 0.1) (1 + e / tau)^-rate; asymptote a, onset tau and rate are drawn from the landscape, so
     that curves cross. Any search space will do. The hyperparameter `cost`, where there is one, is an epoch's price
-    in ticks. Of the study's `data` these keys count:
-
-    - landscape (int, 0): which landscape; noise (float, 1): of the seed and of each epoch, 0 for none;
-    - seconds (float, 0): how long an epoch sleeps, times `cost`;
-    - fail: a list of partial configurations that raise InvalidConfig; fail_share (0..1): so does this share of all;
-    - diverge_share (0..1): this share diverges in an epoch between the second and the last.
+    in ticks. The study's `data` section holds the fields of `Landscape`.
     """
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
-        data = task.get("data") or {}
+        asked = Landscape.read(Task.from_json(task).data)
         self.config = dict(config)
         self.seed = seed
         self.epoch = 0
-        self.noise = _number(data, "noise", 1.0)
-        self.seconds = _number(data, "seconds", 0.0) * self.epoch_cost(config)
-        landscape = str(data.get("landscape", 0))
-        self._refuse(data, landscape)
-        self.asymptote, self.onset, self.rate = _shape(self.config, landscape)
+        self.noise = asked.noise
+        self.seconds = asked.seconds * self.epoch_cost(config)
+        self._refuse(asked)
+        self.asymptote, self.onset, self.rate = _shape(self.config, asked.landscape)
         self.diverges_in = 0
-        if max_epochs > 1 and self._draw("diverges", landscape) < _number(data, "diverge_share", 0.0, high=1.0):
-            self.diverges_in = 2 + int(self._draw("in", landscape) * (max_epochs - 1))
+        if max_epochs > 1 and self._draw("diverges", asked.landscape) < asked.diverge_share:
+            self.diverges_in = 2 + int(self._draw("in", asked.landscape) * (max_epochs - 1))
 
     @staticmethod
     def epoch_cost(config: Mapping[str, Any]) -> float:
-        """Ticks of virtual time an epoch of this configuration takes: its `cost`, 1 by default."""
+        """Returns the virtual time of an epoch in ticks: the configuration's `cost`, 1 by default."""
         return _number(config, "cost", 1.0, error=InvalidConfig)
 
     def train_epoch(self) -> dict[str, float]:
-        """The next epoch's metrics. Raises Diverged where the configuration is one that does."""
+        """Returns the next epoch's metrics. Raises Diverged in the epoch in which the configuration diverges."""
         if self.seconds:
             time.sleep(self.seconds)
         if self.epoch + 1 == self.diverges_in:
@@ -71,34 +93,27 @@ class Curves:
         }
 
     def test(self) -> dict[str, float]:
-        """The metrics of the held-out part after the last trained epoch."""
+        """Returns the metrics of the held-out part after the last trained epoch."""
         accuracy = self._accuracy("test")
         return {"test_loss": _loss(accuracy), "test_accuracy": accuracy}
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes curves.json, whole or not at all."""
-        target = Path(directory) / "curves.json"
-        beside = target.with_suffix(".json.part")
-        with beside.open("w") as file:
-            json.dump({"epoch": self.epoch}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
+        write_whole(Path(directory) / "curves.json", json.dumps({"epoch": self.epoch}).encode())
 
     def load(self, directory: str | os.PathLike[str]) -> None:
-        """Goes on from where `save` was called."""
+        """Continues from the epoch that `save` wrote."""
         self.epoch = int(json.loads((Path(directory) / "curves.json").read_text())["epoch"])
 
-    def _refuse(self, data: Mapping[str, Any], landscape: str) -> None:
-        for part in data.get("fail") or ():
+    def _refuse(self, asked: Landscape) -> None:
+        for part in asked.fail:
             if all(name in self.config and self.config[name] == value for name, value in part.items()):
                 raise InvalidConfig(f"a configuration must not have {dict(part)}, but got {self.config}")
-        share = _number(data, "fail_share", 0.0, high=1.0)
-        if self._draw("fails", landscape) < share:
-            raise InvalidConfig(f"{self.config} is one of the {share:.0%} of configurations that fail here")
+        if self._draw("fails", asked.landscape) < asked.fail_share:
+            raise InvalidConfig(f"{self.config} is one of the {asked.fail_share:.0%} of configurations that fail here")
 
     def _draw(self, *what: object) -> float:
-        """A number in [0, 1) that belongs to this configuration."""
+        """A number in [0, 1) that depends on this configuration."""
         return _unit(sorted(self.config.items()), *what)
 
     def _accuracy(self, split: str, bonus: float = 0.0) -> float:
@@ -106,12 +121,12 @@ class Curves:
         clean = top - (top - CHANCE) * math.pow(1 + self.epoch / self.onset, -self.rate)
         luck = 0.01 * (2 * self._draw(split, self.seed) - 1)
         jitter = 0.004 * (2 * self._draw(split, self.seed, self.epoch) - 1)
-        settled = 1 - math.pow(1 + self.epoch, -0.5)  # no noise before there is anything learned
+        settled = 1 - math.pow(1 + self.epoch, -0.5)  # no noise before anything is learned
         return round(min(1.0, max(0.0, clean + self.noise * settled * (luck + jitter))), 9)
 
 
 def _shape(config: Mapping[str, Any], landscape: str) -> tuple[float, float, float]:
-    """The curve's asymptote in (0.3, 0.98), onset in epochs, and rate."""
+    """Returns the curve's asymptote in (0.3, 0.98), onset in epochs, and rate."""
     quality = {name: _quality(name, value, landscape) for name, value in config.items() if name != "cost"}
     total = spread = 0.0
     for name, good in quality.items():
@@ -136,20 +151,20 @@ def _quality(name: str, value: Any, landscape: str) -> float:
 
 
 def _loss(accuracy: float) -> float:
-    """The cross-entropy of a classifier that is sure of itself in proportion to its accuracy."""
+    """The cross-entropy of a classifier that is as certain as it is accurate."""
     return round(-math.log(max(accuracy, 1e-4)), 9)
 
 
 def _unit(*what: object) -> float:
-    """A number in [0, 1) drawn by hashing, so that it is the same in every process."""
+    """Draws a number in [0, 1) by hashing, so that it is the same in every process."""
     text = json.dumps(what, sort_keys=True, default=str)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
 
 
 def _number(
-    values: Mapping[str, Any], name: str, default: float, *, high: float = math.inf, error: type[ValueError] = BadData
+    values: Mapping[str, Any], name: str, default: float, *, high: float = math.inf, error: type[HpoError] = BadData
 ) -> float:
-    """`values[name]` as a number in [0, high]; raises `error` for anything else."""
+    """Returns `values[name]` as a number in [0, high]; raises `error` for anything else."""
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
         bound = f"in [0, {high:g}]" if math.isfinite(high) else ">= 0"

@@ -1,17 +1,15 @@
 """Data sets: one deterministic stratified split, decoded once per node, shared read-only by every process. Reads only.
 
-What lies in the cache directory (HPO_CACHE) is made by trainables.decoding.
+trainables.decoding writes the files that are read here, into the cache directory (HPO_CACHE).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +17,17 @@ from torch import Tensor
 
 from trainables import sources, splits, tabular
 from trainables.cache import cache_directory
-from trainables.decoding import Settings, decoded
-
-__all__ = ["Dataset", "Split", "load", "names", "section"]
+from trainables.decoding import decoded
+from trainables.errors import InvalidConfig
+from trainables.sections import Data
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """`images` uint8 [N, 3, S, S], channels last in memory and mapped from disk: gather from them, never write into
-    them (a write stays private to the process, but costs it a page). `labels` int64 [N]."""
+    """`images` uint8 [N, 3, S, S], channels last and mapped from disk: gather from them, never write to them.
+
+    A write would stay private to the process, but cost it a page. `labels` is int64 [N].
+    """
 
     images: Tensor
     labels: Tensor
@@ -38,9 +38,10 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The three splits of a task; with k folds, `train` and `validation` are the first fold's and `folds` has them all.
+    """The three splits of a task; with k folds, `train` and `validation` are those of the first of `folds`.
 
-    `digest` is of the decoded images and their labels, so equal on every node; `skipped` names the corrupt images.
+    `digest` depends on the decoded images and their labels alone, so it is equal on every node; `skipped` names the
+    corrupt images.
     """
 
     name: str
@@ -53,53 +54,46 @@ class Dataset:
     folds: tuple[tuple[Split, Split], ...] = ()
 
     def fold(self, k: int) -> Dataset:
-        """The data set whose validation split is fold `k` (from 0) and whose training split is the other folds."""
+        """Returns the data set whose validation split is fold `k` (from 0) and whose training split is the others."""
         train, validation = self.folds[k]
         return replace(self, train=train, validation=validation, digest=f"{self.digest}-fold{k}", folds=())
 
     def class_weights(self, scheme: str) -> Tensor | None:
-        """The loss's weight of each class, float32 [K], by the training split; None for "none"."""
+        """Returns the weight of each class in the loss, float32 [K], by the training split; None for "none"."""
         weights = splits.class_weights(scheme, self.train.labels.numpy(), len(self.classes))
         return None if weights is None else torch.from_numpy(weights).float()
 
 
 def names() -> list[tuple[str, str]]:
-    """Every value of a study's `data.name`, images and tables, with one line on what it is."""
+    """Returns every value of a study's `data.name`, images and tables, with a line that describes it."""
     return sources.names() + tabular.names()
 
 
-def section(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The data that a task trains on: its `data`, and with `train_on: full` all of the training part, as the final
-    training of a winner found on a subset wants it (paper 001, Study III). Validation and test stay as they are,
-    unless `balanced` chose the validation images.
+def load(data: Data, *, image_size: int) -> Dataset:
+    """Returns the data set of a study's `data` section at `image_size` x `image_size` pixels.
+
+    The test split is taken first: a ready one, or `test` (0.2) of all; then `validation`: a ready split, or (0.2) of
+    the training part; then `train` (1.0) of the rest. Each may be a fraction, a count or "N per class"; the first two
+    also a ready split's name. `balanced` takes equally many images of each class in train and validation. All carved
+    splits are stratified and depend on `seed` alone. With `folds`, a ready validation split joins the training part.
+
+    The first call on a node decodes the images; for equal arguments a process reads the disk once. Raises BadData,
+    and InvalidConfig for an impossible image size.
     """
-    if task.get("train_on") != "full":
-        return dict(task["data"])
-    return {**task["data"], "train": 1.0, "balanced": False}
-
-
-def load(data: Mapping[str, Any], *, image_size: int) -> Dataset:
-    """The data set of a study's `data` section at `image_size` x `image_size` pixels.
-
-    The test split comes first: a ready one, or `test` (0.2) of all; then `validation`: a ready split, or (0.2) of
-    the training part; then `train` (1.0) of what is left. Each may be a fraction, a count or "N per class"; the
-    first two also a ready split's name. `balanced` takes as many of each class in train and validation. Everything
-    carved out is stratified and depends on `seed` alone. With `folds`, a ready validation split joins the training
-    part.
-
-    Decodes at the first call on a node; a process asks the disk once for equal arguments. Raises BadData.
-    """
-    return _load(Settings.read(data, image_size), cache_directory())
+    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
+        raise InvalidConfig(f"image_size must be a whole number >= 1, but got {image_size!r}")
+    # Neither augmentation nor class weights change the decoded images.
+    return _load(replace(data, augment="none", class_weights="none"), image_size, cache_directory())
 
 
 @lru_cache(maxsize=4)
-def _load(settings: Settings, cache: Path) -> Dataset:
-    return _read(decoded(settings, cache))
+def _load(data: Data, image_size: int, cache: Path) -> Dataset:
+    return _read(decoded(data, image_size, cache))
 
 
 def _read(folder: Path) -> Dataset:
     about = json.loads((folder / "about.json").read_text())
-    # Copy-on-write: pages are shared with all processes, and a stray write would reach neither them nor the file.
+    # Copy-on-write: all processes share the pages, and a stray write would reach neither them nor the file.
     images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c")).permute(0, 3, 1, 2)
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
 

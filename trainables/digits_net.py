@@ -31,4 +31,5 @@ class DigitsNet(nn.Module):
         self.classifier = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.features(images)), 1))
+        logits: Tensor = self.classifier(torch.flatten(self.pool(self.features(images)), 1))
+        return logits

@@ -1,4 +1,4 @@
-"""The errors by which a trainable says what ended a trial, or that the study's input cannot be used."""
+"""Errors by which a trainable reports why a trial ended, or that the study's input cannot be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hpo.errors import HpoError
 
 
 class InvalidConfig(HpoError):
-    """An impossible configuration: the trial fails with the reason, the study goes on."""
+    """An impossible configuration: the trial fails with the reason, the study continues."""
 
 
 class Diverged(HpoError, ArithmeticError):
@@ -29,12 +29,12 @@ class OutOfMemory(HpoError, MemoryError):
 
 
 class BadTrainable(HpoError):
-    """A trainable that is not there, or is no class."""
+    """A trainable that does not exist or is not a class, or a task that is not one."""
 
 
 class BadData(HpoError):
-    """The study's data cannot be used: the user's to put right."""
+    """The study's data cannot be used; the user must correct the study."""
 
 
 class BadWeights(BadData):
-    """The study's weights cannot be used: missing, unreadable, or of another model."""
+    """The study's weights cannot be used: they are missing, unreadable, or another model's."""

@@ -1,7 +1,8 @@
-"""Activations of a frozen backbone at a boundary, computed once a node and shared by all trials that start there.
+"""Activations of a frozen backbone at a boundary, computed once per node and shared by all trials that start there.
 
-Only the part before the first trained layer is kept, in evaluation mode: a fixed function of the images. Kept or not,
-it is computed in passes of equal size: libraries choose their kernels by it, and training would amplify the rounding.
+Only the part before the first trained layer is kept, in evaluation mode: a fixed function of the images. Activations
+are computed in passes of equal size, kept or not: libraries choose kernels by the size, and training would amplify the
+differences in rounding.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def frozen_rows(section: nn.Module, machine: Machine, batch: Tensor, size: int) -> Tensor:
-    """What the frozen `section` makes of `batch` [N, ...], as `Machine.pack` lays it out, in passes of `size` rows each.
+    """Returns the output of the frozen `section` for `batch` [N, ...], packed by `Machine.pack`, `size` rows a pass.
 
-    A last pass that would be smaller is filled up: a row's bits then depend neither on N nor on the rows beside it.
+    A smaller last pass is filled up, so that a row's bits depend neither on N nor on the rows beside it.
     """
     found = []
     for part in batch.split(size):
@@ -38,7 +39,7 @@ def frozen_rows(section: nn.Module, machine: Machine, batch: Tensor, size: int) 
 class Activations:
     """The activations of one frozen backbone for one set of images, uint8 [N, 3, S, S].
 
-    `key` must differ wherever weights, images, precision or layout do.
+    `key` must differ where weights, images, precision or layout differ.
     """
 
     def __init__(self, network: Network, machine: Machine, images: Tensor, key: str) -> None:
@@ -49,9 +50,9 @@ class Activations:
         self._last: tuple[Boundary, Boundary, nn.Module] | None = None
 
     def before(self, boundary: Boundary) -> tuple[Boundary, Kept | None]:
-        """The activations [N, ...] at the boundary, as `Machine.pack` makes them.
+        """Returns the boundary and its activations [N, ...], packed by `Machine.pack`.
 
-        Where there is no room for them: the nearest boundary before it that is kept, or the image with None.
+        Without room for them, returns the nearest earlier boundary that is kept, or the image's with None.
         """
         image = self._network.boundaries[0]
         if boundary == image or not len(self._images):
@@ -77,7 +78,7 @@ class Activations:
 
     def _rows(self, start: Boundary, kept: Kept | None, stop: Boundary, rows: slice, size: int) -> Tensor:
         section = self._section(start, stop)
-        # A copy of what is kept: the first step may work in place.
+        # A copy of the kept rows: the first step may work in place.
         batch = (
             self._machine.prepare(self._images[rows])
             if kept is None
@@ -91,7 +92,7 @@ class Activations:
         return self._last[2]
 
     def _nearest(self, boundary: Boundary) -> tuple[Boundary, Kept | None]:
-        """The last boundary before this one that is kept already, or the image."""
+        """The last boundary before this one that is kept already, or the image's."""
         for earlier in reversed([b for b in self._network.boundaries if 0 < b.position < boundary.position]):
             kept = lookup(self._name(earlier))
             if kept is not None:

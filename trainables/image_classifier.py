@@ -6,22 +6,26 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed import ProcessGroup
 
+from hpo.text import one_line
 from trainables import data
 from trainables.errors import InvalidConfig, OutOfMemory
 from trainables.fine_tuning import FineTuning
 from trainables.memory import memory
 from trainables.parallel import Shard
+from trainables.probe import probing
+from trainables.sections import ImageTask
 from trainables.settings import Settings
 
 
 class ImageClassifier:
-    """Fine-tunes `task["model"]` on `task["data"]`; `config` holds the hyperparameters that `Settings` lists.
+    """Fine-tunes `task.model` on `task.data`; `config` holds the hyperparameters that `Settings` lists.
 
     With data.folds: K, an epoch trains K models, each on all folds but one, and its metrics are their means. With a
     `group` of torch.distributed, its ranks train one trial together: every rank calls the same methods, all get the
@@ -38,40 +42,42 @@ class ImageClassifier:
         max_epochs: int,
         group: ProcessGroup | None = None,
     ) -> None:
-        settings = Settings.of(config)
+        settings, asked = Settings.of(config), ImageTask.of(task)
         with _explained():
-            whole = data.load(data.section(task), image_size=settings.image_size)
+            whole = data.load(asked.data, image_size=settings.image_size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
-            self.models = [FineTuning(settings, task, part, seed, max_epochs, Shard(group)) for part in sets]
+            self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group)) for part in sets]
         self.provenance = {"data_digest": whole.digest, "device": self.models[0].machine.name}
 
     @staticmethod
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-        """What the memory of a trial depends on: data, backbone, cut, batch, image size, optimizer, precision. Pure."""
+        """Returns what a trial's memory depends on: data, backbone, cut, batch, image size, optimizer, precision."""
         names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
                  "momentum", "bf16", "channels_last", "compile", "reuse_activations")  # fmt: skip
-        settings = Settings.of(config)
-        parts = {"model": task["model"], "data": data.section(task), **settings.architecture}
+        settings, asked = Settings.of(config), ImageTask.of(task)
+        parts = {"model": asdict(asked.model), "data": asdict(asked.data), **settings.architecture}
         return json.dumps(parts | {name: getattr(settings, name) for name in names}, sort_keys=True)
 
     memory = staticmethod(memory)
 
     def probe(self) -> None:
-        """Takes what an epoch takes, by a few steps of each model; then trains as if it had not been called.
+        """Takes an epoch's memory by a few steps of each model, then trains as if it had not been called.
 
-        To be asked before the first epoch or `load`, of one process: ranks would share the batch.
+        Call it before the first epoch and before `load`, in a single process: ranks would share the batch.
         """
         with _explained(), ExitStack() as held:
             for model in self.models:  # each one's optimizer beside those before it, as in training
-                held.enter_context(model.probing())
+                held.enter_context(probing(model))
 
     def train_epoch(self) -> dict[str, float]:
-        """One more epoch: loss, accuracy, macro precision, recall and f1, the same with val_, images_per_second."""
+        """Trains one more epoch; returns loss, accuracy, macro precision, recall and f1, the same with val_, and
+        images_per_second."""
         with _explained():
             return _mean([model.train_epoch() for model in self.models])
 
     def test(self) -> dict[str, Any]:
-        """test_loss, test_accuracy ..., `confusion` as nested lists, rows the true classes (summed over folds), `classes`."""
+        """Returns test_loss, test_accuracy, ...; `confusion` as nested lists, rows the true classes (summed over
+        folds); and `classes`."""
         with _explained():
             results = [model.test() for model in self.models]
         metrics: dict[str, Any] = {f"test_{name}": value for name, value in _mean([m for m, _ in results]).items()}
@@ -85,7 +91,7 @@ class ImageClassifier:
             model.save(folder)
 
     def load(self, directory: str | Path) -> None:
-        """Continues from what `save` wrote."""
+        """Continues from the state that `save` wrote."""
         with _explained():
             for model, folder in self._folders(directory):
                 model.load(folder)
@@ -104,14 +110,14 @@ _MEMORY = re.compile("can't allocate memory|DefaultCPUAllocator|out of memory|CU
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Tells apart what a configuration can do wrong: too much memory, or batch statistics of a single value."""
+    """Translates two errors that a configuration can cause: too little memory, and batch statistics of one value."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"the configuration must fit into memory, but: {_first(error)}") from error
+        raise OutOfMemory(f"the configuration must fit into memory, but: {one_line(error)}") from error
     except RuntimeError as error:
         if _MEMORY.search(str(error)):
-            raise OutOfMemory(f"the configuration must fit into memory, but: {_first(error)}") from error
+            raise OutOfMemory(f"the configuration must fit into memory, but: {one_line(error)}") from error
         raise
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
@@ -119,7 +125,3 @@ def _explained() -> Iterator[None]:
                 "batch_size must be at least 2 where batch normalization sees 1x1 maps, but got 1"
             ) from error
         raise
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

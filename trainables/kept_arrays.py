@@ -1,8 +1,11 @@
-"""Large arrays kept once a node, mapped and shared by every process that wants them.
+"""Large arrays kept once per node, mapped and shared by every process that needs them.
 
 They lie in shared memory up to HPO_ACTIVATIONS_MEMORY (default 1G) and beyond it in files in the cache directory up to
-HPO_ACTIVATIONS_DISK (default 50G); what no process uses makes way, the longest unused first. The last process to end
-empties the shared memory.
+HPO_ACTIVATIONS_DISK (default 50G). Arrays that no process uses make room for others, the longest unused first. The last
+process to end empties the shared memory.
+
+An array is in use while its file is locked (flock): shared by its readers, exclusively by the process that fills it.
+filelock cannot do this: its locks are exclusive, and it truncates the file that it locks.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import os
 import re
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,17 +27,18 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
+from hpo.files import appearing
 from trainables.cache import cache_directory, locked
 from trainables.errors import BadData
 
 log = logging.getLogger(__name__)
 Fill = Callable[["np.ndarray[Any, Any]"], None]
-SHARED_MEMORY = Path("/dev/shm")  # what lies there is memory; missing on some systems
+SHARED_MEMORY = Path("/dev/shm")  # files here are memory; missing on some systems
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def limit(variable: str, default: str) -> int:
-    """Bytes named by an environment variable such as 500M or 4G."""
+    """Returns the bytes that an environment variable such as 500M or 4G names."""
     text = os.environ.get(variable, default)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
     if not match:
@@ -43,19 +47,22 @@ def limit(variable: str, default: str) -> int:
 
 
 class Kept:
-    """An array in a file, mapped. The file is not removed while this object lives; `values` must not be written to."""
+    """An array mapped from a file, which is not removed while this object lives. Never write to `values`.
+
+    Takes over the open file, whose lock marks the array as in use.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file  # its lock says that the array is in use
-        weakref.finalize(self, file.close).atexit = False  # at exit `_release` still needs it
-        _held.add(self)
+        self._file = file
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         # Copy-on-write: torch wants a writable array, and no page is copied as long as nobody writes.
         self.values = torch.from_numpy(np.memmap(file, dtype, "c", file.tell(), shape))
+        weakref.finalize(self, file.close).atexit = False  # _release needs it open
+        _held.add(self)
 
     def let_go(self) -> None:
-        """Says that the array is no longer in use; its mapped values stay readable."""
+        """Marks the array as no longer in use; its mapped values stay readable."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
@@ -63,57 +70,58 @@ _held: weakref.WeakSet[Kept] = weakref.WeakSet()
 _memory_used: set[Tier] = set()
 
 
+class _NoRoom(Exception):
+    """An array does not fit under a tier's limit, or on its disk."""
+
+
 @dataclass(frozen=True)
 class Tier:
-    """A folder that holds activations up to `limit` bytes."""
+    """A folder that holds arrays up to `limit` bytes."""
 
     folder: Path
     limit: int
 
     def find(self, key: str) -> Kept | None:
-        """The array kept here under `key`, marked as used now."""
-        try:
-            file = (self.folder / f"{key}.npy").open("rb")
-        except FileNotFoundError:
-            return None
-        fcntl.flock(file, fcntl.LOCK_SH)
-        os.utime(file.fileno())
-        self._note()
-        return Kept(file)
+        """Returns the array kept here under `key`, marked as used now."""
+        with ExitStack() as opened:
+            try:
+                file = opened.enter_context((self.folder / f"{key}.npy").open("rb"))
+            except FileNotFoundError:
+                return None
+            fcntl.flock(file, fcntl.LOCK_SH)
+            os.utime(file.fileno())
+            return self._kept(file, opened)
 
-    def make(self, key: str, shape: Sequence[int], dtype: np.dtype[Any], fill: Fill) -> Kept | None:
-        """Reserves room for an array, fills it, and keeps it under `key`; None where there is no room."""
-        partial = self.folder / f"{key}.partial"
-        with locked(_lock()):
-            file = self._reserve(partial, shape, dtype)
-        if file is None:
-            return None
-        try:
-            array = np.memmap(file, dtype, "r+", file.tell(), tuple(shape))
-            fill(array)
-            array.flush()
-            os.replace(partial, self.folder / f"{key}.npy")
-        except BaseException:
-            file.close()
-            raise
-        fcntl.flock(file, fcntl.LOCK_SH)
-        file.seek(0)
-        self._note()
-        return Kept(file)
-
-    def _note(self) -> None:
-        if self.folder.is_relative_to(SHARED_MEMORY):
-            _memory_used.add(self)
-
-    def _reserve(self, partial: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> BinaryIO | None:
+    def make(self, key: str, shape: Sequence[int], dtype: np.dtype[Any], fill: Fill) -> Kept:
+        """Reserves room for an array, fills it, and keeps it under `key`. Raises _NoRoom."""
         size = math.prod(shape) * dtype.itemsize
         if size > self.limit:
-            return None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(size)
-        if self._used() + size > self.limit:
-            return None
-        file = partial.open("w+b")
+            raise _NoRoom
+        with ExitStack() as opened:
+            with appearing(self.folder / f"{key}.npy") as beside:
+                with locked(_lock()):
+                    self._make_room(size)
+                    if self._used() + size > self.limit:
+                        raise _NoRoom
+                    file = opened.enter_context(beside.open("w+b"))
+                    self._reserve(file, shape, dtype, size)
+                array = np.memmap(file, dtype, "r+", file.tell(), tuple(shape))
+                fill(array)
+                array.flush()
+            fcntl.flock(file, fcntl.LOCK_SH)
+            file.seek(0)
+            return self._kept(file, opened)
+
+    def _kept(self, file: BinaryIO, opened: ExitStack) -> Kept:
+        """The array of the locked file, which stays open."""
+        if self.folder.is_relative_to(SHARED_MEMORY):
+            _memory_used.add(self)
+        kept = Kept(file)
+        opened.pop_all()
+        return kept
+
+    def _reserve(self, file: BinaryIO, shape: Sequence[int], dtype: np.dtype[Any], size: int) -> None:
+        """Locks the new file, writes its header and takes the room that the array will need."""
         fcntl.flock(file, fcntl.LOCK_EX)
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
         np.lib.format.write_array_header_1_0(file, header)
@@ -122,19 +130,16 @@ class Tier:
             os.posix_fallocate(file.fileno(), 0, file.tell() + size)
         except OSError as error:
             log.warning("no room for %d MB of activations in %s: %s", size >> 20, self.folder, error.strerror)
-            partial.unlink()
-            file.close()
-            return None
-        return file
+            raise _NoRoom from None
 
     def empty(self) -> None:
-        """Removes everything that no process uses."""
+        """Removes every array that no process uses."""
         if self.folder.is_dir():
             with locked(_lock()):
                 self._make_room(self.limit + 1)
 
     def _make_room(self, size: int) -> None:
-        """Removes what no process uses, the longest unused first, until `size` bytes fit or nothing is left to remove."""
+        """Removes unused arrays, the longest unused first, until `size` bytes fit or nothing is left to remove."""
         for path, _ in sorted(self._entries(), key=lambda entry: entry[1].st_mtime):
             if self._used() + size <= self.limit:
                 return
@@ -156,10 +161,10 @@ def _lock() -> Path:
 
 
 def tiers() -> tuple[Tier, ...]:
-    """Shared memory first, where the system has it, then the cache directory."""
+    """Returns shared memory, where the system has it, then the cache directory."""
     found = []
     if os.access(SHARED_MEMORY, os.W_OK):
-        # Apart by cache directory: whoever has their own cache has their own activations.
+        # One folder for each cache directory: users with their own cache have their own activations.
         own = hashlib.sha256(str(cache_directory().resolve()).encode()).hexdigest()[:8]
         found.append(Tier(SHARED_MEMORY / f"hpo-arena-{os.getuid()}-{own}", limit("HPO_ACTIVATIONS_MEMORY", "1G")))
     found.append(Tier(cache_directory() / "activations", limit("HPO_ACTIVATIONS_DISK", "50G")))
@@ -176,17 +181,20 @@ def _release() -> None:
 
 
 def lookup(key: str) -> Kept | None:
-    """The array kept under `key`, if it is there."""
+    """Returns the array kept under `key`, or None."""
     return next((kept for tier in tiers() if (kept := tier.find(key)) is not None), None)
 
 
 def keep(key: str, shape: Sequence[int], dtype: np.dtype[Any], fill: Fill) -> Kept | None:
-    """The array under `key`; where it is not there yet, one process of the node makes it by `fill`. None: no room.
+    """Returns the array under `key`; if it is missing, one process of the node makes it by `fill`. None: no room.
 
-    A process that dies while it fills leaves a partial file that nobody reads and that makes way for the next.
+    A process that dies while it fills leaves a hidden file that nobody reads and that makes room like any other.
     """
     with locked(cache_directory() / "locks" / f"activations-{key}"):
         found = lookup(key)
         if found is not None:
             return found
-        return next((kept for tier in tiers() if (kept := tier.make(key, shape, dtype, fill)) is not None), None)
+        for tier in tiers():
+            with suppress(_NoRoom):
+                return tier.make(key, shape, dtype, fill)
+    return None

@@ -1,16 +1,17 @@
-"""Where and in which form tensors are computed: device, precision, memory layout, normalization of images."""
+"""The device that tensors are computed on, with their precision, memory layout and normalization."""
 
 from __future__ import annotations
 
 import ctypes
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from trainables.backbones import Normalization
+from trainables.pretrained import Normalization
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What computes: the GPU's name, or cpu."""
+        """The GPU's name, or cpu."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
 
     @property
     def chunk(self) -> int:
-        """Images in one forward pass without gradients: always the same, so that whoever computes gets the same bits."""
+        """Images in one forward pass without gradients: a constant, so that every process computes the same bits."""
         return 256 if self.device.type == "cuda" else 16
 
     @property
@@ -41,45 +42,38 @@ class Machine:
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift [1, 3, 1, 1] that take a byte to a normalized value."""
+        """Scale and shift [1, 3, 1, 1] that turn a byte into a normalized value."""
         mean, std = (torch.tensor(v, device=self.device) for v in (self.normalization.mean, self.normalization.std))
         return (1 / (255 * std)).reshape(1, -1, 1, 1), (-mean / std).reshape(1, -1, 1, 1)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, S, S], anywhere -> normalized float32 of the same shape on the device."""
+        """Returns images, uint8 [N, 3, S, S] on any device, as normalized float32 of the same shape on this one."""
         scale, shift = self._affine
         batch = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.format)
         return batch.mul_(scale).add_(shift)
 
     def pack(self, value: Tensor) -> Tensor:
-        """A step's output as rows that can be kept: in memory order, in a type that numpy has; still on the device."""
+        """Returns a step's output as rows that can be kept: in memory order, of a NumPy type; still on the device."""
         rows = value.permute(0, 2, 3, 1) if value.dim() == 4 and self.channels_last else value
         rows = rows.contiguous()
         return rows.view(torch.int16) if rows.dtype == torch.bfloat16 else rows
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """What `pack` was given, on the device."""
+        """Returns the value that `pack` was given, on the device."""
         value = rows.view(torch.bfloat16) if rows.dtype == torch.int16 else rows
         value = value.to(self.device, non_blocking=True)
         return value.permute(0, 3, 1, 2) if value.dim() == 4 and self.channels_last else value
 
 
-class lent_generators:
-    """While it is open, torch's global generators run from `seed`; afterwards they are as they were."""
-
-    def __init__(self, device: torch.device, seed: int) -> None:
-        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(*error)
+@contextmanager
+def lent_generators(device: torch.device, seed: int) -> Iterator[None]:
+    """Runs torch's global generators from `seed` until exit, then restores their state."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def give_back_memory() -> None:
-    """Returns freed memory to the system, where the C library can: other workers of the node may want it."""
+    """Returns freed memory to the system, where the C library can: other workers of the node may need it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """int64 [classes, classes]: rows are true classes, columns predicted ones. Both arguments are int64 [N]."""
+    """Returns int64 [classes, classes], rows the true classes, columns the predicted ones; labels are int64 [N]."""
     return torch.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def measures(matrix: Tensor) -> dict[str, float]:
-    """accuracy, and macro precision, recall and F1 over the classes that occur among labels or predictions.
+    """Returns accuracy, and macro precision, recall and F1 over the classes among labels or predictions.
 
-    A class that is never predicted has precision 0; one that never occurs but is predicted has recall 0.
+    A class that is never predicted has precision 0; a class that is predicted but never occurs has recall 0.
     """
     counts = matrix.double()
     hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)

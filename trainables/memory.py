@@ -1,4 +1,4 @@
-"""How much memory this process takes of the device that it trains on, so that trials can be packed."""
+"""The memory that this process takes of the device it trains on, so that trials can be packed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-CONTEXT_BYTES = 600 * 10**6  # what CUDA itself takes of a GPU for each process; its allocator does not count it
+CONTEXT_BYTES = 600 * 10**6  # CUDA itself takes them of a GPU for each process; its allocator does not count them
 
 
 class Gpu:
@@ -22,21 +22,21 @@ class Gpu:
         self.total = int(properties.total_memory)
 
     def reset(self) -> None:
-        """`peak` counts from here on."""
+        """Restarts `peak` here."""
         self._cuda.reset_peak_memory_stats()
 
     def peak(self) -> int:
-        """Bytes."""
+        """Returns the most bytes taken since `reset`."""
         return int(self._cuda.max_memory_reserved()) + CONTEXT_BYTES
 
     def release(self) -> None:
-        """Gives back what nothing refers to any more."""
+        """Returns unused memory to the device."""
         gc.collect()
         self._cuda.empty_cache()
 
 
 class Cpu:
-    """This machine's memory, or what its control group allows of it; of the process all that is resident counts."""
+    """This machine's memory, or the part that its control group allows; the process's resident memory counts."""
 
     device = "cpu"
 
@@ -46,24 +46,24 @@ class Cpu:
             self.total = min(self.total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
 
     def reset(self) -> None:
-        """`peak` counts from here on, where the kernel lets it be reset."""
+        """Restarts `peak` here, where the kernel allows it."""
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
 
     def peak(self) -> int:
-        """Bytes."""
+        """Returns the most bytes taken since `reset`."""
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
     def release(self) -> None:
-        """Gives back what nothing refers to any more."""
+        """Returns unused memory to the device."""
         gc.collect()
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def memory() -> Gpu | Cpu:
-    """That of the device on which this process trains."""
+    """Returns the memory of the device that this process trains on."""
     import torch
 
     return Gpu(torch.cuda) if torch.cuda.is_available() else Cpu()

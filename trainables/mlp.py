@@ -1,4 +1,4 @@
-"""The multilayer perceptron of paper 002 on tables of two features: a trainable that is no image task, whole in one file.
+"""The multilayer perceptron of paper 002 on tables of two features: a whole trainable in one file, and no image task.
 
 Its space is conditional: `units_3` and `activation_3` exist only where `layers` is at least 3 (see the presets
 paper002-synthetic-08, -09, -10).
@@ -24,7 +24,9 @@ from trainables import tabular
 from trainables.checkpoint import pack_optimizer, read, unpack_optimizer, write
 from trainables.errors import Diverged, InvalidConfig
 from trainables.measures import confusion, measures
+from trainables.sections import Data
 from trainables.tabular import Rows, Table
+from trainables.task import Task
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -33,7 +35,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": functional.elu,
     "exponential": torch.exp,
 }
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adadelta": torch.optim.Adadelta,
     "rmsprop": torch.optim.RMSprop,
@@ -49,7 +51,7 @@ _LAYERED = re.compile(r"(units|activation)_([1-9]\d?)")
 
 @dataclass(frozen=True)
 class Shape:
-    """A configuration, checked: hidden layers as (units, activation) from the input on, and how they are trained."""
+    """A valid configuration: hidden layers as (units, activation) from the input on, and how they are trained."""
 
     hidden: tuple[tuple[int, str], ...]
     dropout: float
@@ -60,7 +62,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Shape:
-        """Raises InvalidConfig for an unknown hyperparameter, or a value such as a negative number of units."""
+        """Reads a configuration. Raises InvalidConfig for an unknown hyperparameter or an impossible value."""
         plain = {"layers", "dropout", "loss", "optimizer", "learning_rate", "batch_size", "units", "activation"}
         layers = _whole(config, "layers", 2, low=0)
         for name in config:
@@ -86,13 +88,15 @@ class Shape:
 
 
 class Mlp:
-    """Trains on `task["data"]` (see trainables.tabular); `config` may hold layers, units_K, activation_K, dropout,
-    loss, optimizer, learning_rate, batch_size."""
+    """Trains on the table that `task.data` describes (see trainables.tabular).
+
+    `config` may hold layers, units_K, activation_K, dropout, loss, optimizer, learning_rate and batch_size.
+    """
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.shape = Shape.of(config)
-        asked = sorted((k, v) for k, v in task["data"].items() if k in _DATA)
-        self.table = _table(tuple(asked), task.get("train_on") == "full")
+        given = Task.from_json(task)
+        self.table = _table(Data.read(given.data), given.train_on == "full")
         self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
@@ -102,7 +106,10 @@ class Mlp:
         self.optimizer = OPTIMIZERS[self.shape.optimizer](self.linear.parameters(), lr=self.shape.learning_rate)
 
     def train_epoch(self) -> dict[str, float]:
-        """One more epoch: loss, accuracy, macro precision, recall and f1, and the same with val_. Raises Diverged."""
+        """Trains one more epoch; returns loss, accuracy, macro precision, recall and f1, and the same with val_.
+
+        Raises Diverged.
+        """
         self.epoch += 1
         generator = Generator().manual_seed(self.seed * 1_000_003 + self.epoch)  # order and dropout need no saving
         features, labels = _tensors(self.table.train)
@@ -123,12 +130,12 @@ class Mlp:
         return {"loss": mean, **measures(matrix), **{f"val_{name}": value for name, value in held_out.items()}}
 
     def test(self) -> dict[str, Any]:
-        """test_loss, test_accuracy ... of the part that no method sees, and `confusion`, rows the true classes."""
+        """Returns test_loss, test_accuracy, ... of the part that no method sees; `confusion` has the true classes as rows."""
         metrics, matrix = self._evaluate(self.table.test)
         return {**{f"test_{name}": value for name, value in metrics.items()}, "confusion": matrix.tolist()}
 
     def predict(self, features: tabular.Points) -> tabular.Labels:
-        """The classes [N] of features [N, 2], for decision surfaces and error rates (trainables.baselines)."""
+        """Returns the classes [N] of features [N, 2], for decision surfaces and error rates (trainables.baselines)."""
         with torch.no_grad():
             return np.asarray(self._logits(torch.from_numpy(features)).argmax(1).numpy())
 
@@ -142,7 +149,7 @@ class Mlp:
         write(directory, state, {"epoch": self.epoch, "optimizer": values})
 
     def load(self, directory: str | Path) -> None:
-        """Goes on from what `save` wrote."""
+        """Continues from the state that `save` wrote."""
         tensors, values = read(directory)
         self.linear.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
         state = {k[10:]: v for k, v in tensors.items() if k.startswith("optimizer/")}
@@ -152,7 +159,7 @@ class Mlp:
         self.epoch = int(values["epoch"])
 
     def _logits(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """With a generator: as in training, with dropout drawn from it."""
+        """The logits [N, K]; with a generator as in training, with dropout drawn from it."""
         keep = 1 - self.shape.dropout
         for layer, (_, activation) in zip(self.linear, self.shape.hidden, strict=False):
             x = ACTIVATIONS[activation](layer(x))
@@ -172,12 +179,9 @@ class Mlp:
         return {"loss": loss, **measures(matrix)}, matrix
 
 
-_DATA = ("name", "train", "validation", "test", "seed")
-
-
 @lru_cache(maxsize=2)
-def _table(settings: tuple[tuple[str, Any], ...], full: bool) -> Table:
-    return tabular.load(dict(settings), full=full)
+def _table(data: Data, full: bool) -> Table:
+    return tabular.load(data, full=full)
 
 
 def _tensors(rows: Rows) -> tuple[Tensor, Tensor]:

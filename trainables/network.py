@@ -1,7 +1,7 @@
-"""A model as a traced graph: its layers in the order of execution, where it can be cut, and the parts between cuts.
+"""A model as a traced graph: its layers in the order of execution, the places to cut it, and the parts between cuts.
 
-Reads models, changes none. A cut is a place between two steps of the graph; a boundary is a cut that exactly one
-value crosses, a tensor with one row an image: activations can be kept there.
+Changes no model. A cut is a place between two steps of the graph. A boundary is a cut that exactly one value crosses, a
+tensor with one row for each image: activations can be kept there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 
+from hpo.text import one_line
 from trainables import backbones
 from trainables.backbones import Head
 from trainables.errors import BadData, InvalidConfig
@@ -32,18 +33,18 @@ NO_LAYER = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: `finetuned_layers` >= `number` trains it; 1 is the last before the head. `parameters` counts them."""
+    """One layer: `finetuned_layers` >= `number` trains it; 1 is the last before the head."""
 
     number: int
     name: str
     kind: str
-    parameters: int
+    parameters: int  # how many
     position: int  # in the graph
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A clean cut before the graph's step `position`; the value that crosses it is [N, *shape]. 0 is the image."""
+    """A clean cut before the graph's step `position`; the value that crosses it is [N, *shape]. At 0 it is the image."""
 
     position: int
     value: str
@@ -51,7 +52,7 @@ class Boundary:
 
 
 class _Tracer(fx.Tracer):
-    """Goes into a module only where it holds others: what has no parts is a step, whatever package it is from."""
+    """Enters a module only if it holds others: a module without parts is one step, whatever package it is from."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         whole = isinstance(m, batchnorm._NormBase | normalization.LayerNorm) or next(m.children(), None) is None
@@ -59,9 +60,9 @@ class _Tracer(fx.Tracer):
 
 
 class Network:
-    """A model with a `Head`, seen through its graph for images of `image_size` px.
+    """The graph of a model with a `Head`, for images of `image_size` px.
 
-    Raises InvalidConfig where images of that size are too small for the model, BadData where torch.fx cannot trace it.
+    Raises InvalidConfig for images that are too small for the model, BadData for a model that torch.fx cannot trace.
     """
 
     def __init__(self, model: nn.Module, image_size: int) -> None:
@@ -69,7 +70,7 @@ class Network:
         self._graph = _trace(model)
         self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
         self._input = next(node for node in self._graph.nodes if node.op == "placeholder")
-        self._output = next(node for node in self._graph.nodes if node.op == "output").args[0]
+        self._output = _returned(self._graph)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         self._head = self._head_position()
         self._shapes = _shapes(model, self._graph, image_size)
@@ -77,17 +78,17 @@ class Network:
         self.boundaries = tuple(self._boundaries(image_size))
 
     def cut(self, finetuned: int | None) -> int:
-        """The graph position of the first step that is trained with the last `finetuned` layers (None: all)."""
+        """Returns the position of the first step that is trained with the last `finetuned` layers (None: all)."""
         if finetuned is None or finetuned >= len(self.layers):
             return 0
         return self.layers[-finetuned].position if finetuned else self._head
 
     def boundary(self, cut: int) -> Boundary:
-        """The last boundary at or before `cut`."""
+        """Returns the last boundary at or before `cut`."""
         return max((b for b in self.boundaries if b.position <= cut), key=lambda b: b.position)
 
     def section(self, start: Boundary, stop: Boundary | None = None) -> nn.Module:
-        """The part from `start` to `stop` (None: the logits) as a module that shares the model's parameters."""
+        """Returns the part from `start` to `stop` (None: the logits) as a module that shares the model's parameters."""
         graph = fx.Graph()
         known: dict[fx.Node, fx.Node] = {}
         first = self._input if start.position == 0 else self._named(start.value)
@@ -105,8 +106,8 @@ class Network:
         return fx.GraphModule(self.model, graph)
 
     def trained(self, cut: int) -> list[str]:
-        """The names of the parameters used at or after `cut`, in the model's order."""
-        used = set()
+        """Returns the names of the parameters used at or after `cut`, in the model's order."""
+        used: set[str] = set()
         for node in self._nodes[cut:]:
             attributes = [n for n in node.all_input_nodes if n.op == "get_attr"]
             used.update(str(n.target) for n in attributes)
@@ -116,17 +117,18 @@ class Network:
         return [name for name, _ in self.model.named_parameters() if name in used]
 
     def trained_modules(self, cut: int) -> Iterator[nn.Module]:
-        """The modules that run at or after `cut`: in training mode where the others are not."""
+        """Yields the modules that run at or after `cut`: training puts these alone into training mode."""
         for node in self._nodes[cut:]:
             if node.op == "call_module":
                 yield self.model.get_submodule(str(node.target))
 
     def thaws(self) -> tuple[int, ...]:
-        """The numbers of the layers that have parameters, rising: the steps of gradual unfreezing."""
+        """Returns the numbers of the layers that have parameters, rising: the steps of gradual unfreezing."""
         return tuple(sorted(layer.number for layer in self.layers if layer.parameters))
 
     def _named(self, name: str) -> fx.Node:
-        return next(node for node in self._graph.nodes if node.name == name)
+        found: fx.Node = next(node for node in self._graph.nodes if node.name == name)
+        return found
 
     def _head_position(self) -> int:
         for position, node in enumerate(self._nodes):
@@ -164,7 +166,7 @@ class Network:
 
 
 def describe(name: str) -> list[Layer]:
-    """The model's layers from the first to the last before the head, with their numbers as `finetuned_layers` counts."""
+    """Returns the model's layers from the first to the last before the head, numbered as `finetuned_layers` counts."""
     size = backbones.native_size(name)
     return list(Network(backbones.outline(name, size), size).layers)
 
@@ -172,12 +174,20 @@ def describe(name: str) -> list[Layer]:
 _ROWS = 2  # images in the pass that finds the shapes
 
 
+def _returned(graph: fx.Graph) -> fx.Node:
+    """The node whose value the graph returns."""
+    value = next(node for node in graph.nodes if node.op == "output").args[0]
+    if not isinstance(value, fx.Node):
+        raise BadData(f"a model must return one tensor, its logits, but it returns {value}")
+    return value
+
+
 def _parent(model: nn.Module, name: str) -> nn.Module:
     return model.get_submodule(name.rpartition(".")[0])
 
 
 def _kind(module: nn.Module) -> str | None:
-    """What Keras would count the module as; None for what is no layer in paper 001's sense (dropout, reshaping)."""
+    """The kind of layer that Keras would count; None for no layer in paper 001's sense (dropout, reshaping)."""
     for kind, types in KINDS:
         if isinstance(module, types):
             return kind
@@ -198,7 +208,7 @@ def _trace(model: nn.Module) -> fx.Graph:
     try:
         return _Tracer().trace(model)
     except Exception as error:  # whatever the model's own code raises on proxies
-        raise BadData(f"torch.fx must be able to trace {type(model).__name__}, but: {error}") from error
+        raise BadData(f"torch.fx must be able to trace {type(model).__name__}, but: {one_line(error)}") from error
     finally:
         model.train(training)
 
@@ -216,7 +226,7 @@ class _Shapes(fx.Interpreter):
 
 
 class _Measured(nn.Module):
-    """Runs the graph and keeps each step's shape; a module, so that its parameters can be stood in for."""
+    """Runs the graph and returns each step's shape; a module, so that its parameters can be replaced."""
 
     def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
         super().__init__()
@@ -229,7 +239,7 @@ class _Measured(nn.Module):
 
 
 def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
-    """Every step's shape for two images, found on the meta device: no arithmetic, no memory."""
+    """Returns every step's shape for two images, found on the meta device: no arithmetic, no memory."""
     measured = _Measured(model, graph).eval()
     values = {**dict(measured.named_parameters()), **dict(measured.named_buffers())}
     nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
@@ -238,6 +248,7 @@ def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tup
         with torch.no_grad():
             shapes: dict[str, tuple[int, ...]] = torch.func.functional_call(measured, nothing, (images,))
     except (RuntimeError, ValueError, AssertionError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InvalidConfig(f"image_size must suit the model, but {image_size} px do not ({first})") from error
+        raise InvalidConfig(
+            f"image_size must suit the model, but {image_size} px do not ({one_line(error)})"
+        ) from error
     return shapes

@@ -1,4 +1,4 @@
-"""The optimizers by name, as torch has them."""
+"""torch's optimizers by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainables.settings import Settings
 
 
 def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer of the settings; torch's defaults beyond them."""
+    """Makes the optimizer that the settings name; whatever they do not set has torch's default."""
     rate, decay, momentum = settings.learning_rate, settings.weight_decay, settings.momentum
     match settings.optimizer:
         case "adam":

@@ -34,7 +34,7 @@ class Shard:
         return rows if self.world == 1 else rows[self.rank :: self.world]
 
     def sum(self, values: Iterable[Tensor | None]) -> None:
-        """Adds the tensors up over all ranks, in place, in one message for each type."""
+        """Adds the tensors over all ranks, in place, in one message for each type."""
         if self.world == 1:
             return
         tensors = [value for value in values if value is not None]
@@ -64,7 +64,7 @@ class _AllReduce(torch.autograd.Function):
 
 
 class SharedBatchNorm(_BatchNorm):
-    """Batch normalization by the statistics of the global batch, on any device (torch's own SyncBatchNorm: GPUs only)."""
+    """Batch normalization by the statistics of the global batch, on any device; torch's SyncBatchNorm needs GPUs."""
 
     shard: Shard
 
@@ -77,7 +77,7 @@ class SharedBatchNorm(_BatchNorm):
         over = [0, *range(2, input.dim())]
         count = self.shard.total * input[0:1].new_ones(input.shape[2:]).sum()
         local = torch.cat([input.sum(over), (input * input).sum(over)])
-        mean, square = (cast(Tensor, _AllReduce.apply(local, self.shard.group)) / count).chunk(2)  # type: ignore[no-untyped-call]
+        mean, square = (cast(Tensor, _AllReduce.apply(local, self.shard.group)) / count).chunk(2)
         variance = square - mean * mean
         self._track(mean.detach(), variance.detach(), count)
         shape = (1, -1, *[1] * (input.dim() - 2))
@@ -93,7 +93,7 @@ class SharedBatchNorm(_BatchNorm):
 
 
 class SharedDropout(nn.Dropout):
-    """Dropout whose mask is this rank's part of the mask of the global batch."""
+    """Dropout with this rank's part of the global batch's mask."""
 
     shard: Shard
 
@@ -104,7 +104,7 @@ class SharedDropout(nn.Dropout):
         return input * self.shard.take(whole.bernoulli_(1 - self.p).div_(1 - self.p))
 
 
-class SharedStochasticDepth(StochasticDepth):
+class SharedStochasticDepth(StochasticDepth):  # type: ignore[misc]  # torchvision has no types
     """Stochastic depth by row, drawn for the global batch."""
 
     shard: Shard
@@ -119,7 +119,7 @@ class SharedStochasticDepth(StochasticDepth):
 
 
 def share(model: nn.Module, shard: Shard) -> None:
-    """Gives the model's batch normalization, dropout and stochastic depth the global batch; alone it changes nothing."""
+    """Makes batch normalization, dropout and stochastic depth see the global batch; without a group, does nothing."""
     if shard.world == 1:
         return
     for module in model.modules():
@@ -130,4 +130,4 @@ def share(model: nn.Module, shard: Shard) -> None:
         ):
             if isinstance(module, kind):
                 module.__class__ = shared  # the same fields, another forward
-                module.shard = shard  # type: ignore[assignment]
+                module.shard = shard

@@ -1,16 +1,15 @@
-"""Makes weights/digits_net.safetensors: digits_net learns printed letters, so that it can be fine-tuned to digits.
+"""Makes weights/digits_net.safetensors: digits_net learns printed letters, to be fine-tuned to digits later.
 
     python -m trainables.pretrain_digits
 
 Letters (no digits) are rendered from the fonts that matplotlib ships, distorted a little, and reduced to 8x8 pixels
 by the procedure that made scikit-learn's digits: 32x32 bitmaps, summed in blocks of 4x4 (Alpaydin and Kaynak 1998).
-One thread, seeded: the same weights on the same machine and versions. Writes the weights file and nothing else.
+It runs in one thread from a seed: the same machine and versions give the same weights. Writes only the weights file.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import string
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from trainables.backbones import IMAGENET_MEAN, IMAGENET_STD
+from hpo.files import appearing
 from trainables.digits_net import DigitsNet
+from trainables.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 WEIGHTS = Path(__file__).parent / "weights" / "digits_net.safetensors"
 FONTS = ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmr10", "cmb10", "cmss10", "cmti10", "cmtt10", "cmmi10")
@@ -30,13 +30,13 @@ SIDE, CELLS = 32, 8  # pixels a side of a bitmap, and after the reduction
 
 
 def fonts() -> list[Path]:
-    """matplotlib's fonts that have the Latin letters, sorted."""
+    """Returns matplotlib's fonts that have the Latin letters, sorted."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return sorted(p for p in folder.glob("*.ttf") if p.name.startswith(FONTS) and "Display" not in p.name)
 
 
 def glyph(letter: str, font: ImageFont.FreeTypeFont) -> Tensor:
-    """The letter in white on black, fitted to the bitmap's height (or width, if wide); float [SIDE, SIDE] in [0, 1]."""
+    """Draws a letter, white on black, as large as the bitmap allows; float [SIDE, SIDE] in [0, 1]."""
     left, top, right, bottom = (round(edge) for edge in font.getbbox(letter))
     picture = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(picture).text((-left, -top), letter, fill=255, font=font)
@@ -48,7 +48,7 @@ def glyph(letter: str, font: ImageFont.FreeTypeFont) -> Tensor:
 
 
 def letters(paths: list[Path]) -> tuple[Tensor, Tensor]:
-    """Every upper and lower case letter in every font: float [N, 1, SIDE, SIDE]; which of 26 it is, int64 [N]."""
+    """Draws every letter in upper and lower case in every font: float [N, 1, SIDE, SIDE], and its number, int64 [N]."""
     drawn = [
         (glyph(c, font), string.ascii_lowercase.index(c.lower()))
         for font in (ImageFont.truetype(str(p), 64) for p in paths)
@@ -58,8 +58,11 @@ def letters(paths: list[Path]) -> tuple[Tensor, Tensor]:
 
 
 def distort(images: Tensor, generator: Generator) -> Tensor:
-    """Each image turned, sheared, scaled and shifted a little, its strokes widened or thinned; reduced to 16 levels
-    on 8x8 cells, and enlarged as the digits are: float [N, 3, SIDE, SIDE] in [0, 1]."""
+    """Returns float [N, 3, SIDE, SIDE] in [0, 1]: images as if drawn by hand, in the digits' resolution.
+
+    Each is turned, sheared, scaled and shifted a little, with wider or thinner strokes; reduced to 16 levels on 8x8
+    cells; and enlarged as the digits are.
+    """
     count = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -83,7 +86,7 @@ def distort(images: Tensor, generator: Generator) -> Tensor:
 def pretrain(
     images: Tensor, labels: Tensor, *, epochs: int, repeats: int = 8, seed: int = 0
 ) -> tuple[DigitsNet, float]:
-    """The trained network, and its accuracy over the last epoch. An epoch sees each image `repeats` times."""
+    """Returns the trained network and its accuracy over the last epoch. An epoch has each image `repeats` times."""
     generator = Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -108,14 +111,10 @@ def pretrain(
 
 
 def save(model: DigitsNet, path: Path) -> None:
-    """The backbone alone: a new task brings its own head. Appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes the backbone without its head, since a new task has its own; whole or not at all."""
     backbone = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("classifier.")}
-    beside = path.with_suffix(".part")
-    save_file(backbone, beside, {"task": "printed letters", "made by": "python -m trainables.pretrain_digits"})
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    with appearing(path) as beside:
+        save_file(backbone, beside, {"task": "printed letters", "made by": "python -m trainables.pretrain_digits"})
 
 
 def main() -> None:

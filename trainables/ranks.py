@@ -12,14 +12,14 @@ import torch.distributed as dist
 
 
 def free_port() -> int:
-    """A port of this machine that nothing listens on now."""
+    """Returns a port of this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
 
 
 def join(rank: int, world: int, host: str, port: int) -> Any:
-    """The group of `world` ranks that meet at host:port; nccl where every rank has a GPU of its own, else gloo."""
+    """Joins the group of `world` ranks that meet at host:port: nccl where there are GPUs, one for each rank, else gloo."""
     if dist.is_initialized():
         dist.destroy_process_group()
     backend = "nccl" if torch.cuda.is_available() else "gloo"
@@ -33,6 +33,6 @@ def join(rank: int, world: int, host: str, port: int) -> Any:
 
 
 def leave() -> None:
-    """Takes the group apart, so that the process may join another."""
+    """Leaves the group, so that the process can join another."""
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,14 +1,15 @@
-"""The hyperparameters of fine-tuning: one frozen, validated value made from a configuration. Pure."""
+"""The hyperparameters of fine-tuning: a configuration as one frozen, validated value. Pure."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
+from hpo.text import nearest
 from trainables.errors import InvalidConfig
+from trainables.sections import ARCHITECTURE
 
 OPTIMIZERS = ("adam", "adamw", "adadelta", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
@@ -16,7 +17,7 @@ SCHEDULES = ("constant", "cosine", "one_cycle")
 
 @dataclass(frozen=True)
 class Stage:
-    """How one epoch is trained: how many last layers with the head (None: all), batch size, base learning rate."""
+    """How one epoch is trained: the number of last layers beside the head (None: all), batch size, base learning rate."""
 
     layers: int | None
     batch_size: int
@@ -25,10 +26,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every hyperparameter of the image classifier, with its default. 0 switches off what is optional.
+    """Every hyperparameter of the image classifier, with its default. 0 switches an optional one off.
 
     Two-stage training (paper 003): `head_epochs` epochs of the head alone, with `head_batch_size` and
-    `head_learning_rate` (0: as later). Gradual unfreezing (paper 000): from then on one more layer every
+    `head_learning_rate` (0: those of the second stage). Gradual unfreezing (paper 000): after that, one more layer every
     `unfreeze_every` epochs up to `finetuned_layers`, each time at `unfreeze_rate_factor` times the rate.
     """
 
@@ -61,12 +62,11 @@ class Settings:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:
-        """The configuration as settings. Raises InvalidConfig for an unknown name or an impossible value."""
+        """Reads a configuration. Raises InvalidConfig for an unknown name or an impossible value."""
         kinds = get_type_hints(cls)
         for name in config:
             if name not in kinds:
-                near = difflib.get_close_matches(name, kinds, n=1, cutoff=0.0)[0]
-                raise InvalidConfig(f"hyperparameter names must be known, but got {name!r}; the nearest is {near!r}")
+                raise InvalidConfig(f"a hyperparameter must be known, but got {name!r}; {nearest(name, kinds)}")
         return cls(**{name: _typed(name, value, kinds[name]) for name, value in config.items()})
 
     def __post_init__(self) -> None:
@@ -94,20 +94,19 @@ class Settings:
     @property
     def architecture(self) -> dict[str, int]:
         """The vision transformer's sizes that the configuration sets."""
-        names = ("patch_size", "projection_dim", "heads", "layers", "mlp_units")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        return {name: getattr(self, name) for name in ARCHITECTURE if getattr(self, name)}
 
     def stage(self, epoch: int, thaws: tuple[int, ...] = ()) -> Stage:
-        """How epoch `epoch` (1-based) is trained.
+        """Returns how epoch `epoch` (1-based) is trained.
 
-        `thaws` are the numbers of last layers, rising, at which one more layer with parameters joins the head.
+        `thaws` are the numbers of last layers, rising, at which one more layer with parameters is trained.
         """
         if epoch <= self.head_epochs:
             rate = self.head_learning_rate or self.learning_rate
             return Stage(0, self.head_batch_size or self.batch_size, rate)
         if not self.unfreeze_every:
             return Stage(self.finetuned_layers, self.batch_size, self.learning_rate)
-        # With no epochs of the head alone before, the first step is the head alone.
+        # Without head_epochs, the first step trains the head alone.
         step = (epoch - 1 - self.head_epochs) // self.unfreeze_every + (1 if self.head_epochs else 0)
         most = math.inf if self.finetuned_layers is None else self.finetuned_layers
         numbers = [0, *(number for number in thaws if number <= most)]
@@ -116,7 +115,7 @@ class Settings:
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
-    """The value as its field's type; choices of mixed types may arrive as text."""
+    """Returns the value as its field's type; choices of mixed types may arrive as text."""
     if name == "finetuned_layers" and value in ("all", None):
         return None
     if kind is bool:
@@ -142,7 +141,7 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
 
 
 def rate_factor(schedule: str, progress: float) -> float:
-    """What the base learning rate is multiplied by when `progress` in [0, 1] of the trial's max_epochs is trained.
+    """Returns the factor of the base learning rate when `progress` in [0, 1] of the trial's max_epochs is trained.
 
     one_cycle (Smith and Topin 2018): from 1/25 up to 1 over the first 30 percent, down to 1/250,000, both as cosines.
     """

@@ -1,11 +1,12 @@
 """Where images come from: scikit-learn's digits, torchvision's data sets, image folders, .npz arrays. Reads only.
 
-A source names its classes and its parts (ready splits, or one part "all"); an image is decoded when it is asked for.
+A source names its classes and its parts: ready splits, or one part "all". An image is decoded on demand.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from hpo.text import one_line
 from trainables.errors import BadData
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -24,7 +26,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.Deco
 
 @dataclass(frozen=True)
 class Part:
-    """Images with class numbers `labels` [n]; `image(i)` decodes one, `called(i)` names it in messages."""
+    """Images with class numbers `labels` [n]; `image(i)` opens one, `called(i)` names it in messages."""
 
     labels: NDArray[np.int64]
     image: Callable[[int], Image.Image | NDArray[Any]]
@@ -33,14 +35,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """`parts` has "all", or "train" and perhaps "validation", "test"."""
+    """Images in `parts`: "all", or "train" and perhaps "validation" and "test"."""
 
     classes: tuple[str, ...]
     parts: Mapping[str, Part]
 
 
 def names() -> list[tuple[str, str]]:
-    """Every value of `data.name`, with one line on what it is."""
+    """Returns every value of `data.name` for images, with a line that describes it."""
     own = [
         ("digits", "1,797 real handwritten digits of 8x8 pixels, 10 classes; comes with scikit-learn, needs no file"),
         ("image_folder", "a folder of images, one folder a class, with or without train/validation/test above them"),
@@ -50,30 +52,32 @@ def names() -> list[tuple[str, str]]:
 
 
 def pixels(image: Image.Image | NDArray[Any], size: int, *, crop: bool = False) -> NDArray[np.uint8]:
-    """An image as uint8 [size, size, 3], squeezed or (`crop`) its middle; any mode, transparency over white, EXIF turned."""
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(_as_bytes(image))
-    image.draft(None, (2 * size, 2 * size))  # a JPEG decodes to the nearest larger eighth: several times faster
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits a pixel
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    """Decodes and closes an image; returns uint8 [size, size, 3]: all of it, squeezed, or with `crop` its middle.
+
+    Any mode becomes RGB, transparent pixels become white, and EXIF orientation is applied.
+    """
+    with Image.fromarray(_as_bytes(image)) if isinstance(image, np.ndarray) else image as opened:
+        opened.draft(None, (2 * size, 2 * size))  # a JPEG decodes to the nearest larger eighth: several times faster
+        picture = ImageOps.exif_transpose(opened)
+    if picture.mode.startswith("I"):  # 16 bits a pixel
+        picture = Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     # Box filter first where the image is much larger, then bilinear: antialiased, and fast.
-    box = _middle(*image.size) if crop else None
-    shrunk = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    box = _middle(*picture.size) if crop else None
+    shrunk = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     return np.asarray(shrunk, dtype=np.uint8)
 
 
 def _middle(width: int, height: int) -> tuple[float, float, float, float]:
-    """The largest square in the middle: left, upper, right, lower."""
+    """Left, upper, right and lower edge of the largest square in the middle."""
     side = min(width, height)
     left, upper = (width - side) / 2, (height - side) / 2
     return left, upper, left + side, upper + side
 
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """[H, W], [H, W, 1], [H, W, 3] or [3, H, W] in 0..255, or float in 0..1, as uint8 [H, W] or [H, W, 3]."""
+    """Returns [H, W], [H, W, 1], [H, W, 3] or [3, H, W], in 0..255 or float in 0..1, as uint8 [H, W] or [H, W, 3]."""
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -91,7 +95,7 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def digits() -> Source:
-    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), as scikit-learn ships them."""
+    """Returns 1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), as scikit-learn ships them."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -104,9 +108,9 @@ def digits() -> Source:
 
 
 def image_folder(root: Path) -> Source:
-    """A folder a class, or first a folder a split (train, validation or val, test) and in it a folder a class.
+    """Returns the images of one folder for each class, or of such folders inside train, validation (or val) and test.
 
-    Raises BadData where there are fewer than two classes, an empty class, or splits with other classes than train.
+    Raises BadData for fewer than two classes, an empty class, or a split with a class that train does not have.
     """
     if not root.is_dir():
         raise BadData(f"data.root must be a folder of images, but there is none at {root}")
@@ -142,7 +146,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file below `folder` but hidden ones, sorted: what is no image is found out when it is decoded."""
+    """Every file below `folder` but hidden ones, sorted; decoding finds the files that are no images."""
     found = []
     for parent, below, names in os.walk(folder, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -151,7 +155,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name says that it is an image."""
+    """Whether the file's name is an image's."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -167,18 +171,18 @@ _IMAGES, _LABELS = ("images", "x"), ("labels", "y")
 
 
 def npz(path: Path) -> Source:
-    """Arrays of a .npz file: `images` and `labels` (or x and y), or of ready splits.
+    """Returns the arrays `images` and `labels` (or x and y) of a .npz file, or those of ready splits.
 
-    With splits as `train_images`, `train_labels`, `val_images`, ... (MedMNIST) or `x_train`, `y_train`, ... (Keras).
+    Ready splits are `train_images`, `train_labels`, `val_images`, ... (MedMNIST) or `x_train`, `y_train`, ... (Keras).
     Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], uint8 or float in [0, 1]; labels numbers or strings [n].
     """
     try:
-        file = np.load(path, allow_pickle=False)
-        arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:  # numpy leaves bad ones open
+            arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise BadData(f"data.root must be an .npz file, but there is none at {path}") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise BadData(f"{path} must be an .npz file of plain arrays, but it is not: {error}") from None
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a plain .npy file
+        raise BadData(f"{path} must be an .npz file of plain arrays, but it is not: {one_line(error)}") from None
     found = {}
     for split in ("", "train", "val", "valid", "validation", "dev", "test"):
         pair = _pair(arrays, split)
@@ -239,7 +243,7 @@ TORCHVISION: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
 
 
 def torchvision_set(name: str, root: Path, *, download: bool) -> Source:
-    """A data set of torchvision's from `root`, downloaded there first where asked."""
+    """Returns a data set of torchvision from `root`; with `download`, downloads it there first. Raises BadData."""
     from torchvision import datasets
 
     kind, splits = TORCHVISION[name]
@@ -247,8 +251,8 @@ def torchvision_set(name: str, root: Path, *, download: bool) -> Source:
         made = {part: getattr(datasets, kind)(root, download=download, **options) for part, options in splits.items()}
     except (RuntimeError, OSError, ValueError) as error:
         raise BadData(
-            f"data.root must hold {name}, but {root} does not ({str(error).splitlines()[0]}); copy it there, "
-            "or set download: true where the machine may"
+            f"data.root must hold {name}, but {root} does not ({one_line(error)}); copy it there, "
+            "or set download: true where the machine may download it"
         ) from error
     parts = {part: _torchvision_part(data) for part, data in made.items()}
     count = 1 + max(int(part.labels.max()) for part in parts.values())
@@ -261,7 +265,7 @@ def _torchvision_part(data: Any) -> Part:
 
 
 def _labels(data: Any) -> NDArray[np.int64]:
-    """The class numbers [n] of a torchvision data set, without decoding its images where it keeps them."""
+    """The class numbers [n] of a torchvision data set, without decoding its images where it keeps the numbers."""
     for name in ("targets", "labels", "_labels", "y"):
         values = getattr(data, name, None)
         if values is not None:

@@ -1,6 +1,6 @@
 """Which image goes where: stratified splits, balanced subsets, folds and class weights, on label arrays. Pure.
 
-A part of the data may be asked for as a fraction (0.2), a count (2000), or a count in each class ("50 per class").
+The size of a part is a fraction (0.2), a count (2000), or a count in each class ("50 per class").
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import BadData
+from trainables.sections import Share
 
 Indexes = NDArray[np.int64]
-Share = float | int | str
 
 _PER_CLASS = re.compile(r"(\d+) per class")
 
 
 def is_share(value: object) -> bool:
-    """Whether `value` says how much to take; a string that does not is the name of a ready split."""
+    """Whether `value` is a size; any other string is the name of a ready split."""
     return isinstance(value, int | float) or (isinstance(value, str) and bool(_PER_CLASS.fullmatch(value)))
 
 
 def quotas(counts: Indexes, share: Share, *, balanced: bool = False, what: str = "train") -> Indexes:
-    """How many of each class to take, [K], when there are `counts` [K] of them.
+    """Returns how many images of each class to take, [K], of `counts` [K]; `what` names the part in messages.
 
-    Stratified: in proportion to `counts`, rounded so that the sum is exact, at least one of each class. Balanced:
-    as many of each class, the first classes one more where the count does not divide; a fraction is then one of
-    the rarest class's. Raises BadData where the classes do not hold so many.
+    Stratified: in proportion to `counts`, rounded so that the sum is exact, at least one of each class. Balanced: the
+    same number of each class, where the count does not divide one more of the first classes; a fraction is then a
+    fraction of the rarest class. Raises BadData where a class has too few images.
     """
     classes = len(counts)
     if isinstance(share, str):
@@ -61,13 +61,13 @@ def quotas(counts: Indexes, share: Share, *, balanced: bool = False, what: str =
 
 
 def _proportional(counts: Indexes, total: int) -> Indexes:
-    """`total` shared out in proportion to `counts` by largest remainders, each class getting one before any two."""
+    """Divides `total` in proportion to `counts` by largest remainders; each class gets one before any gets two."""
     present = np.minimum(counts, 1)
     if total < present.sum():
         return np.zeros_like(counts)
     exact = counts * (total / max(1, int(counts.sum())))
     floor: Indexes = np.maximum(np.floor(exact + 1e-9).astype(np.int64), present)
-    while floor.sum() > total:  # the ones given to rare classes come from the largest
+    while floor.sum() > total:  # the largest classes pay for the ones given to rare classes
         floor[np.argmax(floor)] -= 1
     remainder = np.argsort(-(exact - floor), kind="stable")
     floor[remainder[: total - floor.sum()]] += 1
@@ -75,7 +75,7 @@ def _proportional(counts: Indexes, total: int) -> Indexes:
 
 
 def take(labels: Indexes, wanted: Indexes, rng: np.random.Generator) -> tuple[Indexes, Indexes]:
-    """Draws `wanted` [K] of each class from `labels` [n]: the places taken and the places left, both ascending."""
+    """Draws `wanted` [K] of each class from `labels` [n]; returns the places taken and those left, both ascending."""
     taken = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(wanted)]
     mask = np.zeros(len(labels), dtype=bool)
     mask[np.concatenate(taken)] = True
@@ -83,7 +83,7 @@ def take(labels: Indexes, wanted: Indexes, rng: np.random.Generator) -> tuple[In
 
 
 def folds(labels: Indexes, count: int, rng: np.random.Generator) -> list[Indexes]:
-    """`count` disjoint stratified parts of `labels` [n] that make up the whole, sizes at most one apart in a class."""
+    """Divides `labels` [n] into `count` stratified parts whose sizes differ by at most one in each class."""
     rarest = np.bincount(labels).min()
     if rarest < count:
         raise BadData(f"{count} folds need at least {count} images of each class, but one class has {rarest}")
@@ -91,16 +91,18 @@ def folds(labels: Indexes, count: int, rng: np.random.Generator) -> list[Indexes
     dealt = 0
     for k in range(int(labels.max()) + 1):
         members = rng.permutation(np.flatnonzero(labels == k))
-        place[members] = (np.arange(len(members)) + dealt) % count  # going on where the last class ended evens sizes
+        place[members] = (
+            np.arange(len(members)) + dealt
+        ) % count  # continuing where the last class ended evens the sizes
         dealt += len(members)
     return [np.flatnonzero(place == f) for f in range(count)]
 
 
 def class_weights(scheme: str, labels: Indexes, classes: int) -> NDArray[np.float64] | None:
-    """The loss's weight of each class, [K]; None for "none".
+    """Returns the weight of each class in the loss, [K]; None for "none".
 
-    log: w_k = ln(n / n_k), and 1 for the most common class (Wojciuk et al. 2024, Study III; n images, n_k of class
-    k). balanced: n / (K n_k), which makes every class weigh the same.
+    log: w_k = ln(n / n_k), and 1 for the most common class (Wojciuk et al. 2024, Study III; n images, n_k of class k).
+    balanced: n / (K n_k), which gives every class the same total weight.
     """
     counts = np.bincount(labels, minlength=classes).astype(np.float64)
     if scheme == "none":

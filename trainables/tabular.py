@@ -1,14 +1,14 @@
-"""Paper 002's three synthetic sets of two features, made anew from a seed. Pure; the originals are not needed.
+"""Paper 002's three synthetic sets of two features, generated from a seed. Pure; the originals are not needed.
 
-Rebuilt from what the paper says of them (sizes, classes, shapes, error rates of its Table 3), so in kind, not in
-numbers. As there, the held-out `test` part (the paper's eval) is drawn from a distribution of its own in each set, and
-validation (dev) too in #10: what looks well tuned need not hold.
+They follow the paper's description (sizes, classes, shapes, error rates of its Table 3): alike in kind, not in numbers.
+As in the paper, the held-out `test` part (its eval) has a distribution of its own in each set, and in #10 validation
+(its dev) has one too: a configuration that looks well tuned need not hold up.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import BadData
+from trainables.sections import Data
 
 Points = NDArray[np.float32]  # [N, 2]
 Labels = NDArray[np.int64]  # [N]
@@ -35,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A set with its three parts; the paper calls validation `dev` and test `eval`."""
+    """A set with its three parts. The paper calls validation `dev` and test `eval`."""
 
     name: str
     classes: int
@@ -45,7 +46,7 @@ class Table:
 
     @cached_property
     def digest(self) -> str:
-        """Of all features and labels."""
+        """The digest of all features and labels."""
         found = hashlib.blake2b(digest_size=8)
         for rows in (self.train, self.validation, self.test):
             found.update(rows.features.tobytes() + rows.labels.tobytes())
@@ -53,35 +54,32 @@ class Table:
 
 
 def names() -> list[tuple[str, str]]:
-    """Every value of `data.name` for tables, with one line on what it is."""
+    """Returns every value of `data.name` for tables, with a line that describes it."""
     return [(name, description) for name, (_, _, description, _) in SETS.items()]
 
 
-def load(data: Mapping[str, Any], *, full: bool = False) -> Table:
-    """The set `data["name"]`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
+def load(data: Data, *, full: bool = False) -> Table:
+    """Generates the set `data.name`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
 
-    Where only `train` is given, the other parts shrink with it. Each part has its own random numbers from `seed`.
-    `full` makes the training part as large as the paper's all the same, and leaves the others as they are.
-    Raises BadData for an unknown name or an impossible size.
+    A part whose size is not given shrinks with `train`. Each part has its own random numbers from `seed`. With `full`,
+    the training part is as large as the paper's, and the others stay as they are without it. Raises BadData for an
+    unknown name or an impossible size.
     """
-    name = str(data.get("name"))
-    if name not in SETS:
-        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {name!r}")
-    draw, classes, _, sizes = SETS[name]
-    shrink = _count(data.get("train"), sizes[0], classes, "train") / sizes[0]
+    if data.name not in SETS:
+        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {data.name!r}")
+    draw, classes, _, sizes = SETS[data.name]
+    shrink = _count(data.train, sizes[0], classes, "train") / sizes[0]
+    shares = {"train": 1.0 if full else data.train, "validation": data.validation, "test": data.test}
     parts = []
-    for i, (part, size) in enumerate(zip(("train", "validation", "test"), sizes, strict=True)):
-        share = 1.0 if full and part == "train" else data.get(part)
+    for i, ((part, share), size) in enumerate(zip(shares.items(), sizes, strict=True)):
         count = _count(max(shrink, classes / size) if share is None else share, size, classes, part)
-        rng = np.random.default_rng([int(data.get("seed") or 0), i])
+        rng = np.random.default_rng([data.seed, i])
         labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)  # balanced, as the paper's are
         parts.append(Rows(draw(labels, part, rng).astype(np.float32), labels))
-    return Table(name, classes, *parts)
+    return Table(data.name, classes, *parts)
 
 
 def _count(share: Any, size: int, classes: int, part: str) -> int:
-    if share is None:
-        return size
     if isinstance(share, bool) or not isinstance(share, int | float):
         raise BadData(f"data.{part} must be a fraction or a count, but got {share!r}")
     count = round(share * size) if isinstance(share, float) else share
@@ -109,7 +107,7 @@ def _gaussians(labels: Labels, part: str, rng: np.random.Generator) -> NDArray[n
     return np.asarray(centres + rng.normal(0, spread, centres.shape))
 
 
-# The strokes of #10 by their turning points, as drawn by one hand for train and by another for the other parts.
+# The strokes of #10 by their turning points: one hand drew those of train, another those of the other parts.
 _STROKES = {
     "train": (
         [(-0.9, 0.7), (-0.2, 0.95), (0.3, 0.5), (-0.3, 0.1), (0.2, -0.4), (-0.4, -0.9), (-0.95, -0.5)],

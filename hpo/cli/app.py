@@ -1,29 +1,40 @@
-"""The application: every command in its order, and the door that turns errors into exit codes."""
+"""The application: every command in its order, and the door where exceptions become sentences and exit codes."""
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
+import tempfile
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from cluster.errors import ClusterError
+from hpo import __version__
 from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
 from hpo.cli.importance import importance
 from hpo.cli.jobs import jobs, logs, stop, submit
-from hpo.cli.options import errors
+from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
 from hpo.cli.replay import replay
 from hpo.cli.run import run
 from hpo.cli.stores import export, serve, verify
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
+from hpo.files import appearing
+from hpo.text import one_line
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 app = typer.Typer(
     name="hpo",
-    help="Hyperparameter optimization methods side by side, under one exact epoch budget.",
+    help="Compare hyperparameter optimization methods side by side, under one exact epoch budget.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,13 +50,14 @@ for command in COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command; one sentence on stderr and the exit code of the contract where it cannot."""
+    """Runs a command and exits with its code; prints one sentence on stderr if the command cannot do its work."""
     sys.exit(_guarded(lambda: app(args=arguments, prog_name="hpo", standalone_mode=False)))
 
 
 def _guarded(command: Callable[[], Any]) -> int:
     try:
         answer = command()
+        sys.stdout.flush()  # here, where it may fail, not when the interpreter ends
         return answer if isinstance(answer, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         errors.print("hpo: interrupted")
@@ -57,10 +69,39 @@ def _guarded(command: Callable[[], Any]) -> int:
         errors.print(f"hpo: {error}")
         return error.exit_code
     except BrokenPipeError:
-        return 0
+        return _unread()
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _unread()  # typer makes it an exit code of 1, which means a failed study
     except Exception as error:
         usage = getattr(error, "format_message", None)  # typer's own errors: a missing argument, an unknown option
         if usage is None:
-            raise  # not one of our sentences: a bug, to be seen whole
+            return _bug(error)
         errors.print(f"hpo: {usage()}")
         return 2
+
+
+def _unread() -> int:
+    """Drops what is left to print: the reader of a pipe, such as `head`, has read all that it wanted."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
+
+
+def _bug(error: Exception) -> int:
+    """Reports an exception that is no sentence of ours: its line on stderr, its traceback in a file."""
+    said = f"{type(error).__name__}: {one_line(error)}" if str(error).strip() else type(error).__name__
+    told = "".join(traceback.format_exception(error))
+    head = f"{command_line()}\nhpo {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n"
+    path = Path(tempfile.gettempdir()) / f"hpo-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    try:
+        with appearing(path) as beside:
+            beside.touch(0o600)  # the temporary folder is everybody's; a traceback may quote an address or a path
+            beside.write_bytes((head + told).encode(errors="backslashreplace"))
+    except OSError:  # a full disk, perhaps the very cause: better a long answer than a lost one
+        errors.print(told)
+        errors.print(f"hpo: this is a bug in hpo: {said}; please report it with the traceback above")
+    else:
+        errors.print(f"hpo: this is a bug in hpo: {said}; please report it with the traceback in {path}")
+    return BUG

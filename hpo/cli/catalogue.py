@@ -1,4 +1,4 @@
-"""What a study may name: `hpo methods`, `hpo models`, `hpo datasets`, `hpo studies`."""
+"""The catalogues of what a study may name: `hpo methods`, `hpo models`, `hpo datasets`, `hpo studies`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _list(rows: list[tuple[str, str]]) -> None:
 
 
 def methods() -> None:
-    """The methods that a study may name."""
+    """List the methods that a study may name."""
     from hpo.methods import describe
 
     _list(describe())
 
 
-def models(name: Annotated[str | None, typer.Argument(help="Print this model's numbered layers.")] = None) -> None:
-    """The backbones that a study may name; with NAME, its layers as `finetuned_layers` counts them."""
+def models(name: Annotated[str | None, typer.Argument(help="A backbone, to list its layers.")] = None) -> None:
+    """List the backbones that a study may name, or one's layers as `finetuned_layers` numbers them."""
     from trainables import backbones, network
 
     if name is None:
@@ -35,14 +35,14 @@ def models(name: Annotated[str | None, typer.Argument(help="Print this model's n
 
 
 def datasets() -> None:
-    """The data sets that a study may name."""
+    """List the data sets that a study may name."""
     from trainables import data
 
     _list(data.names())
 
 
 def studies() -> None:
-    """The studies that come with the package."""
+    """List the studies that come with the package."""
     rows = []
     for name, path in presets().items():
         first = next((line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")), "")

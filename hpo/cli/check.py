@@ -1,4 +1,4 @@
-"""`hpo check`: the plan of a study in words; trains nothing."""
+"""`hpo check`: validates a study and prints its plan; trains nothing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hpo.study.study import Study
 
 
 def check(study: StudyArgument) -> None:
-    """Validate a study and print its plan; trains nothing."""
+    """Validate a study and print its plan, without training."""
     print(plan_text(load_study(study)))
 
 
 def plan_text(study: Study) -> str:
-    """What running the study would mean: runs, epochs, grid, resources. Raises StudyError for what cannot hold."""
+    """Describes what the study would run: runs, epochs, resources, grid. Raises StudyError if it cannot be played."""
     lines = [f"study       {study.study}", f"task        {_task(study)}", f"space       {_space(study)}"]
     runs = len(study.methods) * len(study.seeds)
     epochs = runs * study.budget.epochs
-    per_trial = f"at most {study.budget.max_epochs} a trial"
+    per_trial = f"at most {study.budget.max_epochs} per trial"
     lines += [
         f"runs        {len(study.methods)} methods x {len(study.seeds)} seeds = {runs}",
-        f"budget      {study.budget.epochs} epochs a run, {per_trial}; {epochs} in all",
-        f"clock       {study.clock}, {study.parallelism} virtual workers a run",
-        f"resources   {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU a trial",
+        f"budget      {study.budget.epochs} epochs per run, {per_trial}; {epochs} in all",
+        f"clock       {study.clock}, {study.parallelism} virtual workers per run",
+        f"resources   {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU per trial",
         f"metric      {study.metric}, {study.mode}",
         f"store       {study.store}",
         "methods",
@@ -57,4 +57,4 @@ def _notes(study: Study) -> list[str]:
     note = f"grid        {points} points x {study.budget.max_epochs} epochs = {needed} epochs"
     if needed > budget:
         return [f"{note}: the budget covers the first {budget // study.budget.max_epochs}"]
-    return [note if needed == budget else f"{note}: {budget - needed} epochs of the grid's runs will not be used"]
+    return [note if needed == budget else f"{note}: {budget - needed} epochs of each grid run remain unused"]

@@ -1,4 +1,4 @@
-"""`hpo compare`: the methods of a stored study, or of several as tasks."""
+"""`hpo compare`: compares the methods of a stored study, or of several as tasks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from hpo.cli.options import (
     StoreArgument,
     StudiesOption,
     TableFormat,
+    check_picture,
     errors,
     out,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -29,17 +31,22 @@ def compare(
     every: EveryOption = False,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
-    target: Annotated[float | None, typer.Option(help="A value of the metric: epochs until it is reached.")] = None,
+    target: Annotated[float | None, typer.Option(help="Count the epochs until the metric reaches this value.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for the time that each method would take alone.")
+        int | None, typer.Option(min=1, help="Estimate the time of each method alone on this many workers.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="The anytime curves as .svg, .png or .pdf.")] = None,
-    runs: Annotated[bool, typer.Option("--runs", help="The winner of every run as well; csv: these alone.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the anytime curves into FILE (.svg, .png or .pdf).")
+    ] = None,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="List the winner of every run too (csv: the winners only).")
+    ] = False,
 ) -> None:
-    """Compare the methods of a study, or of several as tasks."""
+    """Compare the methods of a study, or of several studies as tasks."""
+    check_picture(picture)
     names = chosen_studies(store, study, every)
     if len(names) > 1 and picture:
-        raise typer.BadParameter("--picture shows one study, but there are several; name one with --study")
+        raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
     if len(names) > 1:
         print_tasks(store, names, format.value, output, target=target, workers=workers, runs=runs)
     else:
@@ -48,7 +55,7 @@ def compare(
 
 
 def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str]:
-    """The studies that are meant; none where the store's only one is."""
+    """Returns the names of the studies that are meant; no name means the store's only study."""
     from hpo import store as stores
 
     return stores.studies(store) if every else list(dict.fromkeys(study or []))
@@ -58,10 +65,10 @@ def print_tasks(
     uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
     runs: bool,
 ) -> None:  # fmt: skip
-    """The comparison over several stored studies, in one of the formats."""
+    """Prints the comparison over several stored studies in one of the formats."""
     from hpo import report
     from hpo import store as stores
-    from hpo.report.findings import render_comparison
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare_many
     from hpo.results.importance import importance_or_none
 
@@ -81,7 +88,8 @@ def print_tasks(
         *(command_of(data, uri) for data in studies),
         shlex.join(["hpo", "compare", uri, *chosen, "--format", "html"]),
     ]
-    report.write_tasks(studies, comparison, found, path, command="\n".join(commands))
+    with writing("--output", path):
+        report.write_tasks(studies, comparison, found, path, command="\n".join(commands))
     errors.print(f"report: {path.resolve()}")
 
 
@@ -89,9 +97,9 @@ def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
     target: float | None = None, workers: int | None = None, picture: Path | None = None, runs: bool = False,
 ) -> None:  # fmt: skip
-    """The comparison of a stored study, in one of the formats."""
+    """Prints the comparison of a stored study in one of the formats."""
     from hpo import store as stores
-    from hpo.report.findings import render_comparison
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
 
     data = stores.read(uri, study)
@@ -101,7 +109,8 @@ def print_comparison(
     if picture is not None:
         from hpo.report.comparison_section import save_picture
 
-        save_picture(comparison, picture)
+        with writing("--picture", picture):
+            save_picture(comparison, picture)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs), output)
         return
@@ -110,13 +119,15 @@ def print_comparison(
     from hpo.results.importance import importance_or_none
 
     path = output or Path(f"{data.name}.html")
-    report.write_html(data, comparison, importance_or_none(data, seed=0), path, command=command_of(data, uri))
+    importance = importance_or_none(data, seed=0)
+    with writing("--output", path):
+        report.write_html(data, comparison, importance, path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
 
 
 def print_found(data: StudyData, format: str) -> None:
-    """The comparison of tables that no store holds: a replay's."""
-    from hpo.report.findings import render_comparison
+    """Prints the comparison of tables that no store holds, such as a replay's."""
+    from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
 
     out(render_comparison(compare_study(data), format), None)

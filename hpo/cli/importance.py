@@ -1,4 +1,4 @@
-"""`hpo importance`: which hyperparameters matter, in a stored study or over several as tasks."""
+"""`hpo importance`: reports which hyperparameters matter, in a stored study or over several as tasks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def importance(
     store: StoreArgument,
     study: StudiesOption = None,
     every: EveryOption = False,
-    pairs: Annotated[bool, typer.Option("--pairs/--no-pairs", help="Pairs of hyperparameters as well.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the forest and its intervals.")] = 0,
+    pairs: Annotated[bool, typer.Option("--pairs/--no-pairs", help="Include pairs of hyperparameters.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the forest and of its intervals.")] = 0,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
 ) -> None:
-    """Which hyperparameters matter (functional ANOVA), in a study or over several as tasks."""
+    """Report which hyperparameters matter (functional ANOVA), in a study or over several as tasks."""
     from hpo import store as stores
     from hpo.report.importance_tables import render_importance, tasks_table
     from hpo.report.tables import render_tables

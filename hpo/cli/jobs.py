@@ -1,91 +1,125 @@
-"""Commands on a cluster's job server: `hpo submit`, `hpo jobs`, `hpo logs`, `hpo stop`."""
+"""The commands on a cluster's job server: `hpo submit`, `hpo jobs`, `hpo logs`, `hpo stop`."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from hpo.cli.options import errors, seed_numbers, words
+from hpo.cli.options import BudgetOption, MethodsOption, SeedsOption, StudyArgument, errors, load_study
+from hpo.errors import InterruptedStudy, StudyFailed
+from hpo.study.study import Study, find, presets
+
+if TYPE_CHECKING:
+    from cluster.job import Submission
+    from cluster.jobs import JobServer
 
 AddressOption = Annotated[
-    str, typer.Option("--address", envvar="HPO_JOB_ADDRESS", metavar="URL", help="The job server: http://HOST:8265.")
+    str,
+    typer.Option(
+        "--address", envvar="HPO_JOB_ADDRESS", metavar="URL", help="Address of the job server, http://HOST:8265."
+    ),
 ]
-JobArgument = Annotated[str, typer.Argument(metavar="ID", help="A job's id, as `hpo jobs` lists it.")]
+JobArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as listed by `hpo jobs`.")]
 LOCAL = "http://127.0.0.1:8265"
 
 
 def submit(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a preset's name.")],
+    study: StudyArgument,
     address: AddressOption = LOCAL,
     store: Annotated[
-        str | None, typer.Option(metavar="URI", help="s3://... or an absolute path shared by the nodes.")
+        str | None,
+        typer.Option(
+            metavar="URI", help="The store: s3://... or an absolute path that the nodes share (default: the study's)."
+        ),
     ] = None,
-    methods: Annotated[str | None, typer.Option(metavar="A,B")] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
-    budget: Annotated[int | None, typer.Option(metavar="N")] = None,
-    working_dir: Annotated[Path | None, typer.Option(help="A folder that goes along with the job.")] = None,
-    cpus: Annotated[float, typer.Option(min=0, help="CPUs that the driver itself takes.")] = 0,
+    methods: MethodsOption = None,
+    seeds: SeedsOption = None,
+    budget: BudgetOption = None,
+    working_dir: Annotated[
+        Path | None, typer.Option(help="Folder to send along (default: the study file's; none for a preset).")
+    ] = None,
+    cpus: Annotated[float, typer.Option(min=0, help="CPUs to reserve for the driver itself.")] = 0,
     on: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL=VALUE", help="The driver's node must have it; else the head.")
+        list[str] | None,
+        typer.Option(metavar="LABEL=VALUE", help="Label that the driver's node must have (default: the head node)."),
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="How often to submit again when the driver is killed.")] = 0,
+    retries: Annotated[int, typer.Option(min=0, help="How often to submit again if the driver is killed.")] = 0,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the log until the job ends.")] = False,
 ) -> None:
-    """Submit a study as a job of a cluster."""
-    from cluster.attempts import watch
-    from cluster.job import Submission
+    """Submit a study as a job to a cluster."""
     from cluster.jobs import JobServer
-    from hpo.game.runs import runs_of
-    from hpo.study.study import Study, find, presets
 
-    chosen = Study.load(  # refused here rather than in the job's log
-        study, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget
-    )
+    chosen = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
+    arguments = ["hpo", "run", _remote_name(study), "--address", "auto", "--store", chosen.store]
+    for option, value in (("--methods", methods), ("--seeds", seeds), ("--budget", budget)):
+        arguments += [option, str(value)] if value is not None else []
+    submission = _submission(study, chosen, arguments, working_dir, cpus=cpus, labels=_labels(on or ()))
+    server = JobServer(address)
+    if follow or retries:
+        _watch(server, submission, retries)
+        return
+    job = server.submit(submission)
+    errors.print(f"dashboard: {server.page(job.id)}; hpo logs {job.id} shows the log, hpo stop {job.id} stops the job")
+    print(job.id)
+
+
+def _remote_name(study: str) -> str:
+    """Returns the study's name on the cluster: a preset's, or its file's in the job's working folder."""
+    return study if study in presets() else find(study)[0].name
+
+
+def _submission(
+    study: str, chosen: Study, arguments: Sequence[str], working_dir: Path | None, *, cpus: float,
+    labels: Mapping[str, str],
+) -> Submission:  # fmt: skip
+    """Returns what the job server is asked for. Raises StudyError for a study that the job's log would refuse."""
+    from cluster.job import Submission
+    from hpo.game.runs import runs_of
+
     runs_of(chosen)
     path, _ = find(study)
-    named = study if study in presets() else path.name
-    arguments = ["hpo", "run", named, "--address", "auto", "--store", chosen.store]
-    for name, value in (("--methods", methods), ("--seeds", seeds), ("--budget", budget)):
-        arguments += [name, str(value)] if value is not None else []
-    folder = working_dir or (None if study in presets() else path.parent)
-    submission = Submission(
+    file = () if study in presets() else (path.resolve(),)
+    folder = working_dir or (path.parent if file else None)
+    return Submission(
         entrypoint=shlex.join(arguments),
         name=chosen.study,
         store=chosen.store,
         working_dir=folder.resolve() if folder else None,
-        needed=() if study in presets() else (path.resolve(),),
+        needed=file,
         environment={name: os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_REGION") if name in os.environ},
         cpus=cpus,
-        labels=_labels(on or ()),
+        labels=labels,
     )
-    server = JobServer(address)
-    if not (follow or retries):
-        job = server.submit(submission)
-        errors.print(f"dashboard: {server.page(job.id)}; hpo logs {job.id} follows it, hpo stop {job.id} stops it")
-        print(job.id)
-        return
+
+
+def _watch(server: JobServer, submission: Submission, retries: int) -> None:
+    """Shows the log of every attempt until the job ends; exits with 1 if it fails, with 130 if someone stops it."""
+    from cluster.attempts import watch
+
     ended = watch(server, submission, retries=retries, write=_write, say=errors.print)
     if ended.status != "SUCCEEDED":
         errors.print(f"job {ended.id} {ended.status.lower()}; to go on: hpo submit {shlex.join(sys.argv[2:])}")
-        raise typer.Exit(130 if ended.status == "STOPPED" else 1)
+        raise typer.Exit(InterruptedStudy.exit_code if ended.status == "STOPPED" else StudyFailed.exit_code)
 
 
 def _labels(pairs: Sequence[str]) -> dict[str, str]:
-    """LABEL=VALUE, as `ray start --labels` gives them to a node. Raises JobError for anything else."""
+    """Splits LABEL=VALUE, a node's label set by `ray start --labels`. Raises JobError for anything else."""
     from cluster.job import JobError
 
     found = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
     if not all(name and value for name, value in found.items()):
-        raise JobError(f"--on must be LABEL=VALUE, but got {', '.join(pairs)}; ray start --labels gives them to a node")
+        raise JobError(
+            f"--on must be LABEL=VALUE, but got {', '.join(pairs)}; `ray start --labels` sets a node's labels"
+        )
     return found
 
 
@@ -110,9 +144,9 @@ def jobs(address: AddressOption = LOCAL) -> None:
 def logs(
     id: JobArgument,
     address: AddressOption = LOCAL,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until the job ends.")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show new lines until the job ends.")] = True,
 ) -> None:
-    """Show a job's log, and follow it until the job ends."""
+    """Show a job's log, by default until the job ends."""
     from cluster.jobs import JobServer
 
     server = JobServer(address)
@@ -124,7 +158,7 @@ def logs(
 
 
 def stop(id: JobArgument, address: AddressOption = LOCAL) -> None:
-    """Stop a job in an orderly way: its store stays whole, the same submission goes on from there."""
+    """Stop a job cleanly: its store stays consistent, and the same submission continues from there."""
     from cluster.jobs import JobServer
 
     job = JobServer(address).stop(id)

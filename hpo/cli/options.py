@@ -1,10 +1,12 @@
-"""What the commands share: options, formats, and how text leaves. Imports nothing heavy."""
+"""What the commands share: options, formats, reading of lists, ways out for text. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,24 +14,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hpo.errors import StudyError
+from hpo.errors import HpoError, StudyError
+from hpo.files import write_whole
 from hpo.study.study import Study
+from hpo.text import one_line
+
+PICTURES = (".svg", ".png", ".pdf")
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-
-StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, or a preset's name (see `hpo studies`).")
-]
-StoreArgument = Annotated[str, typer.Argument(metavar="STORE", help="A folder or s3://bucket/prefix with results.")]
-StudyOption = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Which study of the store.")]
-StudiesOption = Annotated[
-    list[str] | None,
-    typer.Option("--study", metavar="NAME", help="Which study; several (repeat it) are taken as tasks."),
-]
-EveryOption = Annotated[bool, typer.Option("--all", help="Every study of the store, as tasks.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout.")
-]
 
 
 class RunFormat(StrEnum):
@@ -46,44 +38,92 @@ class TableFormat(StrEnum):
     html = "html"
 
 
-FormatOption = Annotated[TableFormat, typer.Option("--format")]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file or a preset's name (see `hpo studies`).")
+]
+StoreArgument = Annotated[
+    str, typer.Argument(metavar="STORE", help="The store with the results: a folder or s3://bucket/prefix.")
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", metavar="NAME", help="A study in the store (default: its only one).")
+]
+StudiesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--study", metavar="NAME", help="A study in the store (default: its only one); repeat it to compare tasks."
+    ),
+]
+EveryOption = Annotated[bool, typer.Option("--all", help="All studies in the store, compared as tasks.")]
+FormatOption = Annotated[TableFormat, typer.Option("--format", help="Format of the output.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the output to FILE instead of stdout.")
+]
+
+MethodsOption = Annotated[str | None, typer.Option(metavar="A,B", help="Methods to run (default: the study's).")]
+SeedsOption = Annotated[str | None, typer.Option(metavar="0,1", help="Seeds to run (default: the study's).")]
+BudgetOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Budget of each run in epochs (default: the study's).")
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="A", help="A running Ray cluster: auto or HOST:PORT (default: start one on this machine)."),
+]
+SlotsOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Most trials to train at a time (default: all that fit).")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")]
+RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output.")]
 
 
 def load_study(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
                budget: int | None = None) -> Study:  # fmt: skip
-    """The study with what the command line says laid over it."""
+    """Loads a study; the options of the command line replace what its file says."""
     return Study.load(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
 
 
 def command_line() -> str:
-    """The command that runs, ready to be typed again."""
+    """Returns the present command, quoted so that it can be typed again."""
     return shlex.join(["hpo", *sys.argv[1:]])
 
 
 def words(text: str | None) -> list[str] | None:
-    """`a,b` as a list; None for none."""
+    """Splits `a,b` into a list; returns None for no text."""
     return [part.strip() for part in text.split(",")] if text else None
 
 
 def seed_numbers(text: str | None) -> list[int] | None:
-    """`0,1` as a list; None for none. Raises StudyError for anything else."""
+    """Splits `0,1` into numbers; returns None for no text. Raises StudyError for anything else."""
     try:
         return [int(part) for part in text.split(",")] if text else None
     except ValueError:
-        raise StudyError(f"--seeds must be whole numbers with commas between them, but got {text!r}") from None
+        raise StudyError(f"--seeds must be whole numbers separated by commas, but got {text!r}") from None
 
 
 def out(text: str, output: Path | None) -> None:
-    """To stdout, or to a file that appears whole."""
+    """Writes text to stdout, or to a file that appears whole. Raises HpoError if the file cannot be written."""
     text = text if text.endswith("\n") else text + "\n"
     if output is None:
         sys.stdout.write(text)
         return
-    from hpo.files import write_whole
+    with writing("--output", output):
+        write_whole(output, text.encode())
 
-    write_whole(output, text.encode())
+
+@contextmanager
+def writing(what: str, path: Path) -> Iterator[None]:
+    """Turns an OSError of its block into a sentence: the block writes the file that a user asked for."""
+    try:
+        yield
+    except OSError as error:
+        raise HpoError(f"{what} must be a file that can be written, but {path} is not: {one_line(error)}") from None
+
+
+def check_picture(path: Path | None) -> None:
+    """Raises HpoError for a picture in a format that cannot be drawn."""
+    if path is not None and path.suffix not in PICTURES:
+        raise HpoError(f"--picture must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, but got {path.name}")
 
 
 def as_json(value: object) -> str:
-    """Indented JSON without NaN."""
+    """Returns indented JSON. Raises ValueError for NaN or infinities."""
     return json.dumps(value, indent=2, allow_nan=False)

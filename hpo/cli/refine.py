@@ -1,15 +1,29 @@
-"""`hpo refine`: the winner of a stored study and its one-at-a-time neighbours, trained beside each other (paper 003)."""
+"""`hpo refine`: trains the winner of a stored study beside its one-at-a-time neighbours (paper 003)."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
-from hpo.cli.options import RunFormat, StoreArgument, StudyOption, as_json, command_line, seed_numbers
+from hpo.cli.options import (
+    QuietOption,
+    RayAddressOption,
+    RunFormat,
+    RunFormatOption,
+    SlotsOption,
+    StoreArgument,
+    StudyOption,
+    as_json,
+    command_line,
+    errors,
+    seed_numbers,
+)
+from hpo.errors import StudyError
+from hpo.study.messages import explain, first
 from hpo.study.study import Study
 
 if TYPE_CHECKING:
@@ -24,73 +38,64 @@ def refine(
     store: StoreArgument,
     study: StudyOption = None,
     method: Annotated[
-        str | None, typer.Option(metavar="M", help="Refine this method's winner; else the best one.")
+        str | None, typer.Option(metavar="M", help="Refine the winner of this method (default: the best of all).")
     ] = None,
-    points: Annotated[int, typer.Option(min=1, help="Other values of a range to try.")] = 5,
+    points: Annotated[int, typer.Option(min=1, help="How many other values of a range to try.")] = 5,
     seeds: Annotated[
-        str, typer.Option(metavar="0,1", help="Training seeds; pairs are made by seed.")
+        str, typer.Option(metavar="0,1", help="Training seeds; values are compared in pairs of equal seeds.")
     ] = "0,1,2,3,4,5,6,7",
-    folds: Annotated[int | None, typer.Option(min=2, help="Validate each training on so many folds.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where relative paths of the study start.")] = Path(),
-    address: Annotated[str | None, typer.Option(metavar="A")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet")] = False,
-    format: Annotated[RunFormat, typer.Option()] = RunFormat.table,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Folder where relative paths of the study start.")] = Path(),
+    address: RayAddressOption = None,
+    workers: SlotsOption = None,
+    quiet: QuietOption = False,
+    format: RunFormatOption = RunFormat.table,
 ) -> None:
-    """Vary the most and the least important hyperparameter of a winner, one at a time; say whether a gain is real."""
-    found = play(
-        store, study, method=method, points=points, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder,
-        address=address, workers=workers, quiet=quiet, command=command_line(),
-    )  # fmt: skip
-    print(text(found) if format is RunFormat.table else as_json(found.to_json()))
-
-
-def play(
-    uri: str,
-    name: str | None,
-    *,
-    method: str | None,
-    points: int,
-    seeds: Sequence[int],
-    folds: int | None,
-    folder: Path,
-    address: str | None,
-    workers: int | None,
-    quiet: bool,
-    command: str,
-) -> Refinement:
-    """Trains the plan as a study of its own in the same store, NAME-refine, and says whether a gain is real.
-
-    `folder`: where relative paths of the study start. Raises what reading, planning and running raise.
-    """
+    """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
-    from hpo.live.session import play as play_study
+    from hpo.live.session import play
+    from hpo.results import refinement
     from hpo.results.importance import importance
-    from hpo.results.refinement import from_study
-    from hpo.results.refinement import plan as plan_of
 
-    data = stores.read(uri, name)
+    data = stores.read(store, study)
     found = importance(data, pairs=False, seed=0)
-    plan = plan_of(data, found, method=method, points=points)
+    plan = refinement.plan(data, found, method=method, points=points)
     if doubts := doubt(found, plan):
-        print(doubts, file=sys.stderr)
-    study = Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
-    play_study(study, address=address, workers=workers, quiet=quiet, command=command)
-    return from_study(stores.read(uri, study.study), plan.config)
+        errors.print(doubts)
+    refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
+    play(refined, address=address, workers=workers, quiet=quiet, command=command_line())
+    result = refinement.from_study(stores.read(store, refined.study), plan.config)
+    print(text(result) if format is RunFormat.table else as_json(result.to_json()))
+
+
+def refining_study(
+    data: StudyData, plan: RefinePlan, uri: str, *, seeds: Sequence[int], folds: int | None, folder: Path
+) -> Study:
+    """Returns the study that trains the plan: the same task and space, in the same store, as NAME-refine.
+
+    `folder`: where relative paths of the study start. Raises StudyError if the seeds or folds are invalid.
+    """
+    try:
+        return Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
+    except ValidationError as error:
+        raise StudyError(explain(first(error), Study.model_fields, "")) from None
 
 
 def doubt(found: Importance, plan: RefinePlan) -> str:
-    """What to know where the hyperparameters that are changed were a guess; empty where they were not."""
+    """Warns if the choice of hyperparameters is a guess; returns an empty text if it is not."""
     if found.decided:
         return ""
     return (
-        f"note: the trials of {found.study} do not tell which hyperparameters matter most and least (the surrogate explains "
-        f"{100 * max(0.0, found.fit):.0f} % of the variance of unseen ones): {plan.most} and {plan.least} are a guess"
+        f"note: the trials of {found.study} do not tell which hyperparameters matter most and least (the surrogate "
+        f"explains {100 * max(0.0, found.fit):.0f} % of the variance of unseen trials): {plan.most} and {plan.least} "
+        "are a guess"
     )
 
 
 def _values(data: StudyData, plan: RefinePlan, seeds: Sequence[int], folds: int | None, uri: str) -> Mapping[str, Any]:
-    """The study file of the refinement: the same task and space; its start configurations are all there is to train."""
+    """Returns the refinement as a study file; its start configurations are all that it trains."""
     known = dict(data.definition)
     configs = [dict(config) for config in plan.configs]
     longest = known["budget"]["max_epochs"]
@@ -113,7 +118,7 @@ def _values(data: StudyData, plan: RefinePlan, seeds: Sequence[int], folds: int 
 
 
 def text(found: Refinement) -> str:
-    """The refinement as a plain table under its verdict."""
+    """Formats the refinement as its verdict and a plain table."""
     rows = [("change", "from", f"mean {found.metric}", "gain", "95 % interval", "pairs", "p adjusted", "verdict")]
     for change in found.changes:
         low, high = change.ci95 if change.ci95 else (None, None)

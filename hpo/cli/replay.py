@@ -1,19 +1,34 @@
-"""`hpo replay`: a study over recorded curves."""
+"""`hpo replay`: plays a study over recorded curves, once or at several numbers of workers and budgets."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpo.cli.compare import print_found
-from hpo.cli.options import StudyArgument, TableFormat, as_json, errors, load_study, out
+from hpo.cli.options import (
+    FormatOption,
+    MethodsOption,
+    SeedsOption,
+    StudyArgument,
+    TableFormat,
+    as_json,
+    check_picture,
+    errors,
+    load_study,
+    out,
+    writing,
+)
 
 if TYPE_CHECKING:
-    from hpo.replay import Replay
+    from hpo.replay.sources import RecordedTable
     from hpo.replay.sweep import Sweep
+    from hpo.store import StudyData
+    from hpo.study.study import Study
 
 WORKERS = 100_000
 
@@ -28,75 +43,103 @@ class EpochTimes(StrEnum):
     recorded = "recorded"
 
 
+CurvesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|STORE",
+        help="Recorded curves: a store, a .npz, .csv or .parquet file, an Optuna storage, or a Ray Tune folder.",
+    ),
+]
+TaskOption = Annotated[str | None, typer.Option(help="The task or study to read, where the curves hold several.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=WORKERS, help="Virtual workers of each run (default: the study's).")
+]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Budget of each run in epochs (default: the study's).")]
+BetweenOption = Annotated[
+    BetweenAnswers,
+    typer.Option(help="Curve for an unrecorded configuration: the nearest recorded one, or a prediction."),
+]
+TimesOption = Annotated[
+    EpochTimes | None,
+    typer.Option(
+        help="Time that an epoch takes: as the trainable declares (default for a store) or as recorded (default otherwise)."
+    ),
+]
+SweepOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="workers=1,4 budget=100,200", help="Replay at every combination of these values."),
+]
+GoodOption = Annotated[float | None, typer.Option(help="Target value for a sweep (default: the best recorded).")]
+StragglersOption = Annotated[float, typer.Option(help="Sigma of the log-normal factor on each trial's epoch time.")]
+FailuresOption = Annotated[float, typer.Option(help="Probability that a trial fails.")]
+PreemptionsOption = Annotated[float, typer.Option(help="Probability that a trained epoch is lost and trained again.")]
+WeatherSeedOption = Annotated[int, typer.Option(min=0, help="Seed of stragglers, failures and preemptions.")]
+PictureOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw the sweep into FILE (.svg, .png or .pdf).")
+]
+
+
 def replay(
     study: StudyArgument,
-    curves: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|STORE",
-            help="A store, .npz, .csv, .parquet, an Optuna storage, or a Ray Tune experiment's folder.",
-        ),
-    ],
-    task: Annotated[str | None, typer.Option(help="Which task or study of a source that records several.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=WORKERS, help="Virtual workers of each run.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Epochs of each run.")] = None,
-    methods: Annotated[str | None, typer.Option(metavar="A,B")] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
-    between: Annotated[
-        BetweenAnswers, typer.Option(help="What answers for configurations that are not recorded.")
-    ] = BetweenAnswers.nearest,
-    times: Annotated[
-        EpochTimes | None,
-        typer.Option(help="What an epoch takes; a store's: as the trainable declares, another source's: as recorded."),
-    ] = None,
-    sweep: Annotated[
-        list[str] | None, typer.Option(metavar="workers=1,4 budget=100,200", help="Replay at each.")
-    ] = None,
-    good: Annotated[
-        float | None, typer.Option(help="A sweep tells when this value was reached; else the best recorded one.")
-    ] = None,
-    stragglers: Annotated[float, typer.Option(help="Sigma of the log-normal factor on epoch times.")] = 0.0,
-    failures: Annotated[float, typer.Option(help="Probability that a trial fails.")] = 0.0,
-    preemptions: Annotated[float, typer.Option(help="Probability that an epoch is trained in vain.")] = 0.0,
-    weather_seed: Annotated[int, typer.Option(min=0, help="Of stragglers, failures and preemptions.")] = 0,
-    picture: Annotated[Path | None, typer.Option(help="A sweep's picture: .svg, .png or .pdf.")] = None,
-    format: Annotated[TableFormat, typer.Option()] = TableFormat.table,
+    curves: CurvesOption,
+    task: TaskOption = None,
+    workers: WorkersOption = None,
+    budget: EpochsOption = None,
+    methods: MethodsOption = None,
+    seeds: SeedsOption = None,
+    between: BetweenOption = BetweenAnswers.nearest,
+    times: TimesOption = None,
+    sweep: SweepOption = None,
+    good: GoodOption = None,
+    stragglers: StragglersOption = 0.0,
+    failures: FailuresOption = 0.0,
+    preemptions: PreemptionsOption = 0.0,
+    weather_seed: WeatherSeedOption = 0,
+    picture: PictureOption = None,
+    format: FormatOption = TableFormat.table,
 ) -> None:
-    """Play a study over recorded curves: no cluster, no training."""
-    from hpo.replay import Weather, best_recorded, from_store
-    from hpo.replay import replay as play
+    """Play a study over recorded curves, without a cluster and without training."""
+    from hpo import replay as replays
     from hpo.replay import sweep as sweeps
-    from hpo.replay.sources import CurvesError, knows, load
     from hpo.store.recover import prior_observations
 
-    if picture is not None and picture.suffix not in (".svg", ".png", ".pdf"):
-        raise CurvesError(f"--picture must end in .svg, .png or .pdf, but got {picture.name}")
+    axes = _axes(sweep, good, picture)
+    loaded = load_study(study, methods=methods, seeds=seeds)
+    table, data = _recorded(curves, loaded, task)
+    play = partial(
+        replays.replay, loaded, table=table, data=data, prior=prior_observations(loaded), between=between.value,
+        times=times.value if times else None, weather=replays.Weather(stragglers, failures, preemptions, weather_seed),
+    )  # fmt: skip
+    if sweep:
+        target = replays.best_recorded(loaded, table=table, data=data) if good is None else good
+        swept = sweeps.sweep(lambda w, b: play(workers=w or workers, budget=b or budget), axes, target)
+        _print_sweep(swept, format, picture)
+        errors.print(swept.answers.sentence())
+    else:
+        played = play(workers=workers, budget=budget)
+        print_found(played.data, format.value)
+        errors.print(played.answers.sentence())
+
+
+def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> dict[str, list[int]]:
+    """Returns the axes of the sweep, none without one. Raises HpoError for options that cannot hold."""
+    from hpo.replay.sources import CurvesError
+    from hpo.replay.sweep import axes
+
+    check_picture(picture)
     if sweep is None and (picture is not None or good is not None):
         raise CurvesError("--picture and --good belong to a sweep, but --sweep is not given")
-    grid = sweeps.axes([part for text in sweep or () for part in text.split()])
-    loaded = load_study(study, methods=methods, seeds=seeds)
-    foreign = knows(curves)
-    table = load(curves, loaded.space, loaded.metric, task, loaded.mode) if foreign else None
-    data = None if foreign else from_store(curves, loaded)
-    weather = Weather(stragglers, failures, preemptions, weather_seed)
-    prior = prior_observations(loaded)
+    return axes([part for text in sweep or () for part in text.split()])
 
-    def played(at_workers: int | None, at_budget: int | None) -> Replay:
-        return play(
-            loaded, table=table, data=data, workers=at_workers or workers, budget=at_budget or budget, weather=weather,
-            prior=prior, between=between.value, times=None if times is None else times.value,
-        )  # fmt: skip
 
-    if sweep:
-        known = best_recorded(loaded, table=table, data=data)
-        found = sweeps.sweep(played, grid, known if good is None else good)
-        _print_sweep(found, format, picture)
-        answers = found.answers
-    else:
-        once = played(None, None)
-        print_found(once.data, format.value)
-        answers = once.answers
-    errors.print(answers.sentence())
+def _recorded(curves: str, study: Study, task: str | None) -> tuple[RecordedTable | None, StudyData | None]:
+    """Reads the curves: a file's as a table, a store's as its data."""
+    from hpo.replay import from_store
+    from hpo.replay.sources import knows, load
+
+    if knows(curves):
+        return load(curves, study.space, study.metric, task, study.mode), None
+    return None, from_store(curves, study)
 
 
 def _print_sweep(found: Sweep, format: TableFormat, picture: Path | None) -> None:
@@ -110,4 +153,5 @@ def _print_sweep(found: Sweep, format: TableFormat, picture: Path | None) -> Non
     else:
         out(render_tables([sweep_table(found)], format.value), None)
     if picture is not None:
-        sweep_picture(found, picture)
+        with writing("--picture", picture):
+            sweep_picture(found, picture)

@@ -1,4 +1,4 @@
-"""`hpo run`: a study from its file to its comparison and report."""
+"""`hpo run`: plays a study from its file to its comparison and its report."""
 
 from __future__ import annotations
 
@@ -8,23 +8,41 @@ from typing import Annotated
 import typer
 
 from hpo.cli.compare import print_comparison
-from hpo.cli.options import RunFormat, StudyArgument, command_line, errors, load_study
+from hpo.cli.options import (
+    BudgetOption,
+    MethodsOption,
+    QuietOption,
+    RayAddressOption,
+    RunFormat,
+    RunFormatOption,
+    SeedsOption,
+    SlotsOption,
+    StudyArgument,
+    command_line,
+    errors,
+    load_study,
+    writing,
+)
 from hpo.study.study import Study
 
 
 def run(
     study: StudyArgument,
-    store: Annotated[str | None, typer.Option(metavar="URI", help="Where results go; else the study's own.")] = None,
-    address: Annotated[str | None, typer.Option(metavar="A", help="A running Ray cluster: auto or HOST:PORT.")] = None,
-    methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1", help="Only these seeds.")] = None,
-    budget: Annotated[int | None, typer.Option(metavar="N", help="Epochs of each run.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at a time, at the most.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
-    format: Annotated[RunFormat, typer.Option(help="What stdout gets.")] = RunFormat.table,
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report at the end.")] = True,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="The store for the results (default: the study's).")
+    ] = None,
+    address: RayAddressOption = None,
+    methods: MethodsOption = None,
+    seeds: SeedsOption = None,
+    budget: BudgetOption = None,
+    workers: SlotsOption = None,
+    quiet: QuietOption = False,
+    format: RunFormatOption = RunFormat.table,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
+    ] = True,
 ) -> None:
-    """Run a study, or go on with one that its store holds in part."""
+    """Run a study, or continue one that its store holds in part."""
     from hpo.live.session import play
 
     loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
@@ -38,7 +56,7 @@ def run(
 
 
 def write_report(study: Study, command: str) -> Path | str:
-    """The HTML report beside a local store's tables; for S3 in the working folder. Returns its path."""
+    """Writes the HTML report beside a local store's tables, or for S3 into the working folder; returns its path."""
     from hpo import report
     from hpo import store as stores
     from hpo.results.compare import compare
@@ -47,5 +65,7 @@ def write_report(study: Study, command: str) -> Path | str:
     data = stores.read(study.store, study.study)
     folder = Path() if "://" in study.store else Path(study.store) / study.study
     path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
-    report.write_html(data, compare(data), importance_or_none(data, seed=0), path, command=command)
+    comparison, importance = compare(data), importance_or_none(data, seed=0)
+    with writing("the report", path):
+        report.write_html(data, comparison, importance, path, command=command)
     return path

@@ -1,4 +1,4 @@
-"""Commands on whole stores: `hpo verify`, `hpo export`, `hpo serve`."""
+"""The commands on whole stores: `hpo verify`, `hpo export`, `hpo serve`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ class ExportFormat(StrEnum):
     json = "json"
 
 
-def verify(store: StoreArgument, study: StudyOption = None) -> None:
-    """Derive every ledger and comparison again from the epochs and say what does not add up."""
+def verify(
+    store: StoreArgument,
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="A study in the store (default: all).")] = None,
+) -> None:
+    """Derive every ledger and comparison from the epochs again, and list what does not add up."""
     from hpo import store as stores
     from hpo.results.audit import audit
 
@@ -35,11 +38,11 @@ def verify(store: StoreArgument, study: StudyOption = None) -> None:
 
 def export(
     store: StoreArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write the files into.")],
     study: StudyOption = None,
-    format: Annotated[ExportFormat, typer.Option()] = ExportFormat.csv,
+    format: Annotated[ExportFormat, typer.Option(help="Format of the files.")] = ExportFormat.csv,
 ) -> None:
-    """Write every table of a study as a file."""
+    """Write each table of a study to a file."""
     from hpo import store as stores
 
     for path in stores.export(store, study, format.value, folder):
@@ -48,10 +51,12 @@ def export(
 
 def serve(
     store: StoreArgument,
-    host: Annotated[str, typer.Option(help="Beyond loopback only with HPO_SERVE_TOKEN set.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other machines can reach it only if HPO_SERVE_TOKEN is set.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on (0: any free one).")] = 8080,
 ) -> None:
-    """Serve the API and the live page of a store."""
+    """Serve the API and the live pages of a store."""
     from hpo.service.server import serve as serve_store
 
     serve_store(store, host=host, port=port, token=os.environ.get("HPO_SERVE_TOKEN"))

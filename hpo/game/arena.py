@@ -1,7 +1,7 @@
 """The arena: all runs of a study over one table of curves. Pure: no ray, no I/O, no wall clock.
 
-The driver (a cluster) and the replay (recorded curves) are its two oracles: they ask for `demands`, fill cells in
-with `add` or `fail`, and play the runs that move.
+Its oracle is the driver (a cluster) or the replay (recorded curves). The oracle asks for `demands`, fills in cells
+with `add` or `fail`, and plays the runs that this moves.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from hpo.study.values import Charge
 
 
 class Arena:
-    """Runs that share the table of curves, and nothing else.
+    """Runs that share a table of curves and nothing else.
 
     >>> arena = Arena(runs, Curves(), ahead=8)        # doctest: +SKIP
-    >>> arena.play()                                  # charges for what the curves answer already
+    >>> arena.play()                                  # charges for the cells that are known already
     >>> demand = arena.demands()[0]                   # what to train first
-    >>> for run in arena.add(demand.key.id, 1, 0.7):  # its first epoch gave 0.7; these runs move
+    >>> for run in arena.add(demand.key.id, 1, 0.7):  # its first epoch gave 0.7, which moves these runs
     ...     arena.play_run(run)
     """
 
@@ -31,6 +31,7 @@ class Arena:
 
     @property
     def done(self) -> bool:
+        """Whether every run is over."""
         return all(run.done for run in self.runs)
 
     def play(self) -> list[Charge]:
@@ -38,17 +39,17 @@ class Arena:
         return [charge for run in self.runs for charge in self.play_run(run)]
 
     def play_run(self, run: Run) -> list[Charge]:
-        """Plays one run as far as the curves reach. Runs are independent: different ones may be played in threads."""
+        """Plays one run as far as the curves reach. Runs are independent: threads may play different ones."""
         charges = run.play(self.curves, self._ahead)
         self._demands[id(run)] = list(run.demands(self.curves))
         return charges
 
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> list[Run]:
-        """Fills a cell in; returns the runs that it may move. A cell that was known changes nothing."""
+        """Fills in a cell; returns the runs that it may move. A cell that was known changes nothing."""
         return self._moved(trial, epoch) if self.curves.add(trial, epoch, value, ended) else []
 
     def fail(self, trial: str, reason: str) -> list[Run]:
-        """Says that no further epoch of the trial will come; returns the runs that it may move."""
+        """Records that the trial failed after its known epochs; returns the runs that this may move."""
         epoch = self.curves.known(trial) + 1
         self.curves.fail(trial, reason)
         return self._moved(trial, epoch)
@@ -61,9 +62,10 @@ class Arena:
         ]
 
     def demands(self, busy: Iterable[str] = ()) -> list[Demand]:
-        """What the runs want and no one trains yet, the most urgent first: one demand a trial, its longest segment.
+        """Returns what the runs want beyond the `busy` trials, the most urgent first: one demand a trial, up to the last
+        epoch that any run wants.
 
-        Runs share a cluster fairly because each demand stands at its own run's virtual time.
+        Urgency is each run's own virtual time, so that the runs share a cluster fairly.
         """
         taken = set(busy)
         merged: dict[str, Demand] = {}
@@ -81,9 +83,9 @@ class Arena:
         return sorted(merged.values(), key=lambda d: (d.at, d.key.id))
 
     def wanted(self, trial: str) -> int:
-        """The last epoch of the trial that some run wants now; 0 where none does."""
+        """The last epoch of the trial that any run wants now; 0 where none does."""
         return max((d.stop for ds in self._demands.values() for d in ds if d.key.id == trial), default=0)
 
     def resumable(self, trial: str) -> bool:
-        """Whether some run may still want the trial, so that its checkpoint must be kept."""
+        """Whether any run may still want epochs of the trial, so that its checkpoint must be kept."""
         return any(run.resumable(trial) for run in self.runs) or self.wanted(trial) > self.curves.known(trial)

@@ -1,4 +1,4 @@
-"""The contract of methods, as checks: what every method must hold, the registered ones and one of your own. Pure.
+"""The contract of methods, as checks that every method must pass, whether registered or your own. Pure.
 
     from hpo.game.contract import verify
     from hpo.study.values import Method
@@ -6,7 +6,8 @@
     def test_my_method() -> None:
         verify(Method("my_package.my_method:MyMethod", "mine"))
 
-Every check raises AssertionError with what was expected and what came.
+Each check plays the method in the game, or takes such a game, and raises AssertionError with the expected and the found
+values.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ SPACE = SearchSpace(
     },
     {"momentum": {"optimizer": ("sgd",)}},
 )
-"""A mixed and conditional space, with the names that methods with a meaning for them look for."""
+"""A mixed and conditional space; it has the names that some methods give a meaning."""
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """Learning curves for any configuration, computed and not trained: the oracle that the checks play against.
+    """Computed learning curves for any configuration: the oracle of the checks. Larger is better.
 
-    `failing` of the configurations raise at some epoch, `diverging` of them give NaN at some epoch; `digits` rounds
-    the values, so that there are ties. Larger is better.
+    A share `failing` of the configurations fail at some epoch, a share `diverging` give NaN from some epoch on. Values
+    are rounded to `digits`; few digits make ties.
     """
 
     seed: int = 0
@@ -50,7 +51,7 @@ class Landscape:
     digits: int = 12
 
     def value(self, space: SearchSpace, config: Config, epoch: int, max_epochs: int) -> float | None:
-        """The value after `epoch`; NaN where it diverged, None where training it fails."""
+        """Returns the value after `epoch`; NaN if training has diverged, None if it fails."""
         draws = [int(digest([self.seed, dict(config), i]), 16) / 16**16 for i in range(3)]
         end = 1 + int(draws[1] * max_epochs)
         if epoch >= end and draws[0] < self.failing:
@@ -63,7 +64,7 @@ class Landscape:
 
 @dataclass(frozen=True)
 class Game:
-    """What a method did in a setting on a landscape."""
+    """A run that a method has played to its end, in a setting on a landscape."""
 
     run: Run
     charges: tuple[Charge, ...]
@@ -71,16 +72,17 @@ class Game:
 
     @property
     def configs(self) -> list[Config]:
+        """The configurations in the order of their trials."""
         return [trial.key.config for trial in self.run.trials]
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all that was decided, in order."""
+        """A digest of all charges, in order: equal for equal decisions."""
         return digest([[c.trial, c.number, c.epoch, c.at, repr(c.value)] for c in self.charges])
 
 
 def begin(method: Method, setting: Setting, mode: str = "max") -> Run:
-    """A run of the method, before its first event."""
+    """Builds a run of the method, before its first event."""
     rules = Rules(
         budget=setting.budget,
         parallelism=setting.parallelism,
@@ -94,23 +96,23 @@ def begin(method: Method, setting: Setting, mode: str = "max") -> Run:
 def moves(
     run: Run, curves: Curves, landscape: Landscape, setting: Setting, mode: str = "max"
 ) -> Iterator[list[Charge]]:
-    """Plays a run event by event: what `curves` do not know yet is asked of the landscape, one cell at a time."""
+    """Plays a run event by event, yielding each event's charges; the landscape answers one unknown cell at a time."""
     sign = 1.0 if mode == "max" else -1.0
     while True:
         yield run.play(curves)
         if run.done:
             return
-        worker = next(d for d in run.demands(curves) if run.waiting_for == (d.key.id, curves.known(d.key.id) + 1))
-        epoch = curves.known(worker.key.id) + 1
-        value = landscape.value(setting.space, worker.key.config, epoch, worker.key.max_epochs)
+        demand = next(d for d in run.demands(curves) if run.waiting_for == (d.key.id, curves.known(d.key.id) + 1))
+        epoch = curves.known(demand.key.id) + 1
+        value = landscape.value(setting.space, demand.key.config, epoch, demand.key.max_epochs)
         if value is None:
-            curves.fail(worker.key.id, "fails by design")
+            curves.fail(demand.key.id, "fails by design")
         else:
-            curves.add(worker.key.id, epoch, sign * value)
+            curves.add(demand.key.id, epoch, sign * value)
 
 
 def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "max") -> Game:
-    """Plays a method to its end."""
+    """Plays a method until its run is over."""
     run, curves = begin(method, setting, mode), Curves()
     charges = [charge for found in moves(run, curves, landscape, setting, mode) for charge in found]
     return Game(run, tuple(charges), setting)
@@ -120,17 +122,17 @@ def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "ma
 
 
 def spends_exactly(game: Game, finite: bool = False) -> None:
-    """The budget is committed to the last epoch; a method that is `finite` may say why not."""
+    """Checks that the whole budget is committed; a `finite` method may leave some over, if the run says why."""
     outcome = game.run.outcome()
     assert outcome.committed == len(game.charges), f"{len(game.charges)} charges, {outcome.committed} epochs committed"
     short = outcome.committed < outcome.budget
-    assert not short or outcome.reason, "a run that leaves budget over must say why"
+    assert not short or outcome.reason, "a run that leaves epochs over must say why"
     exhausted = finite or game.setting.space.size <= len(game.configs)
     assert not short or exhausted, f"{outcome.budget - outcome.committed} epochs left over: {outcome.reason}"
 
 
 def trains_each_epoch_once(game: Game) -> None:
-    """Every trial's epochs are charged once, in order, up to the method's max_epochs at most."""
+    """Checks that each trial's epochs are charged once, in order, and at most up to the method's max_epochs."""
     reached: dict[str, int] = {}
     for charge in game.charges:
         expected = reached.get(charge.trial, 0) + 1
@@ -141,20 +143,20 @@ def trains_each_epoch_once(game: Game) -> None:
 
 
 def stays_in_the_space(game: Game) -> None:
-    """Every configuration belongs to the space."""
+    """Checks that every configuration belongs to the space."""
     for config in game.configs:
         game.setting.space.check(config)
 
 
 def never_repeats(game: Game) -> None:
-    """No configuration comes twice, unless the space is exhausted."""
+    """Checks that no configuration comes twice, unless the space is exhausted."""
     keys = [digest(dict(config)) for config in game.configs]
     repeated = len(keys) - len(set(keys))
     assert not repeated or len(keys) > game.setting.space.size, f"{repeated} configurations came twice"
 
 
 def survives(game: Game) -> None:
-    """Trials that failed are not trained on, and the others go on."""
+    """Checks that no failed trial is trained on."""
     failed = {trial.number: trial.epochs for trial in game.run.trials if trial.status == "failed"}
     reached: dict[int, int] = {}
     for charge in game.charges:
@@ -163,15 +165,15 @@ def survives(game: Game) -> None:
 
 
 def repeats_itself(method: Method, setting: Setting, landscape: Landscape) -> None:
-    """The same setting gives the same game; and so does the game mirrored, minimised on negated values."""
+    """Checks that the same setting gives the same game, also when negated values are minimised."""
     first, second = (play(method, setting, landscape).fingerprint for _ in range(2))
-    assert first == second, "the same setting gave another game"
+    assert first == second, "the same setting gave a different game"
     mirrored = [c.trial for c in play(method, setting, landscape, "min").charges]
-    assert mirrored == [c.trial for c in play(method, setting, landscape).charges], "minimising gave another game"
+    assert mirrored == [c.trial for c in play(method, setting, landscape).charges], "minimising gave a different game"
 
 
 def replays(method: Method, setting: Setting, landscape: Landscape, every: int = 1) -> None:
-    """A run that is built anew at any event, from the curves known by then, goes on as the undisturbed one did."""
+    """Checks that a run rebuilt from the known curves, after every `every` events, goes on like an undisturbed one."""
     whole = play(method, setting, landscape)
     curves, charges, done = Curves(), list[Charge](), False
     while not done:
@@ -182,7 +184,7 @@ def replays(method: Method, setting: Setting, landscape: Landscape, every: int =
                 break
         done = run.done
     game = Game(run, tuple(charges), setting)
-    assert game.fingerprint == whole.fingerprint, "a run that was built anew went on in another way"
+    assert game.fingerprint == whole.fingerprint, "a rebuilt run went on differently"
 
 
 SETTINGS = (
@@ -202,10 +204,10 @@ def verify(
     finite: bool = False,
     every: int = 1,
 ) -> None:
-    """All checks, over settings and landscapes.
+    """Runs all checks over settings and landscapes.
 
-    `finite`: the method has only so many configurations to try. `every`: at which events a run is built anew, every
-    one by default; more for methods that take long to suggest.
+    `finite`: the method has a limited number of configurations to try. `every`: after how many events a run is rebuilt;
+    take more than 1 for methods whose suggestions take long.
     """
     landscapes = tuple(landscapes)
     for setting in settings:

@@ -1,4 +1,4 @@
-"""The lazily filled table of learning curves that all runs ask for cells of. Pure; no I/O."""
+"""The table of learning curves: all runs read its cells, training fills them in. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A cell that will never be: the trial failed after the epochs before it."""
+    """A cell that will never have a value: the trial failed after the epochs before it."""
 
     reason: str
 
@@ -25,7 +25,7 @@ Cell: TypeAlias = Trained | Failed
 
 
 class Curve:
-    """One row of the table: the values of epochs 1..n, and how it ends where it ends before max_epochs."""
+    """One row of the table: the values of epochs 1..n, and whether its training ended itself or failed there."""
 
     __slots__ = ("ended", "failed", "values")
 
@@ -35,16 +35,16 @@ class Curve:
         self.failed: str | None = None
 
     def cell(self, epoch: int) -> Cell | None:
-        """What is known of `epoch`; None where it is still to be trained. Beyond an ended curve's end: its best state."""
+        """Returns the cell of `epoch`; None where nothing is known of it yet, or where the training ended before it."""
         if epoch <= len(self.values):
             return Trained(self.values[epoch - 1], self.ended and epoch == len(self.values))
         return None if self.failed is None else Failed(self.failed)
 
 
 class Curves:
-    """The table, by trial id. Cells are written once: a cell that is known already keeps its first value.
+    """The table, by trial id. A cell that is known keeps its first value.
 
-    `order` counts failures as they came in, which is what the arrival clock needs to repeat itself.
+    `failures` numbers the failed trials in the order in which they failed; the arrival clock repeats that order.
     """
 
     def __init__(self) -> None:
@@ -55,11 +55,12 @@ class Curves:
         return len(self._rows)
 
     def cell(self, trial: str, epoch: int) -> Cell | None:
+        """Returns the cell of a trial's epoch; None where nothing is known of it yet."""
         curve = self._rows.get(trial)
         return None if curve is None else curve.cell(epoch)
 
     def known(self, trial: str) -> int:
-        """How many epochs of the trial are known."""
+        """The number of known epochs of the trial."""
         curve = self._rows.get(trial)
         return 0 if curve is None else len(curve.values)
 
@@ -69,7 +70,7 @@ class Curves:
         return curve is not None and (curve.ended or curve.failed is not None)
 
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> bool:
-        """Writes a cell; False where it was known. Raises ValueError where an epoch before it is missing."""
+        """Fills in a cell; returns False if it was known. Raises ValueError if an epoch before it is missing."""
         curve = self._rows.setdefault(trial, Curve())
         if epoch <= len(curve.values):
             return False
@@ -80,7 +81,7 @@ class Curves:
         return True
 
     def fail(self, trial: str, reason: str) -> None:
-        """Says that no epoch beyond the known ones will come."""
+        """Records that the trial failed after its known epochs; changes nothing if it has failed or ended before."""
         curve = self._rows.setdefault(trial, Curve())
         if curve.failed is None and not curve.ended:
             curve.failed = reason

@@ -1,4 +1,4 @@
-"""The epoch ledger of a run: reserve before training, commit on arrival, refund what is not wanted. Pure."""
+"""The epoch ledger of a run: reserves before training, commits on arrival, refunds what is left over. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EpochLedger:
 
     @property
     def reserved(self) -> int:
-        """Epochs promised to running segments and not yet charged."""
+        """Epochs granted to running segments and not yet charged."""
         return self._reserved
 
     @property
@@ -48,7 +48,7 @@ class EpochLedger:
         return self._committed == self._budget
 
     def reserve(self, epochs: int, unit: int = 1) -> int:
-        """Reserves up to `epochs`, in multiples of `unit`; returns how many were granted, 0 where nothing is left."""
+        """Reserves up to `epochs`, in multiples of `unit`; returns how many it granted, 0 if too few are left."""
         if epochs < 1 or unit < 1:
             raise ValueError(f"epochs >= 1 and unit >= 1 must hold, but got (epochs={epochs}, unit={unit})")
         granted = min(epochs, self.remaining) // unit * unit
@@ -56,12 +56,12 @@ class EpochLedger:
         return granted
 
     def commit(self, epochs: int) -> None:
-        """Charges reserved epochs. Raises ValueError beyond what is reserved."""
+        """Charges reserved epochs. Raises ValueError for more than are reserved."""
         self._take(epochs)
         self._committed += epochs
 
     def refund(self, epochs: int) -> None:
-        """Gives reserved epochs back. Raises ValueError beyond what is reserved."""
+        """Returns reserved epochs to the budget. Raises ValueError for more than are reserved."""
         self._take(epochs)
 
     def _take(self, epochs: int) -> None:

@@ -1,58 +1,25 @@
-"""One run: a method plays its virtual workers against the table of curves, under its ledger. Pure; no wall clock."""
+"""One run: a method plays against the table of curves with its virtual workers and its ledger. Pure; no wall clock."""
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpo.game.curves import Cell, Curves, Failed
 from hpo.game.ledger import EpochLedger
+from hpo.game.segments import SegmentQueue
+from hpo.game.workers import RunTrial, Worker, Workers
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunKey, Segment, TrialKey
 
-FAILURES_IN_A_ROW = 100  # trials failing before their first epoch cost nothing: without a bound a run would never end
-
-
-@dataclass(slots=True)
-class RunTrial:
-    """A trial as one run sees it: what it was charged for and how it stands."""
-
-    number: int
-    key: TrialKey
-    status: str = "running"  # running | paused | stopped | completed | failed
-    epochs: int = 0
-    best_epoch: int = 0
-    best_value: float = math.nan  # as the metric gave it
-    ended: bool = False  # its training ended itself: no further epoch exists
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Worker:
-    """A virtual worker at work: it has trained `at` epochs of its trial, may train to `granted`, should to `stop`."""
-
-    trial: RunTrial
-    at: int
-    granted: int
-    stop: int
-    began: float
-    origin: int
-    cost: float
-    sequence: int  # workers whose epochs end at the same time: the one that started first goes first
-
-    @property
-    def ends(self) -> float:
-        """The virtual time at which its next epoch ends."""
-        return self.began + (self.at - self.origin + 1) * self.cost
+FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A run wants the epochs up to `stop` of a trial; `at` is the virtual time from which it wants them."""
+    """A run wants the epochs of a trial up to `stop`, the first of them by virtual time `at`."""
 
     at: float
     run: RunKey
@@ -62,26 +29,23 @@ class Demand:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the game is, beside the method: budget in epochs, virtual workers, and how trials and epochs count.
+    """The rules of a run, whatever its method."""
 
-    `charge` epochs are charged for each (k folds cost k); `cost` is the virtual time of one epoch of a configuration.
-    """
-
-    budget: int
-    parallelism: int = 1
-    charge: int = 1
+    budget: int  # epochs
+    parallelism: int = 1  # virtual workers
+    charge: int = 1  # epochs that the ledger is charged for a trained one: k with k folds
     mode: str = "max"
-    clock: str = "virtual"
+    clock: str = "virtual"  # virtual | arrival
     key: Callable[[Config, int], TrialKey] = field(default=lambda config, r: TrialKey("", config, 0, r))
-    cost: Callable[[Config], float] = field(default=lambda config: 1.0)
+    cost: Callable[[Config], float] = field(default=lambda config: 1.0)  # the virtual time of an epoch, in ticks
 
 
 class Run:
-    """A game of one method with one seed.
+    """The game of one method with one seed.
 
-    `play` goes forward as far as the curves are known; what it needs next stands in `demands`. Everything that it
-    decides is a function of (schedule, rules, curves): the order in which the curves became known changes nothing
-    under the virtual clock. Under the arrival clock that order decides, `script` repeats a stored one.
+    `play` advances as far as the curves are known; `demands` lists what the run needs next. Every decision is a
+    function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
+    nothing; under the arrival clock that order decides, and `script` repeats a stored one.
     """
 
     def __init__(
@@ -96,19 +60,15 @@ class Run:
         self.reason = ""
         self.now = 0.0
         self._sign = 1.0 if rules.mode == "max" else -1.0
-        self._busy: list[tuple[float, int, Worker]] = []
-        self._started = 0
+        self._workers = Workers(rules.clock == "arrival", script or {})
+        self._queue = SegmentQueue(schedule, rules.key)
         self._order = 0
-        self._cut: deque[Segment] = deque()
-        self._planned: deque[Segment] = deque()
-        self._planned_keys: dict[int, TrialKey] = {}
         self._by_id: dict[str, RunTrial] = {}
         self._failures_in_a_row = 0
         self._failed = 0
-        self._script = dict(script or {})
         self._over = False
 
-    # -- what is known from outside -------------------------------------------------------------------------------
+    # -- what others see ----------------------------------------------------------------------------------------------
 
     @property
     def done(self) -> bool:
@@ -116,39 +76,31 @@ class Run:
 
     @property
     def waiting_for(self) -> tuple[str, int] | None:
-        """The cell (trial id, epoch) whose arrival moves the run on; None when it is over or takes any (arrival)."""
-        if self._over or not self._busy or self.rules.clock == "arrival":
-            return None
-        worker = self._busy[0][2]
-        return worker.trial.key.id, worker.at + 1
+        """The cell (trial id, epoch) that the run cannot go on without; None when it is over, or takes any (arrival)."""
+        return self._workers.waiting_for
 
     def demands(self, curves: Curves) -> Iterator[Demand]:
-        """What is wanted and not yet known: the segments of the virtual workers, then what is planned ahead."""
-        for _, _, worker in self._busy:
+        """What the run wants and the curves lack: the virtual workers' segments, then the planned ones."""
+        for worker in self._workers:
             key = worker.trial.key
             known = curves.known(key.id)
             if known < worker.granted and not curves.closed(key.id):
                 yield Demand(worker.ends + (known - worker.at) * worker.cost, self.key, key, worker.granted)
-        ahead, room = 0, self.ledger.remaining // self.rules.charge
-        for segment in self._planned:
-            if room <= 0:
-                return
-            key = self._planned_key(segment)
-            stop = min(segment.stop, segment.start + room)
+        ahead = 0
+        for key, segment in self._queue.planned(self._room):
             cost = self.rules.cost(segment.config)
-            if curves.known(key.id) < stop and not curves.closed(key.id):
-                yield Demand(self.now + (1 + ahead / self.rules.parallelism) * cost, self.key, key, stop)
-            ahead += stop - segment.start
-            room -= stop - segment.start
+            if curves.known(key.id) < segment.stop and not curves.closed(key.id):
+                at = self.now + (1 + ahead / self.rules.parallelism) * cost
+                yield Demand(at, self.key, key, segment.stop)
+            ahead += segment.stop - segment.start
 
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
         mine = self._by_id.get(trial)
-        if self._over:
-            return False
-        return mine is not None and not mine.ended and mine.status in ("running", "paused")
+        return not self._over and mine is not None and mine.status in ("running", "paused")
 
     def outcome(self) -> Outcome:
+        """How the run ended, or where it stands."""
         return Outcome(
             run=self.key,
             status="complete" if self._over else "partial",
@@ -160,59 +112,26 @@ class Run:
             reason=self.reason,
         )
 
-    # -- the game -------------------------------------------------------------------------------------------------
+    # -- the game -----------------------------------------------------------------------------------------------------
 
     def play(self, curves: Curves, ahead: int = 0) -> list[Charge]:
-        """Goes on as far as the curves reach; returns the new charges in the order of the clock.
+        """Advances as far as the curves reach; returns the new charges in the order of the clock.
 
-        `ahead`: how many segments of an oblivious method to plan beyond its virtual workers.
+        `ahead`: how many segments of an oblivious method to plan beyond those of its virtual workers.
         """
         charges: list[Charge] = []
         if not self._over:
             self._fill()
-            while self._busy:
-                found = self._next_event(curves)
-                if found is None:
+            while self._workers:
+                event = self._workers.next_event(curves, self._order)
+                if event is None:
                     break
-                self._step(*found, charges)
+                self._step(*event, charges)
                 self._fill()
-            if not self._busy and not self._over:
+            if not self._workers:
                 self._end()
-            self._plan(ahead)
+            self._queue.plan(ahead, self._room)
         return charges
-
-    def _next_event(self, curves: Curves) -> tuple[Worker, Cell] | None:
-        if self.rules.clock == "arrival":
-            return self._next_arrival(curves)
-        _, _, worker = self._busy[0]
-        cell = curves.cell(worker.trial.key.id, worker.at + 1)
-        if cell is None:
-            return None
-        heapq.heappop(self._busy)
-        return worker, cell
-
-    def _next_arrival(self, curves: Curves) -> tuple[Worker, Cell] | None:
-        """The next event under the arrival clock: what the script says, else the first worker whose cell is known."""
-        known = [
-            (place, worker, cell)
-            for place, (_, _, worker) in enumerate(self._busy)
-            if (cell := curves.cell(worker.trial.key.id, worker.at + 1)) is not None
-        ]
-        if self._script:
-            wanted = self._script.pop(self._order, None)
-            if wanted is not None:
-                known = [k for k in known if (k[1].trial.key.id, k[1].at + 1) == wanted]
-            else:  # an order without a charge: a failure took it
-                known = [k for k in known if isinstance(k[2], Failed)]
-                known.sort(key=lambda k: curves.failures[k[1].trial.key.id])
-        else:
-            known.sort(key=lambda k: self._busy[k[0]][1])
-        if not known:
-            return None
-        place, worker, cell = known[0]
-        self._busy.pop(place)
-        heapq.heapify(self._busy)
-        return worker, cell
 
     def _step(self, worker: Worker, cell: Cell, charges: list[Charge]) -> None:
         self.now = max(self.now, worker.ends)
@@ -229,7 +148,7 @@ class Run:
         decision = self.schedule.on_epoch(worker.trial.number, worker.at, self._sign * cell.value)
         if cell.ended:
             worker.trial.ended = True
-            if decision is Decision.CONTINUE and worker.at < worker.stop:
+            if decision is Decision.CONTINUE:
                 decision = self._flat(worker.trial, worker.at, worker.stop)
         elif decision is Decision.CONTINUE and worker.at < worker.stop:
             self._go_on(worker)
@@ -249,18 +168,20 @@ class Run:
         return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value)
 
     def _go_on(self, worker: Worker) -> None:
-        """Trains on within the segment; where the ledger cut it, asks for more, else puts it aside."""
+        """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
         if worker.at == worker.granted:
             worker.granted += self._reserve(worker.stop - worker.at)
         if worker.at < worker.granted:
-            self._push(worker)
+            self._workers.go_on(worker)
         else:
-            trial = worker.trial
-            trial.status = "paused"
-            self._cut.append(Segment(trial.number, trial.key.config, worker.at, worker.stop))
+            worker.trial.status = "paused"
+            self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
     def _flat(self, trial: RunTrial, start: int, stop: int) -> Decision:
-        """Training ended itself: with its best weights restored, later epochs are its best one again, at no cost."""
+        """Tells the schedule of the epochs start+1 .. stop of a trial whose training ended itself, at no charge.
+
+        Training restores its best weights when it ends, so each of these epochs has the trial's best value.
+        """
         decision = Decision.CONTINUE
         for epoch in range(start + 1, stop + 1):
             decision = self.schedule.on_epoch(trial.number, epoch, self._sign * trial.best_value)
@@ -269,9 +190,8 @@ class Run:
         return decision
 
     def _release(self, worker: Worker, decision: Decision) -> None:
-        left = worker.granted - worker.at
-        if left > 0:
-            self.ledger.refund(left * self.rules.charge)
+        """Refunds what is left of the worker's grant and sets its trial's status; the worker is free."""
+        self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
             worker.trial.status = "completed"
         else:
@@ -284,40 +204,17 @@ class Run:
         self._failures_in_a_row = self._failures_in_a_row + 1 if worker.at == 0 else 0
         self.schedule.on_failure(worker.trial.number, worker.at)
 
-    # -- new work -------------------------------------------------------------------------------------------------
+    # -- new work -----------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        while len(self._busy) < self.rules.parallelism and self.ledger.remaining >= self.rules.charge:
+        """Starts segments until all virtual workers are busy, or the budget, the method or its luck has run out."""
+        while len(self._workers) < self.rules.parallelism and self._room > 0:
             if self._failures_in_a_row >= FAILURES_IN_A_ROW:
                 return
-            segment = self._next_segment()
+            segment = self._queue.take()
             if segment is None:
                 return
             self._start(segment)
-
-    def _next_segment(self) -> Segment | None:
-        if self._cut:
-            return self._cut.popleft()
-        if self._planned:
-            return self._planned.popleft()
-        return self.schedule.next_segment()
-
-    def _plan(self, ahead: int) -> None:
-        """Asks an oblivious method for its next segments early: no result can change them."""
-        if not self.schedule.oblivious:
-            return
-        room = self.ledger.remaining // self.rules.charge - sum(s.stop - s.start for s in self._planned)
-        while len(self._planned) < ahead and room > 0:
-            segment = self.schedule.next_segment()
-            if segment is None:
-                return
-            self._planned.append(segment)
-            room -= segment.stop - segment.start
-
-    def _planned_key(self, segment: Segment) -> TrialKey:
-        if segment.trial not in self._planned_keys:
-            self._planned_keys[segment.trial] = self.rules.key(segment.config, self.schedule.max_epochs)
-        return self._planned_keys[segment.trial]
 
     def _start(self, segment: Segment) -> None:
         if segment.trial == len(self.trials):
@@ -330,20 +227,18 @@ class Run:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
         trial.status = "running"
-        cost = self.rules.cost(segment.config)
-        self._started += 1
-        start, stop = segment.start, segment.stop
-        self._push(Worker(trial, start, start + granted, stop, self.now, start, cost, self._started))
+        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config))
 
     def _create(self, segment: Segment) -> None:
-        key = self._planned_key(segment)
-        self._planned_keys.pop(segment.trial)
+        key = self._queue.take_key(segment)
         trial = RunTrial(segment.trial, key)
         self.trials.append(trial)
         self._by_id[key.id] = trial
 
-    def _push(self, worker: Worker) -> None:
-        heapq.heappush(self._busy, (worker.ends, worker.sequence, worker))
+    @property
+    def _room(self) -> int:
+        """How many more epochs the ledger can grant."""
+        return self.ledger.remaining // self.rules.charge
 
     def _reserve(self, epochs: int) -> int:
         return self.ledger.reserve(epochs * self.rules.charge, self.rules.charge) // self.rules.charge
@@ -365,5 +260,5 @@ class Run:
 
 
 def replayed(charges: Sequence[Charge]) -> dict[int, tuple[str, int]]:
-    """The script of a run under the arrival clock from its stored charges: order -> (trial id, epoch)."""
+    """Returns the script of a run under the arrival clock from its stored charges: order -> (trial id, epoch)."""
     return {charge.order: (charge.trial, charge.epoch) for charge in charges}

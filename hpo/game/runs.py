@@ -1,4 +1,7 @@
-"""The runs of a study, ready to be played: methods built, rules set. Used by the driver, the replay and `hpo check`."""
+"""The runs of a study, ready to play: builds their methods and sets their rules, for the driver, the replay and `hpo check`.
+
+Pure, but for the import of the trainable, which may declare what an epoch costs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Cost = Callable[[Config], float]
 
 
 def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Setting:
-    """What the method may know of the study."""
+    """Returns all that the method may know of the study."""
     return Setting(
         space=study.space,
         budget=study.budget.epochs,
@@ -32,7 +35,7 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
 
 
 def schedule_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Schedule:
-    """The method's schedule. Raises StudyError, with the place in the study file, for options that cannot hold."""
+    """Builds the method's schedule. Raises StudyError, with the place in the study file, for options that cannot hold."""
     try:
         return methods.build(method, setting_of(study, method, seed, prior))
     except InvalidOption as error:
@@ -41,7 +44,7 @@ def schedule_of(study: Study, method: Method, seed: int, prior: Sequence[Observa
 
 
 def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) -> Rules:
-    """The rules of one run: its budget, its virtual workers, what its trials are."""
+    """Returns the rules of one run: its budget, its virtual workers, the identity of its trials."""
 
     def key(config: Config, max_epochs: int) -> TrialKey:
         return study.key(config, seed, max_epochs)
@@ -64,7 +67,10 @@ def runs_of(
     cost: Cost | None = None,
     scripts: Mapping[str, Mapping[int, tuple[str, int]]] | None = None,
 ) -> list[Run]:
-    """Every run of the study, seed by seed, so that all methods of a seed stand side by side."""
+    """Returns every run of the study, seed by seed, so that all methods of a seed are side by side.
+
+    `prior`: earlier results for methods that learn; `scripts`: by run, the stored order of an arrival clock.
+    """
     scripts = scripts or {}
     found: list[Run] = []
     for seed in study.seeds:
@@ -76,7 +82,7 @@ def runs_of(
 
 
 def epoch_cost(study: Study) -> Cost:
-    """The virtual time of an epoch of a configuration, as the trainable declares it; 1 where it does not."""
+    """Returns the virtual time of an epoch by configuration, as the trainable declares it; 1 where it does not."""
     if study.trainable in NO_EPOCH_COST:
         return lambda config: 1.0
     from trainables import load

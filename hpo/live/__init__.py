@@ -1,1 +1,1 @@
-"""One sitting at a study on a cluster: session, dispatch, progress, monitoring. Ray Tune stays in `tune`."""
+"""One sitting at a study on a cluster: session, dispatch, progress, monitor. Only `tune` may import ray.tune."""

@@ -1,41 +1,65 @@
-"""What a running study shows to monitors: its figures at a moment, and the same as Ray's own metrics."""
+"""What a running study shows to monitors: its figures, as Ray's own metrics and in the store's journal."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpo.live.dispatch import Dispatch
+from hpo.store.journal import Journal
+
+JOURNAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A study at a moment. `idle_share`: of the slots' time since the first epoch; `epochs_per_second`: likewise.
-    `store_waiting`: rows that the store does not have yet, `store_trouble`: why, where it is no matter of moments."""
+    """A study at a moment. `idle_share` and `epochs_per_second` are means over the time since the first epoch arrived.
 
-    charged_epochs: Mapping[str, int]
-    trials: Mapping[str, int]
+    `store_waiting` counts the rows that the store does not have yet; `store_trouble` says why, unless they are merely new.
+    """
+
+    charged_epochs: Mapping[str, int]  # of each run
+    trials: Mapping[str, int]  # in each state
     epochs_per_second: float
     slots: int
     busy: int
-    idle_share: float
+    idle_share: float  # of the slots' time
     store_waiting: int
     store_trouble: str
 
 
-class Observing:
-    """Takes a study's figures now and then; the shares are means over the time since the first epoch arrived."""
+class Monitor:
+    """Takes a study's figures, sets Ray's metrics to them, and writes them to the journal every ten seconds."""
+
+    def __init__(self, study: str, journal: Journal) -> None:
+        self._meter, self._gauges, self._journal = Meter(), Gauges(study), journal
+        self._written = 0.0
+
+    def watch(self, dispatch: Dispatch, slots: int) -> None:
+        figures = self._meter.read(dispatch, slots)
+        self._gauges.show(figures)
+        if time.monotonic() - self._written > JOURNAL_SECONDS:
+            self._written = time.monotonic()
+            self._journal.write("figures", **asdict(figures))
+
+    def conclude(self, dispatch: Dispatch) -> None:
+        """Writes the last figures, of a study that no slot works on any more."""
+        self._journal.write("figures", **asdict(self._meter.read(dispatch, 0)))
+
+
+class Meter:
+    """Reads a study's figures off its dispatch, and remembers what the means need."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
+        self._first: tuple[float, int] | None = None  # when the first epoch arrived, and the epochs charged by then
         self._last = 0.0
-        self._busy = 0.0
-        self._offered = 0.0
+        self._busy = 0.0  # slot-seconds
+        self._offered = 0.0  # slot-seconds
 
-    def take(self, dispatch: Dispatch, slots: int) -> Figures:
+    def read(self, dispatch: Dispatch, slots: int) -> Figures:
         runs = list(dispatch.arena.runs)
         charged = {str(run.key): run.ledger.committed for run in runs}
         total, now = sum(charged.values()), time.monotonic()
@@ -59,7 +83,7 @@ class Observing:
 
 
 class Gauges:
-    """The study's figures as Ray's own metrics, which its Prometheus endpoint shows as ray_hpo_*."""
+    """The figures as Ray's own metrics, which its Prometheus endpoint shows as ray_hpo_*."""
 
     def __init__(self, study: str) -> None:
         from ray.util.metrics import Gauge
@@ -71,11 +95,11 @@ class Gauges:
         self._charged = gauge("charged_epochs", "epochs charged to a run", "run")
         self._trials = gauge("trials", "trials of all runs by state", "state")
         self._numbers = {
-            "epochs_per_second": gauge("epochs_per_second", "epochs charged a second since the first"),
-            "idle_share": gauge("idle_share", "share of the slots' time that was idle since the first epoch"),
-            "slots": gauge("slots", "trials that fit the cluster at a time"),
+            "epochs_per_second": gauge("epochs_per_second", "epochs charged per second since the first epoch"),
+            "idle_share": gauge("idle_share", "idle share of the slots' time since the first epoch"),
+            "slots": gauge("slots", "trials that the cluster holds at a time"),
             "busy": gauge("slots_busy", "slots that train"),
-            "store_waiting": gauge("store_waiting", "rows that wait on their way to the store"),
+            "store_waiting": gauge("store_waiting", "rows on their way to the store"),
         }
 
     def show(self, figures: Figures) -> None:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live table where there is a terminal, a plain line now and then where there is none."""
+"""Progress on stderr: a live table on a terminal, elsewhere a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Shows, for each run, charged epochs of the budget, incumbent and trials; below them epochs a second and time left."""
+    """Shows each run's charged epochs, incumbent and trials, and below them the epochs per second and the time left."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -52,7 +52,7 @@ class Progress:
             self.line(dispatch, slots)
 
     def line(self, dispatch: Dispatch, slots: int) -> None:
-        """One line for all runs together."""
+        """Prints one line for all runs together."""
         self._line_at = time.monotonic()
         if not self._quiet and self._live is None:
             runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)

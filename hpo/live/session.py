@@ -1,4 +1,4 @@
-"""One sitting at a study: store opened, cluster reached, game played, report written. What `hpo run` does."""
+"""One sitting at a study: opens the store, reaches the cluster, plays the game. What `hpo run` does before its report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import platform
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,11 @@ from hpo import store as stores
 from hpo.errors import InterruptedStudy
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live.dispatch import Dispatch
-from hpo.live.monitor import Gauges, Observing
+from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.store import layout
+from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations, scripts
 from hpo.study import environment
 from hpo.study.study import Study
@@ -27,7 +28,6 @@ from hpo.study.study import Study
 if TYPE_CHECKING:
     from cluster.connect import Connection
 
-JOURNAL_SECONDS = 10.0
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
 
@@ -42,41 +42,14 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
     connect.check(address)
     _check_trainable(study)
     with _listening(command) as listen:
-        _play(study, address, workers, quiet, command, listen)
-
-
-def _play(
-    study: Study, address: str | None, workers: int | None, quiet: bool, command: str, listen: Callable[[], None]
-) -> None:
-    runs = runs_of(study, prior=prior_observations(study), cost=epoch_cost(study))
-    writer = stores.StudyWriter.open(
-        study.store,
-        study=study.study,
-        definition=study.definition,
-        digest=study.digest,
-        environment={**environment.collect(), "command": command},
-        space_kinds=study.kinds,
-    )
-    try:
-        if study.clock == "arrival":
-            stored = scripts(writer.stored)
-            runs = runs_of(study, prior=prior_observations(study), cost=epoch_cost(study), scripts=stored)
-        dispatch = Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
-    except BaseException:
-        writer.close(compact=False)
-        raise
-    if dispatch.finished:
-        dispatch.finish(complete=True)
-    else:
-        with redirect_stdout(sys.stderr):  # Ray says on stdout which workers and nodes died; stdout is for results
-            _drive(study, dispatch, address, workers, quiet, command, listen)
+        _Sitting(study, address, workers, quiet, command, listen).play()
 
 
 @contextmanager
 def _listening(command: str) -> Iterator[Callable[[], None]]:
-    """Before the game begins and after it, SIGINT and SIGTERM end the command at once; the driver has its own way.
+    """Makes SIGINT and SIGTERM end the command at once, before the game and after it; the driver has its own handlers.
 
-    What is yielded listens again: Ray puts a handler of its own in its place.
+    Yields a function that listens again, for Ray puts handlers of its own in their place.
     """
 
     def stop(number: int, frame: object) -> None:
@@ -97,82 +70,116 @@ def _listening(command: str) -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def _drive(
-    study: Study, dispatch: Dispatch, address: str | None, workers: int | None, quiet: bool, command: str,
-    listen: Callable[[], None],
-) -> None:  # fmt: skip
-    try:
-        connection = _connected(study, address, workers, quiet, listen)
-    except BaseException:
-        dispatch.finish(complete=False)
-        raise
-    from hpo.live.tune.driver import Interrupted, drive
+@dataclass(frozen=True)
+class _Sitting:
+    """A study, and how the user asked for it to be played. `command` is what the user repeats to go on with it."""
 
-    whole = {"command": command, "address": connection.address, "dashboard": connection.dashboard}
-    if connection.dashboard and not quiet:
-        print(f"dashboard: {connection.dashboard}", file=sys.stderr)
-    observing, gauges, shown = Observing(), Gauges(study.study), [0.0]
-    with connection, dispatch.writer.journal() as journal, Progress(quiet=quiet) as progress:
-        journal.write("begun", **whole, runs=len(dispatch.arena.runs))
+    study: Study
+    address: str | None
+    workers: int | None
+    quiet: bool
+    command: str
+    listen: Callable[[], None]
 
-        def observe(dispatch: Dispatch, slots: int) -> None:
-            progress(dispatch, slots)
-            figures = observing.take(dispatch, slots)
-            gauges.show(figures)
-            if time.monotonic() - shown[0] > JOURNAL_SECONDS:
-                shown[0] = time.monotonic()
-                journal.write("figures", **asdict(figures))
+    def play(self) -> None:
+        dispatch = self._opened()
+        if dispatch.finished:
+            dispatch.finish(complete=True)
+        else:
+            with redirect_stdout(sys.stderr):  # Ray reports dead workers and nodes on stdout, which is for results
+                self._play(dispatch)
+
+    def _opened(self) -> Dispatch:
+        """Opens the study's store and recovers what it holds."""
+        study = self.study
+        prior, cost = prior_observations(study), epoch_cost(study)
+        runs = runs_of(study, prior=prior, cost=cost)
+        writer = stores.StudyWriter.open(
+            study.store,
+            study=study.study,
+            definition=study.definition,
+            digest=study.digest,
+            environment={**environment.collect(), "command": self.command},
+            space_kinds=study.kinds,
+        )
+        try:
+            if study.clock == "arrival":
+                runs = runs_of(study, prior=prior, cost=cost, scripts=scripts(writer.stored))
+            return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
+        except BaseException:
+            writer.close(compact=False)
+            raise
+
+    def _play(self, dispatch: Dispatch) -> None:
+        """Plays the rest of the study on a cluster, in sight of the user, the monitors and the journal."""
+        try:
+            connection = self._connected()
+        except BaseException:
+            dispatch.finish(complete=False)
+            raise
+        if connection.dashboard and not self.quiet:
+            print(f"dashboard: {connection.dashboard}", file=sys.stderr)
+        cluster = {"address": connection.address, "dashboard": connection.dashboard}
+        with connection, dispatch.writer.journal() as journal, Progress(quiet=self.quiet) as progress:
+            journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
+            monitor = Monitor(self.study.study, journal)
+
+            def observe(dispatch: Dispatch, slots: int) -> None:
+                progress(dispatch, slots)
+                monitor.watch(dispatch, slots)
+
+            try:
+                self._drive(dispatch, observe, journal)
+            finally:
+                progress(dispatch, 0)
+            monitor.conclude(dispatch)
+            journal.write("done")
+
+    def _drive(self, dispatch: Dispatch, observe: Callable[[Dispatch, int], None], journal: Journal) -> None:
+        """Drives the study, and writes to the journal why it ends early."""
+        from hpo.live.tune.driver import Interrupted, drive
 
         try:
-            drive(dispatch, study.resources, limit=workers, observe=observe)
-        except Interrupted as signal:
+            drive(dispatch, self.study.resources, limit=self.workers, observe=observe)
+        except Interrupted as stop:
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
-            journal.write("interrupted", signal=str(signal), charged_epochs=charged)
+            journal.write("interrupted", signal=stop.name, charged_epochs=charged)
             raise InterruptedStudy(
-                f"stopped by {signal} with {charged} epochs charged, all of them in {study.store}; to go on: {command}"
+                f"{stop} with {charged} epochs charged, all of them in {self.study.store}; to go on: {self.command}"
             ) from None
         except BaseException as error:
             journal.write("failed", reason=str(error))
             raise
-        finally:
-            progress(dispatch, 0)
-        journal.write("figures", **asdict(observing.take(dispatch, 0)))
-        journal.write("done")
 
+    def _connected(self) -> Connection:
+        """Returns a cluster that can run the study; one of our own needs no preflight."""
+        from cluster.connect import connect
 
-def _connected(
-    study: Study, address: str | None, workers: int | None, quiet: bool, listen: Callable[[], None]
-) -> Connection:
-    """A cluster that can run the study; one of our own needs no preflight."""
-    from cluster.connect import connect
-
-    connection = connect(address, workers=workers, cpus_per_worker=study.resources.cpus)
-    listen()
-    if not connection.local:
-        try:
-            _preflight(study, connection, quiet)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+        connection = connect(self.address, workers=self.workers, cpus_per_worker=self.study.resources.cpus)
+        self.listen()
+        if not connection.local:
+            try:
+                _preflight(self.study, connection, self.quiet)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
 
 def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
-    """What the study needs against what the cluster has: shown as a table, refused where it cannot work."""
+    """Compares what the study needs with what the cluster has: shows a table, and raises where the study cannot run."""
     from rich.console import Console
 
     from cluster.preflight import Needs, installed, preflight
 
-    packages = installed(environment.PACKAGES)
-    located = study.located()["data"].get("root")
     needs = Needs(
         cpus=study.resources.cpus,
         gpus=study.resources.gpus,
         memory=int((study.resources.memory_gb or 0) * 2**30),
-        packages=packages,
+        packages=installed(environment.PACKAGES),
         python=".".join(platform.python_version_tuple()[:2]),
-        data_root=located,
-        store=study.store if "://" in study.store else str(Path(study.store).resolve()),
+        data_root=study.located()["data"].get("root"),
+        store=_absolute(study.store),
     )
     report = preflight(connection, needs)
     if not quiet or not report.ok:
@@ -196,7 +203,7 @@ def _check_trainable(study: Study) -> None:
 
 
 def tracking(study: Study) -> Tracking:
-    """What the study file says about pages elsewhere."""
+    """Returns the trackers that the study file names."""
     track = study.track
     folder = TensorBoard(str(study.folder / track.tensorboard), study.study) if track.tensorboard else None
     server = MlFlow(track.mlflow, study.study) if track.mlflow else None
@@ -204,6 +211,9 @@ def tracking(study: Study) -> Tracking:
 
 
 def checkpoint_place(study: Study) -> str:
-    """Checkpoints lie beside the study's tables."""
-    base = study.store if "://" in study.store else str(Path(study.store).resolve())
-    return f"{base.rstrip('/')}/{study.study}/checkpoints"
+    """Returns where the study's checkpoints lie: beside its tables."""
+    return f"{_absolute(study.store).rstrip('/')}/{layout.checkpoints(study.study)}"
+
+
+def _absolute(store: str) -> str:
+    return store if "://" in store else str(Path(store).resolve())

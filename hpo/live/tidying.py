@@ -1,4 +1,4 @@
-"""Checkpoints that nobody needs any more go, in a thread of its own: a place that does not answer holds up nothing."""
+"""Deletes checkpoints that are no longer needed, in a thread of its own, so that a slow place holds up nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hpo.worker.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0  # how often the limit is looked at
-LEAST_SECONDS = 1.0  # between two listings
-PATIENCE_SECONDS = 60.0
+LOOK_SECONDS = 10.0  # between two checks of the limit, when nothing is dropped
+LEAST_SECONDS = 1.0  # between two listings of the place
+PATIENCE_SECONDS = 60.0  # with a place that does not answer, at the end
 
 
 class Tidying:
-    """Deletes what `drop` names and keeps all checkpoints within `limit` bytes.
+    """Deletes the checkpoints of trials that are dropped, and keeps all others together within `limit` bytes.
 
-    Beyond the limit the oldest go first, but none of a trial that is `busy`: a paused trial that lost its checkpoint
-    is trained again when it is resumed, which is counted as waste and changes no result.
+    Beyond the limit it deletes the oldest first, but none of a trial that is `busy`. A paused trial that lost its
+    checkpoint is trained again when it is resumed: those epochs are wasted, and no result changes.
     """
 
     def __init__(self, checkpoints: Checkpoints, limit: float, busy: Callable[[], Collection[str]]) -> None:
@@ -32,18 +32,21 @@ class Tidying:
         self._thread.start()
 
     def drop(self, trial: str) -> None:
-        """No run can want the trial any more."""
+        """Gives up the checkpoints of a trial that no run can want any more."""
         with self._changed:
             self._dropped.add(trial)
             self._changed.notify_all()
 
     def keep(self, trial: str) -> None:
-        """It is wanted again."""
+        """Keeps the checkpoints of a trial after all: it begins again."""
         with self._changed:
             self._dropped.discard(trial)
 
     def finish(self, *, everything: bool) -> None:
-        """Does what is left to do, and with `everything` removes all there is; waits for a place for a minute."""
+        """Deletes what is dropped or beyond the limit, or with `everything` the whole place.
+
+        Waits up to a minute for a place that does not answer.
+        """
         with self._changed:
             self._over = True
             self._changed.notify_all()
@@ -55,7 +58,7 @@ class Tidying:
                 return
             except OSError as error:
                 if time.monotonic() > until:
-                    log.warning("checkpoints stay in %s: %s", self._checkpoints.uri, error)
+                    log.warning("could not delete the checkpoints in %s: %s", self._checkpoints.uri, error)
                     return
                 time.sleep(LEAST_SECONDS)
 
@@ -69,15 +72,15 @@ class Tidying:
             try:
                 self._tidy()
             except OSError as error:
-                log.info("checkpoints are not tidied: %s", error)
+                log.info("could not delete checkpoints yet: %s", error)
             with self._changed:
                 self._changed.wait_for(lambda: self._over, LEAST_SECONDS)
 
     def _tidy(self) -> None:
         with self._changed:
-            gone = set(self._dropped)
-        if gone:
-            self._checkpoints.delete(gone)
+            dropped = set(self._dropped)
+        if dropped:
+            self._checkpoints.delete(dropped)
         self._checkpoints.trim(self._limit, self._busy())
         with self._changed:
-            self._dropped -= gone
+            self._dropped -= dropped

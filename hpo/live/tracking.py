@@ -1,7 +1,7 @@
-"""Curves for other people's pages, while a study runs: TensorBoard's event files and an MLflow server.
+"""Copies a running study's curves to other tools: TensorBoard's event files and an MLflow server.
 
-Only a copy: the store is the truth. It is made in a thread of its own; a tracker that does not answer loses entries, which
-are counted, and holds up nothing.
+The store alone is the truth. The copies are made in a thread of their own: a tracker that does not answer holds up
+nothing, and loses entries, which are counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ANSWER_SECONDS, CLOSE_SECONDS = 10.0, 30.0
 
 
 class Tracker(Protocol):
-    """Where curves go. Raises OSError where it cannot be reached."""
+    """A tool that takes curves. Its methods raise OSError where it cannot be reached."""
 
     def epoch(self, key: TrialKey, record: EpochRecord) -> None: ...
     def incumbent(self, run: str, charged: int, value: float) -> None: ...
@@ -36,7 +36,7 @@ class Tracker(Protocol):
 
 
 class Tracking:
-    """Hands entries to trackers. `lost` counts those that one of them did not take."""
+    """Hands entries to trackers. `lost` counts the entries that a tracker did not take."""
 
     def __init__(self, *trackers: Tracker, mode: str = "max") -> None:
         self._trackers = trackers
@@ -49,12 +49,12 @@ class Tracking:
             self._thread.start()
 
     def epoch(self, key: TrialKey, record: EpochRecord) -> None:
-        """A trained epoch."""
+        """Hands on a trained epoch."""
         if self._trackers:
             self._entries.put(("epoch", (key, record)))
 
     def charge(self, charge: Charge, *, new: bool) -> None:
-        """An epoch charged to a run; one that is not `new` was told by an earlier driver of the study."""
+        """Hands on the incumbent after a charge, unless an earlier driver of the study has (the charge is not `new`)."""
         if not self._trackers or not math.isfinite(charge.value):
             return
         run = str(charge.run)
@@ -64,7 +64,7 @@ class Tracking:
             self._entries.put(("incumbent", (run, *self._runs[run])))
 
     def close(self) -> None:
-        """Returns when all is handed on, or after a while."""
+        """Waits until every entry is handed on, but no longer than half a minute."""
         if self._thread.is_alive():
             self._entries.put(None)
             self._thread.join(CLOSE_SECONDS)
@@ -76,19 +76,19 @@ class Tracking:
         for tracker in self._trackers:
             self._tell(tracker, "close", ())
         if self.lost:
-            log.warning("%d entries were not taken by a tracker; the store has them all", self.lost)
+            log.warning("trackers missed %d entries; the store has them all", self.lost)
 
     def _tell(self, tracker: Tracker, what: str, values: tuple[Any, ...]) -> None:
         try:
             getattr(tracker, what)(*values)
         except (OSError, ValueError) as error:
             if not self.lost:
-                log.warning("%s does not take entries: %s", type(tracker).__name__, error)
+                log.warning("%s does not accept entries: %s", type(tracker).__name__, error)
             self.lost += 1
 
 
 class TensorBoard:
-    """Event files below `folder`: one series a trial, and one a run for its incumbent over charged epochs."""
+    """Event files below `folder`: a series for each trial, and one for each run's incumbent over charged epochs."""
 
     def __init__(self, folder: str, study: str) -> None:
         self._folder = Path(folder) / study
@@ -109,7 +109,7 @@ class TensorBoard:
             self._open.popitem()[1].close()
 
     def _writer(self, name: str) -> Any:
-        """A file that is open; of many only those used last stay so."""
+        """Returns an open event file; closes the least recently used one where too many are open."""
         from tensorboardX import SummaryWriter
 
         if name not in self._open:
@@ -121,7 +121,7 @@ class TensorBoard:
 
 
 class MlFlow:
-    """An MLflow tracking server at `url`, over its REST API: an experiment a study, a run a trial and a run a method."""
+    """An MLflow tracking server at `url`, over its REST API: one experiment, with a run for each of our trials and runs."""
 
     def __init__(self, url: str, study: str) -> None:
         self._url, self._study = url.rstrip("/"), study
@@ -146,7 +146,7 @@ class MlFlow:
         self._ask("runs/log-batch", {"run_id": run, "metrics": metrics})
 
     def _run(self, name: str, parameters: Mapping[str, Any]) -> str:
-        """The run of that name: one that an earlier driver of the study began is gone on with."""
+        """Returns the id of the run of that name: an earlier driver's, or a new one with these parameters."""
         if name not in self._runs:
             experiment = self._experiment = self._experiment or self._named(self._study)
             asked = {"experiment_ids": [experiment], "filter": f"tags.`mlflow.runName` = '{name}'", "max_results": 1}
@@ -170,7 +170,7 @@ class MlFlow:
         return str(self._ask("experiments/create", {"name": study})["experiment_id"])
 
     def _ask(self, what: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Raises OSError where the server refuses or does not answer."""
+        """Sends a request and returns the answer. Raises OSError where the server refuses or does not answer."""
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"{self._url}/api/2.0/mlflow/{what}", data=content, headers={"Content-Type": "application/json"}

@@ -1,4 +1,8 @@
-"""The methods: searchers, schedules, whole methods, and their registry. No ray, no I/O, no wall clock."""
+"""The methods of hyperparameter optimization, by name: searchers under schedules, and methods in one piece.
+
+Takes spaces and values from hpo.study, and knows neither the game that plays the methods nor how epochs are trained.
+Pure: no ray, no I/O, no wall clock.
+"""
 
 from hpo.methods.protocol import InvalidOption, Schedule, Searcher, Setting
 from hpo.methods.registry import METHODS, build, describe

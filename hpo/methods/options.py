@@ -1,4 +1,4 @@
-"""Checks of methods' options: one sentence each, with what must hold and what was got. Pure."""
+"""Checks of methods' options; each error says in one sentence what must hold and what was given. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hpo.methods.protocol import InvalidOption, Setting
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None, because: str = "") -> int:
-    """`value` where it is a whole number in [low, high]; raises InvalidOption else."""
+    """Returns `value` if it is a whole number in [low, high]; raises InvalidOption otherwise."""
     fits = isinstance(value, int) and not isinstance(value, bool) and low <= value and (high is None or value <= high)
     if not fits:
         bound = f"{name} >= {low}" if high is None else f"{low} <= {name} <= {high}"
@@ -17,21 +17,21 @@ def whole(name: str, value: Any, low: int, high: int | None = None, because: str
 
 
 def real(name: str, value: Any, low: float, high: float) -> float:
-    """`value` where it is a number in [low, high]; raises InvalidOption else."""
+    """Returns `value` as a float if it is a number in [low, high]; raises InvalidOption otherwise."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise InvalidOption(f"{name} must be a number with {low:g} <= {name} <= {high:g}, but got {value!r}")
     return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
-    """`value` where it is true or false; raises InvalidOption else."""
+    """Returns `value` if it is true or false; raises InvalidOption otherwise."""
     if not isinstance(value, bool):
         raise InvalidOption(f"{name} must be true or false, but got {value!r}")
     return value
 
 
 def epochs(setting: Setting, max_epochs: Any) -> int:
-    """A method's own R: that of the study where the option is not given, and never more."""
+    """Returns a method's own R: by default the study's, and never more than that."""
     if max_epochs is None:
         return setting.max_epochs
     return whole("max_epochs", max_epochs, 1, setting.max_epochs, " (the study's budget.max_epochs)")

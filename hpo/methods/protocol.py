@@ -1,4 +1,4 @@
-"""The cuts between the arena and the methods: Searcher, Schedule, and the setting that a method is built for. Pure."""
+"""The interfaces between the game and the methods: Searcher, Schedule, and the setting that a method is built for. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Settin
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a method may know of the study before it plays: nothing of clocks, clusters or other methods.
+    """All that a method may know of the study before it plays. It knows nothing of clocks, clusters and other methods.
 
-    Values that methods see are oriented: larger is better, whatever the study's mode.
+    Methods see oriented values: larger is better, whatever the study's mode.
     """
 
     space: SearchSpace
     budget: int  # epochs of the run
-    max_epochs: int  # R: the most epochs a trial is trained
+    max_epochs: int  # R: the most epochs that a trial is trained for
     seed: int = 0
     parallelism: int = 1  # virtual workers
     start: tuple[Config, ...] = ()  # configurations to try before any other
@@ -32,31 +32,31 @@ class Setting:
 
 @runtime_checkable
 class Searcher(Protocol):
-    """Which configuration next.
+    """Decides which configuration is tried next.
 
-    Deterministic: what it suggests is a function of (setting, options, the calls before). It owns its random
-    generator, made from the seed. It never suggests a configuration twice unless the space is exhausted.
+    Deterministic: a suggestion is a function of (setting, options, earlier calls). A searcher owns its random
+    generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted.
     """
 
     def suggest(self) -> Config | None:
-        """The next configuration; None when there is none: for good (a grid's end), or until more is observed."""
+        """Returns the next configuration; None if there is none, for good (a grid's end) or until more is observed."""
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        """An epoch (1-based) of a suggested configuration; `value` is finite, larger is better."""
+        """Learns the value of an epoch (1-based) of a suggested configuration; it is finite, larger is better."""
 
     def fail(self, config: Config) -> None:
-        """A suggested configuration failed and no more epochs of it will come."""
+        """Learns that a suggested configuration failed and that no more epochs of it will come."""
 
     def close(self, config: Config) -> None:
-        """A suggested configuration was stopped or trained to the end: what was observed is final."""
+        """Learns that a suggested configuration was stopped or trained to the end: what was observed is final."""
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """How far to train: the whole of a method as the arena plays it, its searcher inside.
+    """Decides how far each trial is trained: a whole method as the game plays it, with its searcher inside.
 
-    The arena calls `next_segment` whenever a virtual worker is free and budget is left, then `on_epoch` for each
-    epoch in the order of the run's clock. A worked example, R = 3, searcher gives A, B:
+    The game calls `next_segment` whenever a virtual worker is free and budget is left, then `on_epoch` for each
+    epoch in the order of the run's clock. An example with R = 3 and a searcher that suggests A, then B:
 
         next_segment() -> Segment(0, A, 0, 3)       on_epoch(0, 1, .5), (0, 2, .6) -> CONTINUE
         next_segment() -> Segment(1, B, 0, 3)       on_failure(1, 0): B could not train its first epoch
@@ -64,33 +64,33 @@ class Schedule(Protocol):
     """
 
     def next_segment(self) -> Segment | None:
-        """What a free worker should train now: promotions and resumptions first, else a new configuration.
+        """Returns what a free worker should train now: a promotion or resumption first, then a new configuration.
 
-        None: nothing now. The arena asks again after the next event; with nothing running, the run is over.
+        None: nothing now. The game asks again after the next event; if nothing is running, the run is over.
         """
 
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
-        """An epoch of a trial in a segment of this schedule; `value` is finite, larger is better."""
+        """Takes the value of an epoch in a segment of this schedule, finite, larger is better; decides about the trial."""
 
     def on_failure(self, trial: int, epoch: int) -> None:
-        """The trial trained `epoch` epochs and cannot go on; the rest of its segment is refunded."""
+        """Learns that the trial trained `epoch` epochs and cannot go on; the rest of its segment is refunded."""
 
     @property
     def max_epochs(self) -> int:
-        """R of this schedule: no segment goes beyond it."""
+        """R of this schedule: no segment reaches beyond it."""
 
     @property
     def oblivious(self) -> bool:
-        """Whether no result changes what `next_segment` returns, so that work can be demanded ahead."""
+        """Whether no result changes what `next_segment` returns, so that segments can be planned ahead."""
 
     @property
     def expensive(self) -> bool:
-        """Whether `next_segment` may take more than some milliseconds, so that it is computed off the driver's loop."""
+        """Whether `next_segment` may take more than a few milliseconds, so that it must run off the driver's loop."""
 
 
 Factory: TypeAlias = Callable[..., Schedule]
-"""A method: factory(setting, **options) -> Schedule. Raises InvalidOption for options that cannot hold."""
+"""A method: factory(setting, **options) -> Schedule. It raises InvalidOption for options that cannot hold."""
 
 
 class InvalidOption(HpoError):
-    """A method's option that cannot hold; the message says what must hold and what was got."""
+    """An option of a method that cannot hold; the message says what must hold and what was given."""

@@ -1,7 +1,8 @@
-"""The methods by name: METHODS, `build` and `describe`. A method is a schedule composed with a searcher, or whole.
+"""The methods by name: METHODS, `build` and `describe`.
 
-Third parties' methods come by "module:Class" or by entry points. Pure but for imports: a method's file is imported when
-the method is built.
+A method of the table is a schedule composed with a searcher, or whole. Third parties' methods come as "module:Class" or by
+entry points. A method's file is imported when the method is built, so that importing the registry stays cheap. Pure but
+for these imports.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
 from hpo.text import nearest
 
+# -- factories and their options ----------------------------------------------------------------------------------
+
 
 def load(path: str) -> Callable[..., Any]:
-    """What "module:Class" names. Raises InvalidOption where there is no such thing."""
+    """Imports what "module:Class" names. Raises InvalidOption if it cannot be imported or called."""
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -33,12 +36,23 @@ def load(path: str) -> Callable[..., Any]:
 
 
 def keywords(factory: Callable[..., Any], beyond: int) -> tuple[str, ...] | None:
-    """The names of a factory's options: its parameters after the first `beyond`; None where it takes any."""
+    """Returns the names of a factory's options: its parameters after the first `beyond`; None if it takes any option."""
     parameters = list(inspect.signature(factory).parameters.values())
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return tuple(p.name for p in parameters[beyond:] if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))
 
+
+def check_options(owner: str, given: Mapping[str, Any], known: tuple[str, ...] | None) -> None:
+    """Raises InvalidOption for the first option that `owner` does not know; with `known` None it knows all."""
+    if known is None:
+        return
+    for name in given:
+        if name not in known:
+            raise InvalidOption(f"{owner} has no option {name!r}; {nearest(name, known)}")
+
+
+# -- searchers ----------------------------------------------------------------------------------------------------
 
 SEARCHERS: Mapping[str, str] = {
     "grid": "hpo.methods.searchers.grid:Grid",
@@ -51,35 +65,55 @@ SEARCHERS: Mapping[str, str] = {
     "local": "hpo.methods.searchers.local:Local",
     "cmaes": "hpo.methods.searchers.cma_es:CmaEs",
 }
-"""The searchers by name; each one's file is imported when it is asked for."""
+"""The searchers by name."""
 
 
 def build_searcher(name: str, setting: Setting, **options: Any) -> Searcher:
-    """A searcher by its name, or of one's own as "module:Class". Raises InvalidOption for options that cannot hold."""
+    """Builds a searcher by its name, or by "module:Class". Raises InvalidOption for values that cannot hold."""
     made: Searcher = load(SEARCHERS.get(name, name))(setting, **options)
     return made
 
 
+def searcher_options(name: str) -> tuple[str, ...] | None:
+    """Returns the names of a registered searcher's options; None if it takes any option."""
+    return keywords(load(SEARCHERS[name]), 1)
+
+
+def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
+    """Builds the searcher that a method's option `searcher` names: a name, or {name: {option: value}}."""
+    name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
+    if not isinstance(name, str) or not isinstance(given or {}, Mapping):
+        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {chosen!r}")
+    options: dict[str, Any] = dict(given or {})
+    if name in SEARCHERS:
+        check_options(f"searcher {name} of {method}", options, searcher_options(name))
+    elif ":" not in name:
+        raise InvalidOption(f"{method} knows no searcher {name!r}; {nearest(name, SEARCHERS)}")
+    return build_searcher(name, setting, **options)
+
+
+# -- methods ------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Composition:
-    """A method of the table: `schedule` is "module:Class"; with `searcher` None, its option `searcher` chooses one.
+    """A method of the table that composes a schedule ("module:Class") with a searcher.
 
-    Called as a factory: composition(setting, **options). Options that the schedule does not know are its fixed
-    searcher's; a chosen searcher has its options with its name: `searcher: {bayesian: {acquisition: ucb}}`.
+    Called as a factory: composition(setting, **options). With a fixed `searcher`, options that the schedule does not
+    know are the searcher's. With `searcher` None, the option `searcher` chooses one and carries its options:
+    `searcher: {bayesian: {acquisition: ucb}}`.
     """
 
     name: str
     about: str
     schedule: str
     searcher: str | None = None
-    default: str = "random"  # the searcher where none is chosen
+    default: str = "random"  # the searcher if none is chosen
 
     def options(self) -> tuple[str, ...]:
-        """The names of all options."""
+        """Returns the names of all options."""
         own = keywords(load(self.schedule), 2) or ()
-        if self.searcher is None:
-            return (*own, "searcher")
-        return (*own, *(searcher_options(self.searcher) or ()))
+        return (*own, "searcher") if self.searcher is None else (*own, *(searcher_options(self.searcher) or ()))
 
     def __call__(self, setting: Setting, **options: Any) -> Schedule:
         factory = load(self.schedule)
@@ -88,58 +122,40 @@ class Composition:
         rest = {name: value for name, value in options.items() if name not in own}
         if self.searcher is None:
             chosen = rest.pop("searcher", self.default)
-            if rest:
-                raise unknown_option(self.name, next(iter(rest)), self.options())
+            check_options(self.name, rest, self.options())
             searcher = chosen_searcher(self.name, chosen, setting)
         else:
-            known = searcher_options(self.searcher)
-            for name in rest:
-                if known is not None and name not in known:
-                    raise unknown_option(self.name, name, self.options())
+            check_options(self.name, rest, self.options() if searcher_options(self.searcher) is not None else None)
             searcher = build_searcher(self.searcher, setting, **rest)
         return factory(setting, searcher, **mine)  # type: ignore[no-any-return]
 
 
-def unknown_option(method: str, name: str, known: tuple[str, ...]) -> InvalidOption:
-    return InvalidOption(f"{method} has no option {name!r}; {nearest(name, known)}")
+@dataclass(frozen=True)
+class Whole:
+    """A method of the table in one piece: `schedule` is "module:Class", called with the setting and its options."""
+
+    name: str
+    about: str
+    schedule: str
+
+    def options(self) -> tuple[str, ...]:
+        """Returns the names of all options."""
+        return keywords(load(self.schedule), 1) or ()
+
+    def __call__(self, setting: Setting, **options: Any) -> Schedule:
+        return built_by(self.name, load(self.schedule), setting, options)
 
 
-def searcher_options(name: str) -> tuple[str, ...] | None:
-    """The names of a registered searcher's options; None where it takes any."""
-    return keywords(load(SEARCHERS[name]), 1)
+def built_by(name: str, factory: Callable[..., Any], setting: Setting, options: Mapping[str, Any]) -> Schedule:
+    """Builds a method by `factory(setting, **options)`, ours or a third party's.
 
-
-def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
-    """The searcher of the option `searcher`: a name, or {name: {option: value}}."""
-    name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
-    if not isinstance(name, str) or not isinstance(given or {}, Mapping):
-        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {chosen!r}")
-    options: dict[str, Any] = dict(given or {})
-    registered = SEARCHERS
-    if name in registered:
-        known = searcher_options(name)
-        for option in options:
-            if known is not None and option not in known:
-                raise unknown_option(f"searcher {name} of {method}", option, known)
-    elif ":" not in name:
-        raise InvalidOption(f"{method} knows no searcher {name!r}; {nearest(name, registered)}")
-    searcher: Searcher = build_searcher(name, setting, **options)
-    return searcher
-
-
-def foreign(path: str, setting: Setting, options: Mapping[str, Any], *, name: str | None = None) -> Schedule:
-    """A method from outside: a factory of a schedule, or of a searcher, which is then trained in full."""
-    return foreign_from(name or path, load(path), setting, options)
-
-
-def foreign_from(name: str, factory: Callable[..., Any], setting: Setting, options: Mapping[str, Any]) -> Schedule:
-    """What `factory(setting, **options)` makes, as a schedule. Raises InvalidOption for an option it does not take."""
+    The factory makes a schedule, or a searcher, whose configurations are then trained in full (up to the option
+    `max_epochs`). Raises InvalidOption for an option that it does not take.
+    """
     known = keywords(factory, 1)
     mine = dict(options)
     max_epochs = None if known is None or "max_epochs" in known else mine.pop("max_epochs", None)
-    for option in mine:
-        if known is not None and option not in known:
-            raise unknown_option(name, option, known)
+    check_options(name, mine, known)
     made = factory(setting, **mine)
     if isinstance(made, Schedule):
         return made
@@ -148,22 +164,6 @@ def foreign_from(name: str, factory: Callable[..., Any], setting: Setting, optio
 
         return Full(setting, made, max_epochs=max_epochs)
     raise InvalidOption(f"{name} must make a Schedule or a Searcher, but it made a {type(made).__name__}")
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A method of the table that is one piece: `schedule` is "module:Class", called with the setting and its options."""
-
-    name: str
-    about: str
-    schedule: str
-
-    def options(self) -> tuple[str, ...]:
-        """The names of all options."""
-        return keywords(load(self.schedule), 1) or ()
-
-    def __call__(self, setting: Setting, **options: Any) -> Schedule:
-        return foreign_from(self.name, load(self.schedule), setting, options)
 
 
 # -- the table ----------------------------------------------------------------------------------------------------
@@ -175,12 +175,12 @@ _HALVING = "hpo.methods.schedules.successive_halving:SuccessiveHalving"
 _HYPERBAND = "hpo.methods.schedules.hyperband:Hyperband"
 _ASYNC = "hpo.methods.schedules.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.schedules.median_stopping:MedianStopping"
+_PATIENCE = "hpo.methods.schedules.patience:Patience"
 _BOHB = "hpo.methods.whole.bohb:Bohb"
 _MULTI = "hpo.methods.whole.multifidelity:Multifidelity"
 _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
 _REFINE = "hpo.methods.whole.refine:Refine"
-_PATIENCE = "hpo.methods.schedules.patience:Patience"
 
 _TABLE: tuple[Composition | Whole, ...] = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
@@ -193,16 +193,16 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("local", "steps around a start point", _FULL, "local"),
     Composition("cmaes", "covariance matrix adaptation", _FULL, "cmaes"),
     Composition("asha", "asynchronous successive halving with pausing and promotion (Li et al. 2020)", _ASHA),
-    Composition("asha-stopping", "what Ray Tune calls ASHA: trials below the rung's bar stop for good", _STOPPING),
+    Composition("asha-stopping", "what Ray Tune calls ASHA: stops trials below a rung's bar for good", _STOPPING),
     Composition("sha", "synchronous successive halving (Jamieson and Talwalkar 2016)", _HALVING),
     Composition("hyperband", "brackets of synchronous successive halving (Li et al. 2018)", _HYPERBAND),
     Composition("async-hyperband", "brackets of ASHA side by side (Li et al. 2020)", _ASYNC),
-    Composition("median-stopping", "stops what is below the median of the others (Golovin et al. 2017)", _MEDIAN),
-    Composition("patience", "stops what has not improved for some epochs", _PATIENCE),
+    Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
+    Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
-    Whole("multifidelity", "a surrogate over configuration and epoch decides which trial goes on (paper 004)", _MULTI),
+    Whole("multifidelity", "a surrogate over configuration and epoch decides which trials go on (paper 004)", _MULTI),
     Whole(
         "sequential-unfreezing",
         "attempts that unfreeze layers and lower the rate (paper 000, Algorithm 2)",
@@ -212,30 +212,32 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Whole("refine", "one-at-a-time changes of a tuned configuration (paper 003)", _REFINE),
 )
 
-METHODS: dict[str, Factory] = {composition.name: composition for composition in _TABLE}
+METHODS: dict[str, Factory] = {method.name: method for method in _TABLE}
+"""The methods of the table by name."""
 
 
 @cache
 def _installed() -> dict[str, Any]:
-    """Third parties' methods: the entry points of the group hpo.methods by name."""
+    """Returns third parties' methods: the entry points of the group hpo.methods by name."""
     return {entry.name: entry for entry in entry_points(group="hpo.methods")}
 
 
 def build(method: Method, setting: Setting) -> Schedule:
-    """The schedule of a method as a study names it: of the table, of an installed package, or "module:Class".
+    """Builds the schedule of a method as a study names it: of the table, of an installed package, or "module:Class".
 
-    Raises InvalidOption (one sentence, the nearest valid name) for unknown names and options that cannot hold.
+    Raises InvalidOption (one sentence with the nearest valid name) for unknown names and options that cannot hold.
     """
-    if method.name in METHODS:
-        return METHODS[method.name](setting, **method.options)
-    if ":" in method.name:
-        return foreign(method.name, setting, method.options)
-    if method.name in _installed():
-        return foreign(_installed()[method.name].value, setting, method.options, name=method.name)
-    raise InvalidOption(f"there is no method {method.name!r}; {nearest(method.name, [*METHODS, *_installed()])}")
+    name = method.name
+    if name in METHODS:
+        return METHODS[name](setting, **method.options)
+    if ":" in name:
+        return built_by(name, load(name), setting, method.options)
+    if name in _installed():
+        return built_by(name, load(_installed()[name].value), setting, method.options)
+    raise InvalidOption(f"there is no method {name!r}; {nearest(name, [*METHODS, *_installed()])}")
 
 
 def describe() -> list[tuple[str, str]]:
-    """All methods: (name, what it is in one line)."""
+    """Returns all methods as (name, description in one line)."""
     installed = [(name, f"installed: {entry.value}") for name, entry in sorted(_installed().items())]
-    return [(composition.name, composition.about) for composition in _TABLE] + installed
+    return [(method.name, method.about) for method in _TABLE] + installed

@@ -1,4 +1,4 @@
-"""The table of curves, answered by a recorded one: which curve answers for which trial, and how often it was which."""
+"""The table of curves, answered from recorded ones: which curve answers for a trial, and how often each kind does. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ FEWEST = 8  # curves that a surrogate is fitted to
 
 @dataclass
 class Answers:
-    """Where the replay's cells came from: the trial's own curve, another answer between the recorded ones, or first
-    one, then the other, where the trial's own curve ended too early. `correlation`: of the surrogate, see its file."""
+    """How many trials were answered by what.
+
+    exact: by their own curve; others: by the nearest recorded configuration or the surrogate; continued: by their own
+    curve until it ended too early, then like the others. `correlation`: of the surrogate, see CurveForest.
+    """
 
     between: Between = "nearest"
     exact: int = 0
@@ -35,21 +38,23 @@ class Answers:
         return Answers(self.between, *counts, self.correlation)
 
     def sentence(self) -> str:
+        """Returns the counts as a sentence for a user."""
         source = "the nearest recorded configuration"
         if self.between == "surrogate":
             source = f"a surrogate (rank correlation with curves that it has not seen: {self.correlation:.2f})"
         told = f"{self.exact} trials answered by their own curve, {self.others} by {source}"
-        both = f", {self.continued} by their own curve as far as it goes and by {source.split(' (')[0]} from there"
+        both = f", {self.continued} by their own curve until it ended and then by {source.split(' (')[0]}"
         return told + (both if self.continued else "")
 
 
 class RecordedCurves(Curves):
-    """The table of curves, answered by a recorded one: a trial's own curve where there is one, else what lies between.
+    """The table of curves, answered from recorded ones.
 
-    `own` holds curves by trial id (a store of this study), `own_seconds` their epochs' times; they answer exactly, as
-    far as they go. Between recorded configurations answers the nearest one that was trained to the study's `max_epochs`
-    or failed, or a surrogate fitted to those that were trained that far; where the nearest one failed without a single
-    epoch, so does the trial, whatever a surrogate thinks.
+    `own` holds curves by trial id (from a store of this study), `own_seconds` the times of their epochs; they answer
+    exactly, as far as they go. So does the row of `table` with the same configuration. Unrecorded configurations take
+    the nearest recorded curve that reaches the study's `max_epochs` or failed, or the prediction of a surrogate fitted
+    to the curves that reach it. If the nearest configuration failed before its first epoch, the trial fails too,
+    whatever a surrogate predicts.
     """
 
     def __init__(
@@ -69,10 +74,12 @@ class RecordedCurves(Curves):
         self._own_seconds = own_seconds or {}
         self.failures = self._own.failures
         self._row: dict[str, int] = {}  # the trial's own row of the table
-        self._timed: dict[str, int] = {}  # the row whose times it takes
-        self._between: dict[str, list[float]] = {}  # what answers where its own curve does not; failed where it ends
+        self._timed: dict[str, int] = {}  # the row whose epoch times the trial takes
+        self._between: dict[
+            str, list[float]
+        ] = {}  # the curve where the trial's own does not answer; it fails at its end
         self._met: dict[str, TrialKey] = {}
-        self._seconds: dict[int, tuple[Config, float]] = {}  # by identity: the configuration is kept, so it holds
+        self._seconds: dict[int, tuple[Config, float]] = {}  # by the configuration's id(), valid because it is kept
         self._doom: dict[str, int | None] = {}
         if table is not None:
             self._learn(table, max_epochs)
@@ -96,14 +103,14 @@ class RecordedCurves(Curves):
         if len(rows) < FEWEST:
             raise CurvesError(
                 f"a surrogate needs at least {FEWEST} configurations trained to epoch {max_epochs}, but "
-                f"{table.source} has {len(rows)}; take the nearest ones"
+                f"{table.source} has {len(rows)}; use --between nearest"
             )
         features = np.array([self._space.features(table.configs[i]) for i in rows])
         self._forest = CurveForest(features, table.values[rows, :max_epochs])
         self.answers.correlation = self._forest.correlation
 
     def meet(self, key: TrialKey) -> TrialKey:
-        """A run has named a trial: what answers for it is looked up once."""
+        """Looks up once what answers for a trial that a run asks for; returns its key."""
         if key.id not in self._met:
             self._met[key.id] = key
             self._doom[key.id] = self._weather.fails_at(key.id, key.max_epochs)
@@ -125,21 +132,21 @@ class RecordedCurves(Curves):
                 self.answers.others += 1
 
     def _answer_between(self, config: Config, row: int) -> list[float]:
-        """The curve that answers for a configuration whose nearest row is `row`."""
+        """Returns the curve that answers for a configuration whose nearest row is `row`."""
         if self.answers.between == "surrogate" and self._curves[row]:
             found: list[float] = self._forest.curves(self._space.features(config)[None])[0].tolist()
             return found
         return self._curves[row]
 
     def _nearest(self, config: Config, epoch: int) -> int:
-        """The nearest row that was trained to the end, or failed at `epoch` or later."""
-        distances = self._norms - 2 * (self._features @ self._space.features(config))  # but for the same summand
+        """Returns the nearest row that was trained to the end, or failed at `epoch` or later."""
+        distances = self._norms - 2 * (self._features @ self._space.features(config))  # squared, less a common summand
         if epoch > 1:
             distances = np.where(self._reach >= epoch - 1, distances, np.inf)
         return int(self._full[int(distances.argmin())])
 
     def seconds(self, config: Config) -> float | None:
-        """The time of an epoch, in seconds, with the weather's factor; None for a configuration that was not met."""
+        """Returns the time of an epoch in seconds, with the weather's factor; None for an unknown configuration."""
         found = self._seconds.get(id(config))
         return None if found is None else found[1]
 
@@ -170,7 +177,7 @@ class RecordedCurves(Curves):
         return Failed(f"failed at epoch {epoch} when it was recorded")
 
     def _go_beyond(self, trial: str, epoch: int) -> list[float]:
-        """A trial's own curve ends too early: from there on what lies between answers."""
+        """Returns the curve that answers from the epoch where the trial's own curve ended too early."""
         if self._table is None or trial not in self._met:
             raise self._unanswered(trial, epoch)
         config = self._met[trial].config
@@ -184,11 +191,11 @@ class RecordedCurves(Curves):
         if known:
             return CurvesError(
                 f"the recorded curve of trial {trial} must reach epoch {epoch}, but ends at {known}; "
-                "ask for at most the budget that was recorded"
+                "replay at most the recorded budget"
             )
         return CurvesError(
-            f"the curves must answer epoch {epoch} of trial {trial}, but it was not recorded and no configuration "
-            "was trained to the end; replay the study's own methods and budget, or record full curves"
+            f"the curves must answer epoch {epoch} of trial {trial}, but it was not recorded and no recorded "
+            "configuration was trained to the end; replay the study's own methods and budget, or record full curves"
         )
 
 

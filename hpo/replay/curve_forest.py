@@ -1,4 +1,4 @@
-"""A surrogate of recorded curves: a forest from the configuration to its whole curve."""
+"""The surrogate of recorded curves: a forest that predicts a configuration's whole curve. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ TREES = 64
 
 
 class CurveForest:
-    """Extremely randomized trees (Geurts et al. 2006) over `features` [n, d], their values [n, epochs] as ranks.
+    """Extremely randomized trees (Geurts et al. 2006) from `features` [n, d] to `values` [n, epochs] as ranks.
 
-    Ranks among all recorded values, because losses range over magnitudes and one that nearly diverged would drown the
-    rest; a prediction is the value at the mean rank, so that none lies outside what was recorded.
+    Values are ranked among all recorded ones, because losses span magnitudes and a single near-divergence would drown
+    the rest. A prediction is the value at the mean rank, so that it never leaves the recorded range. `correlation`:
+    the rank correlation of predicted and recorded last values, each predicted by the trees that did not see it.
     """
 
     def __init__(self, features: Matrix, values: Matrix) -> None:
@@ -30,7 +31,7 @@ class CurveForest:
         self.correlation = float(spearmanr(unseen[:, -1], ranks[:, -1]).statistic)
 
     def curves(self, features: Matrix) -> Matrix:
-        """The predicted values of configurations' epochs: [n, d] to [n, epochs]."""
+        """Predicts the curves of configurations: features [n, d] to values [n, epochs]."""
         rows = features.astype(np.float32)
         ranks = np.mean([tree.predict(rows).reshape(len(rows), -1) for tree in self._trees], axis=0)
         return np.asarray(np.interp(ranks, np.arange(len(self._values)), self._values))

@@ -1,4 +1,4 @@
-"""The arena, answered by recorded curves: thousands of virtual workers on a laptop. Pure."""
+"""The replay of a study: its runs and its arena, answered by recorded curves instead of a cluster. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.game.runs import Cost, epoch_cost, runs_of
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
 from hpo.replay.sources import CurvesError, RecordedTable
-from hpo.replay.stored_curves import epoch_seconds, finished
+from hpo.replay.sources.store import epoch_seconds, finished
 from hpo.replay.weather import Weather
 from hpo.store import StudyData
 from hpo.store.columns import numbers
@@ -31,7 +31,7 @@ Times = Literal["declared", "recorded"]
 
 @dataclass
 class Replay:
-    """A replayed study: its runs, their charges, and where the answers came from."""
+    """A replayed study: its runs, their charges, and which curves answered."""
 
     study: Study
     runs: Sequence[Run]
@@ -41,7 +41,7 @@ class Replay:
 
     @cached_property
     def data(self) -> StudyData:
-        """The tables as a store would hold them. Made when asked for: it takes longer than a large replay."""
+        """The tables as a store would hold them. Built on demand, because that takes longer than a large replay."""
         return tables(self.study, self.runs, self.charges, self.weather)
 
 
@@ -57,29 +57,17 @@ def replay(
     between: Between = "nearest",
     times: Times | None = None,
 ) -> Replay:
-    """Plays the study over recorded curves: `table`, or a store's `data` of this or a like study.
+    """Plays the study over recorded curves: a `table`, or the `data` of a store of this study or a similar one.
 
-    `workers` and `budget` stand in for the study's; a method that names its own parallelism keeps it. A store's trials
-    answer for themselves; `between` says what answers for configurations that were not recorded. `times`: an epoch
-    takes what the trainable declares (default for a store: so it was played), or what was recorded (default for a table).
-    Raises CurvesError where the curves cannot answer.
+    `workers` and `budget` replace the study's; a method that sets its own parallelism keeps it. The trials of a store
+    are answered by their own curves; `between` chooses the answer for unrecorded configurations. `times`: an epoch
+    takes the time that the trainable declares (default for a store, as it was played) or the recorded one (default
+    for a table).
+    Raises CurvesError if the curves cannot answer.
     """
-    own, seconds, weather = Curves(), None, weather or Weather()
+    weather = weather or Weather()
     times = times or ("recorded" if data is None else "declared")
-    if data is not None:
-        recorded(own, data, study.metric)
-        seconds = epoch_seconds(data) if times == "recorded" else None
-        table = finished(data, study, seconds)
-    elif table is not None and study.budget.max_epochs > table.epochs:
-        raise CurvesError(
-            f"budget.max_epochs must be at most the {table.epochs} epochs that {table.source} records, "
-            f"but is {study.budget.max_epochs}"
-        )
-    elif table is not None and times == "declared":
-        table = replace(table, seconds=np.ones_like(table.seconds))
-    curves = RecordedCurves(
-        table, study.space, weather, max_epochs=study.budget.max_epochs, own=own, own_seconds=seconds, between=between
-    )
+    curves = _curves(study, table, data, times, between, weather)
     stored = scripts(data) if data is not None and study.clock == "arrival" else {}
     cost = _declared_cost(study) if times == "declared" else None
     runs = [
@@ -90,8 +78,33 @@ def replay(
     return Replay(study, runs, charges, curves.answers, weather)
 
 
+def _curves(
+    study: Study,
+    table: RecordedTable | None,
+    data: StudyData | None,
+    times: Times,
+    between: Between,
+    weather: Weather,
+) -> RecordedCurves:
+    """Returns the recorded curves as the arena asks for them. Raises CurvesError if they are shorter than a trial."""
+    own, seconds, longest = Curves(), None, study.budget.max_epochs
+    if data is not None:
+        recorded(own, data, study.metric)
+        seconds = epoch_seconds(data) if times == "recorded" else None
+        table = finished(data, study, seconds)
+    elif table is not None and longest > table.epochs:
+        raise CurvesError(
+            f"budget.max_epochs must be at most the {table.epochs} epochs that {table.source} records, but is {longest}"
+        )
+    elif table is not None and times == "declared":
+        table = replace(table, seconds=np.ones_like(table.seconds))
+    return RecordedCurves(
+        table, study.space, weather, max_epochs=longest, own=own, own_seconds=seconds, between=between
+    )
+
+
 def best_recorded(study: Study, *, table: RecordedTable | None = None, data: StudyData | None = None) -> float:
-    """The best value of the study's metric that the curves hold; NaN where there is none."""
+    """Returns the best recorded value of the study's metric; NaN if there is none."""
     if data is not None:
         values = numbers(data.epochs, study.metric)
     elif table is not None:
@@ -109,7 +122,8 @@ def _declared_cost(study: Study) -> Cost:
         return epoch_cost(study)
     except (ImportError, AttributeError, ValueError, HpoError) as error:
         raise CurvesError(
-            f"the trainable {study.trainable!r} must be importable, as it declares what an epoch costs, but: {error}"
+            f"the trainable {study.trainable!r} must be importable, because it declares what an epoch costs, "
+            f"but: {error}"
         ) from None
 
 
@@ -130,7 +144,7 @@ def _rules(run: Run, curves: RecordedCurves) -> Rules:
 
     def cost(config: Config) -> float:
         seconds = curves.seconds(config)
-        if seconds is None:  # an equal configuration, but not the very object that was named
+        if seconds is None:  # an equal configuration, but not the same object
             key(config, run.schedule.max_epochs)
             seconds = curves.seconds(config)
         return rules.cost(config) * (seconds or 0.0)

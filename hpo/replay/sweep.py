@@ -1,4 +1,4 @@
-"""Sweeps of a replay: the same study at other budgets and numbers of workers. Pure."""
+"""A sweep of a replay: the same study at several budgets and numbers of workers. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 
 from hpo.game.run import Run
-from hpo.replay import Answers, Replay
+from hpo.replay.answers import Answers
+from hpo.replay.game import Replay
 from hpo.replay.sources import CurvesError
+from hpo.text import plain
 
 AXES = ("workers", "budget")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A method at one number of workers and one budget, over its seeds: how good its incumbents are; how many of them
-    reach a value that is `good`, and the median virtual time at which they first do (None where half never do); means of
-    the virtual time to the end and of the number of trials."""
+    """A method at one number of workers and one budget, over its seeds.
+
+    mean, low, high: of the incumbents' values. reached: how many runs reach the target value; reached_at: the median
+    virtual time at which they first do (None if half or more never do). time: mean virtual time to the end of a run.
+    trials: mean number of trials.
+    """
 
     method: str
     workers: int
@@ -39,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points, what was good enough, and where the answers of all replays came from."""
+    """The points of a sweep, the target value `good`, and which curves answered in all replays together."""
 
     points: Sequence[Point]
     metric: str
@@ -48,12 +53,12 @@ class Sweep:
 
 
 def axes(texts: Sequence[str]) -> dict[str, list[int]]:
-    """`workers=1,4,16` and `budget=100,200` as lists. Raises CurvesError for anything else."""
+    """Parses `workers=1,4,16` and `budget=100,200` into lists. Raises CurvesError for anything else."""
     found: dict[str, list[int]] = {}
     for text in texts:
         match = re.fullmatch(rf"({'|'.join(AXES)})=(\d+(?:,\d+)*)", text)
         if match is None or any(int(part) < 1 for part in match[2].split(",")):
-            raise CurvesError(f"--sweep must be workers=1,4,16 or budget=100,200 with numbers from 1, but got {text!r}")
+            raise CurvesError(f"--sweep must be workers=1,4,16 or budget=100,200, each number >= 1, but got {text!r}")
         found[match[1]] = [int(part) for part in match[2].split(",")]
     return found
 
@@ -71,7 +76,7 @@ def sweep(play: Callable[[int | None, int | None], Replay], grid: Mapping[str, S
 
 
 def reached_at(played: Replay, good: float) -> dict[str, float]:
-    """For each run: the virtual time at which it was first charged for a value at least as good; inf where never."""
+    """Returns for each run the virtual time of its first charge for a value at least as good; inf if there is none."""
     sign = 1.0 if played.study.mode == "max" else -1.0
     found = {str(run.key): math.inf for run in played.runs}
     for charge in played.charges:
@@ -108,8 +113,5 @@ def _point(method: str, runs: Sequence[Run], reached: Sequence[float]) -> Point:
 
 
 def rows(found: Sweep) -> list[dict[str, Any]]:
-    """The points as JSON-able rows; a value that is not finite is null."""
-    return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(point).items()}
-        for point in found.points
-    ]
+    """Returns the points as rows of plain JSON values; a value that is not finite becomes null."""
+    return [plain(asdict(point)) for point in found.points]

@@ -1,4 +1,4 @@
-"""What a cluster does to time and trials. Pure: functions of the trial's content and a seed."""
+"""Weather: stragglers, failures and preemptions as a cluster has them. Pure functions of a trial's content and a seed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from hpo.replay.sources import CurvesError
 
 @dataclass(frozen=True)
 class Weather:
-    """stragglers: sigma of the log-normal factor on a trial's epoch time; failures: probability that a trial fails at
-    some epoch; preemptions: probability that training an epoch is lost and must be done again (time, never budget).
+    """How rough the cluster is.
+
+    stragglers: sigma of the log-normal factor on a trial's epoch time; failures: probability that a trial fails at
+    some epoch; preemptions: probability that a trained epoch is lost and must be trained again (costs time, never
+    budget).
     """
 
     stragglers: float = 0.0
@@ -33,20 +36,20 @@ class Weather:
         return not (self.stragglers or self.failures or self.preemptions)
 
     def slowness(self, trial: str, max_epochs: int) -> float:
-        """The factor on the trial's epoch time: the epochs that are trained again are spread over all of them."""
+        """Returns the factor on the trial's epoch time; the time of lost epochs is spread over all its epochs."""
         if not (self.stragglers or self.preemptions):
             return 1.0
         slow = float(np.exp(self._rng(trial, 1).normal(0.0, self.stragglers)))
         return slow * (1.0 + float(self.lost(trial, max_epochs).mean()))
 
     def lost(self, trial: str, max_epochs: int) -> NDArray[np.int64]:
-        """How often each epoch of the trial was trained in vain, shape [max_epochs]."""
+        """Returns how often each epoch of the trial was lost, shape [max_epochs]."""
         if not self.preemptions:
             return np.zeros(max_epochs, dtype=np.int64)
         return np.asarray(self._rng(trial, 3).geometric(1 - self.preemptions, max_epochs) - 1, dtype=np.int64)
 
     def fails_at(self, trial: str, max_epochs: int) -> int | None:
-        """The epoch that the trial fails to train; None where it does not fail."""
+        """Returns the epoch in which the trial fails; None if it does not fail."""
         if not self.failures:
             return None
         rng = self._rng(trial, 2)

@@ -1,4 +1,7 @@
-"""Reports of a study: a self-contained HTML page, tables in five formats, pictures. Nothing heavy is imported early."""
+"""Reports of a study: a self-contained HTML page, tables in five formats, pictures. Reads tables, writes only these files.
+
+Imports matplotlib and jinja2 only when something is drawn or written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures share: their style, their size, how they are saved. matplotlib is imported only when one is drawn."""
+"""The canvas of all figures: style, size, legends, saving. Imports matplotlib only when a figure is drawn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Vector: TypeAlias = NDArray[np.float64]
 Looks: TypeAlias = Mapping[str, Look]
 
-WIDTH, HEIGHT = 420, 290  # one panel
-_DATED = {"svg": "Date", "pdf": "CreationDate"}  # left out: equal figures make equal files
+WIDTH, HEIGHT = 420, 290  # of one panel, in CSS pixels
+_DATED = {"svg": "Date", "pdf": "CreationDate"}  # omitted, so that equal figures make equal files
 _STYLE = {
     "font.size": 12,
     "axes.labelsize": 12,
@@ -54,6 +54,7 @@ _STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
+    """Draws with the report's style for as long as the block lasts."""
     import matplotlib
 
     with matplotlib.rc_context(_STYLE):
@@ -61,6 +62,7 @@ def style() -> Iterator[None]:
 
 
 def panel(width: float = WIDTH, height: float = HEIGHT, arranged: bool = True) -> tuple[Figure, Any]:
+    """Returns a figure with one pair of axes; `arranged`: matplotlib's layout engine makes room for labels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained" if arranged else None)
@@ -80,11 +82,13 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def legend(axes: Axes, entries: int) -> None:
+    """Adds a legend of the labelled artists above the axes, unless there are none."""
     if entries:
         axes.figure.legend(loc="outside upper left", ncols=min(entries, 4), handlelength=2.2, columnspacing=1.2)
 
 
 def method_legend(axes: Axes, drawn: set[str], looks: Looks) -> None:
+    """Adds a legend of the methods in `drawn`, by colour, above the axes."""
     from matplotlib.lines import Line2D
 
     shown = [name for name in looks if name in drawn]

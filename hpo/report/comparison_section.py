@@ -1,4 +1,4 @@
-"""The report's first sections: what the comparison found, and the anytime curves; and their picture. Writes only that."""
+"""The report's first sections: the comparison's results and the anytime curves. Writes only the curves' picture."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.report import findings, palette, plots
+from hpo.report import comparison_tables, palette, plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
 from hpo.report.plots import Band
+from hpo.report.tables import p_value
 from hpo.results import anytime
 from hpo.results.anytime import Corners
-from hpo.results.comparison import Comparison
+from hpo.results.statistics import ALPHA
+from hpo.results.values import Comparison
 
 X_LABEL = "charged epochs of a run"
-POINTS = 160  # places at which bands are computed: more than a figure has pixels to show
+POINTS = 160  # most places at which a band is computed: a figure has too few pixels to show more
 
 
 def comparison_section(comparison: Comparison, looks: Looks) -> Section:
-    """Tables of what was found, what it cost and what the tests say; intervals and, from five blocks on, ranks."""
-    found, *rest = findings.comparison_tables(comparison)
+    """Returns the tables of results, cost and tests, with figures of the intervals and, from five blocks on, the ranks."""
+    found, *rest = comparison_tables.comparison_tables(comparison)
     parts: list[Part] = [table(found)]
     pictures = [p for p in (_intervals(comparison, looks), _ranks(comparison, looks)) if p is not None]
     if pictures:
@@ -42,9 +44,9 @@ def _intervals(comparison: Comparison, looks: Looks) -> Picture | None:
     if not rows:
         return None
     figure = plots.intervals(rows, looks, metric=comparison.metric)
-    caption = "Pale marks are single runs; the dot above them is their mean, the bar its 95 % interval."
+    caption = "Pale marks are single runs; the dot above them is their mean, and the bar is its 95 % interval."
     return picture(
-        figure, "intervals", f"{comparison.metric} of every run, with mean and interval of every method", caption
+        figure, "intervals", f"{comparison.metric} of every run, with each method's mean and interval", caption
     )
 
 
@@ -54,9 +56,9 @@ def _ranks(comparison: Comparison, looks: Looks) -> Picture | None:
         return None
     figure = plots.critical_difference(ranking.mean_ranks, ranking.groups, ranking.critical_difference, looks)
     caption = (
-        f"Mean ranks over {ranking.blocks} blocks, 1 is best; bars join methods closer than Nemenyi's critical difference "
-        f"({ranking.critical_difference:.2f}). Friedman's test: p {ranking.p:.3g}"
-        + ("." if ranking.p < 0.05 else ", so the ranks say nothing.")
+        f"Mean ranks over {ranking.blocks} blocks; 1 is best. Bars join methods within Nemenyi's critical difference "
+        f"({ranking.critical_difference:.2f}). Friedman's test: p {p_value(ranking.p)}"
+        + ("." if ranking.p < ALPHA else ", so no methods differ by their ranks.")
     )
     return picture(figure, "ranks", "Critical-difference diagram of the mean ranks", caption)
 
@@ -65,13 +67,13 @@ def _ranks(comparison: Comparison, looks: Looks) -> Picture | None:
 
 
 def anytime_section(comparison: Comparison, looks: Looks) -> Section:
-    """The best value so far over charged epochs, and over the time that each method would have taken alone."""
+    """Returns the best value so far over charged epochs, and over the time that each method would have taken alone."""
     title, metric = "Best value so far", comparison.metric
     epochs = epoch_bands(comparison)
     if not epochs:
         return Section("anytime", title, [Text("No epoch has been charged yet.")])
     figure = plots.anytime(epochs, looks, metric=metric, x_label=X_LABEL)
-    caption = "Mean over the runs; the band is its 95 % interval, where there are two runs or more."
+    caption = "Mean over the runs; the band is its 95 % interval if there are at least two runs."
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     seconds = bands({m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks})
     if any(band.x[-1] > 0 for band in seconds.values()):
@@ -79,7 +81,7 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
         scaled = {m: Band(b.x / size, b.mean, b.low, b.high) for m, b in seconds.items()}
         figure = plots.anytime(scaled, looks, metric=metric, x_label=f"time of a run ({unit})")
         caption = (
-            f"The same over time, as the measured epochs would have taken with each run alone on {comparison.workers} "
+            f"The same over time: the measured epochs, scheduled as if each run were alone on {comparison.workers} "
             f"worker{'s' if comparison.workers > 1 else ''}."
         )
         pictures.append(picture(figure, "anytime-time", f"Best {metric} so far over time", caption))
@@ -87,20 +89,20 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
 
 
 def epoch_bands(comparison: Comparison) -> dict[str, Band]:
-    """Each method's anytime band over charged epochs."""
+    """Returns each method's anytime band over charged epochs."""
     methods = [m.method for m in comparison.methods]
     return bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in methods})
 
 
 def save_picture(comparison: Comparison, path: str | Path) -> Path:
-    """Writes the anytime curves over charged epochs as a picture (.png, .svg, .pdf): the comparison at a glance."""
+    """Writes the anytime curves over charged epochs as a picture (.png, .svg or .pdf)."""
     looks = palette.looks([m.method for m in comparison.methods])
     figure = plots.anytime(epoch_bands(comparison), looks, metric=comparison.metric, x_label=X_LABEL)
     return plots.save(figure, path)
 
 
 def bands(curves: Mapping[str, Sequence[Corners]]) -> dict[str, Band]:
-    """Each method's mean anytime curve with its interval, from where all its runs have begun to where the last ends."""
+    """Returns each method's mean anytime curve with its interval, from the last run's start to the last run's end."""
     found = {}
     for method, runs in curves.items():
         known = [run for run in runs if run]

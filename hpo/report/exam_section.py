@@ -1,4 +1,4 @@
-"""The report's section on the final exam: validation beside test, precision, recall and F1, confusion matrices. Pure."""
+"""The report's section on the final exam: validation and test, precision, recall and F1, confusion matrices. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from hpo.store import StudyData
 from hpo.store import columns as stored
 
 Counts: TypeAlias = NDArray[np.int64]
-SHOWN = 20  # classes: a larger matrix cannot be read, its worst confusions are listed instead
+SHOWN = 20  # most classes of a readable matrix: for larger ones the worst confusions are listed instead
 MEASURES = ("accuracy", "precision", "recall", "f1")
 
 
 def exams(data: StudyData, looks: Looks) -> Section:
-    """What the winners gave on data that no method ever saw."""
+    """Returns the winners' results on data that no method ever saw."""
     title = "Final exam"
     rows = _rows(data)
     if not rows:
-        text = "No winner has been tested: the study file asks for no final exam, or it has not been taken yet."
+        text = "No winner has been tested: the study asks for no final exam, or the exam is still to come."
         return Section("exam", title, [Text(text)])
     lead = (
         "Each run's winner, chosen by validation, was tested once on data that no method saw. Validation picks the "
-        "luckiest of many trials, so it tends to promise more than the test gives; the test column is the one to believe."
+        "luckiest of many trials, so its value tends to be too high; trust the test columns."
     )
     parts: list[Part] = [Text(lead), table(_exam_table(data, rows))]
     chart = _selection(data, rows, looks)
@@ -44,7 +44,7 @@ def exams(data: StudyData, looks: Looks) -> Section:
 
 
 def _rows(data: StudyData) -> list[dict[str, Any]]:
-    """One row an exam and run whose winner took it; a winner that several runs share counts for each."""
+    """Returns one row for each exam of each run's winner; a winner that several runs share appears once for each."""
     runs = [run for run in data.runs.to_pylist() if run["incumbent_trial"] is not None]
     winners = [(run["incumbent_trial"], run["incumbent_epoch"]) for run in runs]
     taken = stored.exams(data, winners)
@@ -56,13 +56,13 @@ def _rows(data: StudyData) -> list[dict[str, Any]]:
 
 
 def exam_tables(data: StudyData) -> list[Table]:
-    """The table of a study's exams; none where there are no exams."""
+    """Returns the table of a study's exams; none if there are no exams."""
     rows = _rows(data)
     return [_exam_table(data, rows)] if rows else []
 
 
 def _tested_as(data: StudyData) -> str:
-    """The test column that belongs to the study's metric."""
+    """Returns the test column of the study's metric."""
     return "test_" + str(data.definition["metric"]).removeprefix("val_")
 
 
@@ -82,12 +82,14 @@ def _exam_table(data: StudyData, rows: Sequence[Mapping[str, Any]]) -> Table:
             cells.append(train.get(row["won"]) if row["exam"] == "winner" else None)
         cells.append(row["validation"])
         body.append((*cells, *(row.get(f"test_{m}") for m in measures)))
-    note = "winner: as the run left it. retrain/SEED: its configuration trained anew, as the study says."
+    note = (
+        "winner: the model as the run left it. retrain/SEED: its configuration, trained again as the study file asks."
+    )
     return Table(f"{data.name}: train, validation and test of every winner", tuple(columns), tuple(body), note)
 
 
 def _train_values(data: StudyData) -> dict[tuple[str, int], float]:
-    """The training metric of each incumbent at its best epoch, where it is recorded."""
+    """Returns the training metric of each incumbent at its best epoch, if it was recorded."""
     name = str(data.definition["metric"]).removeprefix("val_")
     if name not in data.epochs.schema.names:
         return {}
@@ -104,7 +106,7 @@ def _selection(data: StudyData, rows: Sequence[Mapping[str, Any]], looks: Looks)
     if not pairs:
         return None
     figure = plots.selection(pairs, looks, metric=data.definition["metric"].removeprefix("val_"))
-    caption = "Each winner's validation against its test; on the dashed line they agree."
+    caption = "Each winner's validation and test values; on the dashed line they are equal."
     return Figures([picture(figure, "selection", "Validation against test of every winner", caption)], "small")
 
 
@@ -112,7 +114,7 @@ def _selection(data: StudyData, rows: Sequence[Mapping[str, Any]], looks: Looks)
 
 
 def _confusion(method: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """The method's confusion matrix, summed over its winners; of their retrainings where there are any."""
+    """Returns the method's confusion matrix, summed over its winners, or over their retrainings if there are any."""
     kept = [row for row in rows if row["exam"] != "winner"] or list(rows)
     found = [np.array(json.loads(row["confusion"]), dtype=np.int64) for row in kept if row.get("confusion")]
     if not found:
@@ -128,14 +130,14 @@ def _confusion(method: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def class_names(rows: Sequence[Mapping[str, Any]], count: int) -> list[str]:
-    """The classes by name where the exams know them, else by number."""
+    """Returns the classes' names if the exams have them, otherwise their numbers."""
     known = [json.loads(row["classes"]) for row in rows if row.get("classes")]
     fitting = [names for names in known if len(names) == count]
     return [str(name) for name in fitting[0]] if fitting else [str(i) for i in range(count)]
 
 
 def _matrix(counts: Counts, names: Sequence[str]) -> Markup:
-    """Rows are true classes, columns what was predicted; a cell's shade is its share of the row."""
+    """Renders true classes as rows and predicted ones as columns; a cell's shade is its share of the row."""
     total = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(total, 1)
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
@@ -156,7 +158,7 @@ def _matrix(counts: Counts, names: Sequence[str]) -> Markup:
 
 
 def _worst(counts: Counts, names: Sequence[str], most: int = 15) -> Table:
-    """The most frequent confusions, for matrices too large to be read."""
+    """Returns the most frequent confusions, for matrices too large to read."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(wrong, axis=None, kind="stable")[::-1][:most]
@@ -166,13 +168,14 @@ def _worst(counts: Counts, names: Sequence[str], most: int = 15) -> Table:
         if wrong[i, j]:
             rows.append((names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / counts[i].sum())))
     columns = (
-        Column("true class", "true", "text"), Column("taken for", "predicted", "text"),
+        Column("true class", "true", "text"), Column("predicted", "predicted", "text"),
         Column("times", "count", "count"), Column("of the class", "share", "percent"),
     )  # fmt: skip
     return Table(f"The {len(rows)} most frequent confusions of {len(names)} classes", columns, tuple(rows))
 
 
 def _classes(counts: Counts, names: Sequence[str]) -> Table:
+    """Returns precision, recall and F1 of every class."""
     right = np.diag(counts)
     rows = []
     for i, name in enumerate(names):
@@ -184,7 +187,7 @@ def _classes(counts: Counts, names: Sequence[str]) -> Table:
         Column("recall", "recall"), Column("F1", "f1"),
     )  # fmt: skip
     return Table(
-        "Every class", columns, tuple(rows), "A dash: the class was never predicted, or is not in the test set."
+        "Every class", columns, tuple(rows), "A dash: the class was never predicted or is not in the test set."
     )
 
 

@@ -1,6 +1,6 @@
-"""The report: one HTML file that needs no network, from a study's tables, its comparison and its importance.
+"""The report: one HTML file that needs no network, made from a study's tables, comparison and importance.
 
-Reads its template and style sheet beside it; writes the one file that it is asked for.
+Reads the template and the style sheet in `templates`; writes only the report's file.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hpo.store import StudyData
 from hpo.store.columns import labels
 
 if TYPE_CHECKING:
-    from hpo.results.comparison import Comparison
     from hpo.results.importance import Importance
+    from hpo.results.values import Comparison
 
 _TEMPLATES = resources.files("hpo.report") / "templates"
 
@@ -35,14 +35,14 @@ _TEMPLATES = resources.files("hpo.report") / "templates"
 def write_html(
     data: StudyData, comparison: Comparison, importance: Importance | None, path: str | Path, *, command: str
 ) -> Path:
-    """Writes the report whole or not at all, and returns its path. `command` is what repeats the study."""
+    """Writes the report, whole or not at all, and returns its path. `command`: the command that repeats the study."""
     path = Path(path)
     write_whole(path, page(data, comparison, importance, command=command).encode())
     return path
 
 
 def page(data: StudyData, comparison: Comparison, importance: Importance | None, *, command: str) -> str:
-    """The report as HTML text."""
+    """Returns the report as HTML text."""
     looks = palette.looks(labels(data.definition, data.runs))
     sections: Sequence[Section] = [
         comparison_section(comparison, looks),
@@ -65,7 +65,7 @@ def write_tasks(
     studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], path: str | Path, *,
     command: str,
 ) -> Path:  # fmt: skip
-    """Writes the report of several studies compared as tasks, whole or not at all, and returns its path."""
+    """Writes the report of several studies as tasks, whole or not at all, and returns its path."""
     path = Path(path)
     write_whole(path, tasks_page(studies, comparison, importances, command=command).encode())
     return path
@@ -74,7 +74,7 @@ def write_tasks(
 def tasks_page(
     studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], *, command: str
 ) -> str:
-    """The report of several studies compared as tasks as HTML text."""
+    """Returns the report of several studies as tasks as HTML text."""
     looks = palette.looks([method.method for method in comparison.methods])
     sections: Sequence[Section] = [
         comparison_section(comparison, looks),
@@ -99,14 +99,14 @@ def tasks_page(
 
 
 def facts(data: StudyData) -> list[tuple[str, str]]:
-    """What the study was, in a few words each."""
+    """Returns the study's task, metric, budget, methods, seeds and trials, in a few words each."""
     definition = data.definition
     budget, task = definition.get("budget", {}), definition.get("data", {}).get("name")
     model = definition.get("model", {}).get("name")
     found = [
         ("Task", " · ".join(str(part) for part in (task, model or definition.get("trainable")) if part)),
         ("Metric", f"{definition['metric']} ({definition['mode']})"),
-        ("Budget of a run", f"{budget.get('epochs', '?')} epochs, {budget.get('max_epochs', '?')} a trial at most"),
+        ("Budget per run", f"{budget.get('epochs', '?')} epochs, at most {budget.get('max_epochs', '?')} per trial"),
         ("Methods", str(len(labels(data.definition, data.runs)))),
         ("Seeds", str(len(definition.get("seeds", ())))),
         ("Trials", f"{len({row.trial for row in series.trials(data)}):,}"),

@@ -1,4 +1,4 @@
-"""The report's section on importance: which hyperparameters mattered, how, and which go together. Pure."""
+"""The report's section on importance: which hyperparameters mattered, how, and which interact. Pure."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from hpo.report.importance_tables import importance_tables, summary
 from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
 from hpo.report.trial_plots import Curve
 from hpo.report.trials_section import marginals
-from hpo.results.importance import Importance, PairShare
+from hpo.results.fanova import PairShare
+from hpo.results.importance import Importance
 from hpo.store import StudyData
 
-PAIRS = 3  # heat maps drawn: the most important pairs
-LEAST = 0.01  # share below which a pair is not worth a picture
+PAIRS = 3  # most heat maps: those of the most important pairs
+LEAST = 0.01  # share up to which a pair gets no heat map
 
 
 def importance_section(data: StudyData, importance: Importance | None, looks: Looks) -> Section:
-    """Shares with intervals, marginals with the trials, heat maps of the strongest pairs; tables fold out."""
+    """Returns shares with intervals, marginals with the trials, heat maps of the strongest pairs, and folded tables."""
     title = "Importance"
     if importance is None:
-        text = "There are too few trials, or too much alike, to say which hyperparameters mattered."
+        text = "There are too few trials, or they are too much alike, to show which hyperparameters mattered."
         return Section("importance", title, [Text(text), *marginals(data, looks, {})])
     parts: list[Part] = [Text(summary(importance)), *(Text(note) for note in importance.notes)]
     shares = {s.name: (s.share, s.low, s.high) for s in importance.shares}
-    caption = (
-        "Share of the surrogate's variance that each hyperparameter explains alone (fANOVA); lines are 95 % intervals."
-    )
+    caption = "Share of the surrogate's variance that each hyperparameter explains alone (fANOVA), with 95 % intervals."
     bars = picture(plots.importance(shares), "importance-shares", "Importance of every hyperparameter", caption)
     parts.append(Figures([bars]))
     parts.append(
         Text(
-            "Below, each trial's best value against one hyperparameter at a time: colours and marks are the methods', "
-            "pale ones were stopped early, and of very many trials some are drawn, spread evenly. The line is the "
-            "marginal that the surrogate predicts, all other hyperparameters averaged out, with its standard deviation."
+            "The panels below show each trial's best value against one hyperparameter. Colours and marks stand for "
+            "methods; pale trials were stopped early; of very many trials an even selection is drawn. The line is the "
+            "surrogate's marginal, averaged over all other hyperparameters, with its standard deviation."
         )
     )
     ways = series.axes(data)
@@ -56,5 +55,5 @@ def importance_section(data: StudyData, importance: Importance | None, looks: Lo
 
 def _heat(data: StudyData, pair: PairShare, number: int, metric: str) -> Picture:
     figure = trial_plots.heat(pair.a, pair.values_a, pair.b, pair.values_b, np.array(pair.mean), metric=metric)
-    caption = f"{pair.a} × {pair.b}: together {100 * pair.share:.1f} % beyond what each explains alone."
+    caption = f"{pair.a} × {pair.b}: together they explain {100 * pair.share:.1f} % beyond their single shares."
     return picture(figure, f"pair-{number}", f"Predicted {metric} over {pair.a} and {pair.b}", caption)

@@ -1,17 +1,18 @@
-"""What mattered, as tables and in a sentence. Pure."""
+"""Importance as tables, as a sentence, and rendered in every format. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 
-from hpo.report.tables import Cell, Column, Table, render_tables
+from hpo.report.tables import Cell, Column, Table, render_tables, short
 from hpo.results.association import Association
-from hpo.results.importance import POOR_FIT, Importance, PairShare, Share, over_tasks
+from hpo.results.fanova import PairShare, Share
+from hpo.results.importance import POOR_FIT, Importance, over_tasks
 
 
 def render_importance(found: Importance, format: str, *, width: int | None = None) -> str:
-    """The importance in one of FORMATS. `width`: the terminal's columns, asked from it where None."""
+    """Renders the importance in one of FORMATS. `width`: the terminal's columns (default: ask the terminal)."""
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     tables = [shares_table(found)] if format == "csv" else importance_tables(found)
@@ -19,7 +20,7 @@ def render_importance(found: Importance, format: str, *, width: int | None = Non
 
 
 def importance_tables(importance: Importance) -> list[Table]:
-    """Single shares, pairs, sensitivity about the incumbent, and batch size with learning rate where both vary."""
+    """Returns the tables of shares, pairs, sensitivity around the incumbent, and batch size with learning rate."""
     tables = [shares_table(importance)]
     if importance.pairs:
         tables.append(pairs_table(importance))
@@ -31,32 +32,32 @@ def importance_tables(importance: Importance) -> list[Table]:
 
 
 def summary(importance: Importance) -> str:
-    """What mattered most and how far that can be trusted, in a sentence or two."""
+    """Says what mattered most and how far that can be trusted, in two sentences."""
     first = importance.shares[0]
     explained = f"{100 * max(0.0, importance.fit):.0f} % of the variance"
-    learned = f"Learned from {importance.trials} trials {importance.epochs}; of unseen ones the surrogate explains"
+    fitted = f"The surrogate was fitted to {importance.trials:,} trials {importance.epochs}"
     if not importance.decided:
         return (
-            f"Undecided: the trials do not tell what mattered; the surrogate's guess would be {first.name}. {learned} only "
-            f"{explained}, and below {100 * POOR_FIT:.0f} % its shares and their intervals are guesses."
+            f"Undecided: the trials do not show what mattered; the best guess is {first.name}. {fitted} and explains only "
+            f"{explained} of unseen trials; below {100 * POOR_FIT:.0f} % its shares and their intervals are guesses."
         )
-    return f"{_most(importance)}. {learned} {explained}; the rest is noise, or what more trials would show."
+    return f"{_most(importance)}. {fitted} and explains {explained} of unseen trials; the rest is noise or needs more trials."
 
 
 def _most(importance: Importance) -> str:
-    """The hyperparameter that mattered most, or the pair where no single one explains as much."""
+    """Names the hyperparameter that mattered most, or a pair if no single one explains as much."""
     first = importance.shares[0]
     pair = importance.pairs[0] if importance.pairs else None
     if pair is not None and pair.share > first.share:
         return (
-            f"{pair.a} and {pair.b} mattered most, together: beyond what each explains alone they explain "
-            f"{_percent(pair)} of the variance of {importance.metric}"
+            f"{pair.a} and {pair.b} mattered most, together: beyond their single shares they explain {_percent(pair)} "
+            f"of the variance of {importance.metric}"
         )
     text = f"{first.name} mattered most: alone it explains {_percent(first)} of the variance of {importance.metric}"
     if len(importance.shares) > 1 and first.low <= importance.shares[1].high:
-        text += f", though the interval of {importance.shares[1].name} overlaps it"
+        text += f", but its interval overlaps that of {importance.shares[1].name}"
     if pair is None and importance.unexplained > first.share:
-        text += f"; interactions explain more, {100 * importance.unexplained:.0f} %, and `--pairs` shows them"
+        text += f"; interactions explain more, {100 * importance.unexplained:.0f} % (`--pairs` shows them)"
     return text
 
 
@@ -65,7 +66,7 @@ def _percent(share: Share | PairShare) -> str:
 
 
 def tasks_table(found: Mapping[str, Importance]) -> Table:
-    """One row a hyperparameter: its mean share over the tasks that all search it, and its share in each task."""
+    """Returns one row a hyperparameter: its share in each task, and the mean share if every task searches it."""
     mean = {share.name: share for share in over_tasks(list(found.values()))}
     names = list(mean) + [s.name for one in found.values() for s in one.shares if s.name not in mean]
     own = {task: {share.name: share.share for share in one.shares} for task, one in found.items()}
@@ -77,7 +78,7 @@ def tasks_table(found: Mapping[str, Importance]) -> Table:
         _task_row(name, mean.get(name), [shares.get(name) for shares in own.values()]) for name in dict.fromkeys(names)
     )
     fits = ", ".join(f"{task} {one.fit:.2f}" for task, one in found.items())
-    note = f"fANOVA: what each explains alone. R squared of the surrogates on trials that they had not seen: {fits}."
+    note = f"fANOVA: the share that each hyperparameter explains alone. R squared of the surrogates on unseen trials: {fits}."
     if guesses := [task for task, one in found.items() if not one.decided]:
         note += f" Below {POOR_FIT:g} the shares are guesses: {', '.join(guesses)}."
     return Table(f"Importance over {len(found)} tasks", columns, rows, note)
@@ -89,14 +90,15 @@ def _task_row(name: str, mean: Share | None, shares: Sequence[float | None]) -> 
 
 
 def shares_table(importance: Importance) -> Table:
+    """Returns one row a hyperparameter: its share with its interval."""
     columns = (
         Column("hyperparameter", "name", "text"), Column("share", "share", "percent"),
         Column("from", "low", "percent"), Column("to", "high", "percent"),
     )  # fmt: skip
     rows = tuple((s.name, s.share, s.low, s.high) for s in importance.shares)
     note = (
-        "fANOVA over the whole space: the share of the surrogate's variance that each explains alone, with a 95 % "
-        f"interval; {100 * importance.unexplained:.0f} % lie in interactions beyond those shown."
+        "fANOVA over the whole space: the share of the surrogate's variance that each hyperparameter explains alone, with "
+        f"its 95 % interval. Interactions not shown here explain {100 * importance.unexplained:.0f} %."
     )
     if importance.notes:
         note += " " + " ".join(importance.notes)
@@ -104,41 +106,40 @@ def shares_table(importance: Importance) -> Table:
 
 
 def pairs_table(importance: Importance, most: int = 10) -> Table:
+    """Returns one row a pair, at most `most`: its share with its interval."""
     columns = (
         Column("pair", "pair", "text"), Column("share", "share", "percent"),
         Column("from", "low", "percent"), Column("to", "high", "percent"),
     )  # fmt: skip
     rows = tuple((f"{p.a} × {p.b}", p.share, p.low, p.high) for p in importance.pairs[:most])
-    return Table("Pairs", columns, rows, "What a pair explains beyond its two hyperparameters alone.")
+    return Table(
+        "Pairs", columns, rows, "The share that a pair explains beyond the single shares of its hyperparameters."
+    )
 
 
 def sensitivity_table(importance: Importance) -> Table:
+    """Returns one row a hyperparameter: the best and the worst metric predicted around the incumbent."""
     columns = (
         Column("hyperparameter", "name", "text"), Column("incumbent", "value", "text"),
         Column(f"best {importance.metric}", "best"), Column("worst", "worst"), Column("spread", "spread"),
     )  # fmt: skip
     better, worse = (max, min) if importance.mode == "max" else (min, max)
     rows = tuple(
-        (m.name, _plain(importance.incumbent[m.name]), better(m.mean), worse(m.mean), m.spread)
+        (m.name, short(importance.incumbent[m.name]), better(m.mean), worse(m.mean), m.spread)
         for m in importance.sensitivity
     )
-    note = (
-        "Predicted, as one hyperparameter at a time runs over its range and the others stay at the incumbent's values."
-    )
-    return Table("Sensitivity about the incumbent", columns, rows, note)
+    note = "Predicted: one hyperparameter at a time takes all its values, the others keep the incumbent's."
+    return Table("Sensitivity around the incumbent", columns, rows, note)
 
 
 def association_table(found: Association, metric: str) -> Table:
+    """Returns one row for each value of a: the best trial's b and its metric."""
     columns = (
         Column(found.a, "a", "text"), Column(f"best {found.b}", "b", "text"), Column(f"best {metric}", "best"),
     )  # fmt: skip
-    rows = tuple((_plain(a), _plain(b), value) for a, b, value in found.best)
-    note = f"The best trial of each {found.a}."
+    rows = tuple((short(a), short(b), value) for a, b, value in found.best)
+    note = f"The best trial for each {found.a}."
     if found.rho is not None and found.p is not None:
         note += f" Spearman's rank correlation over the best {found.good} of {found.trials} trials: "
         note += f"{found.rho:.2f} (p {found.p:.2g})."
     return Table(f"{found.a} with {found.b}", columns, rows, note)
-
-
-def _plain(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

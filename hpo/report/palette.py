@@ -1,8 +1,8 @@
 """One look per method: a colour for light and for dark paper, a dash and a marker. Pure; no matplotlib, no I/O.
 
-The colours differ in lightness as well as in hue, and each comes with its own dash and marker, so that no figure
-depends on telling hues apart. Pictures use the light colours; HTML pages replace them by the CSS variables that
-`css` defines, so that the same figure reads on light and on dark paper.
+The colours differ in lightness as well as in hue, and each has its own dash and marker: no reader needs to distinguish
+hues. Pictures use the light colours; HTML pages replace them with the CSS variables that `css` defines, so the same
+figure is readable on light and on dark paper.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Dash: TypeAlias = tuple[float, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Tint:
-    """A colour by its CSS variable's name, as #rrggbb on light and on dark paper."""
+    """A colour: the name of its CSS variable, and #rrggbb on light and on dark paper."""
 
     name: str
     light: str
@@ -54,7 +54,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn, everywhere the same."""
+    """How a method is drawn, the same in every figure."""
 
     tint: Tint
     dash: Dash
@@ -62,12 +62,12 @@ class Look:
 
     @property
     def colour(self) -> str:
-        """#rrggbb on light paper, which is also the key by which HTML pages find the CSS variable."""
+        """#rrggbb on light paper; HTML pages find the CSS variable by it."""
         return self.tint.light
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A look for each method, by its place in `methods`. Beyond eight the colours repeat with another dash."""
+    """Returns a look for each method by its place in `methods`. Beyond eight, colours repeat with another dash."""
     return {
         name: Look(METHODS[i % len(METHODS)], DASHES[(i + i // len(METHODS)) % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, name in enumerate(dict.fromkeys(methods))
@@ -75,7 +75,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 
 def css() -> str:
-    """The style rules that define every colour, for light paper, dark paper and print (which is always light)."""
+    """Returns the style rules that define every colour on light paper, dark paper and in print (always light)."""
     light = "".join(f"--{tint.name}:{tint.light};" for tint in TINTS)
     dark = "".join(f"--{tint.name}:{tint.dark};" for tint in TINTS)
     return (
@@ -84,13 +84,13 @@ def css() -> str:
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance of #rrggbb, 0 (black) to 1 (white), as WCAG 2.2 defines it."""
+    """Returns the relative luminance of #rrggbb, 0 (black) to 1 (white), as WCAG 2.2 defines it."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def contrast(a: str, b: str) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    """Returns the contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)

@@ -1,4 +1,4 @@
-"""What a report page is made of: sections of parts, which the template writes in order. Pure."""
+"""The parts of a report page: sections of text, figures and tables, which the template writes in order. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Command:
-    """Text to be typed, as it stands."""
+    """Text to type exactly as shown."""
 
     text: str
     kind: ClassVar[str] = "command"
@@ -32,7 +32,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Picture:
-    """An inline SVG, its name for those who do not see it, and a caption that says how to read it."""
+    """An inline SVG, a title for readers who cannot see it, and a caption on how to read it."""
 
     svg: Markup
     title: str
@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Figures:
-    """Pictures side by side where there is room; `wide` ones scroll on narrow screens."""
+    """Pictures side by side if there is room; `wide` ones scroll on narrow screens."""
 
     figures: Sequence[Picture]
     size: Literal["", "small", "wide"] = ""
@@ -50,7 +50,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Html:
-    """A table, or another piece that is HTML already."""
+    """A table or another ready piece of HTML."""
 
     html: Markup
     kind: ClassVar[str] = "html"
@@ -58,7 +58,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Grid:
-    """Pieces of HTML side by side where there is room."""
+    """Pieces of HTML side by side if there is room."""
 
     cells: Sequence[Markup]
     kind: ClassVar[str] = "grid"
@@ -73,7 +73,7 @@ class Folded:
     kind: ClassVar[str] = "folded"
 
 
-LONG = 24  # rows: a longer table would push what follows out of sight
+LONG = 24  # most rows of a table shown unfolded: a longer one would push the rest out of sight
 Part: TypeAlias = Text | Command | Figures | Html | Grid | Folded
 
 
@@ -89,11 +89,11 @@ class Section:
 def picture(
     figure: Figure, name: str, title: str, caption: str = "", tooltips: Mapping[str, str] | None = None
 ) -> Picture:
-    """A matplotlib figure as a picture of the page; `name` is unique in it."""
+    """Makes a picture of a matplotlib figure; `name` must be unique on the page."""
     return Picture(Markup(svg.inline(figure, name, title, tooltips)), title, caption)
 
 
 def table(content: tables.Table) -> Html | Folded:
-    """A table as part of the page; a long one opens on demand."""
+    """Makes a part of a table; a long one opens on demand."""
     html = Markup(tables.html(content))
     return Html(html) if len(content.rows) <= LONG else Folded(f"{content.title} ({len(content.rows)} rows)", html)

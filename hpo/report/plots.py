@@ -1,7 +1,7 @@
 """The comparison's figures, from plain arrays: anytime curves, intervals, ranks, importance, validation against test.
 
-Each function returns a matplotlib Figure that `save` writes as a picture and that svg.inline puts into a page. Sizes
-are in CSS pixels at the width that a phone or half a desktop page gives, so that text keeps its size. Pure.
+Each function returns a matplotlib Figure, which `save` writes as a picture and svg.inline puts into a page. Sizes are
+in CSS pixels and fit a phone or half a desktop page, so text keeps its size. Pure.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["Band", "anytime", "critical_difference", "importance", "intervals", 
 
 @dataclass(frozen=True)
 class Band:
-    """A curve over x with an interval around it; `low` and `high` are None where one run alone gives no interval.
+    """A step curve over x with an interval around it; all [points]. A value holds from its x on.
 
-    `x`, `mean`, `low`, `high` have shape [points]; values hold from their x on (steps).
+    `low` and `high` are None if a single run gives no interval.
     """
 
     x: Vector
@@ -36,7 +36,7 @@ class Band:
 
 
 def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: str, log_x: bool = False) -> Figure:
-    """The best value so far of each method over what it cost: mean over its runs with their interval as a band."""
+    """Draws each method's best value so far over its cost: the mean over its runs, with its interval as a band."""
     with style():
         figure, axes = panel()
         for method, band in bands.items():
@@ -57,7 +57,7 @@ def _band(axes: Axes, method: str, band: Band, look: Look) -> None:
 
 
 def _y_from(axes: Axes, means: Sequence[Vector]) -> None:
-    """Leaves out the first poor epochs where they would press all that matters into one strip."""
+    """Crops poor first epochs that would squeeze the rest into a thin strip."""
     values = np.concatenate([mean[np.isfinite(mean)] for mean in means]) if means else np.array([])
     if not values.size:
         return
@@ -74,7 +74,7 @@ def _y_from(axes: Axes, means: Sequence[Vector]) -> None:
 def intervals(
     rows: Mapping[str, tuple[float, tuple[float, float] | None, Sequence[float]]], looks: Looks, *, metric: str
 ) -> Figure:
-    """Each method's mean with its 95 percent interval, and its single runs as dots: row = (mean, interval, runs)."""
+    """Draws each method's mean with its 95 percent interval, and its single runs as marks: row = (mean, interval, runs)."""
     with style():
         figure, axes = panel(height=70 + 34 * len(rows))
         for y, (method, (mean, interval, runs)) in enumerate(rows.items()):
@@ -93,7 +93,7 @@ def intervals(
 def critical_difference(
     ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, looks: Looks
 ) -> Figure:
-    """Mean ranks on a line, 1 (best) to the left; a bar joins each of `groups`, the critical difference stands above."""
+    """Draws mean ranks on a line, 1 (best) at the left; a bar joins each of `groups`; the critical difference is above."""
     order = sorted(ranks, key=lambda name: ranks[name])
     half = (len(order) + 1) // 2
     joined = [group for group in groups if len(group) > 1]
@@ -117,12 +117,12 @@ def critical_difference(
         axes.hlines(1.5, 1, 1 + difference, color=INK.light, lw=2)
         axes.text(1 + difference + 0.08, 1.5, f"critical difference {difference:.2f}", va="center")
         axes.set_axis_off()
-        axes.set_position((0.25, 0.02, 0.5, 0.96))  # names hang out on both sides, where a layout engine sees no room
+        axes.set_position((0.25, 0.02, 0.5, 0.96))  # names stick out on both sides; the layout engine ignores them
     return figure
 
 
 def importance(shares: Mapping[str, tuple[float, float, float]], *, label: str = "share of variance") -> Figure:
-    """Bars, the most important first, each with its interval: name -> (share, low, high), all 0 to 1."""
+    """Draws bars, the most important first, each with its interval: name -> (share, low, high), all 0 to 1."""
     with style():
         figure, axes = panel(height=70 + 27 * len(shares))
         names = list(shares)
@@ -138,7 +138,7 @@ def importance(shares: Mapping[str, tuple[float, float, float]], *, label: str =
 
 
 def selection(pairs: Mapping[str, Sequence[tuple[float, float]]], looks: Looks, *, metric: str) -> Figure:
-    """Validation against test of every run's winner; below the diagonal, validation promised more than test gave."""
+    """Draws validation against test of every run's winner; below the diagonal, validation was too optimistic."""
     with style():
         figure, axes = panel(width=360, height=330)
         values = [v for points in pairs.values() for point in points for v in point]

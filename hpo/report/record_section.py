@@ -15,23 +15,23 @@ from hpo.store import StudyData
 
 
 def ledger(data: StudyData) -> Section:
-    """What every run was charged for, what was shared, what was trained twice after faults."""
+    """Returns every run's charged and shared epochs, and those trained again after faults."""
     runs = data.runs.to_pylist()
     trained = sum(1 for attempt in data.epochs.column("attempt").to_pylist() if not attempt)
     again = data.epochs.num_rows - trained
     charged = sum(run["charged_epochs"] for run in runs)
     exact = all(run["charged_epochs"] == run["budget_epochs"] for run in runs)
     lead = (
-        f"{charged:,} epochs were charged to {len(runs)} runs; {trained:,} were trained for them, because a "
-        "configuration that several runs ask for is trained once and charged to each."
+        f"{charged:,} epochs were charged to {len(runs)} runs, and {trained:,} were trained: a configuration that "
+        "several runs ask for is trained once and charged to each of them."
     )
-    lead += f" {again:,} more were trained again after faults and charged to nobody." if again else ""
-    lead += " Every run used its whole budget, to the epoch." if exact else ""
+    lead += f" After faults, {again:,} were trained again; these are charged to no run." if again else ""
+    lead += " Every run used exactly its budget." if exact else ""
     return Section("ledger", "The ledger", [Text(lead), table(ledger_table(data))])
 
 
 def ledger_table(data: StudyData) -> Table:
-    """A row a run: its budget, what it was charged for, its trials, its time."""
+    """Returns one row a run: its budget, charged epochs, trials and training time."""
     runs = data.runs.to_pylist()
     columns: tuple[Column, ...] = (
         Column("run", "run", "text"), Column("status", "status", "text"), Column("budget", "budget_epochs", "count"),
@@ -44,28 +44,28 @@ def ledger_table(data: StudyData) -> Table:
         columns = columns[:-1]
     rows = tuple(tuple(run[column.key] for column in columns) for run in runs)
     note = (
-        "Epochs. Shared: charged to this run and to another one too, trained once. Wasted: trained again after a fault, "
-        "not charged."
+        "Budget, charged, shared and wasted are epochs. Shared: charged to this run and to another, but trained once. "
+        "Wasted: trained again after a fault and not charged."
     )
     return Table(f"{data.name}: ledger of every run", columns, rows, note)
 
 
 def environment(data: StudyData) -> Section:
-    """Versions, hardware, data digest, git commit: what the results were made with."""
+    """Returns the versions, hardware, data digest and git commit behind the results."""
     found = environment_table(data)
-    text = Text("The store says nothing about the environment that the study ran in.")
+    text = Text("The store holds nothing about the study's environment.")
     return Section("environment", "Environment", [table(found) if found.rows else text])
 
 
 def environment_table(data: StudyData) -> Table:
-    """A row a fact; none where the store has none."""
-    columns = (Column("what", "what", "text"), Column("value", "value", "text"))
+    """Returns one row a fact; none if the store holds none."""
+    columns = (Column("fact", "what", "text"), Column("value", "value", "text"))
     rows = tuple((name, value) for name, value in _flat(data.environment) if name != "command")
-    return Table(f"{data.name}: what the study ran on", columns, rows)
+    return Table(f"{data.name}: environment of the study", columns, rows)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:
-    """Nested entries in one list, named `outer: inner`."""
+    """Flattens nested entries into one list, named `outer: inner`."""
     found: list[tuple[str, Cell]] = []
     for name, value in tree.items():
         title = f"{prefix}{name.replace('_', ' ')}"
@@ -79,20 +79,21 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:
 
 
 def command_of(data: StudyData, uri: str) -> str:
-    """What repeats the study: the command that began it, where the store knows it."""
+    """Returns the command that repeats the study: the one that started it, if the store holds it."""
     known = data.environment.get("command")
     return str(known) if known else shlex.join(["hpo", "run", f"{data.name}.yaml", "--store", uri])
 
 
 def repeat(data: StudyData, command: str) -> Section:
-    """The exact command, and the study as it was resolved, ready to be saved as a file."""
+    """Returns the command that repeats the study, and the resolved study as a file's text."""
     parts: list[Part] = [
         Text(
-            "The same command on an empty store plays the same game again; on this store it goes on from what is there."
+            "On an empty store this command repeats the study with the same decisions; on this store it continues from the "
+            "stored results."
         ),
         Command(command),
         Folded(
-            f"The study, as it was resolved, to be saved as {data.name}.yaml",
+            f"The resolved study: save it as {data.name}.yaml",
             Markup("<pre><code>{}</code></pre>").format(study_yaml(data)),
         ),
     ]
@@ -100,7 +101,7 @@ def repeat(data: StudyData, command: str) -> Section:
 
 
 def study_yaml(data: StudyData) -> str:
-    """The stored definition as a study file's text."""
+    """Returns the stored definition as a study file's text."""
     from ruamel.yaml import YAML
 
     definition = {key: value for key, value in data.definition.items() if value not in (None, {}, [])}

@@ -1,4 +1,4 @@
-"""What the figures draw, taken from a study's stored tables: axes, trials, curves, rungs. Pure; reads StudyData only."""
+"""The data behind the trials' figures, from a study's tables: axes, trials, curves, rungs. Pure; reads StudyData only."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from hpo.report.tables import short
 from hpo.report.trial_plots import Axis, Line, Points
 from hpo.store import StudyData
-from hpo.store.columns import labels
+from hpo.store.columns import PREFIX, labels
 
-DRAWN = 240  # lines a figure draws at most: more would be a smear, and a large page
+DRAWN = 240  # most lines in a figure: more would blur, and the page would grow large
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A method's trial, once however many seeds asked for it. `best` is NaN where it never had a finite value."""
+    """A method's trial, once even if several seeds asked for it. `best` is NaN if no value was finite."""
 
     method: str
     trial: str
@@ -34,10 +35,10 @@ class TrialRow:
 
 
 def trials(data: StudyData) -> list[TrialRow]:
-    """Every trial of every method, in the runs' order; a trial that several seeds share appears at its first."""
+    """Returns every trial of every method in the runs' order; a trial that several seeds share appears at the first."""
     found: dict[tuple[str, str], TrialRow] = {}
     for row in data.trials.to_pylist():
-        config = {k.removeprefix("config_"): v for k, v in row.items() if k.startswith("config_") and v is not None}
+        config = {k.removeprefix(PREFIX): v for k, v in row.items() if k.startswith(PREFIX) and v is not None}
         best = row["best_value"]
         key = (row["method"], row["trial"])
         trial = TrialRow(
@@ -50,7 +51,7 @@ def trials(data: StudyData) -> list[TrialRow]:
 
 
 def axes(data: StudyData) -> dict[str, Axis]:
-    """An axis for each searched hyperparameter, in the study's order."""
+    """Returns an axis for each searched hyperparameter, in the study's order."""
     return {name: _axis(name, domain) for name, domain in data.definition.get("space", {}).items()}
 
 
@@ -62,7 +63,7 @@ def _axis(name: str, domain: Mapping[str, Any]) -> Axis:
 
 
 def place(axis: Axis, value: Any) -> float:
-    """The number at which `value` stands on the axis; NaN where the hyperparameter does not exist in a trial."""
+    """Returns the position of `value` on the axis; NaN if the trial does not have the hyperparameter."""
     if value is None:
         return math.nan
     if axis.names:
@@ -71,7 +72,7 @@ def place(axis: Axis, value: Any) -> float:
 
 
 def curves(data: StudyData) -> dict[str, list[float]]:
-    """The metric after epochs 1, 2, ... of every trial; its first training counts, what was trained again does not."""
+    """Returns the metric after epochs 1, 2, ... of every trial; only the first training of an epoch counts."""
     metric = data.definition.get("metric", "val_accuracy")
     if metric not in data.epochs.schema.names:
         return {}
@@ -88,7 +89,7 @@ def curves(data: StudyData) -> dict[str, list[float]]:
 
 
 def thinned(rows: Sequence[TrialRow], keep: set[str], most: int = DRAWN) -> list[TrialRow]:
-    """At most `most` trials, spread evenly over the order in which they came; those in `keep` always."""
+    """Returns about `most` trials, spread evenly over their order, and always those in `keep`."""
     if len(rows) <= most:
         return list(rows)
     chosen = {round(i) for i in np.linspace(0, len(rows) - 1, most)}
@@ -96,13 +97,13 @@ def thinned(rows: Sequence[TrialRow], keep: set[str], most: int = DRAWN) -> list
 
 
 def winners(data: StudyData) -> set[tuple[str, str]]:
-    """(method, trial) of each run's incumbent."""
+    """Returns (method, trial) of each run's incumbent."""
     rows = data.runs.select(["method", "incumbent_trial"]).to_pylist()
     return {(row["method"], row["incumbent_trial"]) for row in rows if row["incumbent_trial"]}
 
 
 def coordinates(data: StudyData) -> tuple[list[Axis], list[Line]]:
-    """Parallel coordinates: the hyperparameters' axes and the metric's; a line for each trial with a value."""
+    """Returns the axes of the hyperparameters and of the metric, and a line for each trial with a value."""
     ways, best = axes(data), winners(data)
     rows = [row for row in trials(data) if math.isfinite(row.best)]
     metric = data.definition["metric"]
@@ -118,23 +119,19 @@ def coordinates(data: StudyData) -> tuple[list[Axis], list[Line]]:
 
 
 def describe(row: TrialRow, metric: str) -> str:
-    """What a tooltip says of a trial."""
-    config = ", ".join(f"{name}={_plain(value)}" for name, value in row.config.items())
-    return f"{row.method}: {metric} {row.best:.4f} after {row.epochs} epochs; {config}"
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """Returns a trial's tooltip."""
+    return f"{row.method}: {metric} {row.best:.4f} after {row.epochs} epochs; {config_text(row.config)}"
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_plain(value)}" for name, value in config.items())
+    """Returns a configuration as `name=value, ...`."""
+    return ", ".join(f"{name}={short(value)}" for name, value in config.items())
 
 
 def learning(
     data: StudyData, method: str, rows: Iterable[TrialRow], values: Mapping[str, Sequence[float]]
 ) -> list[Line]:
-    """One line for each trial of a method, as far as the method was charged for it."""
+    """Returns one line for each trial of a method, up to the last epoch charged to the method."""
     best, metric = winners(data), data.definition["metric"]
     mine = [row for row in rows if row.method == method and row.epochs > 0 and row.trial in values]
     return [
@@ -146,14 +143,14 @@ def learning(
 
 
 def rungs(rows: Iterable[TrialRow], method: str) -> list[int]:
-    """Epochs at which a method left several trials behind, short of the furthest: where its schedule compares them."""
+    """Returns the epochs, short of the last, at which a method left several trials: there its schedule compares them."""
     stops = [row.epochs for row in rows if row.method == method and row.status in ("paused", "stopped", "completed")]
     furthest = max(stops, default=0)
     return sorted({stop for stop in stops if 0 < stop < furthest and stops.count(stop) > 1})
 
 
 def value_range(values: Iterable[float], room: float = 0.0) -> tuple[float, float]:
-    """The ends of an axis: the smallest and the largest finite value, with a share of `room` beyond them."""
+    """Returns the ends of an axis: the smallest and the largest finite value, extended by `room` of their distance."""
     finite = np.array([value for value in values if math.isfinite(value)])
     if not finite.size:
         return 0.0, 1.0
@@ -163,7 +160,7 @@ def value_range(values: Iterable[float], room: float = 0.0) -> tuple[float, floa
 
 
 def points(rows: Sequence[TrialRow], axis: Axis) -> dict[str, Points]:
-    """The trials' places on one axis, their best values, and whether they were trained to the end, by method."""
+    """Returns, by method, the trials' positions on an axis, their best values, and whether they were trained to the end."""
     longest = max((row.epochs for row in rows), default=0)
     found: dict[str, tuple[list[float], list[float], list[bool]]] = {}
     for row in rows:

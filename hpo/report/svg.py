@@ -1,7 +1,7 @@
-"""From a matplotlib figure to an inline SVG that follows the page: its colours, its font, its width. No I/O.
+"""Turns a matplotlib figure into an inline SVG that follows the page's colours, font and width. No I/O.
 
-The figure's light colours become CSS variables (see palette), its text stays text, its ids get a prefix so that many
-figures share one page, and named artists get a <title> that browsers show as a tooltip and screen readers say.
+The figure's light colours become CSS variables (see palette), its text stays text, a prefix keeps its ids unique on
+the page, and named artists get a <title>, which browsers show as a tooltip and screen readers read out.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _VARIABLES = {tint.light: tint.css for tint in TINTS}
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")  # a tenth of a pixel is as fine as anyone sees
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")  # nobody sees less than a tenth of a pixel
 _FONT_FAMILY = re.compile(r"(?:'[^']*'|[A-Za-z][\w -]*)(?:, (?:'[^']*'|[A-Za-z][\w -]*))+")
 _REFERENCE = re.compile(r"url\(#")
 
 
 def inline(figure: Figure, name: str, title: str, tooltips: Mapping[str, str] | None = None) -> str:
-    """The figure as an <svg> element for an HTML page.
+    """Returns the figure as an <svg> element for an HTML page.
 
-    `name` is unique in the page and prefixes every id; `title` says what the picture shows, for those who do not see
-    it; `tooltips` maps an artist's gid to the text shown over it.
+    `name`: unique on the page, the prefix of every id. `title`: what the picture shows, for readers who cannot see it.
+    `tooltips`: an artist's gid -> its tooltip.
     """
     root = ElementTree.fromstring(_svg(figure))
     _strip(root)
@@ -53,7 +53,7 @@ def _svg(figure: Figure) -> str:
 
 
 def _strip(root: ElementTree.Element) -> None:
-    """Drops namespaces, metadata and matplotlib's own style sheet: HTML wants plain names and the page has a style."""
+    """Removes namespaces, metadata and matplotlib's style sheet: HTML uses plain names, and the page has its own style."""
     for element in root.iter():
         element.tag = element.tag.rsplit("}", 1)[-1]
         for key in [key for key in element.attrib if key.startswith("{")]:
@@ -92,7 +92,7 @@ def _short(match: re.Match[str]) -> str:
 
 
 def _head(root: ElementTree.Element, name: str, title: str) -> None:
-    """Size, name and role: the width and height keep the page from jumping, CSS lets it shrink."""
+    """Sets size, name and role. Width and height keep the page from jumping; CSS lets the picture shrink."""
     _, _, width, height = (float(part) for part in root.get("viewBox", "0 0 1 1").split())
     for key in [key for key in root.attrib if key.startswith("xmlns") or key == "version"]:
         del root.attrib[key]

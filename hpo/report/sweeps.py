@@ -13,7 +13,7 @@ from hpo.report.tables import Column, Table, number
 
 
 def table(found: Sweep) -> Table:
-    """The points as a table, in any of the report's formats."""
+    """Returns the sweep's points as a table."""
     columns = (
         Column("method", "method", "text"), Column("workers", "workers", "count"), Column("budget", "budget", "count"),
         Column("seeds", "seeds", "count"), Column(f"mean {found.metric}", "mean"), Column("least", "low"),
@@ -22,18 +22,17 @@ def table(found: Sweep) -> Table:
     )  # fmt: skip
     rows = tuple(tuple(getattr(point, column.key) for column in columns) for point in found.points)
     note = (
-        f"Reached: how many of the seeds found a {found.metric} as good as {number(found.good)}, and the median virtual "
-        "time at which they did, where more than half of them did. Times are virtual, to the end of the budget in the mean."
+        f"Reached: the number of seeds that found a {found.metric} as good as {number(found.good)}; at: the median virtual "
+        "time at which they did, if more than half of them did. Time: the mean virtual time to the end of the budget."
     )
     return Table(f"{found.metric} by workers and budget", columns, rows, note=note)
 
 
-# -- the picture --------------------------------------------------------------------------------------------------
-
-
 def picture(found: Sweep, path: Path) -> None:
-    """What changes along each axis that was swept, a line a method, at the largest of the other axis; the suffix
-    chooses svg, png or pdf."""
+    """Writes a picture with a panel for each swept axis, one line a method, at the largest value of the other axis.
+
+    The path's suffix chooses svg, png or pdf.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -53,7 +52,7 @@ def picture(found: Sweep, path: Path) -> None:
 
 
 def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:
-    """A line a method of `y` over `x`."""
+    """Draws `y` over `x`, one line a method."""
     other, titles = ("workers", "{:,} workers") if x == "budget" else ("budget", "budget of {:,} epochs")
     at = max(getattr(point, other) for point in points)
     for method in dict.fromkeys(point.method for point in points):
@@ -68,5 +67,5 @@ def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:
 
 
 def _most(points: Sequence[Point], method: str, axis: str) -> int:
-    """The largest number on the axis at which the method was played: one that names its own workers has only these."""
+    """Returns the method's largest number on the axis: a method that sets its own workers has only that number."""
     return int(max(getattr(point, axis) for point in points if point.method == method))

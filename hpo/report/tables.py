@@ -1,6 +1,6 @@
 """Tables of figures as terminal text, Markdown, LaTeX, CSV and HTML: one Table, five renderings. No I/O.
 
-People's formats round to what the reader can use; CSV carries every number whole and splits intervals in two columns.
+Formats for people round numbers to what a reader can use; CSV keeps every digit and splits intervals into two columns.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
 class UnknownFormat(HpoError):
-    """A format that tables cannot be rendered in."""
+    """A format in which tables cannot be rendered."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading, its name in CSV, and how its cells are written."""
+    """A column: its heading, its name in CSV, and the kind of its cells."""
 
     title: str
     key: str
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, columns, rows [rows, columns], and a note on how to read them. `strong` are rows to stand out."""
+    """A title, columns, rows [rows, columns], and a note on how to read them. `strong`: indices of rows to highlight."""
 
     title: str
     columns: tuple[Column, ...]
@@ -61,7 +61,7 @@ class Table:
                 raise ValueError(f"a row must have {len(self.columns)} cells, but got {len(row)}: {row}")
 
     def texts(self) -> list[list[str]]:
-        """Every cell as people read it."""
+        """Returns every cell as text for people."""
         return [[text(cell, column.kind) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows]
 
 
@@ -69,7 +69,7 @@ class Table:
 
 
 def text(cell: Cell, kind: Kind) -> str:
-    """A cell as people read it; an en dash where there is nothing to say."""
+    """Returns a cell as text for people; an en dash for an empty one."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return NOTHING
     if isinstance(cell, tuple):
@@ -81,7 +81,7 @@ def text(cell: Cell, kind: Kind) -> str:
 
 
 def number(value: float) -> str:
-    """Four decimals for shares, fewer for larger numbers, powers of ten for tiny ones; a true minus sign."""
+    """Returns a number with four decimals, fewer if it is large, a power of ten if it is tiny; with a true minus sign."""
     size = abs(value)
     if value == 0 or math.isinf(size):
         plain = "0" if value == 0 else f"{value}"
@@ -93,7 +93,13 @@ def number(value: float) -> str:
 
 
 def p_value(value: float) -> str:
+    """Returns a p value with three or four decimals; a bound if it is smaller."""
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
+
+
+def short(value: object) -> str:
+    """Returns a hyperparameter's value with three digits at most."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 _WRITERS: dict[str, Callable[[float], str]] = {
@@ -112,7 +118,7 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 
 
 def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None) -> str:
-    """Tables in one of FORMATS but json, after a leading sentence (which CSV leaves out)."""
+    """Renders tables in one of FORMATS except json, after a leading sentence (CSV omits it)."""
     if format == "table":
         return terminal(tables, lead, width)
     writers = {"csv": csv_text, "markdown": markdown, "latex": latex, "html": html}
@@ -134,9 +140,9 @@ def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width
 
 
 def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None) -> str:
-    """Text for a terminal; a table that is too wide goes on below itself, its first column repeated, so nothing is cut.
+    """Renders tables for a terminal; a table that is too wide continues below, with its first column repeated.
 
-    `width` None: the terminal's where stdout is one, else as wide as the tables want.
+    `width`: columns (default: the terminal's; without a terminal, as many as the tables need).
     """
     room = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 100_000)
     parts = [_wrapped(lead, room)] if lead else []
@@ -151,7 +157,7 @@ def _wrapped(sentence: str, width: int) -> str:
 
 
 def _grid(table: Table, room: int) -> list[str]:
-    """The table's lines, its columns in as many pieces as the room asks for."""
+    """Returns the table's lines, its columns split into as many pieces as `room` requires."""
     texts = [[column.title for column in table.columns], *table.texts()]
     widths = [max(map(len, cells)) for cells in zip(*texts, strict=True)]
     lines: list[str] = []
@@ -163,7 +169,7 @@ def _grid(table: Table, room: int) -> list[str]:
 
 
 def _pieces(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Which columns stand side by side: the first in every piece, the others in their order."""
+    """Returns the columns of each piece: the first column in every piece, the others in their order."""
     pieces = [[0]]
     for i in range(1, len(widths)):
         if len(pieces[-1]) > 1 and sum(widths[k] + GAP for k in pieces[-1]) + widths[i] > room:
@@ -178,7 +184,7 @@ def _line(row: Sequence[str], piece: Sequence[int], widths: Sequence[int], colum
 
 
 def csv_text(table: Table) -> str:
-    """Comma-separated values with a heading line; empty where there is no value."""
+    """Renders comma-separated values with a heading line; a missing value is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([name for column in table.columns for name in _csv_names(column)])
@@ -198,7 +204,7 @@ def _csv_cells(cell: Cell, column: Column) -> list[object]:
 
 
 def markdown(table: Table) -> str:
-    """A pipe table as GitHub reads it."""
+    """Renders a pipe table in GitHub's Markdown."""
     head = [column.title for column in table.columns]
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     body = [["**" + c + "**" if i in table.strong and not j else c for j, c in enumerate(_piped(row))]
@@ -212,7 +218,7 @@ def _piped(row: Sequence[str]) -> list[str]:
 
 
 def latex(table: Table) -> str:
-    """A table environment in booktabs' rules, to be pasted into a paper; rows that stand out by a bold name."""
+    """Renders a table environment with booktabs' rules for a paper; highlighted rows have a bold name."""
     align = "".join("r" if column.numeric else "l" for column in table.columns)
     head = " & ".join(_tex(column.title) for column in table.columns)
     rows = [[_tex(cell) for cell in row] for row in table.texts()]
@@ -246,7 +252,7 @@ def _tex(plain: str) -> str:
 
 
 def html(table: Table) -> str:
-    """A <table> with a caption, headings of columns and rows, in a box that scrolls where the page is narrow."""
+    """Renders a <table> with a caption and headings of columns and rows, in a box that scrolls on a narrow page."""
     head = "".join(f'<th scope="col"{_number_class(column)}>{escape(column.title)}</th>' for column in table.columns)
     body = []
     for i, row in enumerate(table.texts()):

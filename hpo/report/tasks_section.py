@@ -1,4 +1,4 @@
-"""The report's sections on several tasks: their curves side by side, importance per task and over tasks, exams. Pure."""
+"""The report's sections on several tasks: anytime curves, importance, exams, ledgers and environments by task. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
 from hpo.report.record_section import environment_table, ledger_table
 from hpo.report.tables import Table, html
-from hpo.results.comparison import Comparison
 from hpo.results.importance import Importance
+from hpo.results.values import Comparison
 from hpo.store import StudyData
 
 
 def anytime(comparison: Comparison, looks: Looks) -> Section:
-    """One figure a task: values of different tasks have no common scale."""
+    """Returns one figure a task: values of different tasks have no common scale."""
     pictures = []
     for number, task in enumerate(comparison.tasks):
         own = replace(comparison, runs=tuple(run for run in comparison.runs if run.study == task))
@@ -29,35 +29,39 @@ def anytime(comparison: Comparison, looks: Looks) -> Section:
         if curves:
             figure = plots.anytime(curves, looks, metric=comparison.metric, x_label=X_LABEL)
             title = f"Best {comparison.metric} so far over charged epochs: {task}"
-            pictures.append(picture(figure, f"anytime-{number}", title, f"{task}: mean over its runs, 95 % interval."))
-    return Section("anytime", "Best value so far", [Figures(pictures)] if pictures else [Text("No epoch was charged.")])
+            pictures.append(
+                picture(figure, f"anytime-{number}", title, f"{task}: mean over the runs with its 95 % interval.")
+            )
+    return Section(
+        "anytime", "Best value so far", [Figures(pictures)] if pictures else [Text("No epoch has been charged yet.")]
+    )
 
 
 def importance(found: Mapping[str, Importance]) -> Section:
-    """Each task's shares and their mean over the tasks that all search a hyperparameter."""
+    """Returns each task's shares, and their means for the hyperparameters that all tasks search."""
     if not found:
-        return Section("importance", "Importance", [Text("No task has enough trials to say what mattered.")])
+        return Section("importance", "Importance", [Text("No task has enough trials to show what mattered.")])
     parts: list[Part] = [table(tasks_table(found))]
     parts += [Text(f"{task}: {note}") for task, one in found.items() for note in one.notes]
     return Section("importance", "Importance", parts)
 
 
 def exams(studies: Sequence[StudyData]) -> Section:
-    """Train, validation and test of every winner, a table a task."""
+    """Returns train, validation and test of every winner, one table a task."""
     parts: list[Part] = [_folded(content) for data in studies for content in exam_tables(data)]
     return Section("exam", "Final exam", parts or [Text("No winner has been tested.")])
 
 
 def ledgers(studies: Sequence[StudyData]) -> Section:
-    """What every run was charged for, a table a task."""
+    """Returns the ledgers of all runs, one table a task."""
     return Section("ledger", "The ledger", [_folded(ledger_table(data)) for data in studies])
 
 
 def environments(studies: Sequence[StudyData]) -> Section:
-    """What every task's study ran on."""
+    """Returns the environments, one table a task."""
     return Section("environment", "Environment", [_folded(environment_table(data)) for data in studies])
 
 
 def _folded(content: Table) -> Folded:
-    """A table of runs that opens on demand: there is one for every task."""
+    """Folds a table: with one for every task, they open on demand."""
     return Folded(content.title, Markup(html(content)))

@@ -22,9 +22,9 @@ Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float]]  # p
 
 @dataclass(frozen=True)
 class Axis:
-    """One hyperparameter's axis: numbers, or the names of its choices where `names` is given (positions 0, 1, ...).
+    """One hyperparameter's axis: numbers, or choices at positions 0, 1, ... if `names` is given.
 
-    `low` is where the axis begins; it may be the larger number.
+    The axis begins at `low`, which may be larger than `high`.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Axis:
     names: tuple[str, ...] = ()
 
     def place(self, value: float) -> float:
-        """Where `value` lies between the ends, 0 to 1; 0.5 on an axis of one value."""
+        """Returns the position of `value` between the ends, 0 to 1; 0.5 on an axis with a single value."""
         low, high, v = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return (v - low) / (high - low) if high != low else 0.5
 
 
 @dataclass(frozen=True)
 class Line:
-    """A trial as a line: its method, its numbers, and what a tooltip says of it. NaN where a number does not exist."""
+    """A trial as a line: its method, its numbers (NaN if missing), its tooltip, and whether it is drawn strong."""
 
     method: str
     values: Sequence[float]
@@ -50,7 +50,7 @@ class Line:
 
 
 def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Figure:
-    """Parallel coordinates: a vertical axis a hyperparameter, the metric last (its better end on top), a line a trial."""
+    """Draws parallel coordinates: one vertical axis a hyperparameter, the metric last (better end on top), one line a trial."""
     with style():
         figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
         for i, line in enumerate(lines):
@@ -77,7 +77,7 @@ def _halo() -> dict[str, Any]:
 
 
 def _two_lines(name: str) -> str:
-    """Long names break at an underscore near their middle."""
+    """Breaks a long name at the underscore closest to its middle."""
     if len(name) < 11 or "_" not in name:
         return name
     cut = min((i for i, c in enumerate(name) if c == "_"), key=lambda i: abs(i - len(name) / 2))
@@ -95,7 +95,7 @@ def _axis_labels(axis: Axis) -> list[tuple[float, str]]:
 def marginal(
     axis: Axis, points: Mapping[str, Points], looks: Looks, *, metric: str, curve: Curve | None = None
 ) -> Figure:
-    """A hyperparameter against the metric: the trials as dots, those stopped early pale; the model's marginal as a line."""
+    """Draws the metric over a hyperparameter: trials as marks, pale if stopped early; the surrogate's marginal as a line."""
     with style():
         figure, axes = panel(width=340, height=250)
         for method, (values, best, whole) in points.items():
@@ -118,7 +118,7 @@ def marginal(
 
 
 def _spread(axis: Axis, values: Sequence[float]) -> list[float]:
-    """Choices are spread a little so that equal dots do not hide each other; by position, not by chance."""
+    """Spreads choices a little so that equal marks do not hide each other; by index, not at random."""
     if not axis.names:
         return list(values)
     return [v + 0.36 * ((i * 0.618034) % 1 - 0.5) for i, v in enumerate(values)]
@@ -135,7 +135,7 @@ def _marginal_curve(axes: Axes, axis: Axis, curve: Curve) -> None:
 
 def _y_from_points(axes: Axes, values: Sequence[float]) -> None:
     finite = np.array([v for v in values if math.isfinite(v)])
-    if finite.size > 8:  # a few hopeless trials must not press the others into one strip
+    if finite.size > 8:  # a few hopeless trials must not squeeze the others into a thin strip
         low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
         room = 0.12 * (high - low) or 0.05
         axes.set_ylim(
@@ -146,7 +146,7 @@ def _y_from_points(axes: Axes, values: Sequence[float]) -> None:
 def heat(
     row: str, rows: Sequence[object], column: str, columns: Sequence[object], values: Vector, *, metric: str
 ) -> Figure:
-    """A pair of hyperparameters as a heat map of the predicted metric, [rows, columns], by the values of its cells."""
+    """Draws the predicted metric [rows, columns] over a pair of hyperparameters as a heat map."""
     with style():
         figure, axes = panel(width=340, height=280)
         mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="face", linewidth=0.2)
@@ -161,7 +161,7 @@ def heat(
 
 
 def _cell_marks(values: Sequence[object]) -> tuple[list[float], list[str]]:
-    """Every cell's value where there are few, else about four of them."""
+    """Returns positions and labels of every cell if there are few, otherwise of about four."""
     step = 1 if len(values) <= 6 else (len(values) - 1) // 3
     kept = range(0, len(values), step)
     return [i + 0.5 for i in kept], [
@@ -178,7 +178,7 @@ def learning_curves(
     title: str,
     y_range: tuple[float, float],
 ) -> Figure:
-    """Every trial of one method over its epochs, the winners strong; dotted verticals are the schedule's rungs."""  # fmt: skip
+    """Draws every trial of one method over its epochs, winners strong; dotted verticals are the schedule's rungs."""
     with style():
         figure, axes = panel(width=WIDTH - 40, height=250)
         for i, line in enumerate(lines):

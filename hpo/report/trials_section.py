@@ -1,4 +1,4 @@
-"""The report's sections about trials: what was tried, how it learned, what failed. Pure."""
+"""The report's sections on trials: configurations tried, learning curves, failures, marginals. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hpo.report.tables import Column, Table
 from hpo.report.trial_plots import Curve
 from hpo.store import StudyData
 
-LISTED = 60  # failed trials listed one by one
-DOTS = 400  # trials drawn against each hyperparameter
+LISTED = 60  # most failed trials in the table
+DOTS = 400  # most trials drawn against each hyperparameter
 
 
 def tried(data: StudyData, looks: Looks) -> Section:
-    """Parallel coordinates: every configuration and what came of it."""
+    """Returns parallel coordinates of every configuration and its best value."""
     axes, lines = series.coordinates(data)
     rows = series.trials(data)
     empty = sum(not math.isfinite(row.best) for row in rows)
@@ -28,21 +28,21 @@ def tried(data: StudyData, looks: Looks) -> Section:
     figure = trial_plots.parallel(axes, lines, looks)
     tips = {f"trial-{i}": line.label for i, line in enumerate(lines)}
     shown = (
-        f" {len(lines)} of {len(rows) - empty} trials are drawn, spread evenly."
+        f" An even selection of {len(lines)} of {len(rows) - empty} trials is drawn."
         if len(lines) < len(rows) - empty
         else ""
     )
-    shown += f" Not drawn: {empty} without a value." if empty else ""
+    shown += f" Trials without a value, not drawn: {empty}." if empty else ""
     caption = (
-        "One line a trial, from its hyperparameters to its best value on the right; strong lines are the runs' winners."
-        " A line breaks where a hyperparameter does not exist in a configuration." + shown
+        "Each line is a trial, from its hyperparameters to its best value on the right; strong lines are the runs' "
+        "winners. A line breaks where the trial does not have the hyperparameter." + shown
     )
     drawing = picture(figure, "parallel", f"Parallel coordinates of {len(lines)} trials", caption, tips)
     return Section("trials", "What was tried", [Figures([drawing], "wide")])
 
 
 def learning(data: StudyData, looks: Looks) -> Section:
-    """Learning curves of every trial, one panel a method, rungs marked."""
+    """Returns the learning curves of every trial, one panel a method, with rungs."""
     rows, values = series.trials(data), series.curves(data)
     metric = data.definition["metric"]
     y_range = series.value_range((v for curve in values.values() for v in curve), room=0.04)
@@ -56,7 +56,7 @@ def learning(data: StudyData, looks: Looks) -> Section:
         tips = {f"curve-{k}": line.label for k, line in enumerate(lines)}
         caption = _learning_caption(len(lines), sum(row.method == method for row in rows), rungs)
         pictures.append(picture(figure, f"learning-{i}", f"Learning curves of {method}", caption, tips))
-    lead = "Each line is a trial as far as the method was charged for it; strong lines are the runs' winners."
+    lead = "Each line is a trial, up to the last epoch charged to the method; strong lines are the runs' winners."
     return Section("learning", "Learning curves", [Text(lead), Figures(pictures)])
 
 
@@ -64,15 +64,15 @@ def _learning_caption(drawn: int, trials: int, rungs: Sequence[int]) -> str:
     count = f"{drawn} of {trials} trials" if drawn < trials else f"{trials} trials"
     if not rungs:
         return f"{count}."
-    return f"{count}; many were left behind at epoch {' and '.join(map(str, rungs))} (dotted)."
+    return f"{count}; many were paused or stopped at epoch {' and '.join(map(str, rungs))} (dotted)."
 
 
 def failures(data: StudyData) -> Section:
-    """The configurations that failed, each with its reason, and how often each kind of failure came."""
+    """Returns the failed configurations with their reasons, and the number of failures by kind."""
     failed = {row.trial: row for row in series.trials(data) if row.status == "failed"}
     title = "Failed configurations"
     if not failed:
-        return Section("failures", title, [Text("None: every configuration that was asked for could be trained.")])
+        return Section("failures", title, [Text("None: every requested configuration could be trained.")])
     kinds = Counter(row.kind or "error" for row in failed.values())
     counted = ", ".join(f"{count} {_KINDS.get(kind, kind)}" for kind, count in kinds.most_common())
     methods: dict[str, list[str]] = {}
@@ -85,12 +85,14 @@ def failures(data: StudyData) -> Section:
     )
     columns = (
         Column("reason", "reason", "text"), Column("kind", "kind", "text"), Column("configuration", "config", "text"),
-        Column("asked for by", "methods", "text"), Column("epochs trained", "epochs", "count"),
+        Column("requested by", "methods", "text"), Column("epochs trained", "epochs", "count"),
     )  # fmt: skip
-    note = f"The first {LISTED} of {len(failed)}; the store's failures table has all." if len(failed) > LISTED else ""
+    note = f"The first {LISTED} of {len(failed)}; the store's table `failures` has all." if len(failed) > LISTED else ""
     lead = f"{len(failed)} of {len({row.trial for row in series.trials(data)})} configurations failed: {counted}."
-    lead += " The study went on without them; the epochs that they did train are charged."
-    return Section("failures", title, [Text(lead), table(Table("Failed configurations and why", columns, rows, note))])
+    lead += " The study continued without them; the epochs that they trained are charged."
+    return Section(
+        "failures", title, [Text(lead), table(Table("Failed configurations and reasons", columns, rows, note))]
+    )
 
 
 _KINDS = {
@@ -100,7 +102,7 @@ _KINDS = {
 
 
 def marginals(data: StudyData, looks: Looks, modelled: Mapping[str, Curve]) -> list[Part]:
-    """A panel for each hyperparameter: the trials' best values, and the model's marginal where there is one."""
+    """Returns a panel for each hyperparameter: the trials' best values, and the surrogate's marginal if there is one."""
     rows, metric = series.trials(data), data.definition["metric"]
     most = min(DOTS, 6 * DOTS // max(1, len(series.axes(data))))
     rows = series.thinned(rows, {trial for _, trial in series.winners(data)}, most)

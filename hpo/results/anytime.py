@@ -1,7 +1,7 @@
 """Anytime curves: the best value so far over charged epochs and over time, from a study's charges. Pure; arrays.
 
-A curve is a step function given by its corners [[x, value], ...]: a value holds from its x on. The last corner is
-where the run stands; it repeats the value before where nothing rose there.
+A curve is a step function given by its corners [[x, value], ...]: a value holds from its x on. The last corner marks
+the end of the run; it repeats the value before it unless the curve rises there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hpo.store import columns as stored
 from hpo.results.statistics import interval
+from hpo.store import columns as stored
 
 Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -25,10 +25,10 @@ Corners = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Played:
-    """The charges of one run in the order of its clock, one entry a charge, all arrays [charges].
+    """The charges of one run in the order of its clock; all arrays [charges].
 
-    `best` is the best value so far as the metric gave it, NaN before the first finite one; `seconds` is what
-    training the epoch took (NaN where unknown); `trial` numbers the run's trials.
+    `best`: the best value so far, with the metric's own sign; NaN before the first finite value. `seconds`: training
+    time of the epoch, NaN if unknown. `trial`: the trial's number within the run. `charge`: epochs charged each time.
     """
 
     trial: Whole
@@ -44,19 +44,19 @@ class Played:
 
     @property
     def charged(self) -> Whole:
-        """Epochs charged up to and with each charge."""
+        """Epochs charged up to and including each charge."""
         return np.arange(1, len(self) + 1, dtype=np.int64) * self.charge
 
     @property
     def incumbent(self) -> int | None:
-        """The place of the charge that gave the run's best value first; None where no value is finite."""
+        """The index of the first charge with the run's best value; None if no value is finite."""
         if not len(self) or math.isnan(self.best[-1]):
             return None
         return int(np.argmax(self.value == self.best[-1]))
 
 
 def played(charges: pa.Table, epochs: pa.Table, mode: str, charge: int = 1) -> dict[str, Played]:
-    """Each run's charges, by the run's name. `charge`: epochs that one is charged (k folds cost k)."""
+    """Returns each run's charges, by the run's name. `charge`: epochs charged for each epoch (k folds cost k)."""
     if not charges.num_rows:
         return {}
     names = charges.column("run").unique().to_pylist()
@@ -75,7 +75,7 @@ def played(charges: pa.Table, epochs: pa.Table, mode: str, charge: int = 1) -> d
 
 
 def best_so_far(values: Vector, mode: str) -> Vector:
-    """The best of values[: i + 1] at each i; NaN before the first finite value."""
+    """Returns the best of values[: i + 1] at each i; NaN before the first finite value."""
     sign = 1.0 if mode == "max" else -1.0
     known = np.where(np.isfinite(values), sign * values, -np.inf)
     best = np.maximum.accumulate(known)
@@ -83,7 +83,7 @@ def best_so_far(values: Vector, mode: str) -> Vector:
 
 
 def epoch_seconds(charges: pa.Table, epochs: pa.Table) -> Vector:
-    """What training each charged epoch took, [charges]: the first attempt's seconds; NaN where no epoch is stored."""
+    """Returns the training time of each charged epoch [charges]: the first attempt's seconds, NaN if no epoch is stored."""
     if not epochs.num_rows or "seconds" not in epochs.schema.names:
         return np.full(charges.num_rows, np.nan)
     trials = epochs.column("trial").unique().to_pylist()
@@ -100,7 +100,7 @@ def epoch_seconds(charges: pa.Table, epochs: pa.Table) -> Vector:
 
 
 def corners(x: Vector | Whole, best: Vector) -> Corners:
-    """The corners of a step curve: where it rises, and its end."""
+    """Returns the corners of a step curve: where it rises, and its end."""
     known = np.flatnonzero(~np.isnan(best))
     if not known.size:
         return ()
@@ -111,9 +111,9 @@ def corners(x: Vector | Whole, best: Vector) -> Corners:
 
 
 def area(run: Played, end: int) -> float | None:
-    """The mean of the best value so far over the charged epochs up to `end`, from the first value on.
+    """Returns the mean of the best value so far over the charged epochs from the first value to `end`.
 
-    The height of the area under the anytime curve. A run that ended before `end` keeps its last value.
+    This is the mean height of the anytime curve. A run that ended before `end` keeps its last value.
     """
     known = run.best[~np.isnan(run.best)]
     if not known.size:
@@ -123,17 +123,17 @@ def area(run: Played, end: int) -> float | None:
 
 
 def epochs_to(curve: Iterable[tuple[float, float]], target: float, mode: str) -> int | None:
-    """The charged epochs after which the target was reached; None where it was not."""
+    """Returns the charged epochs after which the target was reached; None if it was not."""
     sign = 1 if mode == "max" else -1
     return next((int(x) for x, value in curve if sign * value >= sign * target), None)
 
 
 def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
-    """When each charged epoch would have ended with the method alone on `workers` workers, in seconds, [charges].
+    """Returns when each charged epoch would have ended with the method alone on `workers` workers, in seconds [charges].
 
-    List scheduling in the order of the run's clock: an epoch starts when its trial's epoch before has ended and a
-    worker is free, on the one that became free last before that (its trial's own, where it did not pause).
-    Unknown durations count as the mean of the known ones, or as 0 where none is known.
+    List scheduling in the order of the run's clock: an epoch starts once its trial's previous epoch has ended and a
+    worker is free, on the worker that became free last before then (the trial's own unless it paused). Unknown
+    durations count as the mean of the known ones, or as 0 if none is known.
     """
     if not len(trial):
         return np.array([])
@@ -159,15 +159,15 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
 
 
 def over_time(run: Played, ends: Vector, mode: str) -> Corners:
-    """The anytime curve over the seconds at which epochs end."""
+    """Returns the anytime curve over the seconds at which epochs end."""
     order = np.argsort(ends, kind="stable")
     best = best_so_far(run.value[order], mode)
-    last = np.append(np.diff(ends[order]) > 0, True)  # of epochs that end together
+    last = np.append(np.diff(ends[order]) > 0, True)  # the last of epochs that end together
     return corners(ends[order][last], best[last])
 
 
 def at(curve: Sequence[tuple[float, float]], x: Vector) -> Vector:
-    """The step curve's values at the places x [points]; NaN before its first corner."""
+    """Returns the step curve's values at x [points]; NaN before its first corner."""
     if not curve:
         return np.full(len(x), np.nan)
     steps = np.array(curve)
@@ -176,9 +176,9 @@ def at(curve: Sequence[tuple[float, float]], x: Vector) -> Vector:
 
 
 def band(curves: Sequence[Corners], x: Vector) -> tuple[Vector, Vector, Vector]:
-    """Mean and 95 percent interval of step curves at the places x [points]: (mean, low, high).
+    """Returns the mean of step curves at x [points] with its 95 percent interval: (mean, low, high).
 
-    Only from where every curve has begun; before, and for the interval of a single curve, NaN.
+    NaN until every curve has begun; the interval of a single curve is NaN throughout.
     """
     values = np.array([at(curve, x) for curve in curves if curve]).reshape(-1, len(x))
     if not len(values):

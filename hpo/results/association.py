@@ -1,4 +1,4 @@
-"""How two hyperparameters go together among good configurations (Migayo et al. 2023: batch size, learning rate). Pure."""
+"""Association of two hyperparameters among good configurations (Migayo et al. 2023: batch size, learning rate). Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from scipy import stats
 Vector = NDArray[np.float64]
 
 GOOD = 0.25  # the share of configurations that count as good
-FEWEST = 4  # good configurations below which a rank correlation says nothing
+FEWEST = 4  # good configurations needed for a rank correlation
 
 
 @dataclass(frozen=True)
 class Association:
     """Whether good values of `a` and `b` rise together.
 
-    `rho`, `p`: Spearman's rank correlation of a and b over the best quarter of `trials`, None where fewer than four
-    are left or one of them never varies. `best`: for each value of a (equal-count groups where it is continuous) the
-    b of the best trial and its metric. `rho_best`: rank correlation along `best`.
+    `rho`, `p`: Spearman's rank correlation of a and b over the best quarter of `trials` (`good` of them); None if these
+    are fewer than four or a or b never varies. `best`: for each value of a (groups of equal size if a is continuous)
+    the b of the best trial and its metric. `rho_best`: rank correlation along `best`.
     """
 
     a: str
@@ -42,7 +42,7 @@ class Association:
 def association(
     a: str, b: str, configs: Sequence[Mapping[str, Any]], values: Sequence[float], *, mode: str, groups: int = 5
 ) -> Association | None:
-    """The association of two numeric hyperparameters over trials; None where they do not both exist as numbers."""
+    """Computes the association of two numeric hyperparameters over trials; None if no trial has both as numbers."""
     rows = [
         (float(config[a]), float(config[b]), value)
         for config, value in zip(configs, values, strict=True)
@@ -73,7 +73,7 @@ def _rank_correlation(x: Vector, y: Vector) -> tuple[float | None, float | None]
 
 def _best_by_group(table: Vector, sign: float, groups: int) -> list[tuple[float, float, float]]:
     distinct = np.unique(table[:, 0])
-    if len(distinct) > 2 * groups:  # continuous: groups of equal counts, named by their median
+    if len(distinct) > 2 * groups:  # continuous: groups of equal size, named by their median
         order = np.argsort(table[:, 0], kind="stable")
         parts = [table[part] for part in np.array_split(order, groups)]
     else:

@@ -1,4 +1,4 @@
-"""A study's comparison derived a second time, from trained epochs alone, and held against what its tables say. Pure."""
+"""Audits a study's comparison: derives it again from the trained epochs alone and lists every difference. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpo.store import columns as stored
 from hpo.results.compare import compare
-from hpo.results.comparison import Comparison, MethodSummary, RunSummary
+from hpo.results.values import Comparison, MethodSummary, RunSummary
+from hpo.store import columns as stored
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
 
 OF_RUNS = ("charged_epochs", "wall_seconds", "area", "value")
-IN_THE_END = ("shared_epochs", "wasted_epochs", "train_seconds")  # other runs change them as long as they go on
+IN_THE_END = ("shared_epochs", "wasted_epochs", "train_seconds")  # these change as long as other runs go on
 OF_METHODS = ("mean", "ci95", "mean_rank", "best", "epochs_to_target", "error_drop")
-LEFT_OUT = ("train_seconds", "incumbent_trial", "incumbent_epoch", "incumbent_value")  # the charges give them
-CLOSE = 1e-9  # relative: sums in another order
+LEFT_OUT = ("train_seconds", "incumbent_trial", "incumbent_epoch", "incumbent_value")  # derived from the charges
+CLOSE = 1e-9  # relative tolerance: sums may run in another order
 
 
 def audit(data: StudyData) -> list[str]:
-    """What the comparison says that its epochs do not give, a sentence each; nothing before the first charge."""
+    """Returns a sentence for every figure of the comparison that the epochs do not confirm; none before the first charge."""
     if not data.charges.num_rows or not data.runs.num_rows:
         return []
     said, derived = compare(data), compare(from_epochs(data))
@@ -34,7 +34,7 @@ def audit(data: StudyData) -> list[str]:
 
 
 def from_epochs(data: StudyData) -> StudyData:
-    """The study with every value, sum and incumbent taken from its epochs; only orders and ends are believed."""
+    """Returns the study with every value, sum and incumbent derived from its epochs; only orders and ends are trusted."""
     charges = data.charges
     epochs = data.epochs.filter(pc.equal(data.epochs["attempt"], 0))
     metric = str(data.definition["metric"])
@@ -43,7 +43,7 @@ def from_epochs(data: StudyData) -> StudyData:
     joined = charges.append_column("place", place).join(trained, ["trial", "epoch"]).sort_by("place")
     joined = joined.set_column(joined.column_names.index("value"), "value", joined["found"])
     charges = joined.select(charges.column_names)
-    if metric in epochs.column_names:  # else there is nothing to compare with
+    if metric in epochs.column_names:  # otherwise there is nothing to compare with
         data = replace(data, charges=charges)
     sums = _sums(data)
     rows = [{**row, **sums.get(row["run"], {}), **dict.fromkeys(LEFT_OUT)} for row in data.runs.to_pylist()]
@@ -51,7 +51,7 @@ def from_epochs(data: StudyData) -> StudyData:
 
 
 def _sums(data: StudyData) -> dict[str, dict[str, int]]:
-    """Each run's charged, shared and wasted epochs, by its name."""
+    """Returns each run's charged, shared and wasted epochs, by the run's name."""
     each = int((data.definition.get("data") or {}).get("folds") or 1)
     cells = data.charges.select(["run", "trial", "epoch"])
     users = cells.group_by(["trial", "epoch"]).aggregate([("run", "count")])
@@ -82,12 +82,12 @@ def _methods(said: Comparison, derived: Comparison) -> Iterator[str]:
 def _verdicts(said: Comparison, derived: Comparison) -> Iterator[str]:
     for a, b in zip(said.tests, derived.tests, strict=True):
         if a.verdict != b.verdict:
-            yield f"the comparison says {a.verdict} of {a.a} and {a.b}, but its epochs give {b.verdict}"
+            yield f"methods {a.a} (a) and {a.b} (b): the comparison reports {a.verdict}, but the epochs give {b.verdict}"
 
 
 def _sentence(whose: str, name: str, a: RunSummary | MethodSummary, b: RunSummary | MethodSummary) -> str:
-    what = name.replace("_", " ")
-    return f"{whose}: the comparison says {what} {getattr(a, name)}, but its epochs give {getattr(b, name)}"
+    figure = name.replace("_", " ")
+    return f"{whose}: the comparison reports {figure} {getattr(a, name)}, but the epochs give {getattr(b, name)}"
 
 
 def _same(a: Any, b: Any) -> bool:

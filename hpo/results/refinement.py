@@ -1,4 +1,4 @@
-"""Tuned is not optimal (Shimazoe et al., paper 003): what to change in a winner, and whether the gain is real. Pure."""
+"""Refinement of a winner (Shimazoe et al., paper 003): which neighbours to train, and whether a gain is real. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from hpo.errors import HpoError
 from hpo.results import statistics
-from hpo.store import columns as stored
-from hpo.results.comparison import UNDECIDED, Interval
-from hpo.text import plain
 from hpo.results.importance import Importance, TooFewTrials
+from hpo.results.statistics import Vector, mean_interval
+from hpo.results.values import UNDECIDED, Interval
+from hpo.store import columns as stored
 from hpo.study.neighbours import neighbours
 from hpo.study.space import Config, Value, same
 from hpo.study.space_file import parse_space
-from hpo.results.statistics import Vector, mean_interval
+from hpo.text import plain
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
@@ -27,14 +27,14 @@ POINT = 0.01
 
 
 class NothingToRefine(HpoError):
-    """A study without a winner, or results that belong to no refinement of it."""
+    """A study without a winner, or results that do not include the winner."""
 
 
 @dataclass(frozen=True)
 class RefinePlan:
-    """A winner and the configurations to try beside it: `changes` by hyperparameter, the most important one first.
+    """A winner and the configurations to train beside it: `changes` by hyperparameter, the most important one first.
 
-    `value` is what the winner had when it was found; it must be trained again with the seeds of its neighbours.
+    `value`: the winner's value when it was found. The winner must be trained again with the seeds of its neighbours.
     """
 
     study: str
@@ -52,9 +52,10 @@ class RefinePlan:
 
 
 def plan(data: StudyData, importance: Importance, *, method: str | None = None, points: int = 5) -> RefinePlan:
-    """The winner (of one method, or of all) and its neighbours along the most and the least important hyperparameter.
+    """Plans a refinement: the winner and its neighbours along the most and the least important hyperparameter.
 
-    Raises NothingToRefine where no run has a winner.
+    `method`: whose winner to refine (default: the best of all methods). `points`: other values of a range. Raises
+    NothingToRefine if no run has a winner.
     """
     space = parse_space(data.definition["space"])
     found, value, label = winner(data, method)
@@ -64,13 +65,15 @@ def plan(data: StudyData, importance: Importance, *, method: str | None = None, 
 
 
 def winner(data: StudyData, method: str | None = None) -> tuple[dict[str, Value], float, str]:
-    """(configuration, value, method) of the best incumbent among all runs, or among those of one method."""
+    """Returns (configuration, value, method) of the best incumbent of all runs, or of one method's runs."""
     sign = 1.0 if data.definition["mode"] == "max" else -1.0
     rows = [row for row in data.runs.to_pylist() if row["incumbent_trial"] and method in (None, row["method"])]
     if not rows:
         known = ", ".join(stored.labels(data.definition, data.runs))
         of = f" of method {method!r}" if method else ""
-        raise NothingToRefine(f"a run{of} of {data.name} must have a winner, but there is none; its methods: {known}")
+        raise NothingToRefine(
+            f"a run{of} in {data.name} must have a winner, but none has; the study's methods: {known}"
+        )
     best = max(rows, key=lambda row: sign * row["incumbent_value"])
     section = data.definition["space"]
     config = next(
@@ -80,24 +83,24 @@ def winner(data: StudyData, method: str | None = None) -> tuple[dict[str, Value]
 
 
 def most_and_least(importance: Importance, config: Config) -> tuple[str, str]:
-    """The most and the least important of the hyperparameters that the configuration has."""
+    """Returns the most and the least important of the configuration's hyperparameters."""
     names = [share.name for share in importance.shares if share.name in config]
     if not names:
-        raise TooFewTrials("refining needs the importance of a hyperparameter of the winner, but it is known of none")
+        raise TooFewTrials("refining needs the importance of one of the winner's hyperparameters, but none is known")
     return names[0], names[-1]
 
 
-# -- whether it helped --------------------------------------------------------------------------------------------
+# -- gains --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Change:
     """One hyperparameter of the winner changed to another value, over the seeds (folds) that trained both.
 
-    `gain`: mean improvement on the winner in the metric's unit, positive is better whatever the mode. `p_adjusted`
-    for all changes together (sign flips, max-T), so that the best of many is not taken at its word; fewer than six
-    pairs can show nothing. `more`: further seeds that would detect a gain of one point with a power of 80 percent,
-    None where fewer than two leave the spread unknown.
+    `gain`: mean improvement over the winner in the metric's unit; positive is better in either mode. `p_adjusted`
+    covers all changes together (sign flips, max-T), so the best of many is not mistaken for a gain; fewer than six
+    pairs can show nothing. `more`: further seeds needed to detect a gain of one point with a power of 80 percent;
+    None if fewer than two pairs leave the spread unknown.
     """
 
     name: str
@@ -115,7 +118,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What changing one hyperparameter at a time did to a winner; `changes` with the largest gain first."""
+    """The effect of changing one hyperparameter of a winner at a time; `changes` has the largest gain first."""
 
     metric: str
     mode: str
@@ -125,7 +128,7 @@ class Refinement:
 
     @property
     def best(self) -> Change | None:
-        """The change whose gain is real, the largest of them; None where none is."""
+        """The change with the largest real gain; None if no gain is real."""
         return next((change for change in self.changes if change.verdict == "better"), None)
 
     @property
@@ -137,16 +140,16 @@ class Refinement:
         if best is not None:
             return (
                 f"{best.name}={best.value} is better than {self.config.get(best.name)}: {self.metric} improves by "
-                f"{best.gain:.4g} over {best.pairs} pairs (adjusted p {best.p_adjusted:.2g})."
+                f"{best.gain:.4g} on average over {best.pairs} pairs (adjusted p {best.p_adjusted:.2g})."
             )
         if top.gain <= 0:
             return f"No change improved on the winner's mean {self.metric} of {self.mean:.4g}."
-        more = (
-            "at least 2 are needed" if top.more is None else f"about {top.more} more would detect a gain of {POINT:g}"
-        )
+        seen = "1 pair does" if top.pairs == 1 else f"{top.pairs} pairs do"
+        few = f"at least {statistics.fewest_pairs()} pairs are needed"
+        more = few if top.more is None else f"detecting a gain of {POINT:g} would take about {top.more:,} more"
         return (
-            f"Undecided: {top.name}={top.value} looks better by {top.gain:.4g}, which {top.pairs} "
-            f"{'pair does' if top.pairs == 1 else 'pairs do'} not show to be real; {more}."
+            f"Undecided: {top.name}={top.value} looks better by {top.gain:.4g}, but {seen} not show that this gain is "
+            f"real; {more}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -159,10 +162,10 @@ Result = tuple[Config, int, float]
 
 
 def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: str) -> Refinement:
-    """Compares every configuration that differs from `base` in one hyperparameter with it, pair by pair.
+    """Compares `base`, pair by pair, with every configuration that differs from it in one hyperparameter.
 
-    Values of a configuration that a seed has twice are averaged. A value that is not finite (a failed trial) loses.
-    Raises NothingToRefine where the base itself was not trained.
+    Several values of one configuration and seed are averaged. A value that is not finite (a failed trial) loses.
+    Raises NothingToRefine if `base` itself was not trained.
     """
     sign = 1.0 if mode == "max" else -1.0
     table: dict[str, dict[int, list[float]]] = {}
@@ -174,7 +177,7 @@ def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: st
     means = {key: {seed: float(np.mean(v)) for seed, v in seeds.items()} for key, seeds in table.items()}
     own = repr(sorted(base.items()))
     if own not in means:
-        raise NothingToRefine("the winner must be trained beside its neighbours, but there is no result of it")
+        raise NothingToRefine("the winner must be trained beside its neighbours, but it has no result")
     found = [(key, name) for key, config in configs.items() if (name := changed(base, config)) is not None]
     found = [(key, name) for key, name in found if set(means[key]) & set(means[own])]
     p, adjusted = _tests(means[own], [means[key] for key, _ in found])
@@ -189,7 +192,7 @@ def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: st
 
 
 def from_study(data: StudyData, base: Config) -> Refinement:
-    """The refinement of `base` that a study's trials hold, of whatever method; pairs are made by training seed."""
+    """Returns the refinement of `base` from a study's trials of any method, paired by training seed."""
     space, section = parse_space(data.definition["space"]), data.definition["space"]
     space.check(base)
     rows = {row["trial"]: row for row in data.trials.to_pylist()}
@@ -202,22 +205,22 @@ def from_study(data: StudyData, base: Config) -> Refinement:
 
 
 def changed(base: Config, config: Config) -> str | None:
-    """The one hyperparameter that `config` changes; None where none or several differ.
+    """Returns the one hyperparameter that `config` changes; None if none or several differ.
 
-    Hyperparameters that only one of the two has come and go with a condition: they do not count.
+    Hyperparameters that only one of the two has depend on a condition: they do not count.
     """
     names = [name for name in base if name in config and not same(base[name], config[name])]
     return names[0] if len(names) == 1 else None
 
 
 def _differences(base: Mapping[int, float], other: Mapping[int, float]) -> Vector:
-    """Other less base over the seeds that both have; two failures differ by nothing."""
+    """Returns other minus base over the seeds that both have; 0 for two failures."""
     pairs = [(other[seed], base[seed]) for seed in base if seed in other]
     return np.array([0.0 if a == b else a - b for a, b in pairs])
 
 
 def _tests(base: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> tuple[Vector, Vector]:
-    """(p, p adjusted for all changes). A change that failed is out of the race: it is judged by its ranks alone."""
+    """Returns (p, p adjusted for all changes). A change with failures cannot win: only its ranks are tested."""
     p, adjusted = np.ones(len(others)), np.ones(len(others))
     whole = [i for i, other in enumerate(others) if np.isfinite(_differences(base, other)).all()]
     table = np.zeros((len(base), len(whole)))
@@ -241,11 +244,5 @@ def _change(
     decided = p[1] < statistics.ALPHA and gain != 0
     verdict = UNDECIDED if not decided else "better" if gain > 0 else "worse"
     mean = sign * float(np.mean(list(values.values())))
-    more = _more(finite, len(differences), statistics.ALPHA / max(1, tests))
+    more = statistics.more_pairs(finite, len(differences), POINT, statistics.ALPHA / max(1, tests))
     return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, *p, verdict, more)
-
-
-def _more(differences: Vector, pairs: int, alpha: float) -> int | None:
-    if len(differences) < 2:
-        return None
-    return max(0, statistics.pairs_needed(float(np.std(differences, ddof=1)), POINT, alpha) - pairs)

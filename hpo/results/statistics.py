@@ -1,4 +1,4 @@
-"""Statistics on arrays: intervals, paired tests with correction, ranks, seeds needed. Pure; knows nothing of studies."""
+"""Statistics on arrays: intervals, paired tests with corrections, ranks, pairs needed. Pure; knows nothing of studies."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Matrix = NDArray[np.float64]
 
 ALPHA = 0.05
 POWER = 0.8
-EXACT = 200  # pairs up to which the signed-rank distribution is computed, not approximated
-FLIPPED = 12  # pairs up to which all flips of signs are made
-DIGITS = 12  # decimals beyond which differences are rounding, not results
+EXACT = 200  # most pairs for which the signed-rank distribution is computed instead of approximated
+FLIPPED = 12  # most pairs for which every flip of signs is tried
+DIGITS = 12  # decimals kept of a difference: what lies beyond is rounding
 
 
 def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vector]:
-    """The interval of the mean along the last axis: values [..., n] -> (low [...], high [...]); NaN for n < 2.
+    """Returns the interval of the mean along the last axis: values [..., n] -> (low [...], high [...]); NaN for n < 2.
 
-    Each end is the farther of two: Student's, and Student's after Hall's cubic transformation, which corrects for
-    skewness (Hall 1992, "On the removal of skewness by transformation"). Best-of-many results are skewed, where
-    Student's interval alone covers 91 percent at n = 10; where there is no skewness the two agree.
+    Each end is the wider of two: Student's, and Student's after Hall's cubic transformation, which corrects for
+    skewness (Hall 1992, "On the removal of skewness by transformation"). Best-of-many results are skewed: there
+    Student's interval alone covers only 91 percent at n = 10. Without skewness the two agree.
     """
     x = np.asarray(values, dtype=float)
     n = x.shape[-1]
@@ -37,7 +37,8 @@ def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vecto
     deviation = np.where(constant, 0.0, x.std(-1, ddof=1))
     t = float(special.stdtrit(n - 1, 0.5 + level / 2))
     third = ((x - mean[..., None]) ** 3).mean(-1)
-    skewness = third / np.where(deviation > 0, deviation, 1.0) ** 3
+    cubed = deviation**3  # 0 for tiny deviations too: the interval is then Student's
+    skewness = third / np.where(cubed > 0, cubed, 1.0)
     error = deviation / math.sqrt(n)
     low = mean - np.maximum(t, _unskewed(t, skewness, n)) * error
     high = mean - np.minimum(-t, _unskewed(-t, skewness, n)) * error
@@ -45,17 +46,17 @@ def interval(values: ArrayLike, level: float = 1 - ALPHA) -> tuple[Vector, Vecto
 
 
 def _unskewed(t: float, skewness: Vector, n: int) -> Vector:
-    """Hall's inverse transformation: the quantile of a skewed mean that answers Student's quantile `t`."""
+    """Returns the quantile of a skewed mean that corresponds to Student's quantile `t` (Hall's inverse transformation)."""
     a = skewness / math.sqrt(n)
     safe = np.where(np.abs(a) > 1e-9, a, 1.0)
     return np.where(np.abs(a) > 1e-9, 3 / safe * (np.cbrt(1 + safe * (t - safe / 6)) - 1), t)
 
 
 def signed_rank(differences: ArrayLike) -> tuple[float, int]:
-    """Wilcoxon's signed-rank test of paired differences [n], two-sided: (p, direction -1, 0 or 1).
+    """Runs Wilcoxon's two-sided signed-rank test on paired differences [n]: (p, direction -1, 0 or 1).
 
-    Exact given the sizes of the differences up to n = 200: ties share their ranks, zeros keep theirs and take no
-    side (Pratt 1959). Infinite differences are the largest. p is 1 where nothing differs.
+    Up to n = 200 the test is exact given the sizes of the differences: ties share their ranks, zeros are ranked but
+    take no side (Pratt 1959). Infinite differences are the largest. p is 1 if nothing differs.
     """
     d = np.round(np.asarray(differences, dtype=float), DIGITS)
     ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.int64)  # doubled: ties give halves
@@ -73,7 +74,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, int]:
 
 @lru_cache(maxsize=64)
 def _rank_sums(ranks: tuple[int, ...]) -> Vector:
-    """The chance of each sum [0 .. sum(ranks)] of the ranks that a fair coin chooses. Not to be written to."""
+    """Returns the chance of each sum [0 .. sum(ranks)] if a fair coin picks the ranks. Cached: never write to it."""
     chances = np.zeros(sum(ranks) + 1)
     chances[0] = 1.0
     for rank in ranks:
@@ -83,11 +84,11 @@ def _rank_sums(ranks: tuple[int, ...]) -> Vector:
 
 
 def sign_flips(differences: ArrayLike, *, seed: int = 0) -> tuple[Vector, Vector]:
-    """Tests of m means against zero over common pairs [n, m]: (p [m], p adjusted for all m [m]).
+    """Tests m means against zero over common pairs [n, m]: (p [m], p adjusted for all m [m]).
 
-    The statistic is |t|; its distribution, and that of the largest of all m, comes from flipping the signs of whole
-    rows: all 2^n of them up to n = 12, else 10,000 at random (Westfall and Young 1993, single-step max-T). Columns that
-    go together cost less than after Holm. A zero stands for a pair that a column lacks.
+    The statistic is |t|. Flipping the signs of whole rows gives its distribution and that of the largest of all m:
+    all 2^n flips up to n = 12, otherwise 10,000 at random (Westfall and Young 1993, single-step max-T). Correlated
+    columns cost less than with Holm's correction. A zero stands for a pair that a column lacks.
     """
     d = np.round(np.asarray(differences, dtype=float), DIGITS)
     length = np.sqrt((d**2).sum(axis=0))
@@ -98,7 +99,7 @@ def sign_flips(differences: ArrayLike, *, seed: int = 0) -> tuple[Vector, Vector
 
 
 def _signs(n: int, seed: int) -> Matrix:
-    """Rows of n signs: every one of them, or 10,000 at random, the first of which flips nothing."""
+    """Returns rows of n signs: all of them, or 10,000 at random, the first of which flips nothing."""
     if n <= FLIPPED:
         return np.asarray(1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1), dtype=np.float64)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (10_000, n))
@@ -107,7 +108,7 @@ def _signs(n: int, seed: int) -> Matrix:
 
 
 def holm(p: ArrayLike) -> Vector:
-    """Holm's step-down adjustment of p values [m]."""
+    """Returns Holm's step-down adjustment of p values [m]."""
     values = np.asarray(p, dtype=float)
     order = np.argsort(values, kind="stable")
     steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -117,27 +118,38 @@ def holm(p: ArrayLike) -> Vector:
 
 
 def fewest_pairs(alpha: float = ALPHA) -> int:
-    """The fewest pairs with which the exact signed-rank test can reach `alpha` at all."""
+    """Returns the fewest pairs with which the exact signed-rank test can reach `alpha`."""
     return math.ceil(1 + math.log2(1 / alpha))
 
 
 def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Pairs with which the signed-rank test finds a true mean difference with the given power.
+    """Returns the pairs with which the signed-rank test detects a true mean difference with the given power.
 
-    `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, over the
-    signed-rank test's asymptotic efficiency 3/pi.
+    `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, divided by
+    the signed-rank test's asymptotic efficiency 3/pi.
     """
     a, b = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
     t_test = ((a + b) * deviation / difference) ** 2 + a**2 / 2
     return max(fewest_pairs(alpha), math.ceil(t_test * math.pi / 3))
 
 
+def more_pairs(differences: Vector, seen: int, difference: float, alpha: float) -> int | None:
+    """Returns the pairs needed beyond the `seen` ones to detect `difference`, given the spread of `differences`.
+
+    0 if there are enough, None if fewer than two differences leave the spread unknown.
+    """
+    if len(differences) < 2:
+        return None
+    return max(0, pairs_needed(float(np.std(differences, ddof=1)), difference, alpha) - seen)
+
+
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman's test over blocks, and how far mean ranks must lie apart by Nemenyi (Demsar 2006).
+    """Friedman's test over blocks, and Nemenyi's test of the mean ranks (Demsar 2006).
 
-    `pairwise` [methods, methods]: Nemenyi's p values. `cliques`: maximal sets of methods, by index in the order of
-    their ranks, that do not differ; they are the bars of a critical-difference diagram.
+    `critical_difference`: mean ranks farther apart differ. `pairwise` [methods, methods]: Nemenyi's p values.
+    `cliques`: maximal sets of methods that do not differ, as indices in the order of their ranks; they are the bars of
+    a critical-difference diagram.
     """
 
     blocks: int
@@ -150,26 +162,34 @@ class Friedman:
 
 
 def mean_ranks(values: ArrayLike) -> Vector:
-    """Mean rank of each column of values [blocks, methods]; rank 1 is the largest value, ties share."""
+    """Returns the mean rank of each column of values [blocks, methods]; 1 is the largest value, ties share ranks."""
     ranks = stats.rankdata(-np.asarray(values, dtype=float), axis=1)
     return np.asarray(ranks.mean(axis=0))
 
 
 def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:
-    """Friedman's test with correction for ties over values [blocks, methods], larger is better, at least 2 each."""
+    """Runs Friedman's test, corrected for ties, and Nemenyi's over values [blocks, methods], at least 2 each.
+
+    Larger values are better. Nemenyi's p values and critical difference come from the studentized range distribution
+    with infinite degrees of freedom, divided by the square root of 2.
+    """
     x = np.asarray(values, dtype=float)
     blocks, methods = x.shape
     ranks = stats.rankdata(-x, axis=1)
     means = ranks.mean(axis=0)
     spread = float(((ranks - (methods + 1) / 2) ** 2).sum()) / (blocks * (methods - 1))
     statistic = blocks * float(((means - (methods + 1) / 2) ** 2).sum()) / spread if spread > 0 else 0.0
-    unit = math.sqrt(methods * (methods + 1) / (6 * blocks))
-    studentized = stats.studentized_range
-    gaps = np.abs(means[:, None] - means[None, :])
-    pairwise = studentized.sf(gaps / unit * math.sqrt(2), methods, np.inf)
-    difference = float(studentized.isf(alpha, methods, np.inf)) / math.sqrt(2) * unit
     p = float(stats.chi2.sf(statistic, methods - 1))
+    unit = math.sqrt(methods * (methods + 1) / (6 * blocks))  # standard error of a difference of mean ranks
+    gaps = np.abs(means[:, None] - means[None, :])
+    pairwise = stats.studentized_range.sf(gaps / unit * math.sqrt(2), methods, np.inf)
+    difference = nemenyi_quantile(methods, alpha) * unit
     return Friedman(blocks, statistic, p, means, difference, np.minimum(1.0, pairwise), _cliques(means, difference))
+
+
+def nemenyi_quantile(methods: int, alpha: float = ALPHA) -> float:
+    """Returns q_alpha for `methods` methods: the critical difference in standard errors (Demsar 2006, Table 5)."""
+    return float(stats.studentized_range.isf(alpha, methods, np.inf)) / math.sqrt(2)
 
 
 def _cliques(ranks: Vector, difference: float) -> tuple[tuple[int, ...], ...]:
@@ -183,7 +203,7 @@ def _cliques(ranks: Vector, difference: float) -> tuple[tuple[int, ...], ...]:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, tuple[float, float] | None]:
-    """The mean of the finite values and its 95 percent interval; None where there are none, or fewer than two."""
+    """Returns the mean of the finite values and its 95 percent interval; None for no values, or for fewer than two."""
     finite = np.array([v for v in values if math.isfinite(v)])
     if not finite.size:
         return None, None

@@ -1,4 +1,4 @@
-"""The store over HTTP: a JSON API, and a live page of a running study. Reads the store; never writes to it."""
+"""The store over HTTP: a JSON API, reports, and a live page of a running study. Reads the store, never writes to it."""
 
 from __future__ import annotations
 

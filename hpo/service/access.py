@@ -1,4 +1,4 @@
-"""Who may ask: only this machine, or whoever has the token. Pure ASGI; knows nothing of studies."""
+"""Access to the service: from this machine only, or with a token. Plain ASGI; knows nothing of studies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class UnsafeAddress(HpoError):
-    """An address that others can reach, without a token that keeps them out."""
+    """An address that others can reach without a token, or with one that is too short."""
 
 
 class AddressTaken(HpoError):
@@ -29,7 +29,7 @@ class AddressTaken(HpoError):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`. A name other than localhost is taken for reachable."""
+    """Tells whether only this machine can reach `host`. Any name but localhost counts as reachable."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -37,18 +37,18 @@ def is_loopback(host: str) -> bool:
 
 
 def check(host: str, token: str | None) -> None:
-    """Raises UnsafeAddress where others could read the store without a token."""
+    """Raises UnsafeAddress if others could read the store without a token, or with one of under 16 characters."""
     if not is_loopback(host) and not token:
         raise UnsafeAddress(
-            f"--host {host} can be reached from other machines, so a token must be set in {VARIABLE}, but it is not; "
-            "set it or leave --host at 127.0.0.1"
+            f"other machines can reach --host {host}, so {VARIABLE} must hold a token, but it is not set; "
+            "set it, or use --host 127.0.0.1"
         )
     if token is not None and token and len(token) < 16:
         raise UnsafeAddress(f"the token in {VARIABLE} must have at least 16 characters, but got {len(token)}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises AddressTaken where it cannot."""
+    """Returns a socket that listens at the address. Raises AddressTaken if it cannot."""
     if not 0 <= port <= 65535:
         raise AddressTaken(f"0 <= port <= 65535 must hold, but got {port}")
     try:
@@ -64,16 +64,16 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise AddressTaken(
-            f"the service must be able to listen at {host} port {port}, but: {reason}; name another --port"
+            f"the service must be able to listen at {host} port {port}, but got: {reason}; choose another --port"
         ) from None
     return listener
 
 
 class Gate:
-    """Lets a request pass that carries the token, as a bearer, a cookie or (once, for a browser) ?token=.
+    """Admits requests with the token: as a bearer, as a cookie or (once, for a browser) as ?token=.
 
-    Without a token it lets pass what names this machine as its host: a page elsewhere that points its own name at
-    127.0.0.1 is refused.
+    If the service has no token, it admits requests whose host is one of `names`: a foreign page that resolves its own
+    name to 127.0.0.1 is refused.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, names: Sequence[str] = LOCAL_NAMES) -> None:
@@ -91,10 +91,9 @@ class Gate:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if not self._token:
-            host = headers.get("host", "").rsplit(":", 1)[0] if not _bare_ipv6(headers.get("host", "")) else "[::1]"
-            if host in self._names:
+            if _host(headers) in self._names:
                 return None
-            return PlainTextResponse(f"this service answers to {', '.join(self._names)} only\n", 421)
+            return PlainTextResponse(f"this service only answers requests to {', '.join(self._names)}\n", 421)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         offered = query.pop("token", [""])[-1]
         if offered and self._matches(offered):
@@ -102,7 +101,7 @@ class Gate:
         if any(self._matches(secret) for secret in (_bearer(headers), _cookie(headers))):
             return None
         return PlainTextResponse(
-            "a token is needed: send it as `Authorization: Bearer TOKEN`, or open the page with ?token=TOKEN\n",
+            "this service needs a token: send `Authorization: Bearer TOKEN`, or open the page with ?token=TOKEN\n",
             401,
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -112,7 +111,7 @@ class Gate:
 
 
 def _welcome(path: str, query: dict[str, list[str]], token: str) -> Response:
-    """Takes the token out of the address, so that it stays out of histories and logs, and into a cookie."""
+    """Moves the token from the address, which histories and logs keep, into a cookie."""
     rest = urlencode(query, doseq=True)
     target = "/" + path.lstrip("/\\")  # one slash: two would name another host
     response = RedirectResponse(f"{target}?{rest}" if rest else target, 303)
@@ -120,8 +119,10 @@ def _welcome(path: str, query: dict[str, list[str]], token: str) -> Response:
     return response
 
 
-def _bare_ipv6(host: str) -> bool:
-    return host == "[::1]"
+def _host(headers: Headers) -> str:
+    """Returns the requested host without its port."""
+    host = headers.get("host", "")
+    return host if host.endswith("]") else host.rsplit(":", 1)[0]  # [::1] has colons, but no port
 
 
 def _bearer(headers: Headers) -> str:

@@ -1,4 +1,4 @@
-"""The service's routes and its server. The only file here that opens the store; it only reads."""
+"""The service's routes and its server. The only file of the service that opens the store; it only reads."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-CURVES = 200  # trials whose curves one answer holds, unless it is asked for others
+CURVES = 200  # default number of trials in an answer with curves
 
 
 def serve(uri: str, *, host: str = "127.0.0.1", port: int = 8080, token: str | None = None) -> None:
-    """Serves a store until interrupted. `token` defaults to HPO_SERVE_TOKEN in the environment.
+    """Serves a store until interrupted. `token`: default HPO_SERVE_TOKEN of the environment. `port`: 0 takes a free one.
 
-    Raises UnsafeAddress where others could reach it without a token, AddressTaken where it cannot listen there,
-    StoreError where the store cannot be read. Port 0 takes any free one.
+    Raises UnsafeAddress if others could reach the service without a token, AddressTaken if it cannot listen at the
+    address, StoreError if the store cannot be read.
     """
     token = os.environ.get(access.VARIABLE) if token is None else token
     access.check(host, token)
     store.studies(uri)
     with access.listen(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
-        print(f"serving {uri} at http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)", file=sys.stderr)
+        print(f"serving {uri} at http://{shown}:{listener.getsockname()[1]} (Ctrl-C to stop)", file=sys.stderr)
         config = uvicorn.Config(application(uri, token=token), log_level="warning", timeout_graceful_shutdown=2)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 
 
 def application(uri: str, *, token: str | None = None, seconds: float = 2.0) -> Starlette:
-    """The service as an ASGI application; the live page's events come `seconds` apart or slower."""
+    """Returns the service as an ASGI application; the live page's events are at least `seconds` apart."""
     routes = [
         Route("/", partial(_index, uri)),
         Route("/studies/{study}", partial(_live, uri)),
@@ -123,14 +123,14 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 async def _events(watch: Watch, request: Request) -> Response:
     states = watch.states(request.path_params["study"])
-    first = await anext(states)  # a study that is not there is refused before the stream begins
+    first = await anext(states)  # refuses an unknown study before the stream begins
 
     async def stream() -> AsyncIterator[str]:
         yield f"retry: 3000\ndata: {first}\n\n"
         try:
             async for state in states:
                 yield f"data: {state}\n\n" if state is not None else ": nothing new\n\n"
-        except store.StoreError as error:  # the page keeps what it has, and asks again
+        except store.StoreError as error:  # the page keeps its state and asks again
             yield f"event: trouble\ndata: {error}\n\n"
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers=_HEADERS | {"X-Accel-Buffering": "no"})
@@ -168,7 +168,7 @@ def _report_page(uri: str, data: store.StudyData) -> str:
 
 
 async def _page_file(request: Request) -> Response:
-    """The style sheet and the script of the pages."""
+    """Returns the pages' style sheet or script."""
     name = request.path_params["name"]
     kinds = {"live.js": "text/javascript", "service.css": "text/css"}
     if name not in kinds:

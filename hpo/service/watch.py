@@ -1,4 +1,4 @@
-"""Watches studies for the live page: one reader a study however many look on, and none when nobody does."""
+"""Watches studies for the live page: one reader a study for any number of listeners, none without a listener."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Read = Callable[[str], dict[str, Any]]  # study -> its progress; runs in a threa
 class Watch:
     """Hands each new state of a study to every listener, as JSON text.
 
-    The store is read again `seconds` after the last reading, and no more than a fifth of the time: a store that takes
-    long to read is read less often.
+    The watch waits `seconds` between two readings of the store, and at least four times as long as a reading took: a
+    slow store is read less often.
     """
 
     def __init__(self, read: Read, *, seconds: float = 2.0) -> None:
@@ -25,7 +25,7 @@ class Watch:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def states(self, study: str) -> AsyncIterator[str | None]:
-        """The study's states, each when it comes; None when nothing changed, as a sign of life."""
+        """Yields each new state of the study; None, as a sign of life, if nothing changed since the last reading."""
         last: str | None = None
         while True:
             state, wait = await self._latest(study)
@@ -34,7 +34,7 @@ class Watch:
             await asyncio.sleep(wait)
 
     async def _latest(self, study: str) -> tuple[str, float]:
-        """The newest state, read at most once for all listeners, and the seconds until the next one is due."""
+        """Returns the newest state, read once for all listeners, and the seconds until the next reading."""
         lock = self._locks.setdefault(study, asyncio.Lock())
         async with lock:
             due, state = self._states.get(study, (0.0, ""))

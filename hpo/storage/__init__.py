@@ -1,1 +1,4 @@
-"""Where bytes lie: named files in a local folder or below an S3 prefix. Knows nothing of studies."""
+"""Places where bytes lie: local folders and S3 prefixes, for the store, checkpoints, data and weights.
+
+Knows names and bytes, not studies. Imports boto3 only where an s3:// address is opened.
+"""

@@ -1,4 +1,4 @@
-"""What goes wrong with places where bytes lie, as sentences."""
+"""The errors of places, one sentence each: what must hold, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 from hpo.errors import HpoError
 
 
-class StoreError(HpoError):
-    """A store that cannot be used as it is."""
+class StorageError(HpoError):
+    """A place that cannot be used as it is."""
 
 
-class Unreachable(StoreError):
-    """A store that does not answer now and may later. `HPO_STORE_AWAY` changes its exit code, for whoever tries again."""
+class Unreachable(StorageError):
+    """A place that does not answer now but may later. Set `HPO_STORE_AWAY` to change its exit code, for retries."""
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]

@@ -1,18 +1,20 @@
-"""A store in a folder: files are written beside, synced and linked or moved to their names."""
+"""A place in a folder: files are written beside their names, synced, then linked or moved to them."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpo.files import write_whole
-from hpo.storage.errors import StoreError, Unreachable
+from hpo.files import create_whole, write_whole
+from hpo.storage.entry import Entry
+from hpo.storage.errors import StorageError, Unreachable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class LocalPlace:
@@ -27,7 +29,7 @@ class LocalPlace:
             if part.is_dir():
                 break
             if part.exists():
-                raise StoreError(f"a store must be a folder, but {part} is a file; name another place")
+                raise StorageError(f"{part} must be a folder, but it is a file; name another place")
 
     def read(self, name: str) -> bytes | None:
         with self._explained(self.root / name, "readable"):
@@ -37,34 +39,18 @@ class LocalPlace:
                 return None
 
     def create(self, name: str, content: bytes) -> bool:
-        path = self.root / name
-        with self._explained(path.parent, "writable"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+        folder = (self.root / name).parent
+        with self._explained(folder, "writable"):
             try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.chmod(beside, 0o644)
-                return self._link(beside, path)
-            finally:
-                Path(beside).unlink(missing_ok=True)
+                return create_whole(self.root / name, content)
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    raise StorageError(
+                        f"the file system of {folder} must have hard links, but it has none; name another place"
+                    ) from None
+                raise
 
-    def _link(self, beside: str, path: Path) -> bool:
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise StoreError(
-                    f"a store's file system must have hard links, but that of {path.parent} has none; name another place"
-                ) from None
-            raise
-        return True
-
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | memoryview) -> None:
         with self._explained((self.root / name).parent, "writable"):
             write_whole(self.root / name, content)
 
@@ -72,11 +58,26 @@ class LocalPlace:
         with self._explained((self.root / name).parent, "writable"):
             (self.root / name).unlink(missing_ok=True)
 
+    def delete_all(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def names(self, folder: str) -> list[str]:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]
 
     def folders(self) -> list[str]:
         return [entry.name for entry in self._entries(self.root) if entry.is_dir()]
+
+    def files(self) -> list[Entry]:
+        return list(self._below(self.root))
+
+    def _below(self, folder: Path) -> Iterator[Entry]:
+        for entry in self._entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._below(Path(entry))
+                continue
+            with contextlib.suppress(FileNotFoundError):  # somebody has deleted it since it was listed
+                stat = entry.stat()
+                yield Entry(Path(entry).relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         with self._explained(folder, "readable"):
@@ -88,20 +89,18 @@ class LocalPlace:
 
     @contextlib.contextmanager
     def _explained(self, path: Path, needed: str) -> Iterator[None]:
-        """The system's errors as sentences: what may pass is Unreachable, what will not is a StoreError."""
+        """Turns the system's errors into sentences: Unreachable for those that may pass, StorageError for the rest."""
         try:
             yield
         except PermissionError:
-            raise StoreError(f"a store must be {needed}, but {path} is not; change its permissions") from None
+            raise StorageError(f"{path} must be {needed}, but it is not; change its permissions") from None
         except (NotADirectoryError, FileExistsError) as error:
-            raise StoreError(f"a store must be a folder, but {error.filename or path} is a file; move it") from None
+            raise StorageError(f"{error.filename or path} must be a folder, but it is a file; move it") from None
         except OSError as error:
             if error.errno in _FULL:
-                raise Unreachable(
-                    f"a store must have room, but {path} has none ({error.strerror}); make some"
-                ) from None
+                raise Unreachable(f"{path} must have room, but it has none ({error.strerror}); make some") from None
             if error.errno == errno.EROFS:
-                raise StoreError(
-                    f"a store must be writable, but {path} is not ({error.strerror}); name another"
+                raise StorageError(
+                    f"{path} must be writable, but it is not ({error.strerror}); name another place"
                 ) from None
-            raise Unreachable(f"a store must answer, but {path} does not ({error.strerror}); is it mounted?") from None
+            raise Unreachable(f"{path} must answer, but it does not ({error.strerror}); is it mounted?") from None

@@ -1,47 +1,58 @@
-"""What a store needs of the place where it lies, be it a folder or an S3 prefix."""
+"""A place: named files below one root, in a folder or below an S3 prefix."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from hpo.storage.errors import StoreError
+from hpo.storage.entry import Entry
+from hpo.storage.errors import StorageError
 from hpo.storage.local import LocalPlace
 
 
 class Place(Protocol):
     """Named byte strings below one root; names use slashes. A file appears whole or not at all.
 
-    Every call raises Unreachable where the place does not answer now, StoreError where it never will as it is.
+    Every call raises Unreachable if the place does not answer now, StorageError if it never will as it is.
     """
 
     uri: str
-    streams: int  # how many files are best read at a time
+    streams: int  # how many files to read at a time
 
     def read(self, name: str) -> bytes | None:
-        """The content; None where there is no such file."""
+        """Returns the content, or None if there is no such file."""
 
     def create(self, name: str, content: bytes) -> bool:
-        """Writes a file that must not exist yet; False, and nothing is changed, where it does."""
+        """Writes a new file. Returns False, with nothing changed, if the file exists."""
 
-    def replace(self, name: str, content: bytes) -> None:
-        """Writes a file, in place of an older one where there is one."""
+    def replace(self, name: str, content: bytes | memoryview) -> None:
+        """Writes a file, over an older one if there is one."""
 
     def delete(self, name: str) -> None:
-        """Removes a file; nothing happens where there is none."""
+        """Deletes a file; does nothing if there is none."""
+
+    def delete_all(self) -> None:
+        """Deletes every file below the root, and a local root itself."""
 
     def names(self, folder: str) -> list[str]:
-        """The files in a folder, sorted; none where there is no such folder. Hidden files are not counted."""
+        """Returns the names of a folder's files, sorted, without hidden ones; none if there is no such folder."""
 
     def folders(self) -> list[str]:
-        """The names of the folders at the root, sorted."""
+        """Returns the names of the folders at the root, sorted."""
+
+    def files(self) -> list[Entry]:
+        """Returns every file below the root, at any depth, but none that is still being written."""
 
 
-def place(uri: str) -> Place:
-    """The place of a store's URI. Raises StoreError where it cannot be one."""
+def place(uri: str, *, large: bool = False) -> Place:
+    """Opens the place at an address.
+
+    `large`: its files are large enough that a server may be silent for longer before it counts as away.
+    Raises StorageError if there can be no place at the address.
+    """
     if uri.startswith("s3://"):
         from hpo.storage.s3 import S3Place
 
-        return S3Place(uri)
+        return S3Place(uri, large=large)
     if "://" in uri:
-        raise StoreError(f"a store must be a folder or s3://bucket/prefix, but got {uri}; name one of these")
+        raise StorageError(f"an address must be a folder or s3://bucket/prefix, but got {uri}; name one of these")
     return LocalPlace(uri)

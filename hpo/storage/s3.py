@@ -1,7 +1,4 @@
-"""A store below a prefix of an S3 bucket, on any server that honours conditional writes.
-
-Endpoint, region and credentials come from the usual AWS variables and files; botocore is imported here alone.
-"""
+"""A place below a prefix of an S3 bucket, on any server that honours conditional writes."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,20 +22,14 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from hpo.storage.errors import StoreError, Unreachable
+from hpo.files import appearing
+from hpo.storage.entry import Entry
+from hpo.storage.errors import StorageError, Unreachable
+from hpo.storage.s3_client import STREAMS, client
+from hpo.text import one_line
 
-STREAMS = 16
 READ_TRIES = 4  # botocore repeats requests, but not the reading of an answer that breaks off
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
-_SETTINGS = Config(
-    connect_timeout=5,
-    read_timeout=10,
-    retries={"total_max_attempts": 3, "mode": "standard"},
-    max_pool_connections=STREAMS,
-    # Servers other than Amazon's refuse bodies that are sent with a trailing checksum.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-)
 
 
 class S3Place:
@@ -46,20 +37,21 @@ class S3Place:
 
     streams = STREAMS
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, large: bool = False) -> None:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         if not bucket:
-            raise StoreError(f"a store on S3 must be s3://bucket/prefix, but got {uri}; name the bucket")
+            raise StorageError(f"an address on S3 must be s3://bucket/prefix, but got {uri}; name the bucket")
         self.uri, self.bucket, self.prefix = uri, bucket, prefix.strip("/")
+        self._large = large
         self._lock = threading.Lock()
         self._made: Any = None
 
     @property
     def _client(self) -> Any:
-        """Made from a session of its own, so that credentials renewed in files are found after old ones expired."""
+        """Makes a new client after the server refused the credentials of the old one."""
         with self._lock:
             if self._made is None:
-                self._made = boto3.session.Session().client("s3", config=_SETTINGS)
+                self._made = client(large=self._large)
             return self._made
 
     def _key(self, name: str) -> str:
@@ -93,35 +85,71 @@ class S3Place:
                 raise
         return True
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | memoryview) -> None:
         with self._explained():
-            self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=content)
+            self._client.put_object(Bucket=self.bucket, Key=self._key(name), Body=bytes(content))
 
     def delete(self, name: str) -> None:
         with self._explained():
             self._client.delete_object(Bucket=self.bucket, Key=self._key(name))
 
+    def delete_all(self) -> None:
+        for item in self._listed("", "Contents"):
+            self.delete(self._name(item["Key"]))
+
     def names(self, folder: str) -> list[str]:
-        found = self._listed(f"{folder}/", "Contents", "Key")
+        found = sorted(self._name(item["Key"]) for item in self._listed(f"{folder}/", "Contents", Delimiter="/"))
         return [name for name in found if not name.rpartition("/")[2].startswith(".")]
 
     def folders(self) -> list[str]:
-        return [name.rstrip("/") for name in self._listed("", "CommonPrefixes", "Prefix")]
+        found = sorted(self._name(item["Prefix"]) for item in self._listed("", "CommonPrefixes", Delimiter="/"))
+        return [name.rstrip("/") for name in found]
 
-    def _listed(self, start: str, kind: str, field: str) -> list[str]:
+    def files(self, at: str = "") -> list[Entry]:
+        """Returns every file below the root; with `at`, the file of that name and those in the folder of that name."""
+        found = [
+            Entry(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp(), item["ETag"].strip('"'))
+            for item in self._listed(at, "Contents")
+            if not item["Key"].endswith("/")  # a console's mark of an empty folder
+        ]
+        return [entry for entry in found if not at or entry.name == at or entry.name.startswith(f"{at}/")]
+
+    def tag(self, name: str) -> str | None:
+        """Returns what changes with a file's content, or None if there is no such file."""
+        with self._explained():
+            try:
+                return str(self._client.head_object(Bucket=self.bucket, Key=self._key(name))["ETag"]).strip('"')
+            except ClientError as error:
+                if _status(error) == 404:
+                    return None
+                raise
+
+    def download(self, name: str, path: Path) -> None:
+        """Copies a file of any size to the local `path`, where it appears whole."""
+        with self._explained():
+            try:
+                with appearing(path) as beside:
+                    self._client.download_file(self.bucket, self._key(name), str(beside))
+            except OSError as error:
+                raise StorageError(
+                    f"{path} must be writable, but: {error.strerror}; make it so, or make room"
+                ) from None
+
+    def _listed(self, start: str, kind: str, **options: str) -> list[Any]:
+        """Returns the server's items of a `kind` whose keys begin with `start` below the prefix."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._key(start), Delimiter="/"
+                Bucket=self.bucket, Prefix=self._key(start), **options
             )
-            return sorted(self._name(item[field]) for page in pages for item in page.get(kind, []))
+            return [item for page in pages for item in page.get(kind, [])]
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Botocore's exceptions as sentences: what may pass is Unreachable, what will not is a StoreError."""
+        """Turns botocore's exceptions into sentences: Unreachable for those that may pass, StorageError for the rest."""
         try:
             yield
         except (NoCredentialsError, PartialCredentialsError):
-            raise StoreError(
+            raise StorageError(
                 f"{self.uri} needs credentials, but none were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ) from None
         except ClientError as error:
@@ -129,40 +157,38 @@ class S3Place:
                 with self._lock:
                     self._made = None
             raise self._refused(error) from None
-        except StoreError:
+        except StorageError:
             raise
         except (ParamValidationError, ValueError) as error:
-            raise StoreError(
-                f"{self.uri} must name a bucket of a server, but: {_line(error)}; check the address"
+            raise StorageError(
+                f"{self.uri} must name a bucket of a server, but: {one_line(error)}; check the address"
             ) from None
-        except (BotoCoreError, HTTPError, OSError) as error:
-            raise Unreachable(f"{self.uri} must answer, but: {_line(error)}; is AWS_ENDPOINT_URL right?") from None
+        except (BotoCoreError, Boto3Error, HTTPError, OSError) as error:
+            raise Unreachable(f"{self.uri} must answer, but: {one_line(error)}; is AWS_ENDPOINT_URL right?") from None
 
-    def _refused(self, error: ClientError) -> StoreError:
+    def _refused(self, error: ClientError) -> StorageError:
         code, status = _code(error), _status(error)
         if code == "NoSuchBucket":
-            return StoreError(f"the bucket of {self.uri} must exist, but it does not; create it first")
+            return StorageError(f"the bucket of {self.uri} must exist, but it does not; create it first")
         if code in _EXPIRED:
             return Unreachable(
                 f"the credentials for {self.uri} must be valid, but they have expired ({code}); renew them"
             )
         if status in (401, 403):
-            return StoreError(
-                f"{self.uri} must let these credentials read and write, but the server says {code}; check the keys"
+            return StorageError(
+                f"{self.uri} must let these credentials read and write, but the server answers {code}; check the keys"
             )
         if status == 501 or code == "NotImplemented":
-            return StoreError(
-                f"the server of {self.uri} must honour conditional writes (If-None-Match), but it says {code}; use another"
+            return StorageError(
+                f"the server of {self.uri} must honour conditional writes (If-None-Match), but it answers {code}; "
+                "use another server"
             )
         if 400 <= status < 500 and status not in (408, 409, 429):
-            return StoreError(
-                f"{self.uri} must be a store, but the server says {status} {code}; check bucket and region"
+            return StorageError(
+                f"{self.uri} must be readable and writable, but the server answers {status} {code}; "
+                "check bucket and region"
             )
-        return Unreachable(f"{self.uri} must answer, but the server says {status} {code}; is it up?")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        return Unreachable(f"{self.uri} must answer, but the server answers {status} {code}; is it up?")
 
 
 def _code(error: ClientError) -> str:

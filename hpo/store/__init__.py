@@ -1,6 +1,9 @@
-"""The results store: Parquet tables of studies on local disk or S3, one writer a study, readable by anything."""
+"""The results store: a study's Parquet tables in a folder or on S3, one writer a study, readable without this project.
 
-from hpo.storage.errors import StoreError, Unreachable
+Knows studies, runs and trials as values, and writes only below a store's root and into its spool.
+"""
+
+from hpo.store.errors import StoreError, Unreachable
 from hpo.store.export import export
 from hpo.store.reader import StudyData, read, studies
 from hpo.store.verify import verify

@@ -1,4 +1,4 @@
-"""What a study's stored tables say, as values again: configurations with their types, columns as arrays. Pure."""
+"""Stored tables as values again: configurations with their types, columns as arrays. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ PREFIX = "config_"
 
 
 def config(row: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The configuration in a row of `trials` or `epochs`; choices stored as text get their type in the study back."""
+    """Returns the configuration in a row of `trials` or `epochs`; choices stored as text regain their type."""
     found = {name: row.get(PREFIX + name) for name in space}
     found |= {key.removeprefix(PREFIX): value for key, value in row.items() if key.startswith(PREFIX)}
     return {name: _typed(value, space.get(name, {})) for name, value in found.items() if value is not None}
@@ -30,29 +31,27 @@ def _typed(value: Any, domain: Mapping[str, Any]) -> Any:
 
 
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column as floats, NaN for null; NaN throughout where the table has no such column."""
+    """Returns a column as floats, with NaN for null; NaN throughout if the table has no such column."""
     if name not in table.schema.names:
         return np.full(table.num_rows, np.nan)
     return np.asarray(table.column(name).cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def whole(table: pa.Table, name: str) -> NDArray[np.int64]:
-    """A column without nulls as whole numbers."""
+    """Returns a column without nulls as whole numbers."""
     return np.asarray(table.column(name).to_numpy(), dtype=np.int64)
 
 
 def codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
-    """The place of each entry in `values`, -1 where it is not among them."""
-    import pyarrow.compute as pc
-
+    """Returns the place of each entry in `values`, or -1 for one that is not among them."""
     places = pc.index_in(column, value_set=pa.array(values, type=column.type))
     return np.asarray(places.fill_null(-1).to_numpy(), dtype=np.int64)
 
 
 def exams(data: StudyData, winners: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """The exams of each winner (trial, epoch), `winner` before retrainings.
+    """Returns the exams of each winner (trial, epoch), with `winner` before retrainings.
 
-    Trained as long as the study says: `final: {epochs: N}` holds for retrainings, whatever epoch won.
+    A retraining counts for whatever epoch won if the study fixes its length (`final: {epochs: N}`).
     """
     fixed = (data.definition.get("final") or {}).get("epochs")
     taken: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
@@ -64,7 +63,7 @@ def exams(data: StudyData, winners: Iterable[tuple[str, int]]) -> dict[tuple[str
 
 
 def labels(definition: Mapping[str, Any], runs: pa.Table) -> list[str]:
-    """The methods' labels in the study's order, then any that only the store knows."""
+    """Returns the methods' labels in the study's order, then any that only the store knows."""
     named = [str(method["label"]) for method in definition.get("methods", ())]
     stored = runs.column("method").to_pylist() if runs.num_rows else []
     return list(dict.fromkeys([*named, *stored]))

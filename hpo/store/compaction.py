@@ -1,7 +1,7 @@
-"""One file a table at the end of a run, without a moment in which our readers see a row twice or not at all.
+"""Merging the files of a table at the end of a run, with readers seeing every row exactly once all the while.
 
-The new file names those that it replaces, and readers pass over these; then they are removed. A compaction that was
-cut short is finished by the next writer.
+The merged file names the files that it replaces, so that readers skip them until they are deleted. The next writer
+finishes a compaction that was interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hpo.store.parquet import to_bytes
 
 
 def compact(place: Place, study: str, generation: int) -> None:
-    """Makes one file of each table's files; a table of which a file cannot be read stays as it is."""
+    """Merges the files of each table; a table with an unreadable file stays as it is."""
     for table in schema.TABLES:
         if table not in schema.SNAPSHOTS:
             _compact(place, study, table, generation)
@@ -34,7 +34,7 @@ def _compact(place: Place, study: str, table: str, generation: int) -> None:
 
 
 def finish(place: Place, found: Mapping[str, reader.Rows]) -> None:
-    """Removes what an earlier compaction replaced and had no time to remove."""
+    """Deletes the files that an interrupted compaction had replaced but not deleted."""
     for rows in found.values():
         for name in rows.replaced:
             place.delete(name)

@@ -1,4 +1,4 @@
-"""From the spool to the store, in a thread of its own: batches, back-off, the lease kept alive."""
+"""From the spool to the store, in a thread of its own: sends batches, backs off, renews the lease."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError, Unreachable
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout, schema
+from hpo.store.errors import StoreError, Unreachable
 from hpo.store.lease import RENEW_SECONDS, Lease, TakenOver
 from hpo.store.parquet import to_bytes
 from hpo.store.spool import Spool
@@ -23,15 +23,15 @@ PATIENCE_SECONDS = 60.0
 
 
 class Delivery:
-    """Keeps rows safe from the moment they are handed over, and brings them into the tables soon after.
+    """Keeps rows safe from the moment they are handed over, and writes them to the tables soon after.
 
-    A store that cannot be reached, has no room or refuses these credentials is tried again with growing pauses;
-    everything waits in the spool meanwhile. Only another writer that has taken over ends it.
+    While the store cannot be reached, has no room or refuses the credentials, rows wait in the spool and the thread
+    tries again with growing pauses. Only a writer that has taken over ends the delivery.
     """
 
     def __init__(self, place: Place, study: str, lease: Lease, spool: Spool, kinds: Mapping[str, str]) -> None:
         self._place, self._study, self._lease, self._spool, self._kinds = place, study, lease, spool, dict(kinds)
-        self._fenced = isinstance(place, LocalPlace)  # its spool lies where the next writer empties it
+        self._fenced = isinstance(place, LocalPlace)  # the next writer empties this spool, on whatever machine it runs
         self._changed = threading.Condition()
         self._handed = self._delivered = 0  # rows and snapshots
         self._snapshots: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -42,12 +42,13 @@ class Delivery:
         self._thread = threading.Thread(target=self._loop, name="store", daemon=True)
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     # -- the caller's side ----------------------------------------------------------------------------------------
 
     def hand(self, table: str, row: Mapping[str, Any]) -> None:
-        """The row survives the process when this returns. Raises what ended the delivery, if anything has."""
+        """Takes a row, which survives the process when this returns. Raises the error that ended the delivery, if any."""
         self._check()
         if self._fenced and self._lease.expired and not self.trouble:
             self._prove()
@@ -56,14 +57,14 @@ class Delivery:
             self._handed += 1
 
     def replace(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Snapshots: only the last of those handed over between two deliveries is written."""
+        """Takes snapshots of tables; of several between two deliveries only the last one is written."""
         self._check()
         with self._changed:
             self._snapshots = {**self._snapshots, **tables}
             self._handed += 1
 
     def flush(self) -> None:
-        """Returns when the store has all that was handed over. Raises Unreachable after a minute of trying."""
+        """Returns when the store has everything. Raises Unreachable after a minute of trying."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         with self._changed:
             wanted = self._handed
@@ -76,11 +77,11 @@ class Delivery:
         if not done:
             raise Unreachable(
                 f"results wait in {self._spool.folder}, because {self.trouble or 'the store does not answer'}; "
-                "the same command brings them in when the store answers again"
+                "the same command delivers them when the store answers again"
             )
 
     def stop(self) -> None:
-        """Ends the thread after what it is doing."""
+        """Ends the thread when it has finished its current round."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
@@ -88,17 +89,17 @@ class Delivery:
 
     @property
     def folder(self) -> Path:
-        """Where on this machine waits what the store does not have yet."""
+        """The spool's folder on this machine."""
         return self._spool.folder
 
     @property
     def waiting(self) -> int:
-        """Rows and snapshots that were handed over and are not in the store yet."""
+        """The number of rows and snapshots that the store does not have yet."""
         return self._handed - self._delivered
 
     @property
     def failed(self) -> bool:
-        """Whether nothing more may be written."""
+        """Whether the delivery has ended: nothing more may be written."""
         return self._error is not None
 
     def _check(self) -> None:
@@ -106,7 +107,7 @@ class Delivery:
             raise self._error
 
     def _prove(self) -> None:
-        """After a long silence (a suspended process) nothing is accepted before the lease is known to hold still."""
+        """Renews the lease before a row is accepted after a long silence, such as a suspended process."""
         try:
             self._lease.renew()
         except TakenOver as error:
@@ -127,15 +128,15 @@ class Delivery:
                 self._end(error)
             except StoreError as error:
                 pause, self.trouble = min(LONGEST_PAUSE_SECONDS, max(BATCH_SECONDS, 2 * pause)), str(error)
-            except BaseException as error:  # shown to the caller at its next call
+            except BaseException as error:  # raised at the caller's next call
                 self._end(error)
 
     def _interval(self) -> float:
-        """Batches grow with the study's age, so that days of results are thousands of files and not a hundred thousand."""
+        """Returns the seconds between batches; it grows with age, so that a study of days has thousands of files, not more."""
         return min(LONGEST_BATCH_SECONDS, max(BATCH_SECONDS, (time.monotonic() - self._begun) / 600))
 
     def _wait(self, seconds: float) -> bool:
-        """Until the next round is due; False when there is to be none. Keeps the lease meanwhile."""
+        """Waits until the next round is due, at the latest when the lease is; returns False if the delivery is over."""
         due = time.monotonic() + seconds
         while True:
             with self._changed:
@@ -145,7 +146,7 @@ class Delivery:
                 if left <= 0 or (not self.trouble and (self._hurry or self._lease.due)):
                     self._hurry = False
                     return True
-                if self._hurry:  # somebody waits for a store in trouble: try more often, but do not press
+                if self._hurry:  # somebody waits for a store in trouble: try more often, but without haste
                     self._hurry = False
                     due = min(due, time.monotonic() + BATCH_SECONDS)
                 self._changed.wait(min(left, RENEW_SECONDS / 4))
@@ -178,7 +179,7 @@ class Delivery:
             self._lease.renew()
 
     def deliver(self) -> None:
-        """Brings all ended batches into the tables, in the order in which readers need them: epochs before charges."""
+        """Writes all ended batches to the tables, epochs before the charges that refer to them."""
         with self._changed:
             batches = self._spool.batches()
         for batch in batches:
@@ -191,8 +192,11 @@ class Delivery:
             self._renew()
 
     def _named(self, batch: str) -> str:
-        """A batch keeps its name, by which a second delivery of it is known; one that waited while others wrote
-        (on another machine) is filed under this writer, since the first row written is the one that counts."""
+        """Returns the name under which a batch is stored: its own, so that a second delivery changes nothing.
+
+        A batch that waited on this machine while others wrote elsewhere is named after this writer: its file must
+        come after theirs, since the first row written counts.
+        """
         mine = self._lease.generation
         if layout.generation(batch) >= mine - 1:
             return batch

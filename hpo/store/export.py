@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from hpo.files import write_whole
-from hpo.storage.errors import StoreError
 from hpo.store import schema
+from hpo.store.errors import StoreError
 from hpo.store.parquet import to_bytes
 from hpo.store.reader import read
 
@@ -20,7 +21,7 @@ FORMATS = ("csv", "parquet", "json")
 
 
 def export(uri: str, study: str | None, format: str, out: Path) -> list[Path]:
-    """Every table of a study as a file in the folder `out`; returns the paths. Formats: csv, parquet, json (lines)."""
+    """Writes every table of a study to the folder `out` as csv, parquet or json (one object a line). Returns the paths."""
     if format not in FORMATS:
         raise StoreError(
             f"an export's format must be one of {', '.join(FORMATS)}, but got {format!r}; name one of these"
@@ -48,8 +49,8 @@ def _content(table: pa.Table, format: str) -> bytes:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """NaN and infinities are not JSON: as text, so that they are not mistaken for what was never measured."""
-    return {name: str(value) if value != value or value in (INF, -INF) else value for name, value in row.items()}
-
-
-INF = float("inf")
+    """Returns a row with NaN and infinities, which JSON does not have, as text; null stays for what was not measured."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }

@@ -1,4 +1,4 @@
-"""The driver's log: one JSON object a line, `event` and `time` (unix seconds) first. Appended to, never rewritten."""
+"""The driver's log: one JSON object a line, `event` and `time` (unix seconds) first. It is only ever appended to."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 POST_SECONDS = 60.0
-POST_SHARE = 1 / 60  # of a long log's age that its copy in the store may be behind: it is sent whole
+POST_SHARE = 1 / 60  # a copy may lag behind by this share of the log's age, since every post sends all of it
 LAST_POST_SECONDS = 30.0
 
 
 class Journal:
-    """A log on a disk of this machine. Whatever keeps it from being written leaves a gap and hinders nobody."""
+    """A log on a disk of this machine. An error leaves a gap in the log and stops nobody."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, event: str, **facts: Any) -> None:
-        """One line, in the kernel's hands when this returns."""
+        """Appends a line, which survives the process when this returns."""
         line = json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n"
-        with suppress(OSError):  # a disk that is full now is the store's business
+        with suppress(OSError):  # the store reports a full disk
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(line)
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Ends the log."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,10 +46,10 @@ class Journal:
 
 
 class PostedJournal(Journal):
-    """One for a store that cannot append: its file lies in the spool and is posted, now and then and at the end.
+    """A log for a store that cannot append: a file in the spool, which is posted whole now and then and at the end.
 
-    A store that is away is left alone until the next time. What cannot be posted at the end stays in the spool, and the
-    next journal of the study on this machine posts it.
+    If the store does not answer at the end, the file stays in the spool for the study's next journal on this machine
+    to post.
     """
 
     def __init__(self, folder: Path, name: str, place: Place, study: str) -> None:

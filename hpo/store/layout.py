@@ -1,91 +1,108 @@
-"""Where everything of a study lies below the store's root: the one owner of names. Pure.
+"""Where everything of a study lies below the store's root: the one owner of paths. Pure.
 
     <study>/study.json                      the head: schema, digest, definition, environment
     <study>/<table>/000003-1a2b3c-000017    .parquet: batch 17 of the third writer, whose token is 1a2b3c
-    <study>/<table>/000003-whole            .parquet: what the third writer made of all files before it
+    <study>/<table>/000003-whole            .parquet: all files before it, merged by the third writer
     <study>/<table>/current                 .parquet: a snapshot (trials, runs), replaced whole
     <study>/lease/000003                    .json: who is, or was, the third writer
     <study>/driver.jsonl                    the driver's log (local stores)
-    <study>/driver/000003-1a2b3c            .jsonl: that of the third writer (S3)
-    <study>/spool/000003-1a2b3c-000018      .jsonl: what it has been handed and the tables do not have yet (local stores)
+    <study>/driver/000003-1a2b3c            .jsonl: the third writer's part of the driver's log (S3)
+    <study>/spool/000003-1a2b3c-000018      .jsonl: its batch 18, which the tables do not have yet (local stores)
+    <study>/checkpoints                     the newest checkpoint of each trial that may go on
+    <study>/winners/retrain-0               the winners' checkpoints after the exam `retrain/0`
 
-Names of a table's files sort in the order in which they were written.
+The names of a table's files sort in the order in which the files were written.
 """
 
 from __future__ import annotations
 
 import re
 
-from hpo.storage.errors import StoreError
+from hpo.store.errors import StoreError
 
 
 def checked(study: str) -> str:
-    """The study's name. Raises StoreError where it cannot be the name of a folder."""
+    """Returns the study's name. Raises StoreError if no folder can have it."""
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", study):
         raise StoreError(f"a study's name must be letters, digits, '.', '_' and '-', but got {study!r}; name another")
     return study
 
 
 def head(study: str) -> str:
+    """Returns the path of the study's head."""
     return f"{checked(study)}/study.json"
 
 
 def table(study: str, name: str) -> str:
-    """The folder of a table's files."""
+    """Returns the folder of a table's files."""
     return f"{checked(study)}/{name}"
 
 
 def part(study: str, name: str, batch: str) -> str:
+    """Returns the path of a batch's rows of a table."""
     return f"{table(study, name)}/{batch}.parquet"
 
 
 def whole(study: str, name: str, generation: int) -> str:
+    """Returns the path of a table's merged file."""
     return part(study, name, f"{generation:06d}-whole")
 
 
 def is_whole(name: str) -> bool:
-    """Whether a compaction made the file."""
+    """Tells whether the file is a merged one."""
     return name.endswith("-whole.parquet")
 
 
 def table_of(name: str) -> str:
-    """The table that a file belongs to."""
+    """Returns the table that a file belongs to."""
     return name.split("/")[-2]
 
 
 def snapshot(study: str, name: str) -> str:
+    """Returns the path of a table that is replaced whole."""
     return part(study, name, "current")
 
 
 def leases(study: str) -> str:
-    """The folder of the study's leases."""
+    """Returns the folder of the study's leases."""
     return f"{checked(study)}/lease"
 
 
 def lease(study: str, generation: int) -> str:
+    """Returns the path of a writer's lease."""
     return f"{leases(study)}/{generation:06d}.json"
 
 
 def spool(study: str) -> str:
-    """The folder of a local store's spool."""
+    """Returns the folder of a local store's spool."""
     return f"{checked(study)}/spool"
 
 
 def log(study: str, writer: str | None = None) -> str:
-    """The driver's log: one for all writers of a local store, one a writer elsewhere."""
+    """Returns the path of the driver's log: one for all writers of a local store, one for each writer on S3."""
     return f"{checked(study)}/driver.jsonl" if writer is None else f"{checked(study)}/driver/{writer}.jsonl"
 
 
 def writer(generation: int, token: str) -> str:
-    """A writer's name in those of its files."""
+    """Returns the writer's part of its files' names."""
     return f"{generation:06d}-{token}"
 
 
 def batch(generation: int, token: str, sequence: int) -> str:
-    """The name of a writer's batch: of its file in the spool, and of its parts in the tables."""
+    """Returns the name of a writer's batch, which its file in the spool and its parts in the tables share."""
     return f"{writer(generation, token)}-{sequence:06d}"
 
 
 def generation(batch: str) -> int:
-    """Which writer's batch it is."""
+    """Returns the generation of the writer of a batch."""
     return int(batch.split("-")[0])
+
+
+def checkpoints(study: str) -> str:
+    """Returns the folder of the trials' checkpoints."""
+    return f"{checked(study)}/checkpoints"
+
+
+def winners(checkpoints: str, exam: str) -> str:
+    """Returns the folder of the winners' checkpoints after an exam, beside that of the trials."""
+    return f"{checkpoints.rpartition('/')[0]}/winners/{exam.replace('/', '-')}"

@@ -1,4 +1,4 @@
-"""One writer a study: a numbered lease file, which the next writer may only follow when the last one is gone."""
+"""One writer a study: numbered lease files, of which the next may be created only when the last writer is gone."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 TTL_SECONDS = 30.0
 RENEW_SECONDS = 10.0
 LOOK_SECONDS = 0.5
-FORGOTTEN_SECONDS = 3600.0  # far beyond what clocks of two machines differ by
+FORGOTTEN_SECONDS = 3600.0  # far more than the clocks of two machines differ
 
 log = logging.getLogger(__name__)
 
 
 class TakenOver(StoreError):
-    """The study has another writer now: this one must stop."""
+    """Another writer has taken over the study: this one must stop."""
 
 
 class Lease:
-    """Held from `take` to `release`. Its `generation` grows with every writer; with its `token` it names its files.
+    """The right to write, from `take` to `release`. `generation` grows with every writer; with `token` it names its files.
 
-    Taking over is the exclusive creation of the next number: of two writers that try, one wins. Whether a holder on
-    another machine is gone is not read off clocks, which may differ: it is watched until it renews, or is silent for
-    `TTL_SECONDS`.
+    A writer takes over by creating the next number, at which one of several succeeds. It does not trust clocks, which
+    may differ, about a holder on another machine: it watches the holder until that renews, or has been silent for
+    `TTL_SECONDS`. Only a holder that was last seen an hour ago is gone without a watch.
     """
 
     def __init__(self, place: Place, study: str, generation: int) -> None:
@@ -45,13 +45,13 @@ class Lease:
 
     @classmethod
     def take(cls, place: Place, study: str) -> Lease:
-        """Raises StoreError where another writer holds it."""
+        """Takes the study's next lease. Raises StoreError if another writer holds the last one."""
         number, content = _last(place, study)
         if content is not None and not _gone(place, study, number, content):
             raise _refusal(place, study, content)
         lease = cls(place, study, number + 1)
         name, mine = layout.lease(study, lease.generation), lease._content()
-        # A request that was repeated after its answer got lost finds its own file.
+        # A request that was repeated because its answer got lost finds its own file.
         if not place.create(name, mine) and place.read(name) != mine:
             raise _refusal(place, study, place.read(name) or b"")
         if place.create(name, b"{}"):
@@ -66,27 +66,28 @@ class Lease:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to renew."""
+        """Tells whether it is time to renew."""
         return time.monotonic() - self._renewed > RENEW_SECONDS
 
     @property
     def expired(self) -> bool:
-        """Whether others may think by now that this writer is gone."""
+        """Tells whether others may take this writer to be gone."""
         return time.monotonic() - self._renewed > TTL_SECONDS
 
     def renew(self) -> None:
-        """To be called when `due`. Raises TakenOver where another writer has followed."""
+        """Renews the lease; called when it is `due`. Raises TakenOver if another writer has taken over."""
         begun = time.monotonic()
         last, content = _last(self._place, self._study)
         if last > self.generation:
             raise TakenOver(
                 f"a study must have one writer, but {_who(content or b'')} has taken over {self._study} in "
-                f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; it goes on there"
+                f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; the study goes on there"
             )
         self._place.replace(layout.lease(self._study, self.generation), self._content())
         self._renewed = begun
 
     def release(self) -> None:
+        """Lets the next writer in."""
         self._place.replace(layout.lease(self._study, self.generation), self._content(released=True))
 
     def _content(self, released: bool = False) -> bytes:
@@ -103,7 +104,7 @@ class Lease:
 
 
 def _last(place: Place, study: str) -> tuple[int, bytes | None]:
-    """The number of the newest lease (0 where there is none) and its content."""
+    """Returns the number of the newest lease, 0 if there is none, and its content."""
     numbers = [int(stem) for name in place.names(layout.leases(study)) if (stem := Path(name).stem).isdigit()]
     if not numbers:
         return 0, None
@@ -119,7 +120,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _gone(place: Place, study: str, number: int, content: bytes) -> bool:
-    """Whether the holder has released it, has died on this machine, or has been silent for too long elsewhere."""
+    """Tells whether the holder has released its lease, has died on this machine, or has been silent elsewhere."""
     holder = _parsed(content)
     if holder.get("released") or time.time() - holder.get("renewed", time.time()) > FORGOTTEN_SECONDS:
         return True
@@ -127,11 +128,12 @@ def _gone(place: Place, study: str, number: int, content: bytes) -> bool:
     theirs = holder.get("process")
     if mine and theirs and mine["system"] == theirs["system"]:
         return bool(_process(holder["pid"]) != theirs)
-    log.warning("%s in %s may be in use by %s: listening for it", study, place.uri, _who(content))
+    log.warning("%s in %s may be in use by %s; waiting for a sign of it", study, place.uri, _who(content))
     return _silent(place, study, number, content)
 
 
 def _silent(place: Place, study: str, number: int, content: bytes) -> bool:
+    """Watches the holder for TTL_SECONDS; returns early if it releases or renews its lease."""
     deadline = time.monotonic() + TTL_SECONDS
     while time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
@@ -159,9 +161,10 @@ def _who(content: bytes) -> str:
 
 
 def _process(pid: int) -> dict[str, str] | None:
-    """What tells a live process from all others: system (boot and process namespace) and start in the kernel's ticks.
+    """Identifies a live process by its system (boot and process namespace) and its start in the kernel's ticks.
 
-    None where there is no such process any more, or where the system does not tell.
+    Returns None if there is no such process any more, or if the system does not tell. Read from /proc: psutil knows
+    neither boots nor namespaces, and its start times move with the clock, by which a live holder would look dead.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -7,7 +7,9 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROWS = 131_072  # of a row group: readers with a filter pass over groups
+from hpo.text import one_line
+
+ROWS = 131_072  # in a row group: readers with a filter skip groups
 
 
 class Unreadable(Exception):
@@ -15,27 +17,28 @@ class Unreadable(Exception):
 
 
 def to_bytes(table: pa.Table) -> bytes:
-    """With a checksum on every page, so that a damaged file is noticed."""
+    """Returns a Parquet file with a checksum on every page, by which damage is noticed."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=ROWS, write_page_checksum=True)
     return sink.getvalue()
 
 
 def _owned(content: bytes) -> pa.Buffer:
-    """A copy in Arrow's own memory: one of its threads may let go of the bytes when the process is already ending, and
-    would abort it if they were Python's."""
+    """Copies bytes into Arrow's own memory.
+
+    One of Arrow's threads may release them while the process is ending, which would abort it if they were Python's.
+    """
     buffer = pa.allocate_buffer(len(content))
     pa.FixedSizeBufferWriter(buffer).write(content)
     return buffer
 
 
 def from_bytes(content: bytes) -> pa.Table:
-    """Raises Unreadable for what is torn, damaged or something else."""
+    """Returns the table in a Parquet file. Raises Unreadable for bytes that are torn, damaged or no Parquet file."""
     try:
         table = pq.read_table(pa.BufferReader(_owned(content)), page_checksum_verification=True)
         table.validate()
         _ = table.column_names  # damaged ones cannot be decoded
         return table
     except (pa.ArrowException, OSError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise Unreadable(lines[0][:200]) from None
+        raise Unreadable(one_line(error)) from None

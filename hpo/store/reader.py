@@ -1,26 +1,26 @@
-"""Reading a store: every table of a study as Arrow, each row once, whatever can be read."""
+"""Reading a store: every table of a study as Arrow, with each row once and unreadable files left out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from hpo.storage.errors import StoreError
 from hpo.storage.place import Place, place
 from hpo.store import layout, schema
+from hpo.store.errors import StoreError
 from hpo.store.parquet import Unreadable, from_bytes
 
-LISTINGS = 20  # of a table, while files that were listed are gone when they are read: compaction is at work
+LISTINGS = 20  # tries to list and read a table whose files a compaction is deleting
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study as a store holds it. `warnings` name what could not be read."""
+    """A study as a store holds it. `warnings` name the files that could not be read."""
 
     name: str
     definition: dict[str, Any]
@@ -36,15 +36,15 @@ class StudyData:
 
 @dataclass
 class Rows:
-    """A table's rows; what could not be read; the files whose rows another file holds too."""
+    """A table's rows, the warnings about unreadable files, and the files that a merged file has replaced."""
 
     table: pa.Table
-    warnings: list[str] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
+    warnings: list[str]
+    replaced: list[str]
 
 
 def studies(uri: str) -> list[str]:
-    """The names of the studies of a store, sorted."""
+    """Returns the names of the studies of a store, sorted."""
     where = place(uri)
     return [name for name in where.folders() if _is_name(name) and layout.head(name) in where.names(name)]
 
@@ -57,7 +57,7 @@ def _is_name(folder: str) -> bool:
 
 
 def read(uri: str, study: str | None = None) -> StudyData:
-    """A study of the store; without a name, its only one. Raises StoreError where there is none, or are several."""
+    """Reads a study of the store, or its only one. Raises StoreError if there is no such study, or no single one."""
     where = place(uri)
     if study is None:
         known = studies(uri)
@@ -77,7 +77,7 @@ def read(uri: str, study: str | None = None) -> StudyData:
 
 
 def head(where: Place, study: str) -> dict[str, Any] | None:
-    """The study's head: schema, digest, study, environment. Raises StoreError for a newer version or a broken file."""
+    """Reads the study's head: schema, digest, study, environment. Raises StoreError for a newer version or a broken file."""
     content = where.read(layout.head(study))
     if content is None:
         return None
@@ -98,69 +98,69 @@ def head(where: Place, study: str) -> dict[str, Any] | None:
 
 
 def tables(where: Place, study: str) -> dict[str, Rows]:
-    """All tables of a study.
-
-    Charges are read before epochs, against the order of writing, so that no charge lacks its epoch.
-    """
+    """Reads all tables of a study, charges before epochs: against the order of writing, so that no charge lacks its epoch."""
     return {table: rows(where, study, table) for table in reversed(schema.TABLES)}
 
 
 def data(study: str, head: dict[str, Any], found: dict[str, Rows]) -> StudyData:
-    """The study as a value."""
+    """Makes the study's head and tables one value."""
     warnings = tuple(text for table in schema.TABLES for text in found[table].warnings)
     arrow = {table: found[table].table for table in schema.TABLES}
     return StudyData(study, head["study"], head.get("environment", {}), **arrow, warnings=warnings)
 
 
 def files(where: Place, study: str, table: str) -> list[str]:
-    """The files of a table, in the order in which they were written."""
+    """Lists the files of a table in the order in which they were written."""
     return [name for name in where.names(layout.table(study, table)) if name.endswith(".parquet")]
 
 
 def rows(where: Place, study: str, table: str) -> Rows:
-    """A table, every row once."""
+    """Reads a table, every row once. Raises StoreError if its files keep changing."""
     for _ in range(LISTINGS):
-        names = files(where, study, table)
-        wholes = {name: where.read(name) for name in names if layout.is_whole(name)}
-        found = Rows(schema.to_table(table, [], {}))
-        parts = {name: _part(where, name, content, found.warnings) for name, content in wholes.items() if content}
-        gone = {f"{layout.table(study, table)}/{file}" for part in parts.values() for file in schema.replaced(part)}
-        found.replaced = [name for name in names if name in gone]
-        others = [name for name in names if name not in wholes and name not in gone]
-        contents = {**wholes, **dict(zip(others, _contents(where, others), strict=True))}
-        if None in contents.values():
-            continue  # compaction removed it between the listing and now: list again
-        parts |= {name: _part(where, name, contents[name], found.warnings) for name in others}
-        kept = [part for name in names if name not in gone and (part := parts.get(name)) is not None]
-        found.table = schema.distinct(table, kept, found.warnings)
-        return found
+        found = _rows(where, study, table)
+        if found is not None:
+            return found
     raise StoreError(
         f"{where.uri}/{study}/{table} must hold still while it is read, but its files come and go; try again"
     )
 
 
-def _contents(where: Place, names: Iterable[str]) -> list[bytes | None]:
-    names = list(names)
+def _rows(where: Place, study: str, table: str) -> Rows | None:
+    """Lists and reads a table; None if a compaction deletes files meanwhile."""
+    names, warnings = files(where, study, table), list[str]()
+    merged = _contents(where, [name for name in names if layout.is_whole(name)])
+    parts = {name: _part(where, name, content, warnings) for name, content in merged.items()}
+    gone = {f"{layout.table(study, table)}/{file}" for part in parts.values() for file in schema.replaced(part)}
+    others = _contents(where, [name for name in names if name not in merged and name not in gone])
+    if None in merged.values() or None in others.values():
+        return None
+    parts |= {name: _part(where, name, content, warnings) for name, content in others.items()}
+    kept = [part for name in names if name not in gone and (part := parts[name]) is not None]
+    return Rows(schema.distinct(table, kept, warnings), warnings, [name for name in names if name in gone])
+
+
+def _contents(where: Place, names: Sequence[str]) -> dict[str, bytes | None]:
+    """Reads files, several at a time; None for one that has been deleted."""
     if len(names) < 2:
-        return [where.read(name) for name in names]
+        return {name: where.read(name) for name in names}
     with ThreadPoolExecutor(where.streams) as pool:
-        return list(pool.map(where.read, names))
+        return dict(zip(names, pool.map(where.read, names), strict=True))
 
 
 def _part(where: Place, name: str, content: bytes | None, warnings: list[str]) -> pa.Table | None:
     try:
         part = from_bytes(content or b"")
     except Unreadable as error:
-        warnings.append(f"{where.uri}/{name} must be a Parquet file, but it cannot be read and is passed over: {error}")
+        warnings.append(f"{where.uri}/{name} must be a Parquet file, but cannot be read and is skipped: {error}")
         return None
     version = schema.version(part)
     if version is None or version > schema.VERSION:
         whose = "was not written by hpo-arena" if version is None else f"has the newer schema {version}"
-        warnings.append(f"{where.uri}/{name} {whose} and is passed over")
+        warnings.append(f"{where.uri}/{name} {whose} and is skipped")
         return None
     table = layout.table_of(name)
     whole = schema.upgraded(table, part)
     if wrong := schema.misfits(table, whole):
-        warnings.append(f"{where.uri}/{name} has columns of other types and is passed over: {', '.join(wrong)}")
+        warnings.append(f"{where.uri}/{name} has columns of other types and is skipped: {', '.join(wrong)}")
         return None
     return whole

@@ -1,4 +1,4 @@
-"""What a store's tables say to the game: known curves, the order of events, earlier results to learn from."""
+"""Stored tables as input to the game: known curves, the order of events, earlier results to learn from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpo.study.values import Observation
 
 
 def recorded(curves: Curves, data: StudyData, metric: str) -> None:
-    """Fills the table of curves from what a store holds."""
+    """Fills the table of curves with the stored epochs and failures."""
     table = data.epochs.select(["trial", "epoch", "attempt", "ended", metric]) if data.epochs.num_rows else data.epochs
     rows = [row for row in table.to_pylist() if row["attempt"] == 0]
     for row in sorted(rows, key=lambda row: (row["trial"], row["epoch"])):
@@ -25,7 +25,7 @@ def recorded(curves: Curves, data: StudyData, metric: str) -> None:
 
 
 def scripts(data: StudyData) -> dict[str, dict[int, tuple[str, int]]]:
-    """The stored order of every run's events, which the arrival clock repeats."""
+    """Returns the stored order of every run's events, which the arrival clock repeats: run -> order -> (trial, epoch)."""
     found: dict[str, dict[int, tuple[str, int]]] = {}
     for row in data.charges.to_pylist():
         found.setdefault(row["run"], {})[row["order"]] = (row["trial"], row["epoch"])
@@ -33,7 +33,10 @@ def scripts(data: StudyData) -> dict[str, dict[int, tuple[str, int]]]:
 
 
 def prior_observations(study: Study) -> Sequence[Observation]:
-    """Earlier results of a store for the searchers to learn from: oriented, larger is better."""
+    """Returns the results of the study's `prior` for searchers to learn from, oriented so that larger is better.
+
+    Raises StudyError if the prior lacks the study's metric or a hyperparameter.
+    """
     if study.prior is None:
         return ()
     data = read(study.prior)
@@ -55,7 +58,7 @@ def prior_observations(study: Study) -> Sequence[Observation]:
 
 
 def _typed(study: Study, name: str, value: Value) -> Value:
-    """A column's value as the space has it: mixed choices are stored as text."""
+    """Returns a column's value with its type in the space, since mixed choices are stored as text."""
     options = getattr(study.space.domains[name], "options", None)
     if options is None:
         return value

@@ -1,4 +1,4 @@
-"""How runs stand, as rows for the store's `trials` and `runs` tables. Pure."""
+"""Values of the game as rows of the store's tables, one builder a table. Pure."""
 
 from __future__ import annotations
 
@@ -8,45 +8,87 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hpo.game.run import Run
-from hpo.study.values import Method
+from hpo.store import schema
+from hpo.store.columns import PREFIX
+from hpo.store.effort import Effort
+from hpo.study.space import Config
+from hpo.study.values import Charge, EpochRecord, Failure, Method, RunKey, TrialKey
+
+Row = dict[str, Any]
+Kinds = Mapping[str, str]  # hyperparameter -> type of its column: float, int, bool or str
 
 
-class Effort:
-    """What training took, by trial: seconds of the epochs that count, and the epochs that were trained again."""
+def epoch_row(study: str, key: TrialKey, record: EpochRecord, kinds: Kinds, finished: float) -> Row:
+    """Builds the row of a trained epoch, whose result arrived at `finished` (seconds since the epoch of unix time).
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
-        self.wasted: Counter[str] = Counter()
-        self.pace: float | None = None  # seconds that an epoch takes, the latest ones most
+    Raises StoreError for a metric that is named like a column or is not a number.
+    """
+    return {
+        "study": study,
+        "trial": record.trial,
+        "seed": key.seed,
+        "max_epochs": key.max_epochs,
+        **_config(key.config, kinds),
+        "epoch": record.epoch,
+        "seconds": float(record.seconds),
+        "attempt": record.attempt,
+        "worker": record.worker,
+        "ended": bool(record.ended),
+        "finished": finished,
+        **schema.metrics("epochs", record.metrics),
+    }
 
-    def add(self, trial: str, epoch: int, seconds: float, attempt: int) -> None:
-        self.pace = seconds if self.pace is None else self.pace + 0.1 * (seconds - self.pace)
-        if attempt > 0:
-            self.wasted[trial] += 1
-            return
-        spent = self.seconds.setdefault(trial, [])
-        spent.extend([0.0] * (epoch - len(spent)))
-        spent[epoch - 1] = seconds
+
+def charge_row(study: str, charge: Charge) -> Row:
+    """Builds the row of a charged epoch."""
+    return {
+        **_run(study, charge.run),
+        "order": charge.order,
+        "trial": charge.trial,
+        "number": charge.number,
+        "epoch": charge.epoch,
+        "at": float(charge.at),
+        "value": float(charge.value),
+    }
 
 
-def trial_rows(
-    study: str, runs: Iterable[Run], kinds: Mapping[str, str], failures: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """One row for each trial of each run; `kinds`: hyperparameter -> column type, `failures`: trial -> kind of failure."""
+def failure_row(study: str, failure: Failure) -> Row:
+    """Builds the row of a failed trial."""
+    return {
+        "study": study,
+        "trial": failure.trial,
+        "epoch": failure.epoch,
+        "kind": failure.kind,
+        "reason": failure.reason,
+    }
+
+
+def exam_row(study: str, exam: Mapping[str, Any]) -> Row:
+    """Builds the row of a winner's test: trial, exam, seed, epoch and test metrics.
+
+    `confusion` [K x K] and the names of `classes` [K], where there are any, become JSON. Raises StoreError for a
+    metric that is not a number.
+    """
+    own = {name: exam[name] for name in schema.columns("exams") if name in exam}
+    for name in own.keys() & {"confusion", "classes"}:
+        if own[name] is not None and not isinstance(own[name], str):
+            own[name] = json.dumps(own[name])
+    measured = {name: value for name, value in exam.items() if name not in own}
+    return {**own, "study": study, **schema.metrics("exams", measured)}
+
+
+def trial_rows(study: str, runs: Iterable[Run], kinds: Kinds, failures: Mapping[str, str]) -> list[Row]:
+    """Builds one row for each trial of each run; `failures`: trial -> kind of failure."""
     rows = []
     for run in runs:
         for trial in run.trials:
-            config = {f"config_{n}": str(v) if kinds.get(n) == "str" else v for n, v in trial.key.config.items()}
             failed = trial.status == "failed"
             rows.append(
                 {
-                    "study": study,
-                    "run": str(run.key),
-                    "method": run.key.method,
-                    "seed": run.key.seed,
+                    **_run(study, run.key),
                     "number": trial.number,
                     "trial": trial.key.id,
-                    **config,
+                    **_config(trial.key.config, kinds),
                     "status": trial.status,
                     "epochs": trial.epochs,
                     "best_epoch": trial.best_epoch or None,
@@ -58,30 +100,25 @@ def trial_rows(
     return rows
 
 
-def run_rows(study: str, runs: Sequence[Run], methods: Mapping[str, Method], effort: Effort) -> list[dict[str, Any]]:
-    """One row for each run. `shared_epochs`: charged to this run and to another one too, trained once."""
+def run_rows(study: str, runs: Sequence[Run], methods: Mapping[str, Method], effort: Effort) -> list[Row]:
+    """Builds one row for each run. `shared_epochs` were trained once and charged to another run too."""
     users: Counter[tuple[str, int]] = Counter()
     for run in runs:
-        users.update((t.key.id, epoch) for t in run.trials for epoch in range(1, t.epochs + 1))
+        users.update(_cells(run))
     rows = []
     for run in runs:
-        outcome = run.outcome()
+        outcome, method = run.outcome(), methods[run.key.method]
         best = outcome.incumbent
-        cells = [(t.key.id, epoch) for t in run.trials for epoch in range(1, t.epochs + 1)]
-        method = methods[run.key.method]
         rows.append(
             {
-                "study": study,
-                "run": str(run.key),
-                "method": run.key.method,
-                "seed": run.key.seed,
+                **_run(study, run.key),
                 "name": method.name,
                 "options": json.dumps(dict(method.options), sort_keys=True),
                 "status": outcome.status,
                 "reason": outcome.reason or None,
                 "budget_epochs": outcome.budget,
                 "charged_epochs": outcome.committed,
-                "shared_epochs": sum(1 for cell in cells if users[cell] > 1) * run.rules.charge,
+                "shared_epochs": sum(1 for cell in _cells(run) if users[cell] > 1) * run.rules.charge,
                 "wasted_epochs": sum(effort.wasted[t.key.id] for t in run.trials) * run.rules.charge,
                 "trials": outcome.trials,
                 "failed_trials": outcome.failed_trials,
@@ -92,3 +129,17 @@ def run_rows(study: str, runs: Sequence[Run], methods: Mapping[str, Method], eff
             }
         )
     return rows
+
+
+def _run(study: str, run: RunKey) -> Row:
+    return {"study": study, "run": str(run), "method": run.method, "seed": run.seed}
+
+
+def _config(config: Config, kinds: Kinds) -> Row:
+    """Builds the columns of a configuration; values of several types share a column of text."""
+    return {f"{PREFIX}{name}": str(value) if kinds.get(name) == "str" else value for name, value in config.items()}
+
+
+def _cells(run: Run) -> list[tuple[str, int]]:
+    """Lists the trained epochs that the run was charged for, as (trial, epoch)."""
+    return [(trial.key.id, epoch) for trial in run.trials for epoch in range(1, trial.epochs + 1)]

@@ -1,4 +1,4 @@
-"""The tables of a study: their columns, what identifies a row, what the numbers mean. Pure."""
+"""The tables of a study: their columns, the keys of their rows, the meanings and units of numbers. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpo.storage.errors import StoreError
+from hpo.store.errors import StoreError
 
 VERSION = 2
 VERSION_KEY = b"hpo_schema"
-DISTINCT_KEY = b"hpo_distinct"  # a compacted file: its rows are known to be distinct
-REPLACED_KEY = b"hpo_replaced"  # and these are the files it was made of
+DISTINCT_KEY = b"hpo_distinct"  # of a merged file: its rows are known to be distinct
+REPLACED_KEY = b"hpo_replaced"  # of a merged file: the files that it replaces
 
 UPGRADES: dict[int, Callable[[str, pa.Table], pa.Table]] = {
-    1: lambda table, part: part,  # its exams were one a trial; since then they are one a trial and epoch
+    1: lambda table, part: part,  # it had one exam for each trial; version 2 has one for each trial and epoch
 }
-"""version -> what makes a table's file of that version one of the next. A column that is new needs nothing: it is null."""
+"""version -> function that turns a table's file into one of the next version. New columns need nothing: they are null."""
 
 _TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _TYPES = {"float": _REAL, "int": _WHOLE, "str": _TEXT, "bool": _FLAG}
@@ -122,12 +122,12 @@ _METRICS = ("epochs", "exams")
 
 
 def columns(table: str) -> tuple[str, ...]:
-    """The columns that every file of the table has."""
+    """Returns the columns that every file of the table has."""
     return tuple(_COLUMNS[table])
 
 
 def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
-    """What a trainable measured, as numbers. Raises StoreError for a name that is a column's, or for no number."""
+    """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
     found = {}
     for name, value in values.items():
         if name in _COLUMNS[table] or name.startswith("config_"):
@@ -142,7 +142,7 @@ def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
 def to_table(
     table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
 ) -> pa.Table:
-    """Rows as Arrow; metric columns appear as the rows bring them."""
+    """Returns rows as Arrow, with a column for each metric that any row has. Raises StoreError if a row does not fit."""
     fields = [_field(table, column) for column in _COLUMNS[table]]
     if table in ("epochs", "trials"):
         about = {"about": "hyperparameter of the configuration"}
@@ -169,24 +169,24 @@ def _metadata(distinct: bool, replaced: Sequence[str] = ()) -> dict[bytes, bytes
 
 
 def replacing(table: pa.Table, files: Sequence[str]) -> pa.Table:
-    """The table as a compacted file, which holds the rows of `files` and takes their place."""
+    """Returns the table as a merged file, which holds the rows of `files` and replaces them."""
     return table.replace_schema_metadata(_metadata(True, files))
 
 
 def replaced(part: pa.Table | None) -> list[str]:
-    """The files whose place a compacted file takes."""
+    """Returns the files that a merged file replaces."""
     found = {} if part is None else part.schema.metadata or {}
     return [str(name) for name in json.loads(found.get(REPLACED_KEY, b"[]"))]
 
 
 def version(table: pa.Table) -> int | None:
-    """The schema version of a file, None where it is not one of ours."""
+    """Returns the schema version of a file, or None if it is not one of ours."""
     found = (table.schema.metadata or {}).get(VERSION_KEY, b"")
     return int(found) if found.isdigit() else None
 
 
 def upgraded(name: str, part: pa.Table) -> pa.Table:
-    """A file of any version as one of this version; columns that its version did not have are null."""
+    """Returns a file of any version as one of this version; columns that are new since then are null."""
     metadata = part.schema.metadata
     for older in range(version(part) or VERSION, VERSION):
         part = UPGRADES[older](name, part)
@@ -197,14 +197,14 @@ def upgraded(name: str, part: pa.Table) -> pa.Table:
 
 
 def misfits(name: str, part: pa.Table) -> list[str]:
-    """The columns of a file that have another type than this version's."""
+    """Returns the columns of a file whose types are not this version's."""
     return [c for c, (kind, _) in _COLUMNS[name].items() if part.schema.field(c).type not in (kind, pa.null())]
 
 
 def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:
-    """All parts as one table in which every row counts once: the first one written stays.
+    """Joins parts, oldest first, into one table of distinct rows: of rows with equal keys the first one stays.
 
-    A part whose columns have other types than those before it is passed over, and `warnings` says so.
+    Skips a part whose columns have other types than those before it, with a sentence in `warnings`.
     """
     if not parts:
         return to_table(name, [], {})
@@ -229,5 +229,5 @@ def _joined(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Tab
             whole = pa.concat_tables([whole, part], promote_options="permissive")
         except pa.ArrowException as error:
             text = str(error).splitlines()[0][:200]
-            warnings.append(f"{part.num_rows} rows of {name} have columns of other types and are passed over: {text}")
+            warnings.append(f"{part.num_rows} rows of {name} have columns of other types and are skipped: {text}")
     return whole

@@ -1,4 +1,4 @@
-"""The spool: rows on local disk, in batches, from the moment they are handed over until the store has them."""
+"""The spool: batches of rows on local disk, from the moment they are handed over until the store has them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.storage.errors import StoreError
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout
+from hpo.store.errors import StoreError
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -21,8 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """Append-only files of JSON lines, one a batch. A line is in the kernel's hands when `append` returns, so that
-    the process may be killed at any moment after it."""
+    """Append-only files of JSON lines, one file a batch. A line survives the process when `append` returns."""
 
     def __init__(self, folder: Path, generation: int, token: str) -> None:
         self.folder = folder
@@ -33,10 +32,10 @@ class Spool:
 
     @staticmethod
     def place(place: Place, study: str, digest: str) -> Path:
-        """Beside a local store's tables; for S3 in this machine's state folder (HPO_SPOOL, else XDG_STATE_HOME).
+        """Returns the folder: beside a local store's tables; for S3 in HPO_SPOOL (default: XDG_STATE_HOME).
 
-        The study's digest belongs to the name: what waits for a store that was since deleted does not fall into a
-        new study of the same name.
+        The study's digest is part of the name, so that rows for a store that has since been deleted do not end up in
+        a new study of the same name.
         """
         if isinstance(place, LocalPlace):
             return place.root / layout.spool(study)
@@ -45,7 +44,7 @@ class Spool:
         return Path(state).expanduser() / "hpo-arena" / f"{layout.checked(study)}-{name}"
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
-        """Raises StoreError, and keeps nothing of the row, where there is no room for it."""
+        """Appends a row. Raises StoreError, with nothing of the row kept, if there is no room for it."""
         line = json.dumps([table, row]).encode() + b"\n"
         try:
             if self._file is None:
@@ -64,26 +63,26 @@ class Spool:
             while written < len(line):
                 written += os.write(file, line[written:])
         except OSError:
-            os.ftruncate(file, self._size)  # half a line would spoil the next one
+            os.ftruncate(file, self._size)  # half a line would spoil the next
             raise
         self._size += written
 
     def rotate(self) -> None:
-        """Ends the batch that is being written."""
+        """Ends the current batch."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
             self._sequence += 1
 
     def batches(self) -> list[str]:
-        """The names of the ended batches, oldest first, those of earlier writers included."""
+        """Returns the names of the ended batches, oldest first, with those of earlier writers."""
         open_now = self._path(self._sequence).stem if self._file is not None else None
         return sorted(p.stem for p in self.folder.glob("*.jsonl") if p.stem != open_now)
 
     def rows(self, batch: str) -> Rows:
-        """A batch's rows by table. A last line that was cut short had not been handed over yet.
+        """Returns a batch's rows by table, without a last line that was cut short: its caller never got an answer.
 
-        Any other line that cannot be read is damage from outside: it is reported, and the file kept beside.
+        Any other unreadable line is damage from outside: it is reported, and a copy of the file is kept.
         """
         found: Rows = {}
         path = self.folder / f"{batch}.jsonl"
@@ -93,12 +92,12 @@ class Spool:
                 table, row = json.loads(line)
                 found.setdefault(table, []).append(row)
             except (ValueError, TypeError):
-                log.warning("%s holds a line that cannot be read: a copy is kept as %s.damaged", path, path.name)
+                log.warning("%s has an unreadable line; a copy is kept as %s.damaged", path, path.name)
                 path.with_name(f"{path.name}.damaged").write_bytes(path.read_bytes())
         return found
 
     def drop(self, batch: str) -> None:
-        """The store has the batch."""
+        """Deletes a batch that the store has."""
         (self.folder / f"{batch}.jsonl").unlink(missing_ok=True)
 
     def _path(self, sequence: int) -> Path:

@@ -1,4 +1,4 @@
-"""Whether a study adds up: ledgers, orders, incumbents and waste are derived again from epochs and charges."""
+"""Checks that a study adds up: derives ledgers, orders, incumbents and waste again from epochs and charges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hpo.store.columns import codes, numbers, whole
 from hpo.store.reader import StudyData, read, studies
 
 Whole = NDArray[np.int64]
@@ -18,7 +19,7 @@ Real = NDArray[np.float64]
 
 
 def verify(uri: str, study: str | None = None) -> list[str]:
-    """What does not add up, a sentence each; what could not be read comes first."""
+    """Returns a sentence for each problem of a study, or of all studies of a store; unreadable files come first."""
     names = [study] if study is not None else studies(uri)
     if not names:
         read(uri)  # raises the sentence for an empty store
@@ -26,7 +27,7 @@ def verify(uri: str, study: str | None = None) -> list[str]:
 
 
 def check(data: StudyData) -> list[str]:
-    """The problems of one study."""
+    """Returns a sentence for each problem of one study."""
     book = Book.of(data)
     rows = {row["run"]: row for row in data.runs.to_pylist()}
     over = bool(rows) and all(row["status"] == "complete" for row in rows.values())
@@ -42,9 +43,9 @@ def check(data: StudyData) -> list[str]:
 
 @dataclass(frozen=True)
 class Book:
-    """Epochs and charges as arrays. A cell is a trial and an epoch, as one whole number.
+    """Epochs and charges as arrays. A cell is a trial and an epoch as one whole number.
 
-    `cells` are those that were trained and count, sorted, with their values of the metric and their seconds.
+    `cells` are the trained ones that count, sorted, with their values of the metric and their seconds.
     """
 
     trials: dict[str, int]
@@ -52,11 +53,11 @@ class Book:
     cells: Whole  # [trained]
     values: Real  # [trained]
     seconds: Real  # [trained]
-    wasted: Whole  # [trained again]: their cells
+    wasted: Whole  # [trained again]
     charges: dict[str, Any]  # column -> array [charges]
-    charged: Whole  # [charges]: their cells
-    users: Whole  # [charges]: how many charges there are of the same cell
-    places: dict[str, Whole]  # run -> its charges, in its order
+    charged: Whole  # [charges], cells
+    users: Whole  # [charges], the number of charges of the same cell
+    places: dict[str, Whole]  # run -> places of its charges, in its order
 
     @classmethod
     def of(cls, data: StudyData) -> Book:
@@ -64,20 +65,20 @@ class Book:
         trials = {name: i for i, name in enumerate(pc.unique(names).to_pylist())}
         span = 1 + max(_top(data.epochs), _top(data.charges))
         cells, charged = _cells(data.epochs, trials, span), _cells(data.charges, trials, span)
-        counts = data.epochs["attempt"].to_numpy() == 0
+        counts = whole(data.epochs, "attempt") == 0
         order = np.argsort(cells[counts], kind="stable")
         metric = data.definition.get("metric", "")
-        values = _numbers(data.epochs, metric)[counts][order]
+        values = numbers(data.epochs, metric)[counts][order]
         _, inverse, number = np.unique(charged, return_inverse=True, return_counts=True)
         columns = {name: data.charges[name].to_numpy() for name in ("order", "number", "epoch", "at", "value")}
-        seconds = np.nan_to_num(_numbers(data.epochs, "seconds"))[counts][order]
+        seconds = np.nan_to_num(numbers(data.epochs, "seconds"))[counts][order]
         return cls(
             trials, span, cells[counts][order], values, seconds, cells[~counts], columns, charged, number[inverse],
             _places(data.charges),
         )  # fmt: skip
 
     def place(self, cells: Whole) -> tuple[Whole, NDArray[np.bool_]]:
-        """Where the cells stand among those that were trained, and whether they do."""
+        """Returns the cells' places among the trained ones, and whether they are among them."""
         if not len(self.cells):
             return np.zeros(len(cells), np.int64), np.zeros(len(cells), bool)
         at = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
@@ -88,7 +89,7 @@ class Book:
 
 
 class Account:
-    """One run's part of the book."""
+    """The charges of one run."""
 
     def __init__(self, book: Book, mine: Whole, definition: dict[str, Any]) -> None:
         self.book = book
@@ -106,7 +107,7 @@ class Account:
         return len(self.cells) * self.each
 
     def best(self, charges: int) -> int | None:
-        """The place of the incumbent after so many charges: the first of the best values."""
+        """Returns the place of the incumbent after so many charges: the first of the best values."""
         values = self.sign * self.value[:charges]
         finite = np.flatnonzero(np.isfinite(values))
         return int(finite[np.argmax(values[finite])]) if len(finite) else None
@@ -117,26 +118,19 @@ def _top(table: pa.Table) -> int:
 
 
 def _cells(table: pa.Table, trials: dict[str, int], span: int) -> Whole:
-    codes = pc.index_in(table["trial"], value_set=pa.array(list(trials), pa.string())).to_numpy()
-    return np.asarray(codes, np.int64) * span + np.asarray(table["epoch"].to_numpy(), np.int64)
-
-
-def _numbers(table: pa.Table, name: str) -> Real:
-    if name not in table.column_names:
-        return np.full(table.num_rows, np.nan)
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+    return codes(table["trial"], list(trials)) * span + whole(table, "epoch")
 
 
 def _places(charges: pa.Table) -> dict[str, Whole]:
     names = pc.unique(charges["run"]).to_pylist()
-    codes = np.asarray(pc.index_in(charges["run"], value_set=pa.array(names, pa.string())).to_numpy(), np.int64)
-    order = np.lexsort((charges["order"].to_numpy(), codes))
-    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    runs = codes(charges["run"], names)
+    order = np.lexsort((whole(charges, "order"), runs))
+    bounds = np.searchsorted(runs[order], np.arange(len(names) + 1))
     return {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(names)}
 
 
 def _curves(book: Book, data: StudyData) -> Iterator[str]:
-    """Curves have no holes, what was trained again had been trained before, a failed trial trained no further."""
+    """Checks that curves have no holes, that waste repeats trained epochs, and that failed trials trained no further."""
     trial, count = np.unique(book.cells // book.span, return_counts=True)
     last = np.zeros(len(book.trials), np.int64)
     np.maximum.at(last, book.cells // book.span, book.cells % book.span)
@@ -177,18 +171,18 @@ def _charged(account: Account) -> Iterator[str]:
 
 
 def _row(account: Account, row: dict[str, Any] | None, over: bool) -> Iterator[str]:
-    """Whether the runs table says what the charges say. A run under way may have gone on since its row was written."""
+    """Checks a run's row against its charges. A run under way may have gone on since its row was written."""
     if row is None:
-        yield "it has charges and no row in the runs table"
+        yield "it has charges, but no row in the runs table"
         return
     final = row["status"] == "complete"
     charged, budget = row["charged_epochs"], row["budget_epochs"]
     if account.total != charged if final else account.total < charged:
-        yield f"{account.total} epochs were charged, but its row says {charged}"
+        yield f"{account.total} epochs were charged, but its row has {charged}"
     if account.total > budget:
         yield f"{account.total} epochs were charged, more than its budget of {budget}"
     if final and charged < budget and not row["reason"]:
-        yield f"it ended with {charged} of {budget} epochs charged, and does not say why"
+        yield f"it ended with {charged} of {budget} epochs charged and gives no reason"
     missing = int(account.order[-1]) + 1 - len(account.order) if len(account.order) else 0
     if final and missing > row["failed_trials"]:
         yield f"its orders have {missing} gaps, but {row['failed_trials']} of its trials failed"
@@ -207,7 +201,7 @@ def _incumbent(account: Account, row: dict[str, Any]) -> Iterator[str]:
         names = list(account.book.trials)
         right = (names[cell // account.book.span], cell % account.book.span, float(account.value[best]))
     if told != right:
-        yield "its incumbent is {} at epoch {} with {}, but its row says {} at epoch {} with {}".format(*right, *told)
+        yield "its incumbent is {} at epoch {} with {}, but its row has {} at epoch {} with {}".format(*right, *told)
 
 
 def _sums(account: Account, row: dict[str, Any]) -> Iterator[str]:
@@ -217,15 +211,15 @@ def _sums(account: Account, row: dict[str, Any]) -> Iterator[str]:
     at, known = book.place(account.cells)
     seconds = float(book.seconds[at[known]].sum())
     if shared != row["shared_epochs"]:
-        yield f"{shared} of its epochs are shared, but its row says {row['shared_epochs']}"
+        yield f"{shared} of its epochs are shared, but its row has {row['shared_epochs']}"
     if wasted != row["wasted_epochs"]:
-        yield f"{wasted} epochs of its trials were trained again, but its row says {row['wasted_epochs']}"
+        yield f"{wasted} epochs of its trials were trained again, but its row has {row['wasted_epochs']}"
     if abs(seconds - row["train_seconds"]) > 1e-6 * max(1.0, seconds):
-        yield f"its epochs took {seconds:.6g} s, but its row says {row['train_seconds']:.6g} s"
+        yield f"its epochs took {seconds:.6g} s, but its row has {row['train_seconds']:.6g} s"
 
 
 def _trials(account: Account, data: StudyData, run: str) -> Iterator[str]:
-    """Whether the trials table says what the charges say."""
+    """Checks the rows of a run's trials against its charges."""
     table = data.trials.filter(pc.equal(data.trials["run"], run)) if data.trials.num_rows else data.trials
     rows = table.to_pylist()
     charged = np.bincount(account.number, minlength=len(rows)) if len(account.number) else np.zeros(len(rows), int)
@@ -234,12 +228,12 @@ def _trials(account: Account, data: StudyData, run: str) -> Iterator[str]:
         return
     for row in rows:
         if row["number"] >= len(charged) or row["epochs"] != charged[row["number"]]:
-            yield f"its trial {row['number']} was charged {charged[row['number']]} epochs, but its row says {row['epochs']}"
+            yield f"its trial {row['number']} was charged {charged[row['number']]} epochs, but its row has {row['epochs']}"
             return
 
 
 def _exams(data: StudyData) -> Iterator[str]:
-    """Only winners may see the test split, trained as long as they had when they won or as the study file says."""
+    """Checks that only winners were tested, after as many epochs as they won with or the study file fixes."""
     won = {(row["incumbent_trial"], row["incumbent_epoch"]) for row in data.runs.to_pylist()}
     winners, fixed = {trial for trial, _ in won}, (data.definition.get("final") or {}).get("epochs")
     for trial, exam, epoch in sorted(

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Training ends when `metric` has not improved for `patience` epochs in a row (paper 000: val_loss, patience 10)."""
+    """Ends training when `metric` has not improved for `patience` epochs in a row (paper 000: val_loss, patience 10)."""
 
     patience: int
     metric: str
     mode: str
 
     def ended(self, history: Sequence[Mapping[str, float]]) -> bool:
-        """Whether training ends after the last epoch of `history`, metrics of epochs 1..n."""
+        """Reports whether training ends after the last epoch of `history`, the metrics of epochs 1..n."""
         sign = 1.0 if self.mode == "max" else -1.0
         best, since = -math.inf, 0
         for metrics in history:

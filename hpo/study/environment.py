@@ -1,4 +1,4 @@
-"""What a study ran on: versions, hardware, code. Reads; writes nothing."""
+"""The environment that a study runs in: versions, hardware, commit. Reads this machine; writes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The installed packages that results may depend on."""
+    """Returns the installed versions of the packages that results may depend on."""
     found = {}
     for name in PACKAGES:
         try:
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def collect() -> dict[str, Any]:
-    """Versions, processor, memory in GiB and the git commit of the working folder where there is one."""
+    """Returns versions, processor, memory in GiB and, in a git repository, the working folder's commit."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "python": sys.version.split()[0],
@@ -60,7 +60,7 @@ def _commit() -> str | None:
 
 
 def check_torch() -> None:
-    """Raises StudyError where torch and torchvision do not belong together: torch 2.N goes with torchvision 0.(N+15)."""
+    """Raises StudyError unless torch and torchvision match: torch 2.N needs torchvision 0.(N+15)."""
     found = versions()
     missing = [name for name in ("torch", "torchvision") if name not in found]
     if missing:
@@ -71,8 +71,8 @@ def check_torch() -> None:
     minor, vision_minor = int(torch[0].split(".")[1]), int(vision[0].split(".")[1])
     if torch[0].startswith("2.") and vision_minor != minor + 15:
         raise StudyError(
-            f"torch 2.{minor} goes with torchvision 0.{minor + 15}, but torch {found['torch']} and torchvision "
-            f"{found['torchvision']} are installed; install the pair of requirements.lock"
+            f"torch 2.{minor} needs torchvision 0.{minor + 15}, but torch {found['torch']} and torchvision "
+            f"{found['torchvision']} are installed; install the pair in requirements.lock"
         )
     if torch[1:] == ["cpu"] and vision[1:] != ["cpu"]:
         raise StudyError(

@@ -1,4 +1,4 @@
-"""Configurations that differ from one in a single hyperparameter (Shimazoe et al., paper 003). Pure; imports only space."""
+"""Neighbours: configurations that differ from another in a single hyperparameter (Shimazoe et al., paper 003). Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hpo.study.space import Choice, Config, Domain, SearchSpace, Value, same
 
 
 def neighbours(space: SearchSpace, config: Config, name: str, points: int = 5) -> list[dict[str, Value]]:
-    """Configurations equal to `config` but for `name`, which takes other values of its domain; `config` is not one.
+    """Returns the configurations that equal `config` except for another value of `name`, in the order of its domain.
 
-    A choice takes all of its other values, a range `points` values spread over the whole of it, ends included, away
-    from the present one. Hyperparameters that cease to exist with the new
-    value are dropped; those that come into being take the middle of their ranges. In the order of the domain.
-    Raises InvalidSpace where `config` does not belong to the space, ValueError where `name` does not exist in it.
+    A choice takes each of its other values; a range takes `points` values spread over the whole range, ends included,
+    without the present one. Hyperparameters that do not exist with the new value are dropped; those that exist only
+    with it take the middle of their ranges.
+    Raises InvalidSpace if `config` does not belong to the space, ValueError if `name` does not exist in `config`.
     """
     space.check(config)
     if points < 1:
@@ -24,14 +24,14 @@ def neighbours(space: SearchSpace, config: Config, name: str, points: int = 5) -
 
 
 def _others(domain: Domain, present: Value, points: int) -> list[Value]:
-    """The values that the hyperparameter takes instead of `present`; a grid's few values are not its range."""
+    """Returns the values to take instead of `present`, from the whole range rather than from its grid."""
     if isinstance(domain, Choice):
         return [value for value in domain.options if not same(value, present)]
     whole = replace(domain, grid=None)
     if whole.size <= points + 1:
         return [value for value in whole.values(int(whole.size)) if value != present]
     values, place = whole.values(points + 1), whole.encode(present)
-    # One value in excess: the one that lies nearest would say the least.
+    # One value too many: the nearest to the present one would tell the least.
     nearest = min(values, key=lambda value: abs(whole.encode(value) - place))
     return [value for value in values if value not in (nearest, present)]
 

@@ -1,11 +1,11 @@
-"""The space section of a study file: read, checked and placed where it cannot hold. No I/O."""
+"""The space section of a study file: parsed, checked, and its mistakes placed. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from hpo.errors import HpoError
+from hpo.study.messages import Located, at
 from hpo.study.space import Choice, Domain, Float, Int, InvalidSpace, SearchSpace, Value
 from hpo.text import nearest
 
@@ -17,9 +17,9 @@ _KEYS = {
 
 
 def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-    """The search space of a study file's `space`. Raises ValueError with the place of what cannot hold."""
+    """Returns the search space of a study file's `space`. Raises Located for an entry that cannot hold."""
     if not section:
-        raise Located(("space",), "space must name at least one hyperparameter, but got none")
+        raise Located(("space",), "space must name at least one hyperparameter, but names none")
     domains: dict[str, Domain] = {}
     conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
     for name, entry in section.items():
@@ -71,7 +71,7 @@ def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
 
 
 def kind_of(domain: Domain) -> str:
-    """The type of a domain's values in a table's column: float, int, bool or str (mixed values become text)."""
+    """Returns the type of a domain's column in a table: float, int, bool or str (mixed values become text)."""
     if isinstance(domain, Float):
         return "float"
     if isinstance(domain, Int):
@@ -81,25 +81,3 @@ def kind_of(domain: Domain) -> str:
         if types <= members:
             return kind
     return "str"
-
-
-class Located(HpoError):
-    """What cannot hold, and where in the file it stands."""
-
-    def __init__(self, location: Sequence[str | int], message: str) -> None:
-        super().__init__(message)
-        self.location = tuple(location)
-
-
-class at:  # reads as a preposition: `with at("space", name):`
-    """Gives a ValueError raised inside it the place where its cause stands."""
-
-    def __init__(self, *location: str | int, prefix: str = "") -> None:
-        self.location, self.prefix = location, prefix
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InvalidSpace):
-            raise Located(self.location, f"{self.prefix}{error}") from None

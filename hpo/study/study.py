@@ -1,118 +1,38 @@
-"""The study: what is searched, with what, under which budget; read from a study file and validated. Reads files only."""
+"""The study: what is searched, with which methods, under which budget; read from a study file and validated.
+
+Reads study files; writes nothing.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from hpo.errors import StudyError
-from hpo.study.early_stopping import EarlyStopping
+from hpo.study.messages import Located, at, explain, first, sentence
+from hpo.study.methods_file import chosen, parse_methods
+from hpo.study.sections import Budget, Data, Final, Model, Positive, Resources, Section, Stopping, Track
 from hpo.study.space import SearchSpace, Value
-from hpo.study.space_file import Located, at, kind_of, parse_space
+from hpo.study.space_file import kind_of, parse_space
 from hpo.study.values import Method, TrialKey, digest
 from hpo.study.yaml_file import Document
 from hpo.text import nearest
 
-Positive = Annotated[int, Field(ge=1)]
+__all__ = ["Resources", "Study", "find", "presets"]
+
 Count = Annotated[int, Field(ge=0)]
 Scalar = bool | int | float | str
 
-
-class Section(BaseModel):
-    """A part of a study file: unknown keys are refused, nothing is coerced silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Budget(Section):
-    """`epochs` a run is charged for; at most `max_epochs` a trial."""
-
-    epochs: Positive
-    max_epochs: Positive
-
-
-class Stopping(Section):
-    """Early stopping of every trial by its own curve."""
-
-    patience: Positive
-    metric: str = "val_loss"
-    mode: Literal["min", "max"] | None = None
-
-    @property
-    def rule(self) -> EarlyStopping:
-        lower = "loss" in self.metric or "error" in self.metric
-        return EarlyStopping(self.patience, self.metric, self.mode or ("min" if lower else "max"))
-
-
-class Resources(Section):
-    """What one trial takes of a node. `gpus` may be a fraction (several trials a GPU) or whole (one trial on several)."""
-
-    cpus: Annotated[float, Field(ge=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
-    pack: bool | None = None  # whether trials wait for room in their device's memory; by default where they share a GPU
-
-    @property
-    def packed(self) -> bool:
-        """Whether trials are admitted by what their kind was measured to take."""
-        return 0 < self.gpus < 1 if self.pack is None else self.pack
-
-    @model_validator(mode="after")
-    def _whole(self) -> Resources:
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError(f"gpus must be at most 1 or a whole number, but got {self.gpus}")
-        return self
-
-
-class Track(Section):
-    """Where curves are copied to while the study runs: a folder for TensorBoard, the URL of an MLflow server."""
-
-    tensorboard: str | None = None
-    mlflow: Annotated[str, Field(pattern="^https?://")] | None = None
-
-
-class Final(Section):
-    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once."""
-
-    retrain: Literal["none", "train", "full"] = "none"
-    epochs: Positive | None = None
-    seeds: Positive = 1
-
-
-class Data(Section):
-    """The data of an image or tabular task."""
-
-    name: str
-    root: str | None = None
-    train: int | float | None = None
-    validation: int | float | str | None = None
-    test: int | float | str | None = None
-    balanced: bool = False
-    seed: int = 0
-    download: bool = False
-    augment: str | None = None
-    class_weights: Literal["none", "log", "balanced"] | None = None
-    folds: Annotated[int, Field(ge=2)] | None = None
-    corrupt: Literal["refuse", "skip"] | None = None
-    fit: Literal["squeeze", "crop"] | None = None
-
-
-class Model(Section):
-    """The backbone and its weights; further keys belong to the model (a vision transformer's patch size, say)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-    name: str
-    weights: str | None = None
+OURS = ("image_classifier", "mlp")  # trainables of this project: only their data and model sections have a known form
 
 
 class Study(Section):
-    """A study, whole and valid. Built by `Study.load`; `digest` tells whether two studies may share a store."""
+    """A whole, valid study, built by `Study.load`. Two studies of one name share a store only if their digests agree."""
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     trainable: str = "image_classifier"
@@ -122,7 +42,7 @@ class Study(Section):
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     budget: Budget
     methods_file: list[str | dict[str, dict[str, Any] | None]] = Field(alias="methods", min_length=1)
-    seeds: Annotated[list[Count], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Count], Field(min_length=1)] = Field(default_factory=lambda: [0])
     parallelism: Positive = 4
     clock: Literal["virtual", "arrival"] = "virtual"
     early_stopping: Stopping | None = None
@@ -131,7 +51,7 @@ class Study(Section):
     mode: Literal["min", "max"] = "max"
     final: Final = Final()
     store: str = "results"
-    checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # the most that all checkpoints of the study may take
+    checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # for all checkpoints of the study together
     track: Track = Track()
     start: list[dict[str, Scalar]] = Field(default_factory=list)
     prior: str | None = None
@@ -143,7 +63,7 @@ class Study(Section):
         if self.budget.max_epochs > self.budget.epochs:
             raise ValueError(
                 f"budget.max_epochs <= budget.epochs must hold, but got (max_epochs={self.budget.max_epochs}, "
-                f"epochs={self.budget.epochs}); a run could not train one trial to the end"
+                f"epochs={self.budget.epochs}); otherwise no run could train a trial to the end"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, but got {self.seeds}")
@@ -152,11 +72,11 @@ class Study(Section):
             raise ValueError(f"a hyperparameter must be searched or fixed, but got {both[0]!r} in space and in fixed")
         return self
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    # -- loading --------------------------------------------------------------------------------------------------
 
     @classmethod
     def load(cls, source: str | Path, **changes: Any) -> Study:
-        """The study of a file or a preset's name, `changes` (store, seeds, methods, epochs) laid over it.
+        """Loads a study file or a preset; `changes` (store, seeds, methods, epochs) replace what it says.
 
         Raises StudyError: one sentence with file, line and column.
         """
@@ -167,7 +87,7 @@ class Study(Section):
             if value is not None and key == "epochs":
                 values["budget"] = {**(values.get("budget") or {}), "epochs": value}
             elif value is not None and key == "methods":
-                values["methods"] = _chosen(values.get("methods") or [], value)
+                values["methods"] = chosen(values.get("methods") or [], value)
             elif value is not None:
                 values[key] = value
         try:
@@ -175,29 +95,28 @@ class Study(Section):
             study._document = document
             study.validate_parts()
         except ValidationError as error:
-            raise StudyError(_sentence(document, error)) from None
+            raise StudyError(sentence(document, error, cls.model_fields)) from None
         except Located as error:
             raise StudyError(f"{document.place(error.location)}: {error}") from None
         return study
 
     def validate_parts(self) -> None:
-        """Raises where the space, the methods' spelling, the start configurations or the data section cannot hold."""
+        """Raises Located if the space, the methods' form, a start configuration, the data or the model is invalid."""
         space = self.space
         for i, config in enumerate(self.start):
             with at("start", i):
                 space.check(config)
         _ = self.methods
-        if self.trainable in ("image_classifier", "mlp"):
-            for name, section in (("data", Data), ("model", Model)):
-                given = getattr(self, name)
-                if name == "data" or given:
-                    try:
-                        section.model_validate(given)
-                    except ValidationError as error:
-                        problem = error.errors()[0]
-                        raise Located((name, *problem["loc"]), _explain(problem, section.model_fields, name)) from None
+        if self.trainable in OURS:
+            _validate_part("data", Data, self.data)
+            if self.model:
+                _validate_part("model", Model, self.model)
 
-    # -- what it says ---------------------------------------------------------------------------------------------
+    def error(self, location: Sequence[str | int], message: str) -> StudyError:
+        """Returns an error about the part of the study at `location`, with its place in the file."""
+        return StudyError(f"{self._document.place(location)}: {message}" if self._document else message)
+
+    # -- the parts ------------------------------------------------------------------------------------------------
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -205,42 +124,17 @@ class Study(Section):
 
     @cached_property
     def methods(self) -> tuple[Method, ...]:
-        """The methods with unique labels; `label` and `parallelism` are read off their options."""
-        methods: list[Method] = []
-        for i, entry in enumerate(self.methods_file):
-            if isinstance(entry, dict) and len(entry) != 1:
-                raise Located(("methods", i), f"a method must be a name or one name with options, but got {entry}")
-            name, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-            options = dict(options or {})
-            label = str(options.pop("label", name))
-            parallelism = options.pop("parallelism", None)
-            if parallelism is not None and not (isinstance(parallelism, int) and parallelism >= 1):
-                raise Located(
-                    ("methods", i, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}"
-                )
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+:-]*", label):
-                raise Located(
-                    ("methods", i), f"a method's label must be letters, digits and . _ + : -, but got {label!r}"
-                )
-            if any(other.label == label for other in methods):
-                raise Located(
-                    ("methods", i), f"methods must differ, but got {label!r} twice; give one of them a `label`"
-                )
-            methods.append(Method(name, label, options, parallelism))
-        return tuple(methods)
-
-    def error(self, location: Sequence[str | int], message: str) -> StudyError:
-        """What cannot hold about the part of the study at `location`, with its place in the file."""
-        return StudyError(f"{self._document.place(location)}: {message}" if self._document else message)
+        """The methods, each with a label of its own."""
+        return parse_methods(self.methods_file)
 
     @property
     def folds(self) -> int:
-        """How many epochs one epoch is charged: one for each fold of the validation."""
+        """The number of validation folds, and so of epochs that a run is charged for each epoch of a trial."""
         return int(self.data.get("folds") or 1)
 
     @cached_property
     def task(self) -> dict[str, Any]:
-        """What every trial has in common and its curve depends on, as the trainable gets it; JSON-able."""
+        """What all trials share and their curves depend on, as the trainable receives it; plain JSON values."""
         stopping = self.early_stopping.rule if self.early_stopping else None
         return {
             "trainable": self.trainable,
@@ -252,7 +146,7 @@ class Study(Section):
         }
 
     def located(self) -> dict[str, Any]:
-        """The task with paths that hold on this machine: relative ones start at the study file's folder."""
+        """Returns the task with absolute paths; relative ones start at the study file's folder."""
         task = {**self.task, "data": dict(self.data), "model": dict(self.model)}
         for section, key in (("data", "root"), ("model", "weights")):
             value = task[section].get(key)
@@ -265,12 +159,12 @@ class Study(Section):
         return digest([self.task, self.metric])
 
     def key(self, config: Mapping[str, Value], seed: int, max_epochs: int) -> TrialKey:
-        """The trial of a configuration in this study."""
+        """Returns the key of this study's trial of a configuration."""
         return TrialKey(self.task_digest, config, seed, max_epochs)
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """The resolved study as JSON: what the store keeps and reports print."""
+        """The study with all defaults filled in, as plain JSON values: stores keep it, reports print it."""
         shown = self.model_dump(mode="json", by_alias=True)
         shown["methods"] = [
             {
@@ -285,13 +179,16 @@ class Study(Section):
 
     @cached_property
     def digest(self) -> str:
-        """Equal digests: the same task, space, budget and clock. Methods and seeds may be added to a store later."""
+        """Digest of all that stored results depend on: task, space, budget, clock and the like.
+
+        Methods and seeds are not part of it, so that they may be added to a store later.
+        """
         fields = ("space", "parallelism", "clock", "metric", "mode", "budget", "start", "prior")
         return digest([self.task, {name: self.definition[name] for name in fields}])
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Each hyperparameter's type in the store's columns: float, int, bool or str (mixed values become text)."""
+        """The type of each hyperparameter's column in the store: float, int, bool or str (mixed values become text)."""
         return {name: kind_of(domain) for name, domain in self.space.domains.items()}
 
 
@@ -299,13 +196,13 @@ class Study(Section):
 
 
 def presets() -> dict[str, Path]:
-    """The studies that come with the package, by name."""
+    """Returns the study files that come with the package, by name."""
     folder = Path(str(resources.files("hpo.study"))) / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find(source: str | Path) -> tuple[Path, Path]:
-    """The file of a study and the folder its relative paths start at: its own, or for a preset the working folder."""
+    """Returns a study's file and the folder where its relative paths start: the file's, for a preset the working folder."""
     path = Path(source)
     known = presets()
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -315,51 +212,9 @@ def find(source: str | Path) -> tuple[Path, Path]:
     raise StudyError(f"STUDY must be a file or a preset, but got {str(source)!r}; {nearest(str(source), known)}")
 
 
-def _chosen(entries: Sequence[Any], names: Iterable[str]) -> list[Any]:
-    """The file's entries for the named methods; a name that the file does not have stands for the method as it is."""
-    by_label: dict[str, Any] = {}
-    for entry in entries:
-        if isinstance(entry, dict) and len(entry) == 1:
-            name, options = next(iter(entry.items()))
-            by_label[str((options or {}).get("label", name))] = entry
-        else:
-            by_label[str(entry)] = entry
-    return [by_label.get(name, name) for name in names]
-
-
-# -- messages -----------------------------------------------------------------------------------------------------
-
-
-def _sentence(document: Document, error: ValidationError) -> str:
-    """The first thing that is wrong, as one sentence with its place. A misspelt key comes before what it leaves missing."""
-    problem = min(error.errors(), key=lambda p: p["type"] == "missing")
-    location = [part for part in problem["loc"] if not (isinstance(part, str) and part in _UNION_PARTS)]
-    fields: Mapping[str, Any] = Study.model_fields
-    for part in location[:-1]:
-        section = fields.get(str(part))
-        annotation = getattr(section, "annotation", None)
-        choices = [annotation, *getattr(annotation, "__args__", ())]
-        fields = next((c.model_fields for c in choices if isinstance(c, type) and issubclass(c, BaseModel)), {})
-    return f"{document.place(location)}: {_explain(problem, fields, '.'.join(map(str, location[:-1])))}"
-
-
-_UNION_PARTS = frozenset({"str", "int", "float", "bool", "dict[str,nullable[dict[str,any]]]"})
-
-
-def _explain(problem: Any, fields: Mapping[str, Any], section: str) -> str:
-    kind, got, context = problem["type"], problem.get("input"), problem.get("ctx") or {}
-    name = ".".join(str(p) for p in problem["loc"]) or "the study"
-    last = str(problem["loc"][-1]) if problem["loc"] else ""
-    if kind == "extra_forbidden":
-        valid = [f.alias or n for n, f in fields.items() if n != "folder"]
-        return f"unknown key {last!r}{f' in {section}' if section else ''}; {nearest(last, valid)}"
-    if kind == "missing":
-        return f"{name} must be given, but it is missing"
-    if kind in ("greater_than_equal", "greater_than"):
-        sign, bound = (">=", context.get("ge")) if kind == "greater_than_equal" else (">", context.get("gt"))
-        return f"{name} {sign} {bound} must hold, but got {got!r}"
-    if kind == "value_error":
-        return str(context.get("error", problem["msg"]))
-    if kind == "string_pattern_mismatch":
-        return f"{name} must be letters, digits, '.', '_' and '-', but got {got!r}"
-    return f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {got!r}"
+def _validate_part(name: str, section: type[Section], given: Mapping[str, Any]) -> None:
+    try:
+        section.model_validate(given)
+    except ValidationError as error:
+        problem = first(error)
+        raise Located((name, *problem["loc"]), explain(problem, section.model_fields, name)) from None

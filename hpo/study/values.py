@@ -1,4 +1,4 @@
-"""The frozen values of a study: trials known by their content, their epochs, what ended them. Pure; no I/O."""
+"""The frozen values of a study: trials known by their content, their epochs, runs, charges and outcomes. Pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical(value: Any) -> str:
-    """One JSON text for equal values: keys sorted, no spaces, 1.0 apart from 1."""
+    """Returns the same JSON text for equal values: keys sorted, no spaces, 1.0 apart from 1."""
     return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:
-    """The first 16 hexadecimal digits of SHA-256 over the canonical JSON of `value`."""
+    """Returns the first 16 hexadecimal digits of SHA-256 over the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class TrialKey:
-    """What a trial is: everything that its learning curve depends on.
+    """The identity of a trial: everything that its learning curve depends on.
 
-    `task` is the digest of data, model, trainable and fixed settings; `max_epochs` belongs to it because rate
-    schedules run over it. Two methods that ask for equal keys share one training and are both charged.
+    `task` is the digest of data, model, trainable and fixed settings. `max_epochs` is part of the key because
+    learning-rate schedules run over it. Two methods that ask for equal keys share one training; both are charged.
     """
 
     task: str
@@ -63,9 +63,9 @@ class RunKey:
 
 @dataclass(frozen=True)
 class Method:
-    """A method as a study names it: its registered name, a label that is unique in the study, and its options.
+    """A method of a study: its registered name, a label that is unique in the study, and its options.
 
-    `parallelism`: virtual workers of its runs where they differ from the study's.
+    `parallelism`: the virtual workers of its runs, if not the study's.
     """
 
     name: str
@@ -76,10 +76,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Segment:
-    """The epochs start+1 .. stop of a run's trial, which the schedule is sure to want.
+    """The epochs start+1 .. stop of a run's trial, all of which the schedule is certain to want.
 
-    `trial` counts the run's trials from 0 in the order in which they were first asked for. A segment is what no
-    result can shorten: a schedule that may stop a trial after any epoch hands out segments of one epoch.
+    `trial` counts the run's trials from 0 in the order in which they were first asked for. No result can shorten a
+    segment: a schedule that may stop a trial after any epoch hands out segments of one epoch.
     """
 
     trial: int
@@ -93,11 +93,11 @@ class Segment:
 
 
 class Decision(Enum):
-    """What becomes of a trial after an epoch.
+    """What happens to a trial after an epoch.
 
-    Within a segment CONTINUE goes on to its end. At the end of a segment the virtual worker is free, whatever
-    the decision: CONTINUE and PAUSE keep the trial resumable by a later segment; STOP ends it for this run.
-    PAUSE or STOP before the end of a segment refunds the epochs that are left of it.
+    Within a segment CONTINUE trains on. At the end of a segment the virtual worker becomes free whatever the
+    decision: CONTINUE and PAUSE let a later segment resume the trial; STOP ends it for this run.
+    PAUSE or STOP before the end of a segment refunds the segment's remaining epochs.
     """
 
     CONTINUE = "continue"
@@ -107,10 +107,10 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One trained epoch (1-based) of a trial: its metrics, and what training it took.
+    """One trained epoch (1-based) of a trial: its metrics, and the seconds that its training took.
 
-    `attempt` is 0 when the epoch was trained for the first time; higher attempts are wasted epochs, trained again
-    after a fault. `ended` marks a curve that its own training ended here (early stopping): no later epoch exists.
+    `attempt` is 0 for the first training of the epoch; higher attempts are wasted epochs, trained again after a
+    fault. `ended` marks the last epoch of a curve that early stopping ended: no later epoch exists.
     """
 
     trial: str
@@ -128,7 +128,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that could not train its epoch `epoch` + 1: it trained `epoch` epochs, and no more will come.
+    """A trial that trained `epoch` epochs, failed in the next one and will train no more.
 
     `kind` is one of invalid (the configuration is impossible), diverged (NaN or infinite), memory (it does not
     fit), error (the trainable raised), lost (its worker died more often than allowed).
@@ -142,7 +142,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Incumbent:
-    """The best epoch that a run was charged for so far; `value` as the metric gave it."""
+    """The best epoch that a run has been charged for so far; `value` is the metric itself, its sign unchanged."""
 
     trial: str
     number: int
@@ -153,7 +153,7 @@ class Incumbent:
 
 @dataclass(frozen=True)
 class Observation:
-    """An earlier result that a searcher may learn from before the run begins (warm start); larger `value` is better."""
+    """An earlier result that a searcher learns from before its run begins (warm start); a larger `value` is better."""
 
     config: Config
     epoch: int
@@ -162,9 +162,9 @@ class Observation:
 
 @dataclass(frozen=True)
 class Charge:
-    """One epoch that a run was charged for. `order` counts a run's events from 0 in the order of its clock.
+    """One epoch that a run was charged for. `order` counts the run's events from 0 in the order of its clock.
 
-    `at` is the virtual time of the epoch's end, in ticks; `number` the trial's number in the run.
+    `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run.
     """
 
     run: RunKey
@@ -178,7 +178,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, or stands: its ledger, its incumbent, and why it did not use the whole budget where so."""
+    """How a run ended or stands: its ledger, its incumbent, and in `reason` why it left part of the budget unused."""
 
     run: RunKey
     status: str  # complete | partial

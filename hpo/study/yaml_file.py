@@ -1,4 +1,4 @@
-"""YAML text with positions: which line and column a key stands at. Reads files only."""
+"""A YAML file and the line and column of each of its keys. Reads files; writes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.errors import StudyError
 
 
 class Document:
-    """A YAML 1.2 mapping read from a file. Duplicate keys are refused, numbers like 1e-5 are numbers."""
+    """A YAML 1.2 mapping read from a file. Refuses duplicate keys; reads 1e-5 as a number."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,7 +23,7 @@ class Document:
             self.root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise StudyError(
-                f"a study file must exist, but there is no {path}; see `hpo studies` for presets"
+                f"a study file must exist, but there is no {path}; `hpo studies` lists the presets"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"a study file must be readable UTF-8 text, but {path} is not: {error}") from None
@@ -48,7 +48,7 @@ class Document:
         return plain
 
     def place(self, location: Sequence[str | int]) -> str:
-        """`file:line:column` of the deepest part of `location` that stands in the file."""
+        """Returns `file:line:column` of the deepest part of `location` that the file contains."""
         node: Any = self.root
         mark = (0, 0)
         for part in location:

@@ -1,1 +1,1 @@
-"""What runs in a worker process: training, checkpoints, memory, ranks. Knows neither methods nor the store."""
+"""What runs in a worker process: training, checkpoints, a device's memory, ranks. Knows neither methods nor the store."""

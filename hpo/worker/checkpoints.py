@@ -1,4 +1,4 @@
-"""Checkpoints of trials: one file each, whole or not at all, in a folder or under an S3 prefix. Any node reads any."""
+"""Checkpoints of trials: one file each, whole or not at all, in a folder or under an S3 prefix that every node reads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.storage.checkpoint_places import place
+from hpo.storage.errors import StorageError
+from hpo.storage.place import Place, place
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0  # how long a place may be away before a trial begins anew instead of going on
+PATIENCE_SECONDS = 60.0  # with a place that does not answer, before a trial begins anew
 PAUSE_SECONDS = 1.0
 
 _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
@@ -25,7 +26,7 @@ _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint as its place lists it: bytes, and when it was written in seconds since the epoch."""
+    """One checkpoint as its place lists it: `size` in bytes, `written` in Unix seconds."""
 
     name: str
     trial: str
@@ -42,10 +43,20 @@ class Checkpoints:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._place = place(uri)
+        self._opened: Place | None = None
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[Place]:
+        """Yields the place, opened when it is first needed; whatever is wrong with it is an OSError."""
+        try:
+            if self._opened is None:
+                self._opened = place(self.uri, large=True)
+            yield self._opened
+        except StorageError as error:
+            raise OSError(str(error)) from None
 
     def save(self, trial: str, epoch: int, write: Callable[[Path], None]) -> int:
-        """Stores what `write` puts into a folder; older checkpoints of the trial go. Returns the size in bytes."""
+        """Stores what `write` puts into a folder, and deletes the trial's other checkpoints. Returns the size in bytes."""
         with tempfile.TemporaryDirectory() as scratch:
             write(Path(scratch))
             packed = io.BytesIO()
@@ -53,7 +64,8 @@ class Checkpoints:
                 for file in sorted(Path(scratch).iterdir()):
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
-        self._place.put(f"{trial}-{epoch:06d}.tar", content)
+        with self._place() as where:
+            where.replace(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:
                 self._delete(name)
@@ -61,56 +73,61 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def open(self, trial: str, at_most: int | None = None) -> Iterator[tuple[int, Path] | None]:
-        """The newest readable checkpoint of the trial (not beyond `at_most` epochs), unpacked; None where there is none."""
+        """Yields the epoch and the unpacked folder of the trial's newest readable checkpoint, or None.
+
+        A checkpoint beyond epoch `at_most` does not count.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
                 if at_most is not None and epoch > at_most:
                     continue
                 try:
-                    with tarfile.open(fileobj=io.BytesIO(self._place.get(name))) as tar:
+                    with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
                         tar.extractall(scratch, filter="data")
                 except (OSError, tarfile.TarError):
-                    continue  # torn or gone: an older one, or none, costs only epochs trained again
+                    continue  # torn or deleted: an older one, or none, only costs epochs trained again
                 yield epoch, Path(scratch)
                 return
             yield None
 
     def _patiently(self, trial: str) -> list[tuple[str, int]]:
-        """Its checkpoints by name and epoch; a place that does not answer is waited for, then counts as empty."""
+        """Returns the trial's checkpoints by name and epoch; a place that does not answer for a minute counts as empty."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return self._of(trial)
             except OSError as error:
                 if time.monotonic() > until:
-                    log.warning("no checkpoint of %s can be read: %s", trial, error)
+                    log.warning("could not list the checkpoints of trial %s, which begins anew: %s", trial, error)
                     return []
                 time.sleep(PAUSE_SECONDS)
 
     def kept(self) -> list[Kept]:
-        """All checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        """Returns all checkpoints, the oldest first. Raises OSError where the place does not answer."""
+        with self._place() as where:
+            files = where.files()
         found = [
-            Kept(name, match["trial"], int(match["epoch"]), size, written)
-            for name, (size, written) in self._place.listed().items()
-            if (match := _NAME.match(name))
+            Kept(file.name, match["trial"], int(match["epoch"]), file.size, file.written)
+            for file in files
+            if (match := _NAME.match(file.name))
         ]
         return sorted(found, key=lambda kept: (kept.written, kept.name))
 
     def trials(self) -> dict[str, int]:
-        """The epoch of every trial's newest checkpoint."""
+        """Returns the epoch of every trial's newest checkpoint."""
         found: dict[str, int] = {}
         for kept in self.kept():
             found[kept.trial] = max(kept.epoch, found.get(kept.trial, 0))
         return found
 
     def delete(self, trials: Collection[str]) -> None:
-        """Removes what there is of the trials. Raises OSError where the place does not answer."""
+        """Deletes all checkpoints of the trials. Raises OSError where the place does not answer."""
         for kept in self.kept():
             if kept.trial in trials:
                 self._delete(kept.name)
 
     def trim(self, limit: float, needed: Collection[str]) -> None:
-        """Removes the oldest checkpoints, but of no `needed` trial, until all take at most `limit` bytes."""
+        """Deletes the oldest checkpoints, but none of a `needed` trial, until all together take at most `limit` bytes."""
         kept = self.kept()
         total = sum(one.size for one in kept)
         for one in kept:
@@ -119,12 +136,18 @@ class Checkpoints:
                 total -= one.size
 
     def delete_all(self) -> None:
-        """Removes the whole place: nothing is left when a study is done. Raises OSError where it does not answer."""
-        self._place.delete_all()
+        """Deletes the whole place, for a study that is done. Raises OSError where the place does not answer."""
+        with self._place() as where:
+            where.delete_all()
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
         return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
 
+    def _read(self, name: str) -> bytes:
+        """Returns the content of a checkpoint, empty if it has been deleted since it was listed."""
+        with self._place() as where:
+            return where.read(name) or b""
+
     def _delete(self, name: str) -> None:
-        with contextlib.suppress(OSError):
-            self._place.delete(name)
+        with contextlib.suppress(OSError), self._place() as where:
+            where.delete(name)

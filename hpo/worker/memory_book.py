@@ -1,13 +1,12 @@
-"""Who may use how much of a device's memory on this machine: trials that share a GPU are packed by what they take.
+"""Who holds how much of a device's memory on this machine: trials that share a GPU are packed by what they take.
 
-A trial of a kind that nobody has trained here yet is a probe: a step, or where its trainable takes none its first epoch,
-tells the kind's peak. The book is one file a device, changed under a lock, so that all workers of a machine share
-it, of however many studies.
+The first trial of a kind on this machine is a probe: a step shows the kind's peak, or its first epoch where the trainable
+has no such step. The book is one file for each device, changed under a lock, so that all workers of the machine share
+it, whatever their studies.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -18,27 +17,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 log = logging.getLogger(__name__)
 
 MARGIN = 1.1  # over the measured peak: epochs of one kind differ a little
-GUESS = 1.5  # a kind unknown takes at most so much more than the largest known one, until its probe tells
+GUESS = 1.5  # an unknown kind counts as this much larger than the largest known one, until it is probed
 POLL_SECONDS = 0.1
 
 Page = dict[str, Any]
-"""kinds: name -> peak in bytes; held: process id -> {bytes, started}; queue: [process id, started], first come first."""
+"""kinds: name -> peak in bytes; held: process id -> {bytes, started}; queue: process id -> started, the first first."""
 
 
 def folder() -> Path:
-    """Where this machine's books lie: one user's."""
+    """Returns the folder of this user's books on this machine."""
     return Path(tempfile.gettempdir()) / f"hpo-memory-{os.getuid()}"
 
 
 class MemoryBook:
-    """The book of one device of `capacity` bytes. One reservation a `process`, by default this one.
+    """The book of one device of `capacity` bytes, with one reservation for each `process`, by default for this one.
 
-    Worked: capacity 10. A takes kind x, unknown in an empty book: all 10. Its probe measures 3, so it holds 3.3.
-    B takes x: 3.3 are left aside for it, it starts. C takes kind y, unknown: it is guessed at 1.5 x 3, waits until
-    4.95 are free, and measures 6: the book says so, and who comes next waits.
+    An example with capacity 10:
+    A takes kind x, unknown in an empty book: it gets all 10. Its probe measures 3, so that it holds 3.3 from then on.
+    B takes x: it gets 3.3, and starts. C takes kind y, unknown: it is guessed at 1.1 x 1.5 x 3 = 4.95, waits until as
+    much is free, and measures 6. It holds 6.6 from then on, and whoever comes next waits.
     """
 
     def __init__(self, device: str, capacity: int, place: Path | None = None, process: int | None = None) -> None:
@@ -46,13 +48,14 @@ class MemoryBook:
         where = place or folder()
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = where / f"{''.join(c if c.isalnum() else '-' for c in device)}.json"
+        self._lock = self._path.with_suffix(".lock")
         self._process = process or os.getpid()
         self._me = str(self._process)
 
     def take(self, kind: str, *, whole: bool = False) -> int:
-        """Waits for room for a trial of the kind, or with `whole` for the device; returns the bytes held.
+        """Waits for room for a trial of the kind, or with `whole` for the whole device; returns the bytes held.
 
-        First come, first served, so that a large trial is not passed by small ones for ever.
+        First come, first served: small trials must not overtake a large one for ever.
         """
         while True:
             with self._opened() as page:
@@ -68,7 +71,7 @@ class MemoryBook:
             time.sleep(POLL_SECONDS)
 
     def learn(self, kind: str, peak: int) -> None:
-        """What a trial of the kind has taken so far; this process holds no more than it needs from now on."""
+        """Records the peak of a trial of the kind; from now on this process holds no more than the kind needs."""
         with self._opened() as page:
             if peak > page["kinds"].get(kind, 0):
                 log.info("%s takes %.2f GB at its peak", kind, peak / 1e9)
@@ -77,13 +80,13 @@ class MemoryBook:
                 page["held"][self._me]["bytes"] = min(self.capacity, int(MARGIN * page["kinds"][kind]))
 
     def give_back(self) -> None:
-        """This process holds nothing any more."""
+        """Ends this process's reservation."""
         with self._opened() as page:
             page["held"].pop(self._me, None)
             page["queue"].pop(self._me, None)
 
     def known(self) -> dict[str, int]:
-        """The peak of every kind in bytes."""
+        """Returns the peak of every kind in bytes."""
         with self._opened() as page:
             return dict(page["kinds"])
 
@@ -95,26 +98,24 @@ class MemoryBook:
 
     @contextmanager
     def _opened(self) -> Iterator[Page]:
-        """The page under the lock, without processes that have ended; written back."""
-        with open(self._path, "a+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            page = _parsed(file.read())
+        """Yields the page without processes that have ended, and writes it back; holds the lock meanwhile.
+
+        The kernel frees the lock of a process that dies.
+        """
+        with FileLock(self._lock):
+            page = _parsed(self._path.read_bytes() if self._path.exists() else b"")
             page["held"] = {pid: e for pid, e in page["held"].items() if started(int(pid)) == e["started"]}
             page["queue"] = {pid: s for pid, s in page["queue"].items() if started(int(pid)) == s}
             yield page
-            file.seek(0)
-            file.truncate()
-            file.write(json.dumps(page))
-            file.flush()
+            self._path.write_text(json.dumps(page), encoding="utf-8")
 
 
 class Berth:
-    """A trial's place on the device of its process, from before it is built until it is gone.
+    """A trial's place on the device of its process, from before its trainable is built until it is closed.
 
-    Trainables that can be packed say so: `memory_kind(config, task)`, equal for trials that take the same, and
-    `memory()`, which has the `device`'s name, its `total` bytes, `reset`, `peak` in bytes since then, and `release`.
-    With `probe()` they take as much as an epoch will, by a step or a few, and afterwards train as if they had not.
+    Trainables that can be packed have `memory_kind(config, task)`, equal for trials that take the same memory, and
+    `memory()`, with the `device`'s name, its `total` bytes, `reset`, `peak` in bytes since then, and `release`.
+    They may have `probe()`: a step or a few that take as much memory as an epoch, and change nothing of the training.
     """
 
     def __init__(self, book: MemoryBook, kind: str, memory: Any) -> None:
@@ -122,7 +123,7 @@ class Berth:
 
     @classmethod
     def of(cls, trainable: str, config: Mapping[str, Any], task: Mapping[str, Any], *, whole: bool) -> Berth | None:
-        """Waits for room; None where the trainable does not say what it takes."""
+        """Waits for room and takes it; None where the trainable has no `memory_kind`."""
         from trainables import load
 
         found = load(trainable)
@@ -135,10 +136,10 @@ class Berth:
         return cls(book, kind, memory)
 
     def probe(self, trainable: Any) -> None:
-        """A step where the kind is unknown, so that others need not wait for an epoch to know what is left for them.
+        """Probes an unknown kind, so that others learn sooner than after an epoch how much room is left for them.
 
-        A step foresees what the trainable makes it foresee: whatever more an epoch takes, `measure` learns after it.
-        Trials of the same kind that began before it was known are probes too.
+        An epoch may take more than its probe: `measure` learns that afterwards. Trials of the same kind that began before
+        it was known are probes too.
         """
         probe = getattr(trainable, "probe", None)
         if probe is not None and self._kind not in self._book.known():
@@ -146,17 +147,20 @@ class Berth:
             self.measure()
 
     def measure(self) -> None:
-        """Writes down what the trial has taken at most: others may use the rest."""
+        """Records the trial's peak: others may use the rest."""
         self._book.learn(self._kind, self._memory.peak())
 
     def leave(self) -> None:
-        """The trial is gone: so is what it held, and others may have it."""
+        """Releases the memory and gives the place back to others."""
         self._memory.release()
         self._book.give_back()
 
 
 def started(pid: int) -> str:
-    """When the process began, in the kernel's ticks: numbers of processes are given out again. Empty where none lives."""
+    """Returns when a living process began, in the kernel's ticks, and "" for a dead one: process ids are used again.
+
+    Ticks since the boot stay the same while clocks are set; a time of day (psutil's `create_time`) need not.
+    """
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -164,8 +168,8 @@ def started(pid: int) -> str:
     return "" if state in "ZX" else rest[18]
 
 
-def _parsed(text: str) -> Page:
-    """A page that was cut short, by a full disk say, is begun anew: what it knew is soon measured again."""
+def _parsed(text: bytes) -> Page:
+    """Returns the page, or a new one where it is damaged, by a full disk for example: its kinds are soon measured again."""
     try:
         page = json.loads(text)
         return {name: dict(page[name]) for name in ("kinds", "held", "queue")}

@@ -1,6 +1,6 @@
-"""A trial on several GPUs: rank actors in the trial's own placement group, driven as one trainable. Imports ray.
+"""A trial on several GPUs: rank actors in the trial's placement group, driven as one trainable. Imports ray.
 
-The actors stay with the worker from trial to trial: a process takes seconds to start.
+The actors stay with the worker from trial to trial, because a process takes seconds to start.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 
 class Rank:
-    """One process of the trial: builds the user's trainable with the group and does as it is told.
+    """One process of the trial, with the user's trainable as one member of a process group.
 
-    Files cross as bytes, so that ranks may sit on different nodes: rank 0 writes, all ranks read.
+    Files travel as bytes, so that ranks may run on different nodes: rank 0 writes them, all ranks read them.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Rank:
     def build(
         self, trainable: str, rank: int, world: int, point: tuple[str, int], arguments: dict[str, Any]
     ) -> dict[str, str]:
-        """Returns what the trainable says that it trains on."""
+        """Builds the trainable and returns its provenance."""
         from trainables import load
         from trainables.ranks import join
 
@@ -48,7 +48,7 @@ class Rank:
         return dict(self._trainable.test())
 
     def release(self) -> None:
-        """Lets go of the trainable, its memory and the process group."""
+        """Frees the trainable and its memory, and leaves the process group."""
         from trainables.memory import memory
         from trainables.ranks import leave
 
@@ -74,9 +74,9 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 class Ranks:
-    """A trainable whose work several rank actors do; every call goes to all of them, rank 0's answer counts.
+    """A trainable whose work several rank actors share. Every call goes to all of them; the answer is rank 0's.
 
-    Raises what the user's trainable raised in a rank, so that a failure keeps its kind.
+    Raises what the user's trainable raised in a rank, so that the failure keeps its kind.
     """
 
     def __init__(self, trainable: str, world: int, cpus: float, **arguments: Any) -> None:
@@ -101,7 +101,7 @@ class Ranks:
         self._all([actor.load.remote(files) for actor in self._actors])
 
     def close(self) -> None:
-        """Frees what the trial holds; the rank actors wait for the worker's next one."""
+        """Frees what the trial holds; the rank actors wait for the worker's next trial."""
         if self._actors:
             self._all([actor.release.remote() for actor in self._actors])
             self._actors = []
@@ -111,11 +111,11 @@ class Ranks:
             return list(ray.get(references))
         except ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
-            self._end()  # the others may wait for this one for ever
+            self._end()  # the other ranks may wait for this one for ever
             raise cause from None
         except ray.exceptions.RayActorError:
             self._end()
-            ray.actor.exit_actor()  # as if the worker had died: the trial is handed out anew
+            ray.actor.exit_actor()  # as if the worker had died: the dispatch assigns the trial anew
             raise
 
     def _end(self) -> None:
@@ -130,7 +130,7 @@ _crews: dict[tuple[int, float], list[Any]] = {}
 
 
 def _crew(world: int, cpus: float) -> list[Any]:
-    """This worker's rank actors, in the bundles of its placement group after its own."""
+    """Returns this worker's rank actors; they fill the bundles of its placement group after the first, its own."""
     if (world, cpus) not in _crews:
         group = get_current_placement_group()
         _crews[world, cpus] = [

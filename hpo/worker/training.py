@@ -1,4 +1,4 @@
-"""A trial in training, in the process of a worker: its trainable, its curve, its checkpoints. No ray, no torch."""
+"""A trial in training, in a worker process: its trainable, its curve, its checkpoints. Imports neither ray nor torch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import Any
 from hpo.study.early_stopping import EarlyStopping
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
+from trainables.task import Task
 
 log = logging.getLogger(__name__)
 
-SAVE_SHARE = 0.05  # checkpoints may take this share of the time that epochs take
+SAVE_SHARE = 0.05  # of the epochs' time: what checkpoints may take
 REPORT_SECONDS = 0.05  # short epochs are reported together, so that the driver is not flooded
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is to do: train a trial to epoch `stop`; with `exam`, test it there.
+    """A worker's task: to train a trial to epoch `stop`, and with `exam` to test it there.
 
-    `known` epochs are in the store already. `config` is merged over the study's fixed hyperparameters.
+    `known` epochs are in the store already. `config` overrides the study's fixed hyperparameters.
     """
 
     trial: str
@@ -37,16 +38,16 @@ class Assignment:
     checkpoints: str
     resumable: bool = True
     exam: bool = False
-    packed: bool = False  # to wait for room on the device that it shares
-    alone: bool = False  # it ran out of memory once: to have all of the device
-    kept_as: str = ""  # an exam: the winner's trial, under whose id its state is kept for good
+    packed: bool = False  # it shares its device, and waits for room there
+    alone: bool = False  # it ran out of memory once, and gets the whole device
+    kept_as: str = ""  # of an exam: the winner, under whose id the final state is kept for good
 
 
 @dataclass
 class Report:
-    """What came of it: new epochs as JSON-able rows, the failure that ended the trial, the test's result.
+    """What came of an assignment: new epochs as JSON rows, the failure that ended the trial, the test's result.
 
-    `provenance`: what the trainable says that it trains on, in the first report after it was built.
+    `provenance`: the data and device that the trainable names, in the first report after it was built.
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -57,13 +58,13 @@ class Report:
 
 
 Make = Callable[[str, dict[str, Any]], Any]
-"""(name of the trainable, its arguments) -> the trainable: in this process, or spread over ranks."""
+"""(name of a trainable, its arguments) -> the trainable, in this process or spread over ranks."""
 
 
 class Training:
-    """Trains an assignment, some epochs a `step`, and resumes from the newest checkpoint of the trial.
+    """Trains an assignment, a few epochs per `step`, from the trial's newest checkpoint on.
 
-    `live` may be the training that the process held before: where it stands at the very epoch that is wanted, it
+    `live` may be the process's training before this one: where it stands where this one has to start, its trainable
     goes on without being rebuilt.
     """
 
@@ -88,13 +89,13 @@ class Training:
             live.close()
 
     def continues(self, other: Assignment) -> bool:
-        """Whether this training, as it stands, is where `other` has to start."""
+        """Whether this training stands where `other` has to start."""
         mine = self.assignment
         same = (mine.trial, mine.task, mine.exam) == (other.trial, other.task, other.exam)
         return same and self._trainable is not None and self.epoch <= other.stop and self.epoch >= other.known
 
     def step(self) -> Report:
-        """Trains until there is enough to report. Everything that the trainable raises becomes the trial's failure."""
+        """Trains until there is enough to report. Whatever the trainable raises becomes the trial's failure."""
         report = Report()
         try:
             self._advance(report)
@@ -105,7 +106,7 @@ class Training:
         return report
 
     def close(self) -> None:
-        """Lets go of the trainable and of what it holds outside this process."""
+        """Frees the trainable and what it holds outside this process."""
         close = getattr(self._trainable, "close", None)
         if close is not None:
             close()
@@ -139,12 +140,12 @@ class Training:
         return bool(self.history) and bool(self.history[-1]["ended"]) and not self.assignment.exam
 
     def _build(self) -> None:
-        given = self.assignment
-        config = {**given.task.get("fixed", {}), **given.config}
-        arguments = {"config": config, "task": given.task, "seed": given.seed, "max_epochs": given.max_epochs}
+        given, task = self.assignment, Task.from_json(self.assignment.task)
+        config = {**task.fixed, **given.config}
+        arguments = {"config": config, "task": task, "seed": given.seed, "max_epochs": given.max_epochs}
         if given.packed and self._make is _own_process:
-            self._berth = Berth.of(given.task["trainable"], config, given.task, whole=given.alone)
-        self._trainable = self._make(given.task["trainable"], arguments)
+            self._berth = Berth.of(task.trainable, config, task, whole=given.alone)
+        self._trainable = self._make(task.trainable, arguments)
         if self._berth is not None:
             self._berth.probe(self._trainable)
         with self._checkpoints.open(given.trial, at_most=given.stop) as found:
@@ -172,7 +173,7 @@ class Training:
         return record
 
     def _save_if_due(self) -> None:
-        """At the end of a segment always, if the trial may go on; else as often as it costs little."""
+        """Saves a trial that may go on: at the end of its segment, and before that as often as it costs little."""
         given = self.assignment
         if given.exam:
             return
@@ -185,11 +186,11 @@ class Training:
             self._saved, self._unsaved_seconds = self.epoch, 0.0
 
     def _save(self, trial: str) -> None:
-        """A place that is full or does not answer is no fault of the trial's: at worst its epochs are trained again."""
+        """Saves a checkpoint. A full or silent place fails no trial: at worst its epochs are trained again."""
         try:
             self._checkpoints.save(trial, self.epoch, self._write)
         except OSError as error:
-            log.warning("no checkpoint of %s at epoch %d: %s", trial, self.epoch, error)
+            log.warning("could not save a checkpoint of trial %s at epoch %d: %s", trial, self.epoch, error)
 
     def _write(self, folder: Path) -> None:
         self._trainable.save(folder)
@@ -204,7 +205,7 @@ def _own_process(trainable: str, arguments: dict[str, Any]) -> Any:
 
 
 def _kind(error: BaseException) -> str:
-    """What a failure is, told by the names of the exception's classes: trainables need not import this package."""
+    """Returns a failure's kind by the names of the exception's classes, so that trainables need not import this package."""
     names = {cls.__name__ for cls in type(error).__mro__}
     for kind, members in (
         ("data", {"BadData"}),
@@ -218,7 +219,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """One line."""
+    """Returns the whole message on one line, with the class of an exception that is not one of the known kinds."""
     text = " ".join(str(error).split()) or "no message"
     own = _kind(error) != "error"
     return text[:500] if own else f"{type(error).__name__}: {text}"[:500]

@@ -1,8 +1,8 @@
-"""What answers best between recorded configurations: `python tests/bench/bench_between.py [--write]`.
+"""What predicts unrecorded configurations best: `python tests/bench/bench_between.py [--write]`.
 
-On TaskSet's 12 tasks of 1,000 recorded configurations: rank correlation of the value after the last epoch with the one of
-the nearest other configuration, and with the surrogate's trees that have not seen the configuration. `--write` writes
-docs/replay.md.
+On TaskSet's 12 tasks of 1,000 recorded configurations, measures the rank correlation of the value after the last epoch with
+that of the nearest other configuration, and with the prediction of the surrogate's trees that have not seen the
+configuration. `--write` puts the table into docs/replay.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hpo.study.study import Study
 
 
 def correlations(task: str) -> tuple[float, float]:
-    """Of the nearest other configuration, of the surrogate."""
+    """Returns the rank correlations of the nearest other configuration and of the surrogate."""
     study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml")
     table = load(str(CURVES), study.space, study.metric, task)
     whole = np.flatnonzero(table.known == table.epochs)
@@ -37,9 +37,9 @@ def correlations(task: str) -> tuple[float, float]:
 
 
 def main(quick: bool = False, put: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     if not CURVES.exists():
-        print(f"no recorded curves at {CURVES}: what answers between them is not measured")
+        print(f"The predictions are not measured: there are no recorded curves at {CURVES}.")
         return []
     tasks = [str(name) for name in np.load(CURVES)["tasks"]][: 3 if quick else 12]
     nearest, surrogate = zip(*map(correlations, tasks), strict=True)

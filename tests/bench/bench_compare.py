@@ -1,8 +1,8 @@
-"""How long comparing a large store takes, and how much memory: 10 studies of 100,000 epoch rows each, from its files.
+"""Time and memory to compare a large store, read from its files: 10 studies of 100,000 epoch rows each.
 
     python tests/bench/bench_compare.py [--quick] [--json FILE]
 
-Each measurement reads the store anew in a process of its own, whose peak of memory it reports.
+Each measurement reads the store in a new process and reports that process's peak memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHILD = """
 import json, resource, sys, time
 from hpo import store
 from hpo.results.compare import compare, compare_many
-from hpo.importance import importance
+from hpo.results.importance import importance
 what, uri = sys.argv[1:]
 began = time.perf_counter()
 if what == "one by one":
@@ -41,7 +41,7 @@ print(json.dumps([time.perf_counter() - began, peak]))
 
 
 def measured(what: str, uri: str, times: int) -> tuple[list[float], list[float]]:
-    """Seconds from the imports' end on, and megabytes."""
+    """Returns the seconds after the imports, and the peak memory in megabytes."""
     found = []
     for _ in range(times):
         answer = subprocess.run(
@@ -52,7 +52,7 @@ def measured(what: str, uri: str, times: int) -> tuple[list[float], list[float]]
 
 
 def main(quick: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         total = sum(large_store.write(folder, f"s{i}", trials=2 if quick else 100, seed=i) for i in range(10))
@@ -60,7 +60,7 @@ def main(quick: bool = False) -> list[Row]:
         for what, bar in (("one by one", True), ("as tasks", True), ("verify", False), ("importance of one", False)):
             seconds, peaks = measured(what, folder, 1 if quick else 3)
             found.append(row(f"{size}: {what}", seconds, "s", "< 5 s" if bar else ""))
-            found.append(row(f"{size}: {what}, peak of memory", peaks, "MB", "< 1,000 MB" if bar else ""))
+            found.append(row(f"{size}: {what}, peak memory", peaks, "MB", "< 1,000 MB" if bar else ""))
     return found
 
 

@@ -36,6 +36,7 @@ from rows import ROOT, Row, command, row, show, tell
 from trainables import backbones
 from trainables.image_classifier import ImageClassifier
 from trainables.network import Network
+from trainables.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 SHARED = ROOT.parent / "shared" / "data"
 DATA, WEIGHTS = SHARED / "clothing-small", SHARED / "weights" / "mobilenet_v2-imagenet.pth"
@@ -59,7 +60,7 @@ def plain_loop(root: Path, weights: str, layers: str, share: int) -> Callable[[]
             v2.Resize((SIZE, SIZE)),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(backbones.IMAGENET_MEAN, backbones.IMAGENET_STD),
+            v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
     train = torchvision.datasets.ImageFolder(root / "train", transform)

@@ -32,6 +32,8 @@ from rows import ROOT, Row, command, row, show, tell
 from trainables import backbones, data
 from trainables.fine_tuning import FineTuning
 from trainables.network import Network
+from trainables.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from trainables.sections import ImageTask
 from trainables.settings import Settings
 
 DATA = ROOT.parent / "shared" / "data" / "clothing-small"
@@ -56,7 +58,7 @@ def plain_loop(root: Path, name: str, size: int, batch: int, layers: int | None,
             v2.Resize((size, size)),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(backbones.IMAGENET_MEAN, backbones.IMAGENET_STD),
+            v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
     train = torchvision.datasets.ImageFolder(root / "train", transform)
@@ -99,8 +101,8 @@ def _trained(model: nn.Module, size: int, layers: int | None) -> list[str]:
 def ours(root: Path, name: str, size: int, batch: int, layers: int | None, **more: Any) -> FineTuning:
     about = {"name": "image_folder", "root": str(root)}
     settings = Settings(image_size=size, batch_size=batch, finetuned_layers=layers, **more)
-    task = {"data": about, "model": {"name": name, "weights": "none"}}
-    return FineTuning(settings, task, data.load(about, image_size=size), 0, 100)
+    task = ImageTask.of({"data": about, "model": {"name": name, "weights": "none"}})
+    return FineTuning(settings, task, data.load(task.data, image_size=size), 0, 100)
 
 
 def waits(model: FineTuning) -> int:

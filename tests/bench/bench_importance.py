@@ -1,13 +1,13 @@
-"""fANOVA against known decompositions at several sizes, and beside Optuna's where it is installed.
+"""fANOVA against known decompositions at several sizes, and against Optuna's fANOVA if Optuna is installed.
 
     python tests/bench/bench_importance.py [--quick] [--json FILE]
 
-Optuna's evaluator differs from ours in three things, told apart here: it weighs log-scaled hyperparameters by their
-linear range (ours by the space's own scale, as they are searched), it averages the shares of single trees (ours are those
-of the trees' mean), and its trees are greedy on bootstrapped points (ours extremely randomized on all points). So it is
-also asked on the unit cube, where scales are the same, and its forest is decomposed by our boxes in its way: these two
-must agree. Which method is nearer to the truth is then shown on functions whose shares are known.
-Recorded curves: ../shared/data/curves/taskset-dpl.npz where they lie; 300 configurations of each of three tasks, the
+Optuna's evaluator differs from ours in three ways, which this bench separates. It weighs log-scaled hyperparameters by
+their linear range; ours uses the scale of the search. It averages the shares of single trees; ours decomposes the trees'
+mean. Its trees are greedy on bootstrapped points; ours are extremely randomized on all points. So we also run Optuna on
+the unit cube, where the scales are the same, and decompose its forest by our boxes, tree by tree: these two must agree.
+Functions with known shares then show which method is closer to the truth.
+Recorded curves: ../shared/data/curves/taskset-dpl.npz, if present; 300 configurations of each of three tasks, with the
 logarithm of the last validation loss as the metric.
 """
 
@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from rows import CURVES, Row, command, row, tell
 
 from hpo.results import forest as surrogate
+from hpo.results.fanova import CELLS, TREES, fanova
 from hpo.results.forest import Cells, Forest, decompose
-from hpo.results.importance import CELLS, TREES, fanova
 from hpo.study.space import Float, SearchSpace
 from tests.unit.test_importance import KNOWN
 
@@ -37,7 +37,7 @@ from tests.unit.test_importance import KNOWN
 
 
 def known(quick: bool) -> list[Row]:
-    """The largest error of any share by function, dimensions, trials and noise, over five seeds."""
+    """Measures the largest error of any share by function, dimensions, trials and noise, over five seeds."""
     sizes = ((100, 0.0), (300, 0.0)) if quick else ((60, 0.0), (100, 0.0), (300, 0.0), (300, 0.3), (1000, 0.3))
     rows = []
     for name, (function, *true) in KNOWN.items():
@@ -66,13 +66,13 @@ def _worst(function: Any, true: Sequence[float], dimensions: int, trials: int, n
     return max(abs(share - expected.get(name, 0.0)) for name, share in shares.items())
 
 
-# -- beside Optuna ------------------------------------------------------------------------------------------------
+# -- Optuna -------------------------------------------------------------------------------------------------------
 
 
 def optuna_shares(
     space: SearchSpace, configs: Sequence[dict[str, float]], values: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """The single shares by Optuna's evaluator in the space's order, and its seconds."""
+    """Returns the single shares by Optuna's evaluator in the space's order, and its seconds."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -86,7 +86,7 @@ def optuna_shares(
 
 
 def same_forest(points: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Optuna's forest (64 greedy trees on bootstrapped points), decomposed by our boxes in its way: exactly, tree by tree."""
+    """Returns the shares of Optuna's forest (64 greedy trees on bootstrapped points), decomposed by our boxes, tree by tree."""
     forest = RandomForestRegressor(64, max_depth=64, random_state=0).fit(points, values)
     return np.mean([_tree_shares(surrogate._leaves(t.tree_, points.shape[1])) for t in forest.estimators_], axis=0)
 
@@ -105,6 +105,7 @@ def _tree_shares(leaves: surrogate.Leaves) -> list[float]:
 
 
 def ours(space: SearchSpace, configs: Sequence[dict[str, float]], values: np.ndarray) -> tuple[np.ndarray, float, Any]:
+    """Returns our single shares in the space's order, the seconds, and the decomposition."""
     began = time.perf_counter()
     found = fanova(space, configs, values, seed=0)
     shares = {share.name: share.share for share in found.shares()}
@@ -112,7 +113,7 @@ def ours(space: SearchSpace, configs: Sequence[dict[str, float]], values: np.nda
 
 
 def recorded(quick: bool) -> list[Row]:
-    """Shares on recorded curves: Optuna's, its forest by our boxes, and ours."""
+    """Compares shares on recorded curves: Optuna's, those of its forest by our boxes, and ours."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: nothing to compare on")
         return []
@@ -142,21 +143,21 @@ def recorded(quick: bool) -> list[Row]:
                 f"    {name:18} Optuna {a:.3f}   on the unit cube {b:.3f}   its forest, our boxes {c:.3f}   ours {d:.3f}"
             )
     return [
-        row("Optuna's seconds over ours (all pairs and intervals)", speed, "ratio"),
+        row("Optuna's time / ours (with all pairs and intervals)", speed, "ratio"),
         row(
             "recorded curves: largest difference, Optuna and our boxes on the same forest and scale",
             code,
             "share",
             "0.01",
         ),
-        row("recorded curves: largest difference, Optuna by linear and by searched scale", scale, "share"),
+        row("recorded curves: largest difference, Optuna on the linear and on the searched scale", scale, "share"),
         row("recorded curves: largest difference, Optuna and ours on the same scale", method, "share"),
         row("recorded curves: rank correlation, Optuna and ours on the same scale", ranks, "correlation"),
     ]
 
 
 def nearer(quick: bool) -> list[Row]:
-    """Both methods' errors where the truth is known: noise as on recorded curves, eight hyperparameters, 300 trials."""
+    """Measures both methods' errors on known shares: noise as in recorded curves, eight hyperparameters, 300 trials."""
     rows = []
     space = SearchSpace({f"h{i}": Float(0.0, 1.0) for i in range(8)})
     for name, (function, x, y, _) in KNOWN.items():
@@ -181,12 +182,12 @@ def _domain(column: np.ndarray) -> Float:
 
 
 def main(quick: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     rows = known(quick)
     try:
         import optuna  # noqa: F401
     except ImportError:
-        print("Optuna is not installed: nothing to compare with (pip install optuna)")
+        print("Optuna is not installed, so there is nothing to compare with (pip install optuna)")
         return rows
     return recorded(quick) + nearer(quick) + rows
 

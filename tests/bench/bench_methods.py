@@ -1,10 +1,10 @@
 """Strength of the methods on recorded curves: `python tests/bench/bench_methods.py [--quick] [--json FILE] [--write]`.
 
-Normalized regret (recorded.py) at a quarter, a half and the whole of the budget of 20 x max_epochs, on 12 tasks and with
-SEEDS seeds; each of CLAIMS with its paired test over all games. Peers (peers.py) play the same games by another Python,
-`--peers PYTHON` or HPO_PEERS, that has optuna and syne-tune beside this project's packages; it says which are missing.
-`--save FILE` keeps every game, so that a run may be done in pieces: what the file holds is not played again. `--write`
-puts the tables into docs/methods.md. With `--quick` few methods and seeds, and no claim is judged.
+Measures the normalized regret (recorded.py) at a quarter, a half and the whole of the budget of 20 x max_epochs, on 12 tasks
+with SEEDS seeds, and tests each of CLAIMS, paired over all games. Another Python, `--peers PYTHON` or HPO_PEERS, that has
+optuna and syne-tune beside this project's packages, plays the peers (peers.py) in the same games; the bench reports which
+are missing. `--save FILE` keeps every game, so that a run can be split: games in the file are not played again. `--write`
+puts the tables into docs/methods.md. `--quick` plays few methods and seeds, and judges no claim.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ PARALLELISM = 4
 SEEDS, QUICK_SEEDS = 20, 2
 QUICK = ("random", "asha", "tpe", "asha+tpe")
 VARIANTS = ('{"bohb": {"published": true}}',)
-LEFT_OUT = ("grid", "default", "refine", "sequential-unfreezing")  # they need a study's own values, not a table's
+LEFT_OUT = ("grid", "default", "refine", "sequential-unfreezing")  # they need values of a study, not of a table
 PEERS = {"optuna": ("optuna-tpe", "optuna-gp", "optuna-asha"), "syne_tune": ("syne-asha",)}
 
-CLAIMS = (  # method, compared with, at which part of the budget, and whether it must be better or only not worse
+CLAIMS = (  # method, compared with, share of the budget, whether it must be better rather than not worse
     ("bayesian", "random", 1.0, True),
     ("tpe", "random", 1.0, True),
     ("asha", "random", 0.25, True),
@@ -65,7 +65,7 @@ def curves() -> Recorded:
 
 
 def play(method: Method, seeds: int) -> Regrets:
-    """The regret of every game after every charged epoch."""
+    """Returns the regret of every game after every charged epoch."""
     found = [
         [game(curves(), task, seed, method, FULL_TRAININGS, PARALLELISM) for seed in range(seeds)]
         for task in range(len(curves().values))
@@ -74,7 +74,7 @@ def play(method: Method, seeds: int) -> Regrets:
 
 
 def by_another(python: str, name: str, seeds: int) -> Regrets:
-    """The same, played by another Python."""
+    """Returns the same, played by another Python."""
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "games.npz"
         command = [python, __file__, "--methods", name, "--seeds", str(seeds), "--save", str(kept)]
@@ -83,7 +83,7 @@ def by_another(python: str, name: str, seeds: int) -> Regrets:
 
 
 def present(python: str) -> list[str]:
-    """The peers that a Python can play; says what is missing."""
+    """Returns the peers that a Python can play, and reports the missing ones."""
     found = []
     for package, names in PEERS.items():
         if subprocess.run([python, "-c", f"import {package}"], capture_output=True, check=False).returncode == 0:
@@ -96,7 +96,7 @@ def present(python: str) -> list[str]:
 def collect(
     names: Sequence[str], peers: Sequence[str], python: str, seeds: int, save: Path | None
 ) -> dict[str, Regrets]:
-    """Every method's games, each played once."""
+    """Returns every method's games, each played once."""
     found: dict[str, Regrets] = dict(np.load(save)) if save and save.exists() else {}
     for name in [*names, *peers]:
         if name in found and found[name].shape[1] >= seeds:
@@ -112,14 +112,14 @@ def collect(
 
 
 def at(regrets: Regrets, part: float) -> NDArray[np.float64]:
-    """Regret when `part` of the budget is charged, shape [tasks, seeds]."""
+    """Returns the regret when `part` of the budget is charged; shape [tasks, seeds]."""
     return regrets[:, :, round(part * regrets.shape[2]) - 1]
 
 
 def judged(found: Mapping[str, Regrets]) -> list[dict[str, Any]]:
-    """Each claim as a row: the p-value of Wilcoxon's signed ranks over tasks and seeds, on the side that is asked for.
+    """Returns each claim as a row with the p-value of Wilcoxon's signed ranks over tasks and seeds.
 
-    Where a method must be better: p, or 1 where it is not better. Else: p where it is worse, or 1.
+    If the method must be better: p, or 1 if it is not better. If it must not be worse: p if it is worse, 1 otherwise.
     """
     rows = []
     for a, b, part, better in CLAIMS:
@@ -134,13 +134,13 @@ def judged(found: Mapping[str, Regrets]) -> list[dict[str, Any]]:
 
 
 def measured(found: Mapping[str, Regrets]) -> list[dict[str, Any]]:
-    """Each method's regret at the full budget as a row: by seed, in the mean of the tasks; the best method first."""
+    """Returns each method's regret at the full budget as a row, the best first; its values are means over tasks, one a seed."""
     ordered = sorted(found.items(), key=lambda item: float(at(item[1], 1.0).mean()))
     return [row(f"regret of {name}", [float(x) for x in at(games, 1.0).mean(0)], "regret") for name, games in ordered]
 
 
 def tables(found: Mapping[str, Regrets], claims: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The methods and the claims as Markdown."""
+    """Returns the tables of methods and of claims as Markdown."""
     body = []
     for name, games in sorted(found.items(), key=lambda item: float(at(item[1], 1.0).mean())):
         ends = at(games, 1.0)
@@ -162,11 +162,12 @@ def tables(found: Mapping[str, Regrets], claims: Sequence[Mapping[str, Any]]) ->
 
 
 def holds(claim: Mapping[str, Any]) -> bool:
+    """Whether a claim's p-value is on the required side of its bar."""
     return bool(claim["median"] <= 0.05 if claim["bar"].startswith("at most") else claim["median"] >= 0.05)
 
 
 def parse(text: str) -> Method:
-    """A name, or {name: {option: value}} as JSON."""
+    """Parses a name, or {name: {option: value}} as JSON."""
     if not text.startswith("{"):
         return Method(text, text)
     ((name, options),) = json.loads(text).items()
@@ -178,10 +179,10 @@ def main() -> int:
     parser.add_argument("--methods", nargs="*", help='names, or JSON: \'{"tpe": {"startup": 5}}\' (default: all)')
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--peers", default=os.environ.get("HPO_PEERS") or sys.executable)
-    parser.add_argument("--save", type=Path, help="keep the games in this .npz file, and play none of them again")
+    parser.add_argument("--save", type=Path, help="keep the games in this .npz file; games in it are not played again")
     given = parser.parse_args()
     if not CURVES.exists():
-        print(f"no recorded curves at {CURVES}: the strength of the methods is not measured")
+        print(f"The strength of the methods is not measured: there are no recorded curves at {CURVES}.")
         tell([], given.json)
         return 0
     peers = [] if given.quick or given.methods else present(given.peers)

@@ -1,6 +1,6 @@
-"""Paper 000's 80 trainings replayed: which method finds the best of 20 pairs, how fast: `python tests/bench/bench_paper000.py`.
+"""Which method finds the best of paper 000's 20 recorded pairs, and how fast: `python tests/bench/bench_paper000.py`.
 
-Prints the tables of docs/paper000-replay.md; `--write` writes them there.
+Replays the paper's 80 trainings and prints the tables of docs/paper000-replay.md; `--write` writes them there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HALF = 10  # of the 20 trainings
 
 @dataclass(frozen=True)
 class Found:
-    """A method on a model, by seed: trainings and recorded hours until the best pair was among them; the best accuracy
+    """A method on a model, by seed: trainings and recorded hours until it found the best pair, and its best accuracy
     after half of the trainings."""
 
     trainings: Sequence[int]
@@ -38,7 +38,7 @@ class Found:
 
 
 def found(model: str, seeds: int) -> Mapping[str, Found]:
-    """By method."""
+    """Replays every method on a model; returns the findings by method."""
     study = Study.load(TABLE.with_suffix(".yaml"), seeds=list(range(seeds)))
     table = load(str(TABLE), study.space, study.metric, model)
     best = best_recorded(study, table=table)
@@ -57,7 +57,7 @@ def found(model: str, seeds: int) -> Mapping[str, Found]:
 
 
 def bests() -> str:
-    """The best pair of each model, as a sentence's end."""
+    """Returns the table of each model's best pair."""
     told = []
     for model in MODELS:
         study = Study.load(TABLE.with_suffix(".yaml"))
@@ -69,9 +69,9 @@ def bests() -> str:
 
 
 def verdicts(results: Mapping[str, Mapping[str, Found]]) -> str:
-    """Mean trainings over models and seeds, and what signed ranks over seeds say against random search, Holm over methods.
+    """Returns the table of mean trainings, tested against random search by signed ranks over seeds, Holm over methods.
 
-    A seed's mean over the models is one value: three of them share their best pair, so that they are no trials apart.
+    A seed counts once, with its mean over the models, because three of the models share their best pair.
     """
     means = {
         method: np.mean([by_method[method].trainings for by_method in results.values()], axis=0)
@@ -97,7 +97,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def tables(results: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:
-    """The page's tables by name."""
+    """Returns the page's tables by name."""
     methods = list(next(iter(results.values())))
     head = ("method", *MODELS)
     return {
@@ -112,7 +112,7 @@ def tables(results: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:
 
 
 def main(quick: bool = False, put: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     results = {model: found(model, 3 if quick else 20) for model in MODELS}
     for name, text in tables(results).items():
         print(f"\n{name}\n{text}")
@@ -125,7 +125,7 @@ def main(quick: bool = False, put: bool = False) -> list[Row]:
 
 
 def pooled(results: Mapping[str, Mapping[str, Found]], method: str) -> list[int]:
-    """Trainings over all models."""
+    """Returns a method's trainings over all models."""
     return [count for by_method in results.values() for count in by_method[method].trainings]
 
 

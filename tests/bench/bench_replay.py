@@ -1,9 +1,9 @@
 """How fast a replay is: `python tests/bench/bench_replay.py [--quick] [--json FILE]`.
 
-ASHA plays some 10,000 and then some 100,000 trials over recorded curves on 1,000 virtual workers (TaskSet's first task
-where ../shared/data has it, else power laws: the speed is the same): processor seconds of the one core it runs on, peak
-memory of its process, microseconds an event, and how these grow from the small to the large one. Each measurement has a
-process of its own; small and large alternate.
+ASHA plays about 10,000 and then about 100,000 trials over recorded curves on 1,000 virtual workers (TaskSet's first task
+if ../shared/data has it, otherwise power laws; the speed is the same). Measured are the processor seconds of the one core
+it runs on, the peak memory of its process, the microseconds per event, and their growth from small to large. Each
+measurement runs in its own process; small and large alternate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpo.replay.sources import RecordedTable, load
 from hpo.study.study import Study
 
 WORKERS = 1_000
-EPOCHS_A_TRIAL = 3  # what a trial of ASHA takes here, a little more
+EPOCHS_A_TRIAL = 3  # a little more than ASHA spends on a trial here
 
 
 def recorded(study: Study) -> RecordedTable:
@@ -39,10 +39,10 @@ def recorded(study: Study) -> RecordedTable:
 
 
 def speed(trials: int) -> dict[str, float]:
-    """ASHA until about `trials` trials have begun: measured in this process, whose peak memory it reports."""
+    """Plays ASHA until about `trials` trials have begun, in this process, whose peak memory it reports."""
     study = Study.load(ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml", methods=["asha"], seeds=[0])
     table = recorded(study)
-    began = time.process_time()  # of one core; other work on the machine is not ours
+    began = time.process_time()  # of one core; other work on the machine does not count
     played = replay(study, table=table, workers=WORKERS, budget=EPOCHS_A_TRIAL * trials)
     seconds = time.process_time() - began
     (run,) = played.runs
@@ -56,7 +56,7 @@ def speed(trials: int) -> dict[str, float]:
 
 
 def apart(trials: int) -> dict[str, float]:
-    """`speed` in a process of its own, so that one measurement's memory is not the next one's."""
+    """Runs `speed` in its own process, so that the peak memory is that of one measurement."""
     command = [sys.executable, __file__, "--speed", str(trials)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     found: dict[str, float] = json.loads(answer.stdout)
@@ -64,7 +64,7 @@ def apart(trials: int) -> dict[str, float]:
 
 
 def main(quick: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     small, large = (2_000, 20_000) if quick else (10_000, 100_000)
     pairs = [(apart(small), apart(large)) for _ in range(1 if quick else 3)]
     growth = [b["microseconds_an_event"] / a["microseconds_an_event"] for a, b in pairs]

@@ -1,10 +1,10 @@
 """How ASHA scales from 1 to 500 workers on recorded curves: `python tests/bench/bench_scaling.py [--write]`.
 
-Li et al. 2020: time to a good configuration falls near-linearly with workers. Here: virtual time until a run is charged
-for a good value, on TaskSet's tasks where ../shared/data has them. Good is, by the nearest recorded configuration, what
-only the best 2 of a task's 1,000 ever reach; and, by the surrogate between them, what 1 in 10,000 random configurations
-reaches, which is a longer search. No run can be faster than the epochs that its good configuration takes. `--write`
-writes docs/replay.md and its picture.
+Li et al. 2020: the time to a good configuration falls near-linearly with workers. This bench measures the virtual time
+until a run is charged for a good value, on TaskSet's tasks if ../shared/data has them. A good value is one that only the
+best 2 of a task's 1,000 configurations ever reach (answered by the nearest recorded curve), or one that 1 in 10,000
+random configurations reaches (answered by the surrogate), which is a longer search. No run can be faster than the epochs
+that its good configuration takes. `--write` writes docs/replay.md and its picture.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from hpo.replay.sweep import reached_at
 from hpo.study.study import Study
 
 WORKERS = (1, 2, 5, 10, 25, 50, 100, 250, 500)
-FIRST, MOST = 2_000, 500_000  # epochs: the budget grows until it suffices
+FIRST, MOST = 2_000, 500_000  # budgets in epochs, the first and the largest to try
 SHOWN = (10, 100, 500)  # workers, in the table of all benches
-RARE = 10_000  # configurations, of which one is good
+RARE = 10_000  # random configurations, one of which is good
 STRAGGLING = 0.5  # sigma
 PAGE = ROOT / "docs" / "replay.md"
 PICTURE = ROOT / "docs" / "pictures" / "asha-scaling.svg"
@@ -42,7 +42,7 @@ Times = dict[int, list[float]]  # workers -> of each game
 
 @dataclass(frozen=True)
 class Search:
-    """What is played: what answers between recorded configurations, tasks, seeds, the weather."""
+    """A search to measure: the answer for unrecorded configurations, tasks, seeds, stragglers."""
 
     name: str
     between: Between
@@ -60,7 +60,7 @@ class Search:
                 yield study, table, self.good(study, table)
 
     def good(self, study: Study, table: RecordedTable) -> float:
-        """The loss that few configurations ever reach."""
+        """Returns a loss that few configurations ever reach."""
         if self.between == "nearest":
             return float(np.sort(np.nanmin(np.where(np.isfinite(table.values), table.values, np.inf), axis=1))[1])
         space, rng = study.space, np.random.default_rng(0)
@@ -70,7 +70,7 @@ class Search:
         return float(np.sort(forest.curves(drawn).min(axis=1))[1])
 
     def times(self, workers: tuple[int, ...]) -> Times:
-        """Virtual time to a good value by workers."""
+        """Measures the virtual time to a good value, by workers."""
         found: Times = {count: [] for count in workers}
         for study, table, good in self.games():
             budget = FIRST
@@ -80,7 +80,7 @@ class Search:
         return found
 
     def _time(self, study: Study, table: RecordedTable, good: float, workers: int, budget: int) -> tuple[float, int]:
-        """The time, and a budget that should do for more workers: it changes nothing of what came before its end."""
+        """Returns the time and a budget that should suffice for more workers; a larger budget changes no earlier decision."""
         weather = Weather(stragglers=self.stragglers, seed=study.seeds[0])
         while budget < MOST:
             played = replay(study, table=table, workers=workers, budget=budget, weather=weather, between=self.between)
@@ -92,7 +92,7 @@ class Search:
 
 
 def speedups(found: Times) -> Times:
-    """How much faster than one worker, game by game."""
+    """Returns how much faster than one worker each game is."""
     return {n: [a / b for a, b in zip(found[min(found)], mine, strict=True)] for n, mine in found.items()}
 
 
@@ -120,7 +120,7 @@ def draw(found: dict[str, Times], path: Path) -> None:
 
 
 def page(found: dict[str, Times]) -> str:
-    """The table of docs/replay.md: median times, and median speedups game by game."""
+    """Returns the table of docs/replay.md: median times and median speedups over games."""
     gains = {name: speedups(times) for name, times in found.items()}
     head = ["workers", *(f"{what}: {name}" for name in found for what in ("time", "speedup"))]
     body = []
@@ -133,7 +133,7 @@ def page(found: dict[str, Times]) -> str:
 
 
 def main(quick: bool = False, put: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     if not CURVES.exists():
         print(f"no recorded curves at {CURVES}: scaling is not measured")
         return []

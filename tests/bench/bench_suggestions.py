@@ -1,8 +1,8 @@
 """What a suggestion costs: `python tests/bench/bench_suggestions.py [--quick] [--json FILE] [--write]`.
 
-Processor seconds of a suggestion after 100 and 1,000 observed configurations, on one thread, on a mixed and conditional
-space; and how a searcher's memory grows: the size of all that it keeps at 1,000 observations against 500, where linear
-growth doubles it. `--write` puts the table into docs/methods.md.
+Measures the processor seconds of a suggestion after 100 and 1,000 observed configurations, on one thread, in a mixed and
+conditional space. Also measures how a searcher's memory grows: the size of everything that it keeps at 1,000 observations
+against 500, which linear growth doubles. `--write` puts the table into docs/methods.md.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ SPACE = SearchSpace(
     },
     {"momentum": {"optimizer": ("sgd",)}},
 )
-LARGE = 10**6  # epochs: more than any bench observes
+LARGE = 10**6  # epochs, more than any bench observes
 BARS = {("tpe", 100): 0.05, ("tpe", 1000): 0.3, ("bayesian", 100): 0.5, ("bayesian", 1000): 2.0}  # seconds
-GROWTH = 2.2  # at most, where the observations double
+GROWTH = 2.2  # the most that memory may grow by when observations double
 COUNTS, QUICK_COUNTS = (100, 500, 1000), (100,)
-SUGGESTIONS, QUICK_SUGGESTIONS = 21, 5  # an odd number: of those that fit the model anew and those that do not
+SUGGESTIONS, QUICK_SUGGESTIONS = 21, 5  # odd, so that both kinds occur: those that fit the model again, and others
 
 
 class Bench:
-    """A searcher that is fed random configurations with a value each, and asked now and then."""
+    """A searcher that is fed random configurations with values, and asked for suggestions now and then."""
 
     def __init__(self, name: str) -> None:
         self.searcher: Any = build_searcher(name, Setting(SPACE, LARGE, 1))
         self._rng = np.random.default_rng(0)
 
     def feed(self, count: int) -> None:
-        """So many more observed configurations, as if they had been suggested."""
+        """Feeds `count` more observed configurations, as if they had been suggested."""
         for _ in range(count):
             self._observe(self.searcher.history.take(SPACE.sample(self._rng)))
 
     def ask(self) -> float:
-        """The processor seconds of a suggestion, which is observed then."""
+        """Returns the processor seconds of a suggestion, and observes it."""
         begin = time.process_time()
         config = self.searcher.suggest()
         taken = time.process_time() - begin
@@ -74,7 +74,7 @@ class Bench:
 
 
 def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[Row]:
-    """The rows of a searcher."""
+    """Returns the rows of a searcher."""
     bench, rows, sizes = Bench(name), [], {}
     for count in counts:
         bench.feed(count - len(bench.searcher.history))
@@ -92,7 +92,7 @@ def measure(name: str, counts: tuple[int, ...], suggestions: int) -> list[Row]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as Markdown; seconds as milliseconds."""
+    """Returns the rows as Markdown, with seconds as milliseconds."""
     body = []
     for r in rows:
         scale, unit = (1000, " ms") if r["unit"] == "s" else (1, "")
@@ -102,7 +102,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main(quick: bool = False, put: bool = False) -> list[Row]:
-    """Rows of the bench's table."""
+    """Returns the rows of the bench's table."""
     counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if quick else (COUNTS, SUGGESTIONS)
     rows = [r for name in SEARCHERS if name != "grid" for r in measure(name, counts, suggestions)]
     if put:

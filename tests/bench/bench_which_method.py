@@ -1,9 +1,9 @@
 """Which method, for how much budget and how many workers: `python tests/bench/bench_which_method.py [--write]`.
 
-Replays on TaskSet's 12 tasks (hpo/replay/recorded/taskset.yaml, 50 epochs a full training) where ../shared/data has their curves,
-between recorded configurations once by the surrogate and once by the nearest one. Regret: 0 is the best value known, 1
-the median of whole trainings. Tests: signed ranks over task and seed against random search, Holm over methods.
-`--write` writes docs/which-method.md, whose sentences are about these tables.
+Replays TaskSet's 12 tasks (hpo/replay/recorded/taskset.yaml, 50 epochs a full training) if ../shared/data has their curves.
+Unrecorded configurations take the surrogate's prediction in one set of games and the nearest recorded curve in the
+other. Regret: 0 is the best known value, 1 the median of whole trainings. Tests: signed ranks over task and seed against
+random search, Holm over methods. `--write` puts the tables into docs/which-method.md, whose sentences rest on them.
 """
 
 from __future__ import annotations
@@ -89,8 +89,11 @@ def play(
 
 @cache
 def reference(task: str, between: Between) -> tuple[float, float]:
-    """What regrets 0 and 1 are: the best value and the median of whole trainings, of all recorded configurations, or of
-    DRAWN random ones where a surrogate answers, since its predictions keep away from the extremes."""
+    """Returns the values of regrets 0 and 1: the best value and the median of whole trainings.
+
+    They are those of all recorded configurations, or with a surrogate those of DRAWN random ones, since its predictions
+    avoid the extremes.
+    """
     study, table = Study.load(STUDY), recorded(task)
     if between == "nearest":
         return best_recorded(study, table=table), float(np.nanmedian(table.values[:, FULL - 1]))
@@ -102,7 +105,7 @@ def reference(task: str, between: Between) -> tuple[float, float]:
 
 
 def regret(played: Replay, task: str) -> Values:
-    """Of the best value so far after each charged epoch of the only run."""
+    """Returns the regret of the best value so far, after each charged epoch of the only run."""
     best, median = reference(task, played.answers.between)
     values = np.array([charge.value for charge in played.charges])
     lowest = np.minimum.accumulate(np.where(np.isfinite(values), values, np.inf))
@@ -113,7 +116,7 @@ def regret(played: Replay, task: str) -> Values:
 
 
 def by_budget(between: Between, methods: Sequence[str], few: int, seeds: int) -> dict[str, list[Game]]:
-    """Games of each method, in the order of task and seed."""
+    """Plays and returns the games of each method, in the order of task and seed."""
     games = [(task, seed) for task in tasks()[:few] for seed in range(seeds)]
     found = {}
     for method in methods:
@@ -123,12 +126,12 @@ def by_budget(between: Between, methods: Sequence[str], few: int, seeds: int) ->
 
 
 def at(games: Sequence[Game], trainings: int) -> Values:
-    """Regret of each game when so many full trainings' epochs are charged."""
+    """Returns each game's regret when the epochs of `trainings` full trainings are charged."""
     return np.array([game.regret[min(trainings * FULL, len(game.regret)) - 1] for game in games])
 
 
 def against_random(found: Mapping[str, list[Game]], trainings: int) -> dict[str, str]:
-    """What the tests say of each method: better, worse, or nothing."""
+    """Returns the verdict on each method: better, worse or undecided."""
     others = [method for method in found if method != "random"]
     tested = [signed_rank(at(found["random"], trainings) - at(found[m], trainings)) for m in others]
     adjusted = holm([p for p, _ in tested])
@@ -139,7 +142,7 @@ def against_random(found: Mapping[str, list[Game]], trainings: int) -> dict[str,
 
 
 def budget_table(found: Mapping[str, list[Game]]) -> str:
-    """Mean regret, and the verdict against random."""
+    """Returns mean regrets with the verdicts against random search, as Markdown."""
     said = {n: against_random(found, n) for n in TRAININGS}
     head = ("method", *(f"{n} trainings' epochs" for n in TRAININGS), "processor seconds a run")
     body = []
@@ -156,7 +159,7 @@ def budget_table(found: Mapping[str, list[Game]]) -> str:
 
 
 def worker_table(few: int, seeds: int) -> tuple[str, str]:
-    """Mean regret and mean virtual time by number of workers; how much longer stragglers make it."""
+    """Returns mean regret and virtual time by number of workers, and how much longer runs take with stragglers."""
     budget, games = WORKERS[-1], [(task, seed) for task in tasks()[:few] for seed in range(seeds)]
     regrets, waits = [], []
     for method in SCALED:
@@ -182,9 +185,9 @@ def worker_table(few: int, seeds: int) -> tuple[str, str]:
 
 
 def main(quick: bool = False, put: bool = False, only: str | None = None) -> list[Row]:
-    """Rows of the bench's table. `only`: budget, or workers."""
+    """Returns the rows of the bench's table. `only`: budget, or workers."""
     if not CURVES.exists():
-        print(f"no recorded curves at {CURVES}: the methods are not compared")
+        print(f"The methods are not compared: there are no recorded curves at {CURVES}.")
         return []
     few, seeds, methods = (3, 1, METHODS[:-1]) if quick else (12, 2, METHODS)
     tables, rows = {}, []
@@ -206,6 +209,6 @@ def main(quick: bool = False, put: bool = False, only: str | None = None) -> lis
 
 if __name__ == "__main__":
     parser = command(__doc__, writes=True)
-    parser.add_argument("--only", choices=("budget", "workers"), help="a part, for little time at a go")
+    parser.add_argument("--only", choices=("budget", "workers"), help="run only this part")
     given = parser.parse_args()
     tell(main(given.quick, given.write, given.only), given.json)

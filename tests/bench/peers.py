@@ -1,4 +1,4 @@
-"""Other libraries' methods behind this project's protocols, so that all play the same game. Needs optuna, syne-tune."""
+"""Other libraries' methods behind this project's interfaces, so that all play the same game. Needs optuna and syne-tune."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if space.conditions:
-        raise ValueError("a space that peers play must have no conditions, but this one has some")
+        raise ValueError("peers play spaces without conditions only")
     return {
         name: CategoricalDistribution(d.options)
         if isinstance(d, Choice)
@@ -31,7 +31,7 @@ def _optuna_distributions(space: SearchSpace) -> dict[str, Any]:
 
 
 class OptunaSearcher:
-    """A sampler of Optuna, through its ask and tell interface."""
+    """A sampler of Optuna as a searcher."""
 
     oblivious = False
     expensive = True
@@ -70,7 +70,7 @@ class OptunaSearcher:
 
 
 class OptunaPruning(Stopping):
-    """A pruner of Optuna, asked after every epoch."""
+    """A pruner of Optuna as a schedule, asked after every epoch."""
 
     def __init__(self, setting: Setting, searcher: OptunaSearcher) -> None:
         super().__init__(searcher, setting.max_epochs)
@@ -88,11 +88,11 @@ class OptunaPruning(Stopping):
         return False
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Does nothing: Optuna knows it through its searcher."""
+        """Does nothing: the searcher tells Optuna."""
 
 
 class SyneSearcher:
-    """A scheduler of Syne Tune in its role as a searcher."""
+    """The part of a Syne Tune scheduler that suggests configurations."""
 
     oblivious = False
     expensive = False
@@ -101,7 +101,7 @@ class SyneSearcher:
         from syne_tune.config_space import loguniform, uniform
 
         if not all(isinstance(d, Float) and d.step is None for d in setting.space.domains.values()):
-            raise ValueError("a space that Syne Tune plays must have plain ranges only, but this one has others")
+            raise ValueError("Syne Tune plays spaces of plain ranges only")
         domains: Mapping[str, Any] = setting.space.domains
         space = {n: (loguniform if d.log else uniform)(d.low, d.high) for n, d in domains.items()}
         self.scheduler = scheduler(space)
@@ -117,17 +117,17 @@ class SyneSearcher:
         return dict(suggestion.config)
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        """Does nothing: the schedule reports to Syne Tune."""
+        """Does nothing: the schedule tells Syne Tune."""
 
     def fail(self, config: Config) -> None:
         self.scheduler.on_trial_error(self.trials[digest(dict(config))])
 
     def close(self, config: Config) -> None:
-        """Does nothing: the schedule reports to Syne Tune."""
+        """Does nothing: the schedule tells Syne Tune."""
 
 
 class SyneStopping(Stopping):
-    """A scheduler of Syne Tune in its role as a schedule that stops trials."""
+    """The part of a Syne Tune scheduler that stops trials."""
 
     def __init__(self, setting: Setting, searcher: SyneSearcher) -> None:
         super().__init__(searcher, setting.max_epochs)
@@ -144,7 +144,7 @@ class SyneStopping(Stopping):
         return bool(decision == SchedulerDecision.STOP)
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Does nothing: Syne Tune knows it from `stops`, or through its searcher."""
+        """Does nothing: `stops` or the searcher tells Syne Tune."""
 
 
 def _optuna(name: str) -> Callable[[Setting], Schedule]:
@@ -159,7 +159,7 @@ def _optuna(name: str) -> Callable[[Setting], Schedule]:
 
 
 def _optuna_asha(setting: Setting) -> Schedule:
-    """Makes Optuna's ASHA; its reduction factor is 4 by default, as ours is."""
+    """Builds Optuna's ASHA; its default reduction factor is 4, like ours."""
     from optuna.pruners import SuccessiveHalvingPruner
     from optuna.samplers import RandomSampler
 

@@ -1,13 +1,13 @@
-"""Recorded learning curves as a study: a configuration has the curve of the nearest recorded one. No training.
+"""Recorded learning curves as a study, without training: a configuration has the curve of the nearest recorded one.
 
-A game gives no recorded curve twice: the nearest is sought among those that it has not given yet, as nobody trains a
-configuration twice. Else whoever searches near a good configuration is answered by that one's curve again and again:
-of the 250 trials that asha+tpe begins, 39 had different curves, which no training would do to it.
+A game uses no recorded curve twice: a configuration gets the nearest of those that the game has not used yet, as nobody
+trains a configuration twice. Otherwise a method that searches near a good configuration gets that one's curve again and
+again: of the 250 trials that asha+tpe begins, only 39 had different curves, which would not happen in training.
 
 Near is measured with each hyperparameter weighted by how much of the result it explains on the task (the root of a
-forest's importance): with 1,000 configurations in 8 dimensions the plainly nearest one is far away in what matters.
-Left out one by one, recorded configurations are predicted by their nearest with a rank correlation of .72 in the
-median of TaskSet's tasks, and of .51 without weights.
+forest's importance): with 1,000 configurations in 8 dimensions, the nearest one without weights is far away in what
+matters. When recorded configurations are left out one by one, their nearest ones predict them with a rank correlation of
+.72 in the median of TaskSet's tasks, and of .51 without weights.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recorded:
-    """`values` [tasks, configurations, epochs], larger is better, NaN where it diverged.
+    """The recorded curves of tasks over one space: `values` [tasks, configurations, epochs], NaN where one diverged.
 
-    `weights` [tasks, d] of the cube's coordinates; `trees` [tasks] over the weighted cubes of the configurations.
+    Larger is better. `weights` [tasks, d]: of the cube's coordinates; `trees` [tasks]: over the configurations' weighted cubes.
     """
 
     space: SearchSpace
@@ -49,7 +49,7 @@ class Recorded:
         return self.values.shape[2]
 
     def regret(self, task: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """0: as good as the best recorded epoch; 1: no better than the median configuration trained to the end."""
+        """Returns the regret: 0 for the best recorded epoch, 1 for the median configuration trained to the end, or worse."""
         known = self.values[task]
         best = np.nanmax(known)
         median = np.nanmedian(known[:, -1])
@@ -58,14 +58,14 @@ class Recorded:
 
 @dataclass
 class Answers:
-    """What a game on a task was answered: no two of its configurations have the same recorded curve."""
+    """The curves that a game on a task has used: no two of its configurations have the same one."""
 
     recorded: Recorded
     task: int
     given: set[int] = field(default_factory=set)
 
     def curve(self, config: Config) -> NDArray[np.float64]:
-        """The curve of the nearest recorded configuration that was not given yet, shape [epochs]."""
+        """Returns the curve of the nearest recorded configuration that is not used yet; shape [epochs]."""
         tree, weights = self.recorded.trees[self.task], self.recorded.weights[self.task]
         point = self.recorded.space.encode(config) * weights
         nearest = tree.query(point, k=min(len(self.given) + 1, tree.n))[1]
@@ -77,9 +77,9 @@ class Answers:
 
 
 def taskset(path: Path = CURVES) -> Recorded:
-    """TaskSet's 12 tasks x 1,000 configurations of 8 hyperparameters; the loss before training is left out.
+    """Loads TaskSet's 12 tasks x 1,000 configurations of 8 hyperparameters, without the loss before training.
 
-    Adam's betas were drawn such that 1 - beta is even over magnitudes, so that is what is searched.
+    Adam's betas were drawn so that 1 - beta is uniform over magnitudes; the space therefore has 1 - beta.
     """
     stored = np.load(path, allow_pickle=True)
     rows = stored["hp"][0].astype(float)
@@ -98,7 +98,7 @@ def taskset(path: Path = CURVES) -> Recorded:
 
 
 def _weights(cubes: Matrix, curves: Matrix) -> NDArray[np.float64]:
-    """How much each coordinate explains of the ranks of the curves' best values; shape [d], at most 1."""
+    """Returns how much each coordinate explains of the ranks of the curves' best values; shape [d], at most 1."""
     best = np.fmax.accumulate(np.nan_to_num(curves, nan=-np.inf), axis=1)[:, -1]
     forest = ExtraTreesRegressor(60, min_samples_leaf=3, random_state=0).fit(cubes, rankdata(best))
     weights = np.sqrt(forest.feature_importances_)
@@ -108,9 +108,9 @@ def _weights(cubes: Matrix, curves: Matrix) -> NDArray[np.float64]:
 def game(
     recorded: Recorded, task: int, seed: int, method: Method, full_trainings: int, parallelism: int
 ) -> NDArray[np.float64]:
-    """Plays a method on a task; the normalized regret of its incumbent after each charged epoch, shape [budget].
+    """Plays a method on a task; returns the regret of its incumbent after each charged epoch, shape [budget].
 
-    The method's own seed differs between tasks, so that games are independent; it is the same for all methods.
+    The method's own seed differs between tasks, so that games are independent, and is the same for all methods.
     """
     budget = full_trainings * recorded.max_epochs
     setting = Setting(recorded.space, budget, recorded.max_epochs, seed=1000 * task + seed, parallelism=parallelism)
@@ -129,7 +129,7 @@ def game(
 
 
 def schedule(method: Method, setting: Setting) -> Schedule:
-    """A method of this project, or a peer's by its name in peers.py."""
+    """Builds a method of this project, or a peer's by its name in peers.py."""
     if not method.name.startswith(("optuna-", "syne-")):
         return build(method, setting)
     from peers import PEERS

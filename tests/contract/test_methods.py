@@ -1,4 +1,4 @@
-"""Every registered method against the contract of methods, by factory."""
+"""Holds every registered method to the contract of methods."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hpo.methods.protocol import Schedule, Setting
 from hpo.study.space import Choice, Float, Int, SearchSpace
 from hpo.study.values import Method, Observation
 
-FINITE = ("grid", "default")  # they have only so many configurations
+FINITE = ("grid", "default")  # have a limited number of configurations
 SLOW = ("bayesian", "asha+bayesian", "sequential-unfreezing", "multifidelity")
 
 SMALL = SearchSpace(
@@ -58,7 +58,7 @@ def test_contract(name: str) -> None:
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_setting(name: str, data: st.DataObject) -> None:
-    """Exact budgets, none twice, none outside: any budget, max_epochs, parallelism, failures, divergence, ties, mode."""
+    """Budgets are exact, no configuration comes twice or leaves the space, whatever the setting, failures, ties and mode."""
     setting = Setting(
         SPACE,
         budget=data.draw(st.integers(1, 30 if name in SLOW else 90), "budget"),
@@ -79,8 +79,8 @@ def test_any_setting(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_an_exhausted_space_is_trained_whole_and_said_to_be(name: str) -> None:
-    """Eight configurations and a budget for more: what can be trained is, each once, and the run says why it ended."""
+def test_a_run_on_an_exhausted_space_trains_all_of_it_and_says_why_it_ended(name: str) -> None:
+    """Eight configurations and a budget for more: each that can be trained is trained once, and the run says why it ended."""
     setting = Setting(SMALL, budget=200, max_epochs=4, parallelism=3)
     game = play(method(name), setting, Landscape(failing=0.25))
     spends_exactly(game, finite=name in FINITE)
@@ -118,7 +118,7 @@ for name in sys.argv[1:]:
 
 
 def test_another_process_plays_the_same_games() -> None:
-    """With another hash seed, so that no order of a set or of a dictionary by identity decides."""
+    """With another hash seed, so that a decision that depends on the order of a set would show."""
     root = Path(__file__).parents[2]
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM, *METHODS],
@@ -134,7 +134,7 @@ def test_another_process_plays_the_same_games() -> None:
 
 
 class Forgetful:
-    """A method that does it all wrong: it starts the same configuration again and again, and too long."""
+    """A broken method: it starts three trials and then stops asking for more, although budget is left."""
 
     max_epochs = 9
     oblivious = expensive = False

@@ -1,4 +1,4 @@
-"""What every searcher must hold, by factory."""
+"""Holds every registered searcher to the contract of searchers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SPACES = {
 }
 FINITE = {"small": 16, "one value": 1, "one point": 1}
 
-# Options that bring the model into play early, so that short games reach it.
+# Options with which the model is used early, so that short games reach it.
 MAIN: dict[str, tuple[str, dict[str, Any]]] = {
     "grid": ("grid", {"points": 4}),
     "random": ("random", {}),
@@ -76,7 +76,7 @@ def make(name: str, space: SearchSpace = MIXED, **setting: Any) -> Searcher:
 
 
 def value(space: SearchSpace, config: Config, epoch: int) -> float:
-    """Larger is better; the best is at 0.3 of each range."""
+    """Returns a value, larger is better; the best is at 0.3 of each range."""
     return float(1.0 - ((space.encode(config) - 0.3) ** 2).mean() - 1.0 / (1 + epoch))
 
 
@@ -94,7 +94,7 @@ class Game:
         self.configs: list[Config] = []
 
     def step(self) -> bool:
-        """One suggestion, and the end of an earlier one; False where nothing more comes."""
+        """Takes a suggestion and ends an earlier one; returns False if nothing more comes."""
         config = self.searcher.suggest()
         if config is not None:
             self.space.check(config)
@@ -184,7 +184,7 @@ def test_goes_on_where_all_configurations_fail(name: str) -> None:
 @pytest.mark.parametrize("name", FACTORIES)
 @pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
 def test_values_of_any_size_are_survived(name: str, scale: float) -> None:
-    """All equal, hardly different, and so large that their squares overflow."""
+    """Values that are all equal, hardly different, and so large that their squares overflow."""
     searcher = make(name)
     for number in range(14):
         config = searcher.suggest()
@@ -219,7 +219,7 @@ def bowl(config: Config) -> float:
 
 
 def best_of(searcher: Searcher, count: int) -> float:
-    """The best value of so many configurations, one after the other."""
+    """Returns the best value of `count` suggestions, one after the other."""
     found = -math.inf
     for _ in range(count):
         config = searcher.suggest()
@@ -244,7 +244,7 @@ def test_learns_from_what_it_observes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["bayesian", "tpe"])
 def test_only_the_order_of_values_teaches(name: str) -> None:
-    """A loss that explodes where training goes wrong, 1e8 and more, leads to what the same order in [0, 1] does."""
+    """A loss that explodes to 1e8 and more leads to the same suggestions as values in [0, 1] of the same order."""
     setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
     calm, wild = build_searcher(name, setting), build_searcher(name, setting)
     for _ in range(16):
@@ -259,7 +259,7 @@ def test_only_the_order_of_values_teaches(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["bayesian", "tpe", "genetic", "local", "cmaes"])
 def test_earlier_results_teach_what_comes_next(name: str) -> None:
-    """With 60 earlier results the first 5 suggestions are better than a random start's, in the median of 5 seeds."""
+    """With 60 earlier results the best of 5 suggestions is better than without, in the median of 5 seeds."""
     drawn = build_searcher("random", Setting(BOWL, 100, 1, seed=9))
     configs = [config for _ in range(60) if (config := drawn.suggest()) is not None]
     prior = tuple(Observation(config, 1, bowl(config)) for config in configs)
@@ -269,7 +269,7 @@ def test_earlier_results_teach_what_comes_next(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_earlier_results_of_another_space_are_passed_over(name: str) -> None:
+def test_earlier_results_of_another_space_are_ignored(name: str) -> None:
     prior = (Observation({"elsewhere": 1.0}, 3, 0.5), Observation({"x": 7.0, "y": 0.1, "z": "good"}, 3, 0.5))
     searcher = build_searcher(name.split()[0], Setting(BOWL, 100, 1, prior=prior))
     assert best_of(searcher, 12) <= 0.0
@@ -277,7 +277,7 @@ def test_earlier_results_of_another_space_are_passed_over(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAIN)
 def test_what_earlier_results_trained_to_the_end_comes_last(name: str) -> None:
-    """Of 16 configurations 9 are known to R = 9 and 2 to less: those 7 come first that are not known, then all others."""
+    """Of 16 configurations 9 are known to R = 9 and 2 to less: the 7 that are not known to R come first, then the others."""
     drawn = build_searcher("random", Setting(SMALL, 1000, 9, seed=4))
     configs = [config for _ in range(11) if (config := drawn.suggest()) is not None]
     prior = tuple(Observation(c, 9 if i < 9 else 3, value(SMALL, c, 9)) for i, c in enumerate(configs))

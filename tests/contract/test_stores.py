@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -150,6 +154,37 @@ def test_a_second_writer_is_refused_with_one_sentence_and_let_in_afterwards(uri)
     open_writer(uri).close(compact=False)
 
 
+HOLDING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from stores import open_writer
+writer = open_writer(sys.argv[2])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("after", ["it died", "its parent noticed", "its number was given anew"])
+def test_a_writer_that_died_on_this_machine_is_followed_at_once(tmp_path, after, caplog):
+    uri, tests = str(tmp_path / "store"), Path(__file__).parents[1]
+    command = [sys.executable, "-c", HOLDING, str(tests), uri]
+    environment = {**os.environ, "PYTHONPATH": str(tests.parent)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(StoreError, match=rf"is being written by process {holder.pid} on .* since"):
+            open_writer(uri)
+        holder.kill()
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, but still in the table of processes
+        if after != "it died":
+            holder.wait()
+        if after == "its number was given anew":
+            name = layout.lease("s", 1)
+            held = json.loads(place(uri).read(name))
+            place(uri).replace(name, json.dumps({**held, "pid": os.getpid()}).encode())
+        open_writer(uri).close(compact=False)
+    assert "may be in use" not in caplog.text
+
+
 def test_of_writers_that_come_at_once_one_wins(uri):
     where = place(uri)
 
@@ -187,14 +222,38 @@ def test_a_writer_elsewhere_that_is_silent_loses_its_lease_whatever_the_clocks_s
     writer.close(compact=False)
 
 
-def test_a_writer_elsewhere_that_renews_keeps_its_lease(uri, monkeypatch):
+@contextlib.contextmanager
+def renewing(uri, name, content):
+    """The holder of a lease renews it as soon as somebody watches it; yields the moments at which it did."""
+
+    class Watched(logging.Handler):
+        def emit(self, record):
+            seen.append(record.getMessage())
+            place(uri).replace(name, json.dumps({**content, "renewed": 0}).encode())
+
+    seen, handler = [], Watched()
+    lease.log.addHandler(handler)
+    try:
+        yield seen
+    finally:
+        lease.log.removeHandler(handler)
+
+
+# The last one seems an hour old, which may be the fault of the other machine's clock.
+@pytest.mark.parametrize("age", [-300, 0, 3600 - 60])
+def test_a_writer_elsewhere_that_renews_keeps_its_lease(uri, age, monkeypatch):
     monkeypatch.setattr(lease, "LOOK_SECONDS", 0.1)
-    name, content = elsewhere(uri)
-    renewed = threading.Timer(0.5, lambda: place(uri).replace(name, json.dumps({**content, "renewed": 0}).encode()))
-    renewed.start()
-    with pytest.raises(StoreError, match=r"process .* on faraway since"):
+    name, content = elsewhere(uri, renewed=time.time() - age)
+    with renewing(uri, name, content) as seen, pytest.raises(StoreError, match=r"process .* on faraway since"):
         open_writer(uri)
-    renewed.join()
+    assert len(seen) == 1
+
+
+def test_a_writer_elsewhere_that_was_last_seen_over_an_hour_ago_is_not_waited_for(uri):
+    name, content = elsewhere(uri, renewed=time.time() - 3600 - 1)
+    with renewing(uri, name, content) as seen:
+        open_writer(uri).close(compact=False)
+    assert seen == []
 
 
 def test_a_writer_that_was_taken_over_writes_nothing_more(uri, monkeypatch):
@@ -210,6 +269,25 @@ def test_a_writer_that_was_taken_over_writes_nothing_more(uri, monkeypatch):
     with pytest.raises(StoreError, match="has taken over s in"):
         epoch(writer, 1, 3)
     writer.close(compact=True)
+    assert [e for _, e, _ in cells(store.read(uri))] == [1]
+
+
+@pytest.mark.parametrize("uri", ["local"], indirect=True)
+def test_a_writer_that_wakes_up_after_it_was_taken_over_accepts_no_result(uri, monkeypatch):
+    monkeypatch.setattr(delivery, "BATCH_SECONDS", 3600.0)
+    monkeypatch.setattr(delivery, "RENEW_SECONDS", 3600.0)  # the thread sleeps: the caller comes first
+    asleep = open_writer(uri)
+    mine = json.loads(place(uri).read(layout.lease("s", 1)))
+    place(uri).replace(layout.lease("s", 1), json.dumps({**mine, "released": True}).encode())  # as good as silence
+    awake = open_writer(uri)
+    epoch(awake, 1, 1, 0.7)
+    asleep._lease._renewed -= lease.TTL_SECONDS + 1  # as if that much time had passed
+    with pytest.raises(StoreError, match="has taken over s in"):
+        epoch(asleep, 1, 2)
+    asleep.close(compact=False)
+    awake.close(compact=False)
+    assert [e for _, e, _ in cells(store.read(uri))] == [1]
+    open_writer(uri).close(compact=False)
     assert [e for _, e, _ in cells(store.read(uri))] == [1]
 
 
@@ -239,6 +317,40 @@ def test_another_study_of_the_same_name_is_refused_and_nothing_is_written(uri):
         open_writer(uri, digest="another")
     assert everything(uri) == before
     assert len(place(uri).names("s/lease")) == 1
+
+
+def test_of_two_studies_that_come_at_once_under_one_name_the_second_is_refused(uri, monkeypatch):
+    take = Lease.take
+
+    def after_another(where, study):
+        """The store was empty when we looked; another driver writes its study before we have the lease."""
+        monkeypatch.setattr(Lease, "take", take)
+        first = open_writer(uri, digest="another", seeds=[7])
+        epoch(first, 1, 1)
+        first.close(compact=False)
+        return take(where, study)
+
+    monkeypatch.setattr(Lease, "take", after_another)
+    with pytest.raises(StoreError, match=r"must hold one study of a name, but .* has another study 's'"):
+        open_writer(uri)
+    data = store.read(uri)
+    assert (data.definition["seeds"], data.epochs.num_rows) == ([7], 1)
+    open_writer(uri, digest="another", seeds=[7]).close(compact=False)  # the refused one holds no lease
+
+
+def test_what_another_writer_noted_while_we_waited_for_the_lease_is_kept(uri, monkeypatch):
+    take = Lease.take
+
+    def after_another(where, study):
+        monkeypatch.setattr(Lease, "take", take)
+        first = open_writer(uri)
+        first.note({"device": ["cpu"]})
+        first.close(compact=False)
+        return take(where, study)
+
+    monkeypatch.setattr(Lease, "take", after_another)
+    open_writer(uri, seeds=[0, 1]).close(compact=False)
+    assert store.read(uri).environment["trained_on"] == {"device": ["cpu"]}
 
 
 def test_a_store_from_a_newer_version_is_refused_and_nothing_is_written(uri, monkeypatch):

@@ -1,4 +1,4 @@
-"""The driver is killed with its whole process group, or asked to stop: the same command goes on as if nothing had been."""
+"""The driver is killed with its process group, or asked to stop: the same command goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import command, environment, hpo, rows
 
+from hpo.store import StoreError
+
 
 def begin(study, store):
     return subprocess.Popen(
@@ -20,20 +22,21 @@ def begin(study, store):
 
 
 def wait_for_epochs(store, count, process, seconds=120):
-    """Until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
+    """Waits until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
+
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if len(rows(store, "epochs")) >= count:
                 return
-        except ValueError:
+        except StoreError:
             pass
         time.sleep(0.1)
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_any_moment_what_was_charged_stays_in_the_order_of_its_arrival(instant, tmp_path):
-    """Under the virtual clock all of it is as undisturbed: test_nodes.py and soak.py."""
+def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(instant, tmp_path):
+    """test_nodes.py and soak.py cover the virtual clock, under which nothing at all may differ."""
     study = instant(seconds=0.05, fail_share=0.2, clock="arrival")
     moments = np.random.default_rng(0).integers(5, 90, size=2)
     for moment in sorted(moments):
@@ -55,7 +58,7 @@ def test_killed_at_any_moment_what_was_charged_stays_in_the_order_of_its_arrival
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_says_how_to_go_on_and_the_store_is_whole(instant, tmp_path, number):
+def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, tmp_path, number):
     study = instant(seconds=0.1)
     process = begin(study, tmp_path / "stopped")
     wait_for_epochs(tmp_path / "stopped", 10, process)

@@ -19,7 +19,7 @@ from faulty_proxy import FaultyProxy, faulty
 from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
-from hpo.storage import s3 as s3_place
+from hpo.storage import s3_client
 from hpo.storage.errors import Unreachable
 from hpo.storage.place import place
 from hpo.store import StoreError, delivery, journal
@@ -39,8 +39,8 @@ def faults(*kinds: str) -> list[Any]:
 @pytest.fixture
 def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """The server behind a proxy; short patience on both sides, so that tests of time-outs are short."""
-    settings = s3_place._SETTINGS.merge(Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2}))
-    monkeypatch.setattr(s3_place, "_SETTINGS", settings)
+    settings = s3_client.SETTINGS.merge(Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2}))
+    monkeypatch.setattr(s3_client, "SETTINGS", settings)
     monkeypatch.setattr(delivery, "BATCH_SECONDS", 0.1)
     monkeypatch.setattr(delivery, "LONGEST_PAUSE_SECONDS", 0.2)
     with faulty(stores.server(server)) as found:
@@ -197,7 +197,9 @@ def test_keys_that_the_server_does_not_know_are_refused_with_nothing_written(
         with monkeypatch.context() as patch:
             patch.setenv(name, "wrong")
             for use in (open_writer, store.read):
-                with pytest.raises(StoreError, match="must let these credentials read and write, but the server says"):
+                with pytest.raises(
+                    StoreError, match="must let these credentials read and write, but the server answers"
+                ):
                     use(uri)
     assert store.studies(uri) == []
 

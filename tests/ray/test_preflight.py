@@ -106,7 +106,7 @@ store: {store}
     ],
 )
 def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resources, count: int) -> None:
-    from hpo.live.tune.driver import Slots
+    from hpo.live.tune.slots import Slots
 
     assert Slots(resources, limit=None).count == count
     assert Slots(resources, limit=1).count == min(count, 1)

@@ -1,4 +1,4 @@
-"""What real clusters leave behind, replayed: a live study of every method decides the same; Ray Tune's own experiments answer."""
+"""Replays of real clusters' results: every method decides as it did live, and Ray Tune's own experiments answer a study."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ parallelism: 3
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory) -> tuple[StudyData, StudyData]:
-    """A study of every method, run on a local cluster: what its store holds, and what its replay holds."""
+    """Runs a study of every method on a local cluster; returns its store's data and its replay's."""
     folder = tmp_path_factory.mktemp("live")
     path = folder / "live.yaml"
     path.write_text(LIVE)
@@ -59,7 +59,7 @@ def test_a_live_study_replayed_from_its_own_store_decides_the_same(live, method)
     stored, replayed = live
     assert decisions(stored, "charges", method, "order")
     assert decisions(replayed, "charges", method, "order") == decisions(stored, "charges", method, "order")
-    kind = ("kind",)  # the replay knows that a trial failed and why, its kind is the store's
+    kind = ("kind",)  # the replay knows that and why a trial failed; only the store knows the kind
     trials = decisions(stored, "trials", method, "number", kind)
     assert decisions(replayed, "trials", method, "number", kind) == trials
     times = ("train_seconds", "wasted_epochs")
@@ -130,7 +130,7 @@ def test_an_experiment_of_ray_tune_answers_a_study(tuned, kept):
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory) -> tuple[Path, Study]:
-    """An experiment of Ray Tune as it is: a trial that fails, one that ends early, a setting that none varies."""
+    """Runs an experiment of Ray Tune: one trial fails, one ends early, and one setting is the same in all."""
     folder = tmp_path_factory.mktemp("tuned")
     command = [sys.executable, "-c", TUNE, str(folder)]
     subprocess.run(command, capture_output=True, timeout=400, check=True)

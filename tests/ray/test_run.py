@@ -1,4 +1,4 @@
-"""`hpo run` on a real local cluster: exact budgets, the same decisions whatever the cluster, failures that do not halt."""
+"""`hpo run` on a real local cluster: exact budgets, the same decisions on any cluster, failures that do not stop it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """A study of which a third of the configurations fail, run with one worker and with two."""
+    """Runs a study in which a third of the configurations fail, with one worker and with two."""
     from conftest import INSTANT
 
     folder = tmp_path_factory.mktemp("run")
@@ -42,7 +42,7 @@ def test_every_run_is_charged_its_budget_and_stdout_carries_only_the_result(fail
             assert run["incumbent"]["test"]["test_accuracy"] > 0
 
 
-def test_the_number_of_workers_changes_nothing_but_times(failing):
+def test_the_number_of_workers_changes_only_times(failing):
     folder = failing[0]
     for table in ("trials", "charges"):
         assert rows(folder / "w1", table) == rows(folder / "w2", table)
@@ -66,7 +66,7 @@ def test_a_finished_study_adds_up_leaves_no_checkpoint_and_is_not_trained_again(
 
 
 def test_a_worker_is_one_process_and_all_of_them_train_however_short_the_trials(instant, tmp_path):
-    """Trials of some tenths of a second: a process takes seconds to start, and must not be ended for those that are up."""
+    """Trials take tenths of a second, a process takes seconds to start: it must not be ended because others are up."""
     from hpo.store import read
 
     answer = hpo(
@@ -118,7 +118,7 @@ print("RAY_AUTH_TOKEN" in os.environ)
 """
 
 
-def test_a_cluster_of_our_own_lets_nobody_else_in(tmp_path):
+def test_a_cluster_of_our_own_lets_no_one_else_in(tmp_path):
     variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", OWN_CLUSTER], env=variables | {"HOME": str(tmp_path)}, capture_output=True, text=True,

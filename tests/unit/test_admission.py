@@ -1,4 +1,4 @@
-"""Packing by memory: what is measured once is left aside, nobody is passed for ever, the dead hold nothing."""
+"""Packing by memory: known kinds reserve what was measured, no one waits for ever, dead processes hold nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def processes():
-    """Living processes to reserve for."""
+    """Live processes to reserve for."""
     found = [subprocess.Popen(["sleep", "100"]) for _ in range(4)]
     yield found
     for process in found:
@@ -42,7 +42,7 @@ def in_a_thread(act):
     return thread
 
 
-def test_a_probe_has_the_device_and_what_it_measured_is_left_aside_for_its_kind(books):
+def test_a_probe_gets_the_whole_device_and_its_kind_then_what_it_measured(books):
     a, b, c, d = books
     assert a.take("x") == 1000
     waiting = in_a_thread(lambda: b.take("x"))
@@ -51,7 +51,7 @@ def test_a_probe_has_the_device_and_what_it_measured_is_left_aside_for_its_kind(
     waiting.join(30)
     assert c.take("x") == 330
     waiting = in_a_thread(lambda: d.take("x"))
-    assert waiting.is_alive(), "a fourth would make 1320 of 1000"
+    assert waiting.is_alive(), "four would take 1320 of 1000"
     c.give_back()
     waiting.join(30)
     assert not waiting.is_alive()
@@ -68,7 +68,7 @@ def test_an_unknown_kind_is_guessed_from_the_largest_known_one(books):
     assert b.known()["y"] == 600, "the peak of a kind is its largest"
 
 
-def test_who_waits_for_much_is_not_passed_by_who_wants_little(books):
+def test_a_small_trial_does_not_overtake_a_large_one_that_waits(books):
     a, b, c, _ = books
     a.take("x")
     a.learn("x", 300)
@@ -84,7 +84,7 @@ def test_who_waits_for_much_is_not_passed_by_who_wants_little(books):
     assert not small.is_alive()
 
 
-def test_what_the_dead_held_is_free_and_a_damaged_page_is_begun_anew(books, processes, tmp_path):
+def test_dead_processes_hold_nothing_and_a_damaged_book_begins_anew(books, processes, tmp_path):
     a, b, *_ = books
     a.take("x")
     processes[0].kill()
@@ -140,8 +140,8 @@ class Hungry:
 """
 
 
-def test_processes_share_what_there_is_and_never_hold_more(tmp_path):
-    """Room for some: each takes 60 MiB and what Python takes. Never more at a time than fit, and all have their turn."""
+def test_processes_share_the_memory_and_never_hold_more(tmp_path):
+    """Each takes 60 MiB on top of Python's own: no more run at a time than fit, and all have their turn."""
     (tmp_path / "hungry.py").write_text(HUNGRY)
     paths = [str(tmp_path), str(Path(__file__).parents[2])]
     task = {"trainable": "hungry:Hungry", "data": {"log": str(tmp_path)}, "fixed": {}, "early_stopping": None}
@@ -161,7 +161,7 @@ def test_processes_share_what_there_is_and_never_hold_more(tmp_path):
     assert together <= max(1, 450 * 2**20 // peak)
 
 
-def test_a_trainable_that_does_not_say_what_it_takes_is_not_held_up(tmp_path):
+def test_a_trainable_without_a_memory_kind_is_not_held_up(tmp_path):
     task = {"trainable": "curves", "data": {}, "model": {}, "fixed": {}, "early_stopping": None}
     given = Assignment("0" * 16, {"learning_rate": 0.01}, task, 1, 4, 4, 0, str(tmp_path), packed=True)
     training = Training(given)
@@ -169,7 +169,7 @@ def test_a_trainable_that_does_not_say_what_it_takes_is_not_held_up(tmp_path):
 
 
 class Watched:
-    """A trainable that tells in `said` what it was asked, and what others may know of its kind by then."""
+    """A trainable that logs its calls in `said`, each with the kinds that the book knows by then."""
 
     said: ClassVar[list[tuple[str, dict[str, int]]]] = []
     peak: ClassVar[int] = 0
@@ -209,7 +209,7 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
-    """Trains a trial of a kind for two epochs; what it was asked, and its last report."""
+    """Returns a function that trains a trial of a kind for two epochs, and returns its calls and its last report."""
     monkeypatch.setattr("hpo.worker.memory_book.folder", lambda: tmp_path / "books")
     monkeypatch.setattr("trainables.load", lambda name: Watched)
 
@@ -226,23 +226,23 @@ def watched(tmp_path, monkeypatch):
     return train
 
 
-def test_one_step_makes_a_kind_known_before_its_first_epoch_and_only_the_first_trial_takes_it(watched):
+def test_a_probe_makes_a_kind_known_before_its_first_epoch_and_only_the_first_trial_is_probed(watched):
     said, _ = watched("x", "0" * 16)
     assert said == [("x built", {}), ("x probed", {}), ("x trained", {"x": 300}), ("x trained", {"x": 350})]
     said, _ = watched("x", "1" * 16)
     assert [what for what, _ in said] == ["x built", "x trained", "x trained"], "a known kind pays nothing"
-    assert said[0][1] == {"x": 400}, "and epochs have corrected what its step said"
+    assert said[0][1] == {"x": 400}, "epochs have corrected what its probe measured"
     said, _ = watched("y", "2" * 16)
     assert said[2] == ("y trained", {"x": 400, "y": 600})
 
 
-def test_a_step_that_finds_no_room_is_a_failure_before_the_first_epoch_and_leaves_the_kind_unknown(watched):
+def test_a_probe_that_runs_out_of_memory_fails_its_trial_before_the_first_epoch_and_leaves_the_kind_unknown(watched):
     said, report = watched("z", "0" * 16)
     assert [what for what, _ in said] == ["z built", "z probed"]
     assert report.failure == {"epoch": 0, "kind": "memory", "reason": "no room"}
     assert report.records == []
     said, _ = watched("x", "1" * 16)
-    assert said[0] == ("x built", {}), "what it held is free, and nothing was learned of it"
+    assert said[0] == ("x built", {}), "its memory is free, and its kind is still unknown"
 
 
 def test_the_image_classifier_is_measured_before_it_trains_and_trains_the_same(tmp_path, monkeypatch):

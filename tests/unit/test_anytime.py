@@ -1,4 +1,4 @@
-"""Anytime curves, areas, targets and the time alone against what can be said by hand."""
+"""Anytime curves, areas, targets and the time alone, against hand-worked values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def charges(values: list[float], run: str = "a/0") -> pa.Table:
 NO_EPOCHS = pa.table({"trial": pa.array([], pa.string()), "epoch": pa.array([], pa.int64())})
 
 
-def test_a_run_is_in_the_order_of_its_clock_not_of_its_rows() -> None:
+def test_a_run_follows_its_clock_not_the_order_of_the_rows() -> None:
     run = anytime.played(charges([0.1, 0.3, 0.2, 0.5]), NO_EPOCHS, "max")["a/0"]
     assert run.value.tolist() == [0.1, 0.3, 0.2, 0.5]
     assert run.best.tolist() == [0.1, 0.3, 0.3, 0.5]
@@ -34,7 +34,7 @@ def test_a_run_is_in_the_order_of_its_clock_not_of_its_rows() -> None:
     assert np.isnan(run.seconds).all()
 
 
-def test_values_that_are_not_finite_are_no_incumbents() -> None:
+def test_values_that_are_not_finite_never_become_incumbents() -> None:
     run = anytime.played(charges([math.nan, math.inf, 0.2, math.nan]), NO_EPOCHS, "min")["a/0"]
     assert anytime.corners(run.charged, run.best) == ((3, 0.2), (4, 0.2))
     assert run.incumbent == 2
@@ -63,6 +63,11 @@ def test_the_area_is_the_mean_height_and_a_finished_run_keeps_its_last_value(val
     assert anytime.area(run, len(values) + more) == pytest.approx(np.mean(by_hand))
 
 
+def test_the_area_of_folds_reaches_to_the_end_of_the_budget_not_beyond() -> None:
+    run = anytime.played(charges([0.1, 0.3]), NO_EPOCHS, "max", 5)["a/0"]
+    assert anytime.area(run, 20) == pytest.approx(np.mean([0.1, 0.3, 0.3, 0.3]))
+
+
 def test_epochs_to_a_target_in_both_modes() -> None:
     assert anytime.epochs_to(((2, 0.1), (5, 0.4), (9, 0.4)), 0.4, "max") == 5
     assert anytime.epochs_to(((2, 0.1), (5, 0.4)), 0.5, "max") is None
@@ -80,7 +85,7 @@ def test_seconds_are_those_of_the_first_attempt() -> None:
 
 
 def test_time_alone_by_hand() -> None:
-    # Trials 0 and 1 side by side; trial 0 goes on where it was, trial 2 takes the worker that trial 1 left.
+    # Trials 0 and 1 run side by side; trial 0 continues on its worker, trial 2 takes the worker that trial 1 left.
     trial, seconds = np.array([0, 1, 0, 2]), np.array([3.0, 1.0, 2.0, 5.0])
     assert anytime.ends_alone(trial, seconds, 1).tolist() == [3, 4, 6, 11]
     assert anytime.ends_alone(trial, seconds, 2).tolist() == [3, 1, 5, 6]
@@ -96,7 +101,7 @@ def test_time_alone_lies_between_its_bounds(rows: list[tuple[int, float]], worke
     assert max(longest, seconds.sum() / workers) - 1e-9 <= end <= seconds.sum() + 1e-9
 
 
-def test_bands_begin_where_every_curve_has() -> None:
+def test_bands_begin_where_the_last_curve_begins() -> None:
     mean, low, high = anytime.band([((1, 0.2), (3, 0.4)), ((2, 0.4), (3, 0.4))], np.array([1.0, 2.0, 3.0, 9.0]))
     assert math.isnan(mean[0])
     assert mean[1:].tolist() == pytest.approx([0.3, 0.4, 0.4])

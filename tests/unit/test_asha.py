@@ -16,7 +16,7 @@ SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
 
 class Listed:
-    """A searcher that gives what it was given, in order."""
+    """A searcher that suggests the given values in order."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.left = list(values)
@@ -40,7 +40,7 @@ def setting(max_epochs: int, **changes: int) -> Setting:
 
 
 def played(schedule: Asha, value: Callable[[float], float], segments: int) -> list[tuple[int, int]]:
-    """One worker: what was trained, as (trial, up to epoch). A value of None fails the trial."""
+    """Plays with one worker; returns what was trained, as (trial, up to epoch)."""
     seen = []
     for _ in range(segments):
         segment = schedule.next_segment()
@@ -125,6 +125,41 @@ def test_without_new_configurations_the_best_paused_trials_train_on() -> None:
     assert [x for kind, x in searcher.heard if kind == "close"] == [0.2, 0.1]
 
 
+def test_passed_over_trials_wait_while_another_is_under_way() -> None:
+    """Trial 1 may still beat trial 0 at the rung, so trial 0 trains on only when nothing runs."""
+    schedule = Asha(setting(9), Listed([0.1, 0.2]), eta=3)
+    for _ in range(2):
+        schedule.next_segment()
+    schedule.on_epoch(0, 1, 0.1)
+    assert schedule.next_segment() is None
+    schedule.on_epoch(1, 1, 0.2)
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.stop) == (1, 3)
+
+
+def test_without_new_configurations_the_latest_round_trains_on_first() -> None:
+    """R = 2, eta = 2, one full model a round: trials 0 and 2 win the rounds; 3, of the second, goes on before 1."""
+    schedule = Asha(setting(2), Listed([0.9, 0.1, 0.8, 0.2]), eta=2, full_models=1)
+    seen = played(schedule, lambda x: x, 99)
+    assert seen == [(0, 1), (1, 1), (0, 2), (2, 1), (3, 1), (2, 2), (3, 2), (1, 2)]
+
+
+def test_a_trial_that_fails_on_its_way_to_the_maximum_does_not_count_as_a_full_model() -> None:
+    schedule = Asha(setting(2), Listed([0.9, 0.8, 0.1, 0.2]), eta=2, full_models=1)
+    assert played(schedule, lambda x: x, 2) == [(0, 1), (1, 1)]
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.stop) == (0, 2)
+    schedule.on_failure(0, 1)
+    assert played(schedule, lambda x: x, 3) == [(2, 1), (3, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(("s", "first"), [(0, 1), (1, 4), (2, 16)])
+def test_the_first_rung_may_be_the_maximum(s: int, first: int) -> None:
+    assert played(Asha(setting(16), Listed([0.1]), s=s), lambda x: x, 1) == [(0, first)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -146,7 +181,7 @@ def test_options_that_cannot_hold(options: dict[str, int], message: str) -> None
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
 def test_a_rung_agrees_with_sorting(eta: int) -> None:
-    """The heaps give what Algorithm 2's top_k over the whole rung gives, at every size."""
+    """At every size the heaps give the same as Algorithm 2's top_k over the whole rung."""
     values = [((7 * i * i + 3 * i) % 101) / 10 for i in range(300)]
     rung, promoted = Rung(eta), set()
     for trial, value in enumerate(values):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from trainables import backbones
+from trainables import backbones, pretrained
 from trainables.errors import BadData, BadWeights, InvalidConfig
 
 IMAGENET = Path(__file__).parents[2].parent / "shared" / "data" / "weights" / "mobilenet_v2-imagenet.pth"
@@ -80,7 +80,7 @@ def test_pickled_code_is_not_run(tmp_path):
 
 
 def test_names_that_are_not_known_are_answered_with_the_nearest():
-    with pytest.raises(BadData, match="did you mean mobilenet_v2"):
+    with pytest.raises(BadData, match="did you mean 'mobilenet_v2'"):
         backbones.build("mobilenet_v22", 3)
     with pytest.raises(BadWeights, match=r"one of IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT, none, but got 'IMAGENET'"):
         backbones.build("mobilenet_v2", 3, weights="IMAGENET")
@@ -102,7 +102,7 @@ def test_digests_are_equal_only_for_equal_values(tmp_path):
     other, _ = saved(tmp_path / ".." / tmp_path.name, "digits_net", suffix=".safetensors", seed=8)
 
     def digest(name="digits_net", weights=str(path), seed=0, size=32, **architecture):
-        return backbones.weights_digest(name, weights, seed=seed, image_size=size, architecture=architecture)
+        return pretrained.weights_digest(name, weights, seed=seed, image_size=size, architecture=architecture)
 
     assert digest() == digest(seed=1, size=64)
     assert digest() != digest(weights=str(other))
@@ -125,7 +125,7 @@ def test_a_vision_transformers_sizes_can_be_set_without_weights_only():
 
 def test_position_embeddings_are_interpolated_to_the_image_size():
     state = {"encoder.pos_embedding": torch.randn(1, 1 + 14 * 14, 6), "conv_proj.bias": torch.zeros(6)}
-    small = backbones._interpolated(state, 64, 16)
+    small = pretrained._interpolated(state, 64, 16)
     assert small["encoder.pos_embedding"].shape == (1, 1 + 4 * 4, 6)
 
 

@@ -67,7 +67,7 @@ def test_a_store_that_is_a_file_or_holds_another_study_of_the_name(tmp_path, cap
     file.write_text(GOOD)
     (tmp_path / "afile").write_text("x")
     code, _, err = run(capsys, "run", file, "--store", tmp_path / "afile")
-    assert (code, "a store must be a folder" in err) == (2, True)
+    assert (code, "afile must be a folder, but it is a file" in err) == (2, True)
     study = Study.load(file)
     StudyWriter.open(
         str(tmp_path / "store"), study=study.study, definition=study.definition, digest="another",

@@ -1,4 +1,4 @@
-"""What a slot is given at a time: more than one thing only where epochs are short and other slots have enough."""
+"""What one slot gets at a time: several assignments only where epochs are short and other slots have enough to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.game.runs import runs_of
-from hpo.live.dispatch import MOST_AT_A_TIME, Dispatch
+from hpo.live.assignments import MOST_AT_A_TIME
+from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Assignment, Training
@@ -43,14 +44,16 @@ def trained(playing: Dispatch, given: Assignment) -> None:
 @pytest.mark.parametrize(
     ("pace", "count"), [(None, 1), (2.0, 1), (0.51, 1), (0.5, 2), (0.25, 4), (0.0, MOST_AT_A_TIME)]
 )
-def test_as_much_as_is_expected_to_take_so_long(tmp_path: Path, pace: float | None, count: int) -> None:
+def test_a_batch_is_expected_to_take_the_seconds_that_are_asked_for(
+    tmp_path: Path, pace: float | None, count: int
+) -> None:
     playing = dispatch(tmp_path)
     playing.effort.pace = pace  # trials of two epochs: a batch of two seconds
     assert len(playing.batch(2.0, others=0)) == count
     playing.finish(complete=False)
 
 
-def test_other_free_slots_are_left_what_is_most_urgent(tmp_path: Path) -> None:
+def test_the_most_urgent_demands_are_left_for_other_free_slots(tmp_path: Path) -> None:
     playing = dispatch(tmp_path, parallelism=4)
     playing.effort.pace = 0.0
     urgent = [demand.key.id for demand in playing.arena.demands()]

@@ -1,4 +1,4 @@
-"""What comparisons claim holds as often as they say: 1,000 simulated studies each, judged as `hpo compare` judges."""
+"""Calibration: over 1,000 simulated studies each, the claims of `hpo compare` are wrong no more often than they may be."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from hpo.results.compare import compare, pair_tests
-from hpo.results.comparison import UNDECIDED
+from hpo.results.compare import compare
+from hpo.results.pair_tests import pair_tests
+from hpo.results.values import UNDECIDED
 from tests.simulated import simulated_study
 
 STUDIES = 1000
-# How often 5 percent may show in 1,000 draws: 99 of 100 such counts stay below.
+# The bar for a true share of 5 percent in 1,000 draws: 99 of 100 such counts stay below it.
 MOST = 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / STUDIES)
 
 DRAWS = {
@@ -23,7 +24,7 @@ DRAWS = {
 
 
 def claims(values: np.ndarray) -> float:
-    """The share of studies [studies, seeds, methods] in which any method is called better than another."""
+    """Returns the share of studies [studies, seeds, methods] with a verdict that any method is better than another."""
     labels = [f"method{i}" for i in range(values.shape[2])]
     said = [any(t.verdict != UNDECIDED for t in pair_tests(labels, study, "max")) for study in values]
     return float(np.mean(said))
@@ -32,17 +33,17 @@ def claims(values: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("shape", "seeds"), [("normal", 5), ("normal", 10), ("normal", 20), ("skewed", 20), ("100 images", 10)]
 )
-def test_identical_methods_are_rarely_told_apart(shape: str, seeds: int) -> None:
+def test_identical_methods_rarely_get_a_verdict(shape: str, seeds: int) -> None:
     share = claims(DRAWS[shape](np.random.default_rng([seeds, len(shape)]), (STUDIES, seeds, 2)))
-    assert share <= MOST, f"{shape}, {seeds} seeds: better was said in {share:.3f}"
+    assert share <= MOST, f"{shape}, {seeds} seeds: false verdicts in {share:.3f}"
 
 
-def test_nor_are_four_identical_methods() -> None:
+def test_four_identical_methods_rarely_get_a_verdict() -> None:
     share = claims(np.random.default_rng(4).normal(size=(300, 10, 4)))
-    assert share <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / 300), f"better was said in {share:.3f}"
+    assert share <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / 300), f"false verdicts in {share:.3f}"
 
 
-def test_one_standard_deviation_is_found_with_twenty_seeds() -> None:
+def test_one_standard_deviation_is_detected_with_twenty_seeds() -> None:
     values = np.random.default_rng(20).normal(0.8, 0.02, (STUDIES, 20, 2)) + np.array([0.02, 0.0])
     verdicts = [pair_tests(["a", "b"], study, "max")[0].verdict for study in values]
     found = verdicts.count("a better") / STUDIES
@@ -50,7 +51,7 @@ def test_one_standard_deviation_is_found_with_twenty_seeds() -> None:
     assert verdicts.count("b better") == 0
 
 
-def test_the_whole_way_from_tables_to_verdict_judges_alike() -> None:
+def test_compare_gives_the_verdicts_of_pair_tests() -> None:
     rng = np.random.default_rng(11)
     for _ in range(5):
         values = rng.normal(0.7, 0.02, (12, 2)) + np.array([0.02, 0.0])

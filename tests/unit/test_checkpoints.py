@@ -1,4 +1,4 @@
-"""Checkpoints on bad days: places that are full or away, a limit that holds, nothing left when nothing is needed."""
+"""Checkpoints on bad days: places that are full or silent, a limit that holds, and nothing left in the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = [f"{i:016x}" for i in range(5)]
 
 
 def place(folder, size=1000):
-    """A checkpoint of each of NAMES, the first the oldest."""
+    """Saves a checkpoint for each of NAMES, the first the oldest."""
     kept = Checkpoints(str(folder))
     for age, name in enumerate(NAMES):
         kept.save(name, 3, lambda folder: (folder / "state").write_bytes(bytes(size)))
@@ -23,7 +23,7 @@ def place(folder, size=1000):
     return kept
 
 
-def test_beyond_the_limit_the_oldest_go_first_but_none_that_trains(tmp_path):
+def test_beyond_the_limit_the_oldest_are_deleted_but_none_of_a_trial_in_training(tmp_path):
     kept = place(tmp_path)
     each = kept.kept()[0].size
     kept.trim(3 * each, needed=[NAMES[0]])
@@ -34,8 +34,23 @@ def test_beyond_the_limit_the_oldest_go_first_but_none_that_trains(tmp_path):
     assert sorted(kept.trials()) == [NAMES[3], NAMES[4]]
 
 
+@pytest.mark.parametrize(("at_most", "found"), [(2, None), (3, 3), (4, 3), (None, 3)])
+def test_a_checkpoint_at_the_last_epoch_wanted_is_used_and_none_beyond_it(tmp_path, at_most, found):
+    kept = place(tmp_path)
+    with kept.open(NAMES[0], at_most=at_most) as opened:
+        assert (opened and opened[0]) == found
+
+
+def test_a_segment_that_ends_where_its_checkpoint_is_trains_nothing_again(tmp_path):
+    """A driver that was killed before it stored them asks for the same epochs once more."""
+    first, _ = finish(Training(assignment(tmp_path)))
+    records, _ = finish(Training(assignment(tmp_path)))
+    assert [row["recovered"] for row in records] == [True] * 4
+    assert [row["metrics"] for row in records] == [row["metrics"] for row in first]
+
+
 @pytest.mark.timeout(120)
-def test_what_is_dropped_goes_unless_it_is_wanted_again_and_at_the_end_all_goes(tmp_path):
+def test_dropped_trials_lose_their_checkpoints_and_a_finished_study_leaves_none(tmp_path):
     kept = place(tmp_path)
     tidying = Tidying(kept, 1e9, list)
     tidying.drop(NAMES[1])
@@ -59,7 +74,7 @@ def finish(training):
     return records + report.records, report
 
 
-def test_a_place_that_cannot_be_used_costs_checkpoints_and_fails_no_trial(tmp_path, monkeypatch):
+def test_an_unusable_place_fails_no_trial(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "PATIENCE_SECONDS", 0.0)
     (tmp_path / "file").write_text("no folder")
     records, report = finish(Training(assignment(tmp_path / "file" / "checkpoints")))
@@ -67,7 +82,7 @@ def test_a_place_that_cannot_be_used_costs_checkpoints_and_fails_no_trial(tmp_pa
     assert [row["epoch"] for row in records] == [1, 2, 3, 4]
 
 
-def test_epochs_read_from_a_checkpoint_say_so(tmp_path):
+def test_epochs_read_from_a_checkpoint_are_marked(tmp_path):
     finish(Training(assignment(tmp_path)))
     records, _ = finish(Training(assignment(tmp_path, stop=6)))
     assert [(row["epoch"], row.get("recovered", False)) for row in records] == [

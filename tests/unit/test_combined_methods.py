@@ -30,7 +30,7 @@ TUNING = SearchSpace(
 
 
 def train(schedule: Schedule, values: list[float | None]) -> list[Config]:
-    """One worker, R = 1: the configurations in order, each worth the next of the values (None: it fails)."""
+    """Plays with one worker and R = 1; returns the configurations in order. Each gets the next value (None: it fails)."""
     configs = []
     for value in values:
         segment = schedule.next_segment()
@@ -58,7 +58,7 @@ def test_split_of_bohb(n: int, d: int, expected: tuple[int, int]) -> None:
 
 @given(n=st.integers(1, 500), d=st.integers(1, 40))
 def test_split_is_in_two_parts_wherever_a_length_is_modelled(n: int, d: int) -> None:
-    """If not as published: at least half of N_min are good, none is good and bad, and more are bad than good."""
+    """Unless published: at least half of N_min are good, none is both good and bad, and more are bad than good."""
     if n >= enough(d, published=False):
         good, bad = split(n, d, 0.15, published=False)
         assert good + bad == n
@@ -165,7 +165,7 @@ def test_defaults_that_agree_with_what_is_fixed_come_first() -> None:
     space = SearchSpace({"learning_rate": Choice((1e-5, 1e-4, 1e-3, 1e-2, 1e-1))})
     configs = train(Default(Setting(space, 100, 1, fixed={"batch_size": 16, "finetuned_layers": "fewest"})), [0.5] * 9)
     assert configs[0] == {"learning_rate": 1e-4}
-    assert len(configs) == 5 - 0
+    assert len(configs) == 5
     assert Default(Setting(space, 100, 1)).oblivious
 
 
@@ -292,14 +292,14 @@ def test_refine_refuses(options: dict[str, object], message: str) -> None:
 
 
 def curves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Configurations [count, 2] and their ends [count]; a curve at t is end * (0.4 + 0.6 t)."""
+    """Returns configurations [count, 2] and their ends [count]; a curve at t is end * (0.4 + 0.6 t)."""
     rng = np.random.default_rng(seed)
     x = rng.random((count, 2))
     return x, np.sin(4 * x[:, 0]) + 0.5 * x[:, 1] + 0.2 * rng.normal(size=count)
 
 
 def test_the_surrogate_predicts_ends_from_beginnings() -> None:
-    """30 whole curves, 20 half ones: the ends of the half ones, better than from their configurations alone."""
+    """From 30 whole and 20 half curves, it predicts the ends of the half ones better than from their configurations alone."""
     x, ends = curves(50, 0)
     places = [(i, t) for i in range(50) for t in (0.0, 0.5, 1.0) if i < 30 or t < 1]
     points = Points(

@@ -1,4 +1,4 @@
-"""Comparisons of studies whose results are known."""
+"""Comparisons of studies with known results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.report.findings import ranks_table, winners_table
+from hpo.report.comparison_tables import ranks_table, winners_table
+from hpo.results import statistics
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
-from hpo.results.comparison import Comparison
+from hpo.results.values import Comparison
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
 
@@ -61,7 +62,7 @@ def test_incumbents_are_those_of_the_runs_table(found: Comparison) -> None:
         assert run.incumbent.train > run.value
 
 
-def test_methods_far_apart_are_told_apart_in_both_modes() -> None:
+def test_clearly_different_methods_are_decided_in_both_modes() -> None:
     for mode, verdict, winner in (("max", "a better", "a"), ("min", "b better", "b")):
         found = compare(simulated_study(APART, mode=mode))
         test = found.tests[0]
@@ -75,7 +76,7 @@ def test_methods_far_apart_are_told_apart_in_both_modes() -> None:
         assert next(m for m in found.methods if m.method == "a").best == (0.96 if mode == "max" else 0.90)
 
 
-def test_too_few_seeds_are_undecided_and_say_how_many_more() -> None:
+def test_too_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_needed() -> None:
     found = compare(simulated_study({"a": [0.9, 0.91], "b": [0.5, 0.56]}))
     test = found.tests[0]
     assert test.verdict == "undecided"
@@ -86,7 +87,37 @@ def test_too_few_seeds_are_undecided_and_say_how_many_more() -> None:
     alone = compare(simulated_study({"a": [0.9], "b": [0.5]}))
     assert alone.tests[0].more_blocks is None
     assert alone.methods[0].ci95 is None
-    assert "at least 2 seeds" in alone.verdict
+    assert alone.verdict == "Undecided. With 1 seed no method can be shown to be better; at least 6 are needed."
+
+
+@pytest.mark.parametrize(("seeds", "can"), [(5, False), (6, True), (7, True)])
+def test_the_verdict_names_the_fewest_seeds_only_below_them(seeds: int, can: bool) -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(seeds)]
+    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), point=0.0001).verdict
+    assert verdict.startswith(f"Undecided. With {seeds} seeds no method {'is' if can else 'can be'} shown to be better")
+    assert ("at least 6 are needed" in verdict) is not can
+
+
+def test_enough_seeds_without_a_difference_are_said_to_be_enough() -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
+    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
+        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.01 would probably have been "
+        "detected."
+    )
+
+
+def test_one_disaster_against_many_small_wins_is_undecided() -> None:
+    """By its ranks a is better, by its mean b is: whoever reads only one of them must not be told a winner."""
+    wins = [0.5 + 0.001 * i for i in range(1, 13)]
+    for mode, sign in (("max", 1), ("min", -1)):
+        small = [v + sign * 0.01 for v in wins]
+        disaster = [*small[:-1], wins[-1] - sign * 0.4]
+        found = compare(simulated_study({"a": disaster, "b": wins}, mode=mode)).tests[0]
+        assert found.p_adjusted < 0.05
+        assert found.difference is not None
+        assert sign * found.difference < 0
+        assert found.verdict == "undecided"
+        assert compare(simulated_study({"a": small, "b": wins}, mode=mode)).tests[0].better == "a"
 
 
 def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
@@ -102,7 +133,7 @@ def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
     assert coarse < many
 
 
-def test_partial_runs_are_shown_and_left_out_of_what_is_claimed() -> None:
+def test_partial_runs_are_listed_but_count_in_no_mean_and_no_test() -> None:
     found = compare(simulated_study({"a": [0.9] * 4, "b": [0.1, 0.2, 0.3, 0.4]}, partial=[("b", 0), ("b", 1)]))
     b = next(m for m in found.methods if m.method == "b")
     assert (b.runs, b.partial, b.mean) == (2, 2, pytest.approx(0.35))
@@ -111,7 +142,7 @@ def test_partial_runs_are_shown_and_left_out_of_what_is_claimed() -> None:
     assert any("b/0, b/1" in note for note in found.notes)
 
 
-def test_nothing_complete_is_said() -> None:
+def test_a_study_without_a_complete_run_says_so() -> None:
     found = compare(simulated_study({"a": [0.9], "b": [0.8]}, partial=[("a", 0), ("b", 0)]))
     assert found.verdict == "Undecided: no run is complete yet."
     assert found.methods[0].mean is None
@@ -127,7 +158,70 @@ def test_a_run_without_a_value_ranks_last_and_loses() -> None:
     json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
+def test_a_method_that_mostly_fails_loses_even_if_its_few_values_are_better() -> None:
+    a = [0.5 + i / 1000 for i in range(10)]
+    found = compare(simulated_study({"a": a, "b": [math.nan] * 8 + [v + 0.02 for v in a[8:]]})).tests[0]
+    assert found.difference == pytest.approx(-0.02)
+    assert found.verdict == "a better"
+
+
+def test_more_blocks_count_every_pair_seen_and_allow_for_holm() -> None:
+    rng = np.random.default_rng(3)
+    values = {m: rng.normal(0.5, 0.03, 8).tolist() for m in "abc"}
+    two = compare(simulated_study({m: values[m] for m in "ab"})).tests[0]
+    three = compare(simulated_study(values)).tests[0]
+    deviation = float(np.std(np.subtract(values["a"], values["b"]), ddof=1))
+    assert two.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05) - 8
+    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05 / 3) - 8
+    failing = compare(simulated_study({"a": values["a"], "b": [*values["b"][:-1], math.nan]})).tests[0]
+    seven = float(np.std(np.subtract(values["a"], values["b"])[:-1], ddof=1))
+    assert failing.more_blocks == statistics.pairs_needed(seven, 0.01, 0.05) - 8
+
+
+def test_partial_runs_cost_what_they_were_charged() -> None:
+    found = compare(simulated_study({"a": [0.9, 0.8]}, partial=[("a", 1)])).methods[0]
+    assert (found.charged_epochs, found.shared_epochs, found.wasted_epochs, found.trials) == (8, 2, 4, 4)
+    assert found.mean == pytest.approx(0.9)
+
+
+def test_the_anytime_mean_of_a_partial_run_ends_where_the_run_stands() -> None:
+    """A complete run that used less than its budget keeps its last value to the budget's end."""
+    data = simulated_study({"a": [0.9, 0.9]}, partial=[("a", 1)])
+    rows = [{**row, "budget_epochs": 8} for row in data.runs.to_pylist()]
+    complete, partial = compare(replace(data, runs=type(data.runs).from_pylist(rows))).runs
+    assert partial.area == pytest.approx(np.mean([0.5, 0.7, 0.8, 0.9]))
+    assert complete.area == pytest.approx(np.mean([0.5, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9]))
+
+
+def test_a_run_that_only_its_charges_know_is_partial() -> None:
+    data = simulated_study({"a": [0.9, 0.8]})
+    known = data.runs.slice(0, 1)
+    found = compare(replace(data, runs=known)).runs
+    assert [(run.seed, run.status, run.charged_epochs, run.value) for run in found] == [
+        (0, "complete", 4, 0.9), (1, "partial", 4, 0.8),
+    ]  # fmt: skip
+
+
+def test_a_method_s_time_alone_is_on_no_more_workers_than_its_parallelism() -> None:
+    data = simulated_study({"a": [0.9], "b": [0.9]}, parallelism=2)
+    methods = [data.definition["methods"][0], {**data.definition["methods"][1], "parallelism": 1}]
+    found = compare(replace(data, definition={**data.definition, "methods": methods}), workers=2)
+    assert [m.wall_seconds for m in found.methods] == [4, 6]  # epochs of 1, 1, 2 and 2 seconds; two trials
+    assert compare(data, workers=1).methods[0].wall_seconds == 6
+
+
+def test_tasks_are_scheduled_alone_on_the_largest_parallelism_of_any() -> None:
+    tasks = [simulated_study({"a": [0.9]}, name=f"t{count}", parallelism=count) for count in (1, 3, 2)]
+    assert compare_many(tasks).workers == 3
+    assert compare_many(tasks, workers=5).workers == 5
+
+
+def test_a_winner_without_the_retraining_that_the_study_asks_for_shows_its_own_exam() -> None:
+    data = simulated_study({"a": [0.9]}, tests={"a": [0.8]}, final={"retrain": "full"})
+    assert compare(data).runs[0].incumbent.test == {"test_accuracy": 0.8}
+
+
+def test_optimism_is_validation_minus_test_in_either_mode() -> None:
     tests = {"a": [v - 0.05 for v in APART["a"]], "b": [v - 0.01 for v in APART["b"]]}
     found = compare(simulated_study(APART, tests=tests))
     assert [m.optimism for m in found.methods] == [pytest.approx(0.05), pytest.approx(0.01)]
@@ -145,14 +239,20 @@ def test_selection_bias_is_validation_less_test_whatever_the_mode() -> None:
     assert dict(zip(columns, winners_table(losses).rows[0], strict=True))["optimism"] == pytest.approx(-0.05)
 
 
-def test_the_verdict_says_whether_the_exam_bears_it_out() -> None:
-    assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam says the same.")
+def test_the_verdict_says_whether_the_exam_confirms_it() -> None:
+    assert compare(simulated_study(APART, tests=APART)).verdict.endswith("The final exam confirms this.")
     mixed = {"a": APART["a"], "b": [*APART["a"][1:], 0.5]}
-    assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam bears out 0 of these 1 pairs.")
+    assert compare(simulated_study(APART, tests=mixed)).verdict.endswith("The final exam does not confirm this.")
+    three = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)], "c": [0.3] * 9}
+    partly = compare(simulated_study(three, tests={**three, "b": three["a"]}))
+    assert partly.verdict == (
+        "a is better than b and c (adjusted p <= 0.012); b is better than c (adjusted p <= 0.012) in val_accuracy "
+        "(9 seeds). The final exam confirms 2 of these 3 differences."
+    )
     assert "exam" not in compare(simulated_study(APART)).verdict
 
 
-def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
+def test_notes_name_runs_won_by_the_same_training_and_missing_tasks() -> None:
     data = simulated_study({"a": [0.9, 0.9], "b": [0.4, 0.5]})
     rows = [{**row, "trial": row["trial"].replace("a-1", "a-0")} for row in data.charges.to_pylist()]
     same = compare(replace(data, charges=type(data.charges).from_pylist(rows)))
@@ -160,10 +260,10 @@ def test_repetitions_that_repeat_nothing_and_missing_tasks_are_said() -> None:
     assert not compare(data).notes
     tasks = compare_many([data, simulated_study({"a": [0.9, 0.8]}, name="other")])
     (note,) = tasks.notes
-    assert note.startswith("The means of b are over fewer tasks: it has no complete run of other")
+    assert note.startswith("The means of b cover fewer tasks: it has no complete run of other")
 
 
-def test_an_exam_of_another_epoch_is_not_the_incumbent_s() -> None:
+def test_an_exam_of_another_epoch_does_not_count_for_the_incumbent() -> None:
     data = simulated_study({"a": [0.9]}, tests={"a": [0.8]})
     rows = [{**row, "epoch": 1} for row in data.exams.to_pylist()]
     other = type(data)(**{**data.__dict__, "exams": type(data.exams).from_pylist(rows)})
@@ -182,17 +282,23 @@ def test_the_relative_error_drop_is_that_of_the_paper() -> None:
     assert relative_error_drop(1.0, 1.0, "max") is None
     assert relative_error_drop(0.0, 0.1, "min") is None
     assert relative_error_drop(math.nan, 0.1, "max") is None
-    found = compare(simulated_study({"default": [0.8, 0.6], "a": [0.9, 0.8]}))
+    data = simulated_study({"default": [0.8, 0.6], "a": [0.9, 0.8]})
+    assert [m.error_drop for m in compare(data).methods] == [pytest.approx(0), pytest.approx(0.5)]
+    by_name = simulated_study({"a": [0.8, 0.6], "b": [0.9, 0.8]})
+    methods = [{**by_name.definition["methods"][0], "name": "default"}, by_name.definition["methods"][1]]
+    found = compare(replace(by_name, definition={**by_name.definition, "methods": methods}))
     assert [m.error_drop for m in found.methods] == [pytest.approx(0), pytest.approx(0.5)]
-    assert found.methods[1].error_drop == pytest.approx((0.5 + 0.5) / 2)
 
 
-def test_the_target_is_what_random_search_had() -> None:
+def test_the_target_is_random_search_s_mean_final_value() -> None:
     found = compare(simulated_study({"random": [0.5, 0.6], "a": [0.9, 0.4]}))
     assert found.target == pytest.approx(0.55)
     assert [m.reached for m in found.methods] == [1, 1]
     assert found.methods[1].epochs_to_target == 2  # 0.5, 0.7, ...: reached by the second epoch
     assert compare(simulated_study({"a": [0.9], "b": [0.4]})).target == pytest.approx(0.4)
+    assert compare(simulated_study({"a": [0.9], "b": [0.4]}, mode="min")).target == pytest.approx(0.9)
+    half = simulated_study({"random": [0.5, 0.1], "a": [0.9, 0.4]}, partial=[("random", 1)])
+    assert compare(half).target == pytest.approx(0.5)
     assert compare(simulated_study({"a": [0.9], "b": [0.4]}), target=2.0).methods[0].epochs_to_target is None
 
 
@@ -202,7 +308,7 @@ def test_folds_are_charged_as_many_epochs() -> None:
     assert found.runs[0].anytime[0][0] == 5
 
 
-def test_friedman_from_five_blocks_on() -> None:
+def test_friedman_s_test_needs_five_blocks() -> None:
     rng = np.random.default_rng(0)
     values = {m: (rng.normal(0.5, 0.01, 5) + shift).tolist() for m, shift in (("a", 0.3), ("b", 0.1), ("c", 0.0))}
     ranking = compare(simulated_study(values)).ranking
@@ -217,7 +323,7 @@ def test_friedman_from_five_blocks_on() -> None:
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 
-def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
+def test_few_tasks_are_paired_by_task_and_seed_many_by_task() -> None:
     rng = np.random.default_rng(1)
 
     def tasks(count: int) -> Comparison:
@@ -234,9 +340,16 @@ def test_several_tasks_pair_by_task_and_seed_then_by_task() -> None:
     assert {run.study for run in few.runs} == {"task0", "task1", "task2"}
 
 
-def test_studies_of_different_metrics_are_not_compared() -> None:
+def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
+    tasks = [simulated_study({"a": [0.1] if i else [0.7, 0.7, 0.7], "b": [0.1]}, name=f"task{i}") for i in range(6)]
+    found = compare_many(tasks)
+    assert found.methods[0].mean == pytest.approx((0.7 + 5 * 0.1) / 6)
+    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((3 * 0.7 + 4 * 0.1) / 7)
+
+
+def test_studies_with_different_metrics_are_refused() -> None:
     one = simulated_study({"a": [0.5]}, name="one")
-    with pytest.raises(IncomparableStudies, match="one mode to be compared, but got max in one and min in two"):
+    with pytest.raises(IncomparableStudies, match="the same mode to be compared, but one has max and two has min"):
         compare_many([one, simulated_study({"a": [0.5]}, name="two", mode="min")])
     with pytest.raises(IncomparableStudies, match="different names"):
         compare_many([one, one])

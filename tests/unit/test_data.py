@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from PIL import Image
 
 from trainables import data, sources
 from trainables.errors import BadData, InvalidConfig
+from trainables.sections import Data
+from trainables.task import Task
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -40,7 +44,11 @@ def image(k, i=0, size=20):
 
 
 def load(root, size=8, **settings):
-    return data.load({"name": "image_folder", "root": str(root), **settings}, image_size=size)
+    return read({"name": "image_folder", "root": str(root), **settings}, size)
+
+
+def read(section, size=8):
+    return data.load(Data.read(section), image_size=size)
 
 
 def rows(split):
@@ -111,7 +119,7 @@ def test_folds_cover_the_pool_and_are_views(tmp_path):
 
 
 def test_digits():
-    found = data.load({"name": "digits", "train": 300}, image_size=16)
+    found = read({"name": "digits", "train": 300}, 16)
     assert found.train.images.shape == (300, 3, 16, 16)
     assert found.train.images.dtype == torch.uint8
     assert found.classes == tuple("0123456789")
@@ -130,7 +138,7 @@ def test_npz(tmp_path, style):
         | {f"{s}_labels": labels[:, None] for s in ("train", "val", "test")},
     }[style]
     np.savez(tmp_path / "a.npz", **arrays)
-    found = data.load({"name": "npz", "root": str(tmp_path / "a.npz")}, image_size=8)
+    found = read({"name": "npz", "root": str(tmp_path / "a.npz")})
     assert found.classes == ("3", "7")
     sizes = {"plain": [13, 3, 4], "keras": [16, 4, 4], "medmnist": [20, 20, 20]}[style]
     assert [len(s) for s in (found.train, found.validation, found.test)] == sizes
@@ -141,7 +149,7 @@ def test_a_set_of_torchvision_by_name(tmp_path):
     if not (SHARED / "fashion-mnist").is_dir():
         pytest.skip("needs ../shared/data/fashion-mnist")
     settings = {"name": "fashion_mnist", "root": str(SHARED / "fashion-mnist"), "validation": 100, "test": 200}
-    found = data.load({**settings, "train": 200, "balanced": True}, image_size=28)
+    found = read({**settings, "train": 200, "balanced": True}, 28)
     assert found.classes[0] == "T-shirt/top"
     assert torch.bincount(found.train.labels).tolist() == [20] * 10
     assert (len(found.validation), len(found.test)) == (100, 200)
@@ -149,7 +157,7 @@ def test_a_set_of_torchvision_by_name(tmp_path):
 
 def test_a_set_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadData, match=r"must hold cifar10, but .* set download: true"):
-        data.load({"name": "cifar10", "root": str(tmp_path)}, image_size=8)
+        read({"name": "cifar10", "root": str(tmp_path)})
 
 
 def test_every_named_set_is_one_of_torchvisions():
@@ -210,8 +218,8 @@ def test_decoded_once_and_shared_between_processes(tmp_path, cache):
     assert len(files) == 1
     before = files[0].stat().st_mtime_ns
     code = (
-        "from trainables import data; import sys\n"
-        f"d = data.load({{'name': 'image_folder', 'root': {str(tmp_path / 'a')!r}}}, image_size=8)\n"
+        "from trainables import data; from trainables.sections import Data\n"
+        f"d = data.load(Data(name='image_folder', root={str(tmp_path / 'a')!r}), image_size=8)\n"
         "d.train.images[0] = 7\n"  # a mistake that must not reach anybody else
         "print(d.digest)"
     )
@@ -243,6 +251,19 @@ def test_the_digest_is_of_the_content_not_of_the_place(tmp_path):
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert load(tmp_path / "a").digest == load(tmp_path / "b").digest
     assert load(tmp_path / "a").digest != load(tmp_path / "a", size=9).digest
+
+
+def test_files_are_closed_when_they_have_been_read(tmp_path):
+    root = folder(tmp_path / "a")
+    for name in ("more.gif", "more.tif"):  # of kinds that may hold several pictures: Pillow leaves them open
+        image(0, 40).save(root / "class0" / name)
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 4, 4), np.uint8), labels=np.arange(20) % 2)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        load(root)
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
+        gc.collect()
+    assert [str(warning.message) for warning in found if warning.category is ResourceWarning] == []
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------
@@ -333,13 +354,13 @@ def test_a_class_that_only_the_test_split_has_is_refused(tmp_path):
 )
 def test_settings_that_cannot_hold_are_refused(settings, message):
     with pytest.raises(BadData, match=message):
-        data.load(settings, image_size=8)
+        read(settings)
 
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, True])
 def test_an_impossible_image_size_is_an_impossible_configuration(size):
     with pytest.raises(InvalidConfig, match="image_size must be a whole number >= 1"):
-        data.load({"name": "digits"}, image_size=size)
+        read({"name": "digits"}, size)
 
 
 @pytest.mark.parametrize(
@@ -354,10 +375,23 @@ def test_an_impossible_image_size_is_an_impossible_configuration(size):
 def test_arrays_that_are_no_task_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(BadData, match="must"):
-        data.load({"name": "npz", "root": str(tmp_path / "a.npz")}, image_size=8)
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
 
 
-def test_a_full_disk_is_said_before_decoding(tmp_path, monkeypatch):
+@pytest.mark.parametrize("content", [b"PK\x03\x04 cut short", b"\x93NUMPY", b""])
+def test_files_that_are_no_arrays_are_refused(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(BadData, match=r"a\.npz must be an \.npz file of plain arrays, but it is not: \w"):
+        read({"name": "npz", "root": str(tmp_path / "a.npz")})
+
+
+def test_a_single_array_is_no_task(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 2, 2), np.uint8))
+    with pytest.raises(BadData, match=r"must be an \.npz file of plain arrays"):
+        read({"name": "npz", "root": str(tmp_path / "a.npy")})
+
+
+def test_a_full_disk_is_reported_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1))
     with pytest.raises(BadData, match="set HPO_CACHE to a larger disk"):
         load(folder(tmp_path / "a"))
@@ -367,8 +401,8 @@ def test_the_final_training_takes_the_whole_training_part(tmp_path):
     task = {
         "data": {"name": "image_folder", "root": str(folder(tmp_path / "a")), "train": 6, "validation": 6, "test": 6}
     }
-    subset = data.load(data.section(task), image_size=8)
-    whole = data.load(data.section({**task, "train_on": "full"}), image_size=8)
+    subset = data.load(Data.of(Task.from_json(task)), image_size=8)
+    whole = data.load(Data.of(Task.from_json({**task, "train_on": "full"})), image_size=8)
     assert (len(subset.train), len(whole.train)) == (6, 18)
     assert rows(whole.test) == rows(subset.test)
     assert rows(whole.validation) == rows(subset.validation)

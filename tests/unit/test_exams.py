@@ -1,4 +1,4 @@
-"""Final exams: every winner is tested as long as it had trained, once; played through without a cluster."""
+"""Final exams: every winner is tested once, at the epoch at which it won; played without a cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hpo.store import StudyData, StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Training
 from trainables import tabular
+from trainables.sections import Data
 
 STUDY = """
 study: exams
@@ -45,7 +46,7 @@ store: {store}
 
 
 def play(folder: Path, final: str, text: str = STUDY) -> StudyData:
-    """The study to its end; the same command again takes nothing twice."""
+    """Plays the study to its end, and once more: the second time nothing is left to do."""
     path = folder / "exams.yaml"
     path.write_text(text.format(final=final, store=folder / "store"))
     study = Study.load(str(path))
@@ -58,7 +59,7 @@ def play(folder: Path, final: str, text: str = STUDY) -> StudyData:
         while not dispatch.finished:
             assignment = dispatch.next()
             assert assignment is not None
-            assert assignments, "everything had been done"
+            assert assignments, "the first time had done everything"
             training = Training(assignment)
             while assignment.trial in dispatch.live:
                 dispatch.report(assignment, training.step(), "here:1")
@@ -96,9 +97,9 @@ def test_retraining_follows_the_study_file(tmp_path: Path, final: str, epochs: i
         assert run.incumbent.exams == len(names)
 
 
-def test_the_store_knows_the_digest_of_the_data_that_was_trained_on(tmp_path: Path) -> None:
+def test_the_store_holds_the_digest_of_the_training_data(tmp_path: Path) -> None:
     data = play(tmp_path, "{retrain: none}", TABLE)
     section = data.definition["data"]
-    digest = tabular.load(section).digest
+    digest = tabular.load(Data.read(section)).digest
     assert data.environment["trained_on"] == {"data_digest": [digest], "device": ["cpu"]}
-    assert digest != tabular.load({**section, "seed": 1}).digest
+    assert digest != tabular.load(Data.read({**section, "seed": 1})).digest

@@ -14,9 +14,10 @@ from torch.nn.functional import cross_entropy
 from trainables.batches import split_batches
 from trainables.contract import verify
 from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
-from trainables.fine_tuning import PROBE_STEPS, FineTuning
+from trainables.fine_tuning import FineTuning
 from trainables.image_classifier import ImageClassifier
 from trainables.machine import Machine
+from trainables.probe import PROBE_STEPS, probing
 
 DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
 
@@ -148,10 +149,10 @@ def test_reuse_is_off_where_it_would_be_inexact_and_the_log_has_the_reason(caplo
 def test_copies_make_an_epoch_longer_and_only_what_is_trained_is_saved(tmp_path):
     model = classifier({"finetuned_layers": 3}, task_of(about={**DIGITS, "augment": "paper001"}))
     model.train_epoch()
-    assert model.models[0]._samples == 4 * 80
+    assert model.models[0].feed.samples == 4 * 80
     model.save(tmp_path)
     file = tmp_path / "trial.safetensors"
-    trained = sum(p.numel() for p in model.models[0]._parameters)
+    trained = sum(p.numel() for p in model.models[0].part.parameters)
     assert 12 * trained < file.stat().st_size < 12 * trained + 8192, "what is trained, with Adam's two moments"
 
 
@@ -178,7 +179,7 @@ def test_early_stopping_tests_the_best_epochs_weights(tmp_path):
     model.train_epoch()
     best = model.test()
     (single,) = model.models
-    single._best = (9.0, {name: value.clone() for name, value in single._trained_state().items()})
+    single._best = (9.0, single.part.copy())
     model.train_epoch()
     assert model.test() == best
     model.save(tmp_path)
@@ -261,8 +262,8 @@ def test_a_probe_leaves_everything_as_it_was(case, monkeypatch):
     config, about, steps = PROBED[case]
     model = classifier({"learning_rate": 0.1, **config}, task_of(about=about))
     taken = []
-    step = FineTuning._step
-    monkeypatch.setattr(FineTuning, "_step", lambda self, *given: taken.append(given[2]) or step(self, *given))
+    step = FineTuning.step
+    monkeypatch.setattr(FineTuning, "step", lambda self, *given: taken.append(given[2]) or step(self, *given))
 
     def state():
         found = [{name: value.clone() for name, value in m.model.state_dict().items()} for m in model.models]
@@ -287,15 +288,15 @@ def test_a_probe_takes_the_largest_batch_of_both_stages_and_what_a_pass_of_valid
     passes = []
     forward = model.machine.prepare
     monkeypatch.setattr(Machine, "prepare", lambda self, images: passes.append(len(images)) or forward(images))
-    with model.probing():
-        assert model.optimizer.state, "what the optimizer keeps is there while it is open"
+    with probing(model):
+        assert model.part.optimizer.state, "what the optimizer keeps is there while it is open"
     assert passes == [16, 16, 14, 14, 14, 40]
-    assert not hasattr(model, "optimizer")
+    assert not hasattr(model, "part")
 
 
 def test_a_probe_that_finds_no_room_says_so(monkeypatch):
     model = classifier()
-    monkeypatch.setattr(FineTuning, "_step", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr(FineTuning, "step", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(OutOfMemory, match="must fit into memory"):
         model.probe()
 

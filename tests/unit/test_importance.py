@@ -1,4 +1,4 @@
-"""Importance on functions whose decomposition is known, and on a study's tables."""
+"""Importance on functions with a known decomposition, and on a study's tables."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hpo.report.importance_tables import summary, tasks_table
 from hpo.results.association import association
+from hpo.results.fanova import Share, fanova
 from hpo.results.forest import Cells, Forest, decompose
-from hpo.results.importance import Importance, Share, TooFewTrials, fanova, importance, importance_or_none, over_tasks
+from hpo.results.importance import Importance, TooFewTrials, importance, importance_or_none, over_tasks
+from hpo.store import StudyData
 from hpo.study.space import Choice, Float, Int, SearchSpace
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
@@ -49,7 +53,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("function", KNOWN)
 @pytest.mark.parametrize("noise", [0.0, 0.2])
-def test_shares_are_those_of_the_function_within_five_points(function: str, noise: float) -> None:
+def test_shares_match_the_function_s_within_five_points(function: str, noise: float) -> None:
     f, x, y, xy = KNOWN[function]
     rng = np.random.default_rng(7)
     points = rng.random((400, 3))
@@ -61,7 +65,7 @@ def test_shares_are_those_of_the_function_within_five_points(function: str, nois
     assert found.unexplained == pytest.approx(0, abs=0.05)
 
 
-def test_decoding_changes_no_share_and_intervals_hold_them() -> None:
+def test_decoding_changes_no_share_and_intervals_contain_the_shares() -> None:
     rng = np.random.default_rng(3)
     configs = [SPACE.sample(rng) for _ in range(200)]
     values = mixed(np.array([SPACE.encode(config) for config in configs])) + 0.1 * rng.normal(size=200)
@@ -139,7 +143,7 @@ def test_a_study_s_importance(found: Importance) -> None:
     assert answer["sensitivity"][0]["spread"] > 0
 
 
-def test_too_few_trials_are_refused_or_give_none() -> None:
+def test_too_few_trials_are_refused_or_yield_none() -> None:
     data = simulated_study({"a": [0.9, 0.8]})
     with pytest.raises(TooFewTrials, match="at least 12 trials with a value, but simulated has 4"):
         importance(data, seed=0)
@@ -150,6 +154,54 @@ def test_too_few_trials_are_refused_or_give_none() -> None:
         importance(replace(alike, trials=type(alike.trials).from_pylist(rows)), seed=0)
 
 
+def study_of(rows: list[dict[str, Any]]) -> StudyData:
+    """A study whose trials are `rows` (trial, epochs, best_value, status), each trial with a learning rate of its own."""
+    data = simulated_study({"a": [0.9]})
+    common = {**data.trials.to_pylist()[0], "best_value": None}
+    rates = {row["trial"]: 1e-4 * 1.1**i for i, row in enumerate(rows)}
+    trials = [{**common, "config_learning_rate": rates[row["trial"]], **row} for row in rows]
+    return replace(data, trials=pa.Table.from_pylist(trials, schema=data.trials.schema))
+
+
+def whole_trials(count: int) -> list[dict[str, Any]]:
+    return [{"trial": f"w{i}", "epochs": 4, "best_value": 0.5 + i / 100, "status": "completed"} for i in range(count)]
+
+
+def stopped_trials(count: int) -> list[dict[str, Any]]:
+    return [{"trial": f"s{i}", "epochs": 1, "best_value": 0.1 + i / 1000, "status": "stopped"} for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("whole", "stopped", "used"), [(11, 4, 15), (12, 4, 12), (13, 4, 13), (13, 39, 13), (13, 40, 53)]
+)
+def test_stopped_trials_count_only_if_too_few_were_trained_to_the_end(whole: int, stopped: int, used: int) -> None:
+    """Enough are 12 of them that are at least a quarter of all."""
+    found = importance(study_of(whole_trials(whole) + stopped_trials(stopped)), pairs=False)
+    assert found.trials == used
+    assert found.epochs == ("trained to the end" if used == whole else "trained to different epochs")
+    said = f"Trials left out because they were stopped early: {stopped}."
+    assert (said in found.notes) is (used == whole)
+
+
+@pytest.mark.parametrize("shortest_first", [True, False])
+def test_a_trial_that_several_runs_share_counts_once_as_far_as_any_of_them_trained_it(shortest_first: bool) -> None:
+    rows = whole_trials(12)
+    short = {**rows[0], "epochs": 1, "best_value": 0.99, "status": "stopped"}  # no longer the best once trained on
+    found = importance(study_of([short, *rows] if shortest_first else [*rows, short]), pairs=False)
+    assert (found.trials, found.epochs, found.notes) == (12, "trained to the end", ())
+    assert max(found.marginals[0].mean) < 0.9
+
+
+def test_failed_trials_are_left_out_even_if_they_had_a_value() -> None:
+    failed = {"trial": "f", "epochs": 3, "best_value": 5.0, "status": "failed"}
+    found = importance(study_of([*whole_trials(12), failed]), pairs=False)
+    assert found.trials == 12
+    assert found.notes == ("Trials left out because they failed or have no value: 1.",)
+    assert max(found.marginals[0].mean) < 1
+    with pytest.raises(TooFewTrials, match="at least 12 trials with a value, but simulated has 11"):
+        importance(study_of([*whole_trials(11), failed]), pairs=False)
+
+
 def test_noise_is_called_noise() -> None:
     rng = np.random.default_rng(4)
     data = synthetic_study(seeds=(0,), budget=160)
@@ -157,7 +209,7 @@ def test_noise_is_called_noise() -> None:
     found = importance(replace(data, trials=type(data.trials).from_pylist(rows)), pairs=False, seed=0)
     assert found.fit < 0.3
     assert not found.decided
-    assert summary(found).startswith("Undecided: the trials do not tell what mattered")
+    assert summary(found).startswith("Undecided: the trials do not show what mattered")
     assert "Below 0.5 the shares are guesses: noise." in tasks_table({"noise": found}).note
     assert found.pairs == ()
 
@@ -166,7 +218,7 @@ def test_noise_is_called_noise() -> None:
 def test_what_too_few_trials_cannot_show_is_not_claimed(
     function: Callable[[np.ndarray], np.ndarray], trials: int, decided: bool, found: Importance
 ) -> None:
-    """Six hyperparameters, all the variance in one pair: from few trials no surrogate sees it."""
+    """Six hyperparameters with all the variance in one pair: from few trials no surrogate learns it."""
     space = SearchSpace({f"h{i}": Float(0.0, 1.0) for i in range(6)})
     points = np.random.default_rng(5).random((trials, 6))
     shown = fanova(
@@ -184,7 +236,7 @@ def test_what_too_few_trials_cannot_show_is_not_claimed(
     assert "`--pairs` shows them" in summary(replace(claim, pairs=(), unexplained=0.9))
 
 
-def test_over_tasks_only_what_all_search(found: Importance) -> None:
+def test_means_over_tasks_cover_only_hyperparameters_that_all_search(found: Importance) -> None:
     other = replace(found, shares=(Share("learning_rate", 0.5, 0.4, 0.6), Share("momentum", 0.3, 0.2, 0.4)))
     first = next(share for share in found.shares if share.name == "learning_rate")
     both = over_tasks([found, other])
@@ -193,7 +245,7 @@ def test_over_tasks_only_what_all_search(found: Importance) -> None:
     assert both[0].low <= both[0].share <= both[0].high
 
 
-def test_batch_size_and_learning_rate_go_together() -> None:
+def test_batch_size_and_learning_rate_rise_together() -> None:
     rng = np.random.default_rng(0)
     batches, rates = rng.choice([8, 16, 32, 64, 128], 200), 10 ** rng.uniform(-4, -1, 200)
     best = {8: -3.5, 16: -3.0, 32: -2.5, 64: -2.0, 128: -1.5}
@@ -211,7 +263,7 @@ def test_batch_size_and_learning_rate_go_together() -> None:
     assert association("batch_size", "momentum", configs, values, mode="max") is None
 
 
-def test_no_correlation_is_claimed_of_too_few_or_equal_values() -> None:
+def test_no_correlation_is_claimed_for_too_few_or_equal_values() -> None:
     configs = [{"batch_size": 8, "learning_rate": 0.1 * i} for i in range(1, 9)]
     found = association("batch_size", "learning_rate", configs, [float(i) for i in range(8)], mode="max")
     assert found is not None

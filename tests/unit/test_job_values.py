@@ -66,8 +66,8 @@ def test_folders_that_cannot_be_packed(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("status", "code", "again"),
     [("SUCCEEDED", 0, False), ("STOPPED", None, False), ("FAILED", 1, False), ("FAILED", 2, False),
-     ("FAILED", 3, True), ("FAILED", 130, False), ("FAILED", 137, True), ("FAILED", -9, True), ("FAILED", None, True),
-     ("RUNNING", None, False)],
+     ("FAILED", 3, True), ("FAILED", 70, False), ("FAILED", 130, False), ("FAILED", 137, True), ("FAILED", -9, True),
+     ("FAILED", None, True), ("RUNNING", None, False)],
 )  # fmt: skip
 def test_what_is_retried(status: str, code: int | None, again: bool) -> None:
     assert Job("a-1", status, "hpo", exit_code=code).retryable is again

@@ -114,9 +114,11 @@ def test_a_process_killed_while_it_fills_leaves_nothing_that_anyone_reads():
     assert float(keep("a", KILO, FLOATS, fill_with(5)).values.sum()) == 5 * 256
 
 
-def test_an_error_while_filling_is_the_callers_and_leaves_room():
-    with pytest.raises(ZeroDivisionError):
+def test_an_error_while_filling_is_the_callers_and_leaves_room(cache):
+    with pytest.raises(ZeroDivisionError) as caught:
         keep("a", KILO, FLOATS, lambda array: 1 / 0)
+    assert not list((cache / "activations").iterdir())
+    assert caught.tb, "it holds the array that was not filled, and the array its file: the next must not wait for them"
     assert float(keep("a", KILO, FLOATS, fill_with(5)).values[0]) == 5
 
 

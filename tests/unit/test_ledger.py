@@ -1,4 +1,4 @@
-"""The ledger: committed + reserved <= budget at every moment, whatever is asked of it."""
+"""The ledger: committed + reserved <= budget at every moment, whatever is reserved, charged and refunded."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Methods by name, by "module:Class" and from installed packages; options with their nearest names; the docs' example."""
+"""Methods by name, by "module:Class" and from installed packages; errors about their options; the docs' example."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_schedules_and_searchers_compose(searcher: object) -> None:
     assert schedule.max_epochs == 9
 
 
-def test_what_is_oblivious_says_so() -> None:
+def test_oblivious_and_expensive_methods_say_so() -> None:
     assert [name for name in NAMES if made(name).oblivious] == ["grid", "random", "sobol", "halton", "default"]
     assert {"bayesian", "asha+bayesian", "multifidelity"} <= {name for name in NAMES if made(name).expensive}
 
@@ -110,7 +111,7 @@ def test_bad_names_and_options(name: str, options: dict[str, object], message: s
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's worked example as a file that can be imported."""
+    """Writes the page's worked example into a file that can be imported."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "nearest_best.py").write_text(blocks[0])
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -146,6 +147,41 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
             made("nearest-bset")
     finally:
         registry._installed.cache_clear()
+
+
+def imported(program: str, *packages: str) -> list[str]:
+    """Runs a program in another process; returns which of the packages it has imported when it ends."""
+    program += f"\nimport sys; print(*[name for name in {packages} if name in sys.modules])"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=50, check=True
+    )
+    return done.stdout.split()
+
+
+def test_importing_the_registry_and_describing_the_methods_imports_no_library_of_a_method() -> None:
+    libraries = ("scipy", "sklearn", "bayes_opt", "cmaes", "hyperopt", "threadpoolctl", "pandas")
+    assert imported("from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
+    build = "from hpo.game.contract import *; play(Method('random', 'r'), SETTINGS[0], LANDSCAPES[0])"
+    assert imported(build, *libraries) == []
+
+
+PLAY_TPE = """
+import importlib
+from hpo.game.contract import LANDSCAPES, SETTINGS, play
+from hpo.methods.registry import SEARCHERS
+from hpo.study.values import Method
+for path in SEARCHERS.values():
+    importlib.import_module(path.partition(":")[0])
+play(Method("tpe", "tpe", {options}), SETTINGS[0], LANDSCAPES[0])
+"""
+
+
+@pytest.mark.parametrize(("joint", "needed"), [(True, []), (False, ["hyperopt"])])
+def test_hyperopt_is_imported_only_for_tpe_without_joint_densities(joint: bool, needed: list[str]) -> None:
+    """Also after all searchers were imported and a game was played."""
+    program = PLAY_TPE.replace("{options}", str({"startup": 2, "joint": joint}))
+    assert imported(program, "hyperopt") == needed
 
 
 @pytest.mark.parametrize("old", sorted(hpo.MOVED))

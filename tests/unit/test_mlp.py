@@ -14,6 +14,7 @@ import torch
 from trainables import baselines, tabular
 from trainables.errors import BadData, Diverged, InvalidConfig
 from trainables.mlp import Mlp
+from trainables.sections import Data
 from trainables.tabular import Rows
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,10 @@ def one_thread():
 
 def make(config=None, data=None, seed=0):
     return Mlp({**CONFIG, **(config or {})}, task={"data": {**SMALL, **(data or {})}}, seed=seed, max_epochs=8)
+
+
+def load(section):
+    return tabular.load(Data.read(section))
 
 
 def train(model, epochs):
@@ -111,8 +116,8 @@ def test_divergence_names_the_epoch():
 
 @pytest.mark.parametrize("name", list(tabular.SETS))
 def test_sets_are_balanced_seeded_and_scale(name):
-    table = tabular.load({"name": name, "train": 3000})
-    again = tabular.load({"name": name, "train": 3000})
+    table = load({"name": name, "train": 3000})
+    again = load({"name": name, "train": 3000})
     assert np.array_equal(table.train.features, again.train.features)
     assert table.train.features.dtype == np.float32
     assert table.train.features.shape == (3000, 2)
@@ -121,21 +126,19 @@ def test_sets_are_balanced_seeded_and_scale(name):
     for part in (table.train, table.validation, table.test):
         counts = np.bincount(part.labels, minlength=table.classes)
         assert counts.max() - counts.min() <= 1
-    assert not np.array_equal(
-        tabular.load({"name": name, "train": 3000, "seed": 1}).train.features, table.train.features
-    )
+    assert not np.array_equal(load({"name": name, "train": 3000, "seed": 1}).train.features, table.train.features)
 
 
 def test_sizes_of_the_paper():
     sizes = [tabular.SETS[name][3] for name in ("synthetic_08", "synthetic_09", "synthetic_10")]
     assert sizes == [(300_000, 15_000, 15_000), (500_000, 250_000, 250_000), (100_000, 10_000, 10_000)]
-    whole = tabular.load({"name": "synthetic_10"})
+    whole = load({"name": "synthetic_10"})
     assert tuple(map(len, (whole.train, whole.validation, whole.test))) == sizes[2]
 
 
 def test_the_final_training_takes_the_whole_training_part():
     task = {"data": {"name": "synthetic_10", "train": 1000}, "train_on": "full"}
-    whole, part = Mlp({}, task=task, seed=0, max_epochs=1).table, tabular.load(task["data"])
+    whole, part = Mlp({}, task=task, seed=0, max_epochs=1).table, load(task["data"])
     assert (len(part.train), len(whole.train)) == (1000, 100_000)
     assert np.array_equal(whole.validation.features, part.validation.features)
     assert np.array_equal(whole.test.features, part.test.features)
@@ -152,7 +155,7 @@ def test_the_final_training_takes_the_whole_training_part():
 )
 def test_impossible_sets_are_refused(data, message):
     with pytest.raises(BadData, match=message):
-        tabular.load(data)
+        load(data)
 
 
 # -- the baselines ------------------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ def test_the_bayes_error_of_known_distributions_is_estimated():
 
 def test_the_papers_finding_comes_back():
     """Tuned well on train and dev, bad on eval; the Bayes error of eval says that better was possible (Table 3, #08)."""
-    table = tabular.load({"name": "synthetic_08", "train": 4000, "validation": 1000, "test": 1000})
+    table = load({"name": "synthetic_08", "train": 4000, "validation": 1000, "test": 1000})
     found = baselines.compare(table, seed=0)
     for name in ("knn", "random_forest"):
         assert found[name].train <= found[name].validation < 0.35 < 0.45 < found[name].test

@@ -163,4 +163,4 @@ def test_the_command_line_prints_the_numbered_layers(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["models", "mobilenet_v22"])
     assert ended.value.code == 2
-    assert "did you mean mobilenet_v2" in capsys.readouterr().err
+    assert "did you mean 'mobilenet_v2'?" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Colours: readable on both papers, told apart by eyes of every kind, the same for a method in every figure."""
+"""Colours: readable on both papers, distinguishable with colour blindness, the same for a method in every figure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_text_and_lines_stand_out_from_both_papers(theme):
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_two_methods_look_the_same(theme, sight):
-    """In colour, or else in dash and marker: any two of eight differ by 10 units of L*a*b* or by both of these."""
+    """Any two of eight methods differ by 10 units of L*a*b*, or in both dash and marker."""
     drawn = looks([f"m{i}" for i in range(8)])
     for a, b in combinations(drawn.values(), 2):
         distance = np.linalg.norm(lab(getattr(a.tint, theme), sight) - lab(getattr(b.tint, theme), sight))
@@ -49,12 +49,12 @@ def test_a_method_keeps_its_look_and_sixteen_differ():
     assert len(set(looks([str(i) for i in range(16)]).values())) == 16
 
 
-def test_light_colours_are_keys_to_variables():
+def test_light_colours_identify_their_css_variables():
     assert len({tint.light for tint in TINTS}) == len(TINTS)
     assert all(f"--{tint.name}:{tint.dark}" in css() for tint in TINTS)
 
 
-def test_luminance_has_its_known_ends():
+def test_luminance_runs_from_black_to_white():
     assert luminance("#000000") == 0
     assert luminance("#ffffff") == pytest.approx(1)
     assert contrast("#ffffff", "#000000") == pytest.approx(21)

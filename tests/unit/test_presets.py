@@ -1,4 +1,4 @@
-"""The preset studies: each loads, says what it reproduces and what it wants, and its trainable accepts its configurations."""
+"""The preset studies: each loads, says what it reproduces and what it needs, and its trainable accepts its configurations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hpo.game.runs import runs_of
 from hpo.study.study import Study, presets
 from trainables import sources, tabular
 from trainables.augment import PRESETS
-from trainables.decoding import Settings as DataSettings
 from trainables.mlp import Shape
+from trainables.sections import Data
 from trainables.settings import Settings
 
 WANTED = {
@@ -33,7 +33,7 @@ def test_a_preset_is_a_study_of_its_name_that_every_method_can_play(name):
     assert study.study == name
     assert len(runs_of(study)) == len(study.methods) * len(study.seeds)
     comment = "".join(line for line in Path(presets()[name]).read_text().splitlines() if line.startswith("#"))
-    assert "Wants:" in comment
+    assert "Needs:" in comment
     assert re.search(r"[Pp]aper \d{3}|small real task", comment)
 
 
@@ -47,7 +47,7 @@ def test_its_trainable_accepts_its_configurations(name):
     if study.trainable == "mlp":
         assert study.data["name"] in tabular.SETS
     else:
-        DataSettings.read(study.data, 32)
+        Data.read(study.data)
         assert study.data.get("augment", "none") in PRESETS
         assert study.data["name"] in dict(sources.names())
 

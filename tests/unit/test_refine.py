@@ -1,4 +1,4 @@
-"""Refinements: what is tried beside a winner, and when a gain is called real."""
+"""Refinements: which neighbours of a winner are tried, and when a gain counts as real."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASE = {"dropout": 0.2, "batch": 16}
 
 
 def results(gains: dict[float, float], seeds: int, noise: float = 0.002, mode: str = "max"):
-    """The winner at 0.8 and changes of dropout with a true gain each, on common seeds."""
+    """Yields results of the winner, 0.8 on average, and of changes of dropout with given true gains, on the same seeds."""
     rng = np.random.default_rng(seeds)
     sign = 1 if mode == "max" else -1
     for seed in range(seeds):
@@ -29,7 +29,7 @@ def results(gains: dict[float, float], seeds: int, noise: float = 0.002, mode: s
             yield {**BASE, "dropout": dropout}, seed, 0.8 + luck + sign * gain + rng.normal(0, noise)
 
 
-def test_a_real_gain_is_found_whatever_the_mode() -> None:
+def test_a_real_gain_is_found_in_either_mode() -> None:
     for mode in ("max", "min"):
         found = refinement(BASE, results({0.1: 0.0, 0.3: 0.02, 0.4: -0.05}, 10, mode=mode), metric="m", mode=mode)
         assert found.best is not None
@@ -40,7 +40,7 @@ def test_a_real_gain_is_found_whatever_the_mode() -> None:
         json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_with_few_seeds_it_is_undecided_and_says_how_many_more() -> None:
+def test_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_needed() -> None:
     found = refinement(BASE, results({0.3: 0.02}, 3), metric="val_accuracy", mode="max")
     assert found.best is None
     assert found.changes[0].more is not None
@@ -49,7 +49,7 @@ def test_with_few_seeds_it_is_undecided_and_says_how_many_more() -> None:
     assert refinement(BASE, results({0.3: 0.02}, 1), metric="m", mode="max").changes[0].more is None
 
 
-def test_the_best_of_many_equal_changes_is_rarely_called_a_gain() -> None:
+def test_the_best_of_many_equal_changes_rarely_counts_as_a_gain() -> None:
     rng = np.random.default_rng(5)
     gains = {round(0.01 * i, 2): 0.0 for i in range(30, 36)}
     called = 0
@@ -59,7 +59,7 @@ def test_the_best_of_many_equal_changes_is_rarely_called_a_gain() -> None:
     assert called / 150 <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / 150)
 
 
-def test_no_gain_and_no_changes_are_said() -> None:
+def test_the_verdict_says_that_there_is_no_gain_or_no_change() -> None:
     worse = refinement(BASE, [(BASE, 0, 0.8), ({**BASE, "batch": 32}, 0, 0.7)], metric="m", mode="max")
     assert worse.verdict == "No change improved on the winner's mean m of 0.8."
     assert refinement(BASE, [(BASE, 0, 0.8)], metric="m", mode="max").verdict.startswith("No change was trained")
@@ -111,7 +111,7 @@ def test_a_study_without_a_winner_is_refused() -> None:
         winner(simulated_study({"a": [0.5]}), "b")
 
 
-def test_the_results_of_a_study_s_own_trials() -> None:
+def test_a_refinement_from_a_study_s_own_trials() -> None:
     data = simulated_study({"a": [0.9, 0.91, 0.92]})
     base = {"learning_rate": 0.005, "batch_size": 32, "layers": "all"}
     found = from_study(data, base)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from trainables import data
 from trainables.errors import BadData
+from trainables.sections import Data
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_folder_of_images_is_fetched_once_and_anew_when_it_changed(bucket, tmp
         for i in range(6):
             put(bucket, f"zoo/class{k}/{i}.png", 100 * k + i)
     put(bucket, "zoology/class0/0.png", 0)  # a neighbour whose name begins alike
-    settings = {"name": "image_folder", "root": "s3://pictures/zoo"}
+    settings = Data("image_folder", "s3://pictures/zoo")
     first = data.load(settings, image_size=6)
     assert sum(len(s) for s in (first.train, first.validation, first.test)) == 12
     data._load.cache_clear()
@@ -60,7 +61,7 @@ def test_one_file_of_arrays(bucket):
     body = io.BytesIO()
     np.savez(body, images=np.zeros((20, 4, 4), np.uint8), labels=np.arange(20) % 2)
     bucket.put_object(Bucket="pictures", Key="sets/a.npz", Body=body.getvalue())
-    assert len(data.load({"name": "npz", "root": "s3://pictures/sets/a.npz"}, image_size=4).train) == 13
+    assert len(data.load(Data("npz", "s3://pictures/sets/a.npz"), image_size=4).train) == 13
 
 
 @pytest.mark.parametrize(
@@ -68,4 +69,4 @@ def test_one_file_of_arrays(bucket):
 )
 def test_what_is_not_there_is_refused(bucket, root, message):
     with pytest.raises(BadData, match=message):
-        data.load({"name": "image_folder", "root": root}, image_size=4)
+        data.load(Data("image_folder", root), image_size=4)

@@ -1,4 +1,4 @@
-"""The report: what it says is what the tables say, and pictures are equal for equal data."""
+"""The report agrees with the tables, and equal data make equal pictures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from hpo.report import palette, plots, save_picture, series, svg, write_tasks
 from hpo.report.comparison_section import bands
+from hpo.report.comparison_tables import render_comparison
 from hpo.report.exam_section import exams
-from hpo.report.findings import render_comparison
 from hpo.report.html import page
 from hpo.report.record_section import command_of, environment, ledger, study_yaml
 from hpo.report.trials_section import failures
@@ -46,7 +46,7 @@ def test_the_verdict_comes_first_and_is_the_comparisons(html, comparison):
     assert "Undecided" in comparison.verdict
 
 
-def test_the_command_stands_as_it_was_and_nothing_is_markup(html):
+def test_the_command_is_shown_verbatim_and_escaped(html):
     assert "hpo run &#39;a study.yaml&#39; --store &lt;results&gt;" in html
 
 
@@ -54,7 +54,7 @@ def test_equal_data_make_equal_pages(data, comparison, html):
     assert page(data, comparison, None, command="hpo run 'a study.yaml' --store <results>") == html
 
 
-def test_names_from_the_store_cannot_break_out(data):
+def test_names_from_the_store_never_become_markup(data):
     hostile = "<script>alert(1)</script>"
     failed = data.trials.to_pylist()
     failed[0] |= {"status": "failed", "kind": "error", "reason": hostile}
@@ -67,7 +67,7 @@ def test_names_from_the_store_cannot_break_out(data):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def test_a_study_that_has_only_begun_makes_a_page(data):
+def test_a_study_without_any_row_makes_a_page(data):
     empty = {table: schema.to_table(table, [], {}) for table in schema.TABLES}
     begun = replace(data, environment={}, **empty)
     text = page(begun, compare(begun), None, command="hpo run x.yaml")
@@ -79,9 +79,9 @@ def test_the_ledger_counts_what_was_trained_and_what_again(data):
     text = ledger(data).parts[0].text
     attempts = data.epochs.column("attempt").to_pylist()
     assert attempts.count(1) == 2
-    assert f"{data.charges.num_rows:,} epochs were charged to 12 runs; {attempts.count(0):,} were trained" in text
-    assert "2 more were trained again" in text
-    assert "Every run used its whole budget" in text
+    assert f"{data.charges.num_rows:,} epochs were charged to 12 runs, and {attempts.count(0):,} were trained" in text
+    assert "After faults, 2 were trained again" in text
+    assert "Every run used exactly its budget." in text
 
 
 def test_failures_are_listed_once_with_their_reason():
@@ -104,7 +104,7 @@ def test_the_exam_shows_train_validation_and_test_of_every_run(data):
     assert all(f'<th scope="row">{name}</th>' in matrices for name in CLASSES)
 
 
-def test_the_environment_says_what_was_trained_on_and_the_command_is_what_began_it(data):
+def test_the_environment_names_the_data_and_the_command_is_the_one_that_started_the_study(data):
     known = {
         "python": "3.11",
         "command": "hpo run a.yaml",
@@ -127,7 +127,7 @@ def test_the_resolved_study_is_a_study_file(data, tmp_path):
     assert [method.label for method in again.methods] == ["grid", "random", "bayesian", "asha"]
 
 
-def test_curves_leave_out_what_was_trained_again_and_axes_follow_the_space(data):
+def test_curves_omit_epochs_trained_again_and_axes_follow_the_space(data):
     curves = series.curves(data)
     assert all(len(curve) <= 16 and all(map(math.isfinite, curve)) for curve in curves.values())
     axes = series.axes(data)
@@ -137,7 +137,7 @@ def test_curves_leave_out_what_was_trained_again_and_axes_follow_the_space(data)
     assert math.isnan(series.place(axes["dropout"], None))
 
 
-def test_rungs_are_where_a_schedule_left_trials_behind(data):
+def test_rungs_are_the_epochs_at_which_a_schedule_left_trials(data):
     rows = series.trials(data)
     assert series.rungs(rows, "asha")[0] == 1
     assert series.rungs(rows, "random") == []
@@ -210,7 +210,7 @@ def test_studies_are_reported_as_tasks(tmp_path):
     page = path.read_text()
     assert comparison.verdict.replace("<", "&lt;") in page
     for title in ("Mean val_accuracy by task", "Importance over 2 tasks", "digits: ledger of every run",
-                  "digits: what the study ran on",
+                  "digits: environment of the study",
                   "clothes: train, validation and test of every winner", "Best value so far"):  # fmt: skip
         assert title in page
     assert page.count("<svg") == 3

@@ -1,4 +1,4 @@
-"""The page on results: its reading examples run as they stand."""
+"""The page on results: its examples of reading a store run verbatim."""
 
 from __future__ import annotations
 

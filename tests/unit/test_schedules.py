@@ -54,7 +54,7 @@ def setting(max_epochs: int) -> Setting:
 
 
 def run_segment(schedule: Schedule, segment: Segment, value: Callable[[int, int], float | None]) -> Decision | None:
-    """Trains a segment; the decision at its end, or None where the trial failed."""
+    """Trains a segment; returns the decision at its end, or None if the trial failed."""
     decision = Decision.CONTINUE
     for epoch in range(segment.start + 1, segment.stop + 1):
         found = value(segment.trial, epoch)
@@ -68,7 +68,7 @@ def run_segment(schedule: Schedule, segment: Segment, value: Callable[[int, int]
 
 
 def sequence(schedule: Schedule, value: Callable[[int, int], float | None], segments: int) -> list[tuple[int, int]]:
-    """One worker: what was trained, as (trial, up to epoch)."""
+    """Plays with one worker; returns what was trained, as (trial, up to epoch)."""
     seen = []
     for _ in range(segments):
         segment = schedule.next_segment()
@@ -112,7 +112,7 @@ def test_where_the_maximum_is_no_power_of_eta_the_last_rung_is_the_maximum() -> 
 
 
 def test_failed_trials_do_not_stall_a_rung() -> None:
-    """Nine trials, of which seven fail at once: the two that are left go on, though three would have."""
+    """Of nine trials seven fail at once: the two that are left go on, although there is room for three."""
     schedule = SuccessiveHalving(setting(9), Counting(), configurations=9)
     value = lambda trial, epoch: None if trial in range(7) else float(trial)  # noqa: E731
     assert sequence(schedule, value, 12) == [*((t, 1) for t in range(9)), (8, 3), (7, 3), (8, 9)]
@@ -141,6 +141,52 @@ def test_halving_without_new_configurations_trains_the_best_on() -> None:
     assert sorted(searcher.closed) == [0.0, 1.0, 2.0]
 
 
+def test_halving_without_new_configurations_trains_the_longest_trained_on_first() -> None:
+    """A whole bracket of nine: then 7 and 6, which trained 3 epochs, go on before 5 .. 0, which trained 1."""
+    seen = sequence(SuccessiveHalving(setting(9), Counting(end=9), eta=3), lambda trial, epoch: float(trial), 99)
+    assert seen[:13] == [*((t, 1) for t in range(9)), (8, 3), (7, 3), (6, 3), (8, 9)]
+    assert seen[13:] == [(trial, 9) for trial in (7, 6, 5, 4, 3, 2, 1, 0)]
+
+
+def test_a_bracket_waits_for_a_searcher_that_waits_for_results() -> None:
+    """The searcher has nothing while its first two suggestions are under way; the bracket still takes all nine."""
+    searcher = Counting(end=2)
+    schedule = SuccessiveHalving(setting(9), searcher, eta=3)
+    first = [schedule.next_segment() for _ in range(2)]
+    assert schedule.next_segment() is None
+    searcher.end = 9
+    for segment in first:
+        assert segment is not None
+        run_segment(schedule, segment, lambda trial, epoch: float(trial))
+    seen = sequence(schedule, lambda trial, epoch: float(trial), 11)
+    assert seen == [*((t, 1) for t in range(2, 9)), (8, 3), (7, 3), (6, 3), (8, 9)]
+
+
+def test_of_equal_values_in_a_rung_the_earlier_trials_go_on() -> None:
+    """Nine trials have one value: 0, 1 and 2 go on, and then 0."""
+    schedule = SuccessiveHalving(setting(9), Counting(), eta=3, configurations=9)
+    seen = sequence(schedule, lambda trial, epoch: 0.5, 13)
+    assert seen == [*((t, 1) for t in range(9)), (0, 3), (1, 3), (2, 3), (0, 9)]
+
+
+def test_of_equal_values_the_earlier_trials_go_on_whichever_arrives_first() -> None:
+    schedule = SuccessiveHalving(setting(3), Counting(), eta=3)
+    started = [schedule.next_segment() for _ in range(3)]
+    for segment in reversed(started):
+        assert segment is not None
+        schedule.on_epoch(segment.trial, 1, 0.5)
+    promoted = schedule.next_segment()
+    assert promoted is not None
+    assert (promoted.trial, promoted.stop) == (0, 3)
+
+
+def test_of_equal_values_the_earlier_trials_train_on_when_nothing_new_is_left() -> None:
+    """Three trials have one value: 0 wins the bracket, then 1 trains on before 2, and none beyond R."""
+    searcher = Counting(end=3)
+    seen = sequence(SuccessiveHalving(setting(3), searcher, eta=3), lambda trial, epoch: 0.5, 99)
+    assert seen == [(0, 1), (1, 1), (2, 1), (0, 3), (1, 3), (2, 3)]
+
+
 def test_async_hyperband_gives_all_brackets_the_same_budget() -> None:
     schedule = AsyncHyperband(setting(9), Counting(), eta=3)
     given = {1: 0, 3: 0, 9: 0}
@@ -149,6 +195,26 @@ def test_async_hyperband_gives_all_brackets_the_same_budget() -> None:
         first = rung_of.setdefault(trial, stop)
         given[first] += stop - {1: 0, 3: 1, 9: 3}[stop] if stop != first else stop
     assert max(given.values()) - min(given.values()) <= 18
+
+
+def test_async_hyperband_begins_with_the_bracket_that_stops_earliest() -> None:
+    """R = 9, eta = 3: all brackets have been given nothing yet; then 1 epoch leaves s = 1 the first of the others."""
+    schedule = AsyncHyperband(setting(9), Counting(), eta=3)
+    stops = [segment.stop for _ in range(4) if (segment := schedule.next_segment()) is not None]
+    assert stops == [1, 3, 9, 1]
+
+
+def test_async_hyperband_lets_passed_over_trials_wait_while_another_is_under_way() -> None:
+    schedule = AsyncHyperband(setting(9), Counting(end=2), eta=3)
+    for _ in range(2):
+        schedule.next_segment()
+    schedule.on_epoch(0, 1, 0.5)
+    assert schedule.next_segment() is None
+    for epoch in (1, 2, 3):
+        schedule.on_epoch(1, epoch, 0.5)
+    segment = schedule.next_segment()
+    assert segment is not None
+    assert (segment.trial, segment.start, segment.stop) == (0, 1, 3)
 
 
 # -- stopping ---------------------------------------------------------------------------------------------------------

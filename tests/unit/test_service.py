@@ -1,4 +1,4 @@
-"""The service over real HTTP: a uvicorn server in a thread, a store written as a driver writes it."""
+"""The service over real HTTP: a uvicorn server in a thread, with a store written in the way of a driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "a-token-of-some-length"
 
 
 def get(port, path, **headers):
-    """Status, headers and body of a GET."""
+    """Returns the status, headers and body of a GET."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -50,7 +50,7 @@ def test_studies_are_listed(port):
     assert [entry["study"] for entry in json.loads(body)["studies"]] == ["under-way", "whole"]
 
 
-def test_a_whole_study_stands_as_its_ledger_says(port):
+def test_a_complete_study_matches_its_ledger(port):
     state = json.loads(get(port, "/api/studies/whole")[2])
     assert [run["run"] for run in state["runs"][:2]] == ["grid/0", "random/0"]
     for run in state["runs"]:
@@ -61,7 +61,7 @@ def test_a_whole_study_stands_as_its_ledger_says(port):
         assert values == sorted(values)
 
 
-def test_a_study_under_way_shows_runs_that_have_not_begun(port):
+def test_an_unfinished_study_shows_runs_that_have_not_begun(port):
     state = json.loads(get(port, "/api/studies/under-way")[2])
     assert sum(run["charged_epochs"] for run in state["runs"]) == 100
     assert [run["charged_epochs"] for run in state["runs"]] == [48, 48, 4, 0]
@@ -80,7 +80,7 @@ def test_runs_and_curves_are_those_of_the_store(port):
     assert get(port, "/api/studies/whole/curves?limit=many")[0] == 400
 
 
-def test_the_comparison_is_the_command_lines(port, store_uri):
+def test_the_comparison_equals_that_of_the_command_line(port, store_uri):
     from hpo import store
     from hpo.results.compare import compare
 
@@ -88,7 +88,7 @@ def test_the_comparison_is_the_command_lines(port, store_uri):
     assert served == json.loads(json.dumps(compare(store.read(str(store_uri), "whole")).to_json()))
 
 
-def test_an_unknown_study_is_one_sentence(port):
+def test_an_unknown_study_is_refused_in_one_sentence(port):
     status, _, body = get(port, "/api/studies/nowhere")
     assert status == 404
     assert "nowhere" in json.loads(body)["error"]
@@ -103,7 +103,7 @@ def charged(state):
 
 
 def events(port, path, last):
-    """The states of a stream up to the first for which `last` holds."""
+    """Returns the states of a stream up to the first for which `last` holds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", path)
     answer, found = connection.getresponse(), []
@@ -131,7 +131,7 @@ def test_events_follow_the_store_as_it_grows(tmp_path):
     assert all(before != after for before, after in pairwise(found))
 
 
-def test_pages_carry_a_policy_and_no_foreign_address(port):
+def test_pages_have_a_content_policy_and_no_foreign_address(port):
     for path in ("/", "/studies/whole", "/studies/whole/report", "/pages/live.js", "/pages/service.css"):
         status, headers, body = get(port, path)
         assert status == 200, path
@@ -147,7 +147,7 @@ def test_another_name_for_this_machine_is_refused(port):
     assert get(port, "/api/studies", Host=f"[::1]:{port}")[0] == 200
 
 
-def test_with_a_token_nothing_is_told_without_it(store_uri):
+def test_a_service_with_a_token_answers_nothing_without_it(store_uri):
     with serving(store_uri, token=TOKEN) as port:
         for path in ("/", "/api/studies", "/api/studies/whole/events", "/pages/live.js", "/nowhere"):
             assert get(port, path)[0] == 401, path
@@ -174,12 +174,12 @@ HOSTS = {
 
 
 @pytest.mark.parametrize(("host", "local"), HOSTS.items())
-def test_what_only_this_machine_can_reach(host, local):
+def test_loopback_addresses_are_those_that_only_this_machine_can_reach(host, local):
     assert is_loopback(host) is local
 
 
-def test_an_open_address_needs_a_token():
-    with pytest.raises(UnsafeAddress, match=r"--host 0\.0\.0\.0 can be reached .* HPO_SERVE_TOKEN"):
+def test_a_reachable_address_needs_a_token():
+    with pytest.raises(UnsafeAddress, match=r"--host 0\.0\.0\.0, so HPO_SERVE_TOKEN must hold a token"):
         check("0.0.0.0", None)
     with pytest.raises(UnsafeAddress, match="at least 16 characters, but got 5"):
         check("0.0.0.0", "short")
@@ -196,10 +196,10 @@ def test_serving_refuses_before_it_binds(tmp_path, monkeypatch):
         serve(str(tmp_path / "file"))
 
 
-def test_a_taken_port_is_one_sentence():
+def test_a_taken_port_is_refused_in_one_sentence():
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(AddressTaken, match=f"listen at 127.0.0.1 port {port}, but: .*; name another --port"):
+        with pytest.raises(AddressTaken, match=f"listen at 127.0.0.1 port {port}, but got: .*; choose another --port"):
             listen("127.0.0.1", port)
     with pytest.raises(AddressTaken, match="0 <= port <= 65535 must hold, but got 70000"):
         listen("127.0.0.1", 70000)

@@ -1,4 +1,4 @@
-"""What searchers predict with: the Gaussian process beside scikit-learn's, Parzen densities, acquisition functions."""
+"""The models of searchers: the Gaussian process beside scikit-learn's, Parzen densities, acquisition functions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_process_finds_which_coordinates_matter() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_more_is_promised_where_more_is_expected(name: str) -> None:
+def test_utility_grows_with_the_predicted_mean(name: str) -> None:
     rate = acquisition(name, best=1.0)
     means = np.array([-50.0, 0.0, 0.5, 1.5, 3.0])
     assert np.all(np.diff(rate(means, np.ones(5))) >= 0)
@@ -65,7 +65,7 @@ SPACE = SearchSpace({"x": Float(0, 1), "c": Choice(("a", "b", "d")), "y": Float(
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_a_parzen_density_integrates_to_one_and_is_what_is_drawn(count: int) -> None:
+def test_a_parzen_density_integrates_to_one_and_draws_follow_it(count: int) -> None:
     rng = np.random.default_rng(count)
     density = Parzen.fit(SPACE, cubes(SPACE, [SPACE.sample(rng) for _ in range(count)]))
     everywhere = np.exp(density.log_pdf(rng.random((50_000, 3))))

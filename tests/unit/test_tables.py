@@ -1,4 +1,4 @@
-"""Tables: one content, five renderings, each readable by the program it is for."""
+"""Tables: the same content in five renderings, each readable by its program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hpo.report.tables import Column, Table, UnknownFormat, duration, number, p_value, render_tables
+from hpo.report.tables import Column, Table, UnknownFormat, number, p_value, render_tables
+from hpo.text import duration
 
 TABLE = Table(
     "Methods & runs",
@@ -30,7 +31,7 @@ TABLE = Table(
     [(0.91234567, "0.9123"), (0.0, "0"), (-0.5, "−0.5000"), (12.3456, "12.35"), (1234567.0, "1,234,567"),
      (0.0000123, "1.23e-05"), (math.inf, "inf")],
 )  # fmt: skip
-def test_numbers_are_written_to_what_a_reader_can_use(value, expected):
+def test_numbers_have_as_many_digits_as_a_reader_can_use(value, expected):
     assert number(value) == expected
 
 
@@ -60,7 +61,7 @@ def test_markdown_has_one_cell_a_column_in_every_row():
     assert "**asha_50%**" in lines[2]
 
 
-def test_latex_escapes_what_latex_reads():
+def test_latex_escapes_special_characters():
     text = render_tables([TABLE], "latex")
     assert r"\textbf{asha\_50\%} & " in text
     assert r"Methods \& runs" in text
@@ -84,7 +85,7 @@ class Cells(HTMLParser):
         self.texts.append(data)
 
 
-def test_html_escapes_names_and_names_rows_and_columns():
+def test_html_escapes_names_and_has_headings_for_rows_and_columns():
     parser = Cells()
     parser.feed(render_tables([TABLE], "html", lead="a < b"))
     assert "b" not in parser.tags
@@ -97,7 +98,7 @@ WIDE = max(map(len, render_tables([TABLE], "table", width=200).splitlines()))
 
 
 @pytest.mark.parametrize(("width", "pieces"), [(200, 1), (WIDE + 1, 1), (WIDE, 1), (WIDE - 1, 2), (36, 3)])
-def test_the_terminal_gets_every_cell_whole_at_every_width(width, pieces):
+def test_no_cell_is_cut_in_a_terminal_of_any_width(width, pieces):
     text = render_tables([TABLE], "table", lead="Undecided.", width=width)
     assert text.startswith("Undecided.")
     for row in TABLE.texts():
@@ -107,6 +108,6 @@ def test_the_terminal_gets_every_cell_whole_at_every_width(width, pieces):
     assert text.count("<b>|pipe|</b>") == pieces
 
 
-def test_an_unknown_format_names_the_known_ones():
+def test_the_error_for_an_unknown_format_lists_the_known_ones():
     with pytest.raises(UnknownFormat, match="one of table, json, csv, markdown, latex, html, but got 'xml'"):
         render_tables([TABLE], "xml")

@@ -1,4 +1,4 @@
-"""Copies of curves for TensorBoard and MLflow: what is written can be read there, and nobody waits for them."""
+"""Copies of curves for TensorBoard and MLflow: they can be read there, and the study does not wait for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN = RunKey("random", 0)
 
 
 def told(tracking: Tracking) -> None:
-    """Three epochs of a trial, charged to a run; an earlier driver has told the first charge."""
+    """Tracks three epochs of a trial, charged to a run; an earlier driver has tracked the first charge."""
     for epoch, value in enumerate((0.5, 0.7, 0.6), start=1):
         tracking.epoch(KEY, EpochRecord(KEY.id, epoch, {"val_accuracy": value}))
         tracking.charge(Charge(RUN, epoch - 1, KEY.id, 0, epoch, float(epoch), value), new=epoch > 1)
@@ -42,7 +42,7 @@ def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """The part of MLflow's REST API that is used, as its reference describes it (checked against a real server too)."""
+    """The part of MLflow's REST API that we use, as its reference describes it (also checked against a real server)."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -104,7 +104,7 @@ def server() -> Iterator[Server]:
     found.server_close()
 
 
-def test_mlflow_has_a_run_a_trial_and_goes_on_with_it(server: Server) -> None:
+def test_mlflow_has_a_run_for_each_trial_and_continues_it(server: Server) -> None:
     url = f"http://127.0.0.1:{server.server_port}"
     told(Tracking(MlFlow(url, "s")))
     later = Tracking(MlFlow(url, "s"))
@@ -120,7 +120,7 @@ def test_mlflow_has_a_run_a_trial_and_goes_on_with_it(server: Server) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_server_that_is_away_loses_entries_and_holds_up_nothing() -> None:
+def test_a_server_that_does_not_answer_loses_entries_and_holds_up_nothing() -> None:
     tracking = Tracking(MlFlow("http://127.0.0.1:9", "s"))
     told(tracking)
     assert tracking.lost == 5

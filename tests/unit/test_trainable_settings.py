@@ -22,7 +22,7 @@ def test_choices_may_arrive_as_text():
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(InvalidConfig, match="'learning_rates'; the nearest is 'learning_rate'"):
+    with pytest.raises(InvalidConfig, match="must be known, but got 'learning_rates'; did you mean 'learning_rate'"):
         Settings.of({"learning_rates": 0.1})
 
 

@@ -1,4 +1,4 @@
-"""A trial in training: segments, checkpoints that any process resumes, early stopping, failures told apart."""
+"""A trial in training: segments, checkpoints that any process can resume, early stopping, kinds of failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def values(records):
     return [(r["epoch"], r["metrics"]["val_accuracy"]) for r in records]
 
 
-def test_segments_in_different_processes_give_the_curve_of_one(tmp_path):
+def test_segments_trained_by_different_processes_make_one_curve(tmp_path):
     whole, _ = finish(Training(assignment(tmp_path / "a", 8)))
     first, _ = finish(Training(assignment(tmp_path / "b", 3)))
     assert Checkpoints(str(tmp_path / "b")).trials() == {TRIAL: 3}
@@ -44,13 +44,13 @@ def test_segments_in_different_processes_give_the_curve_of_one(tmp_path):
     assert values(first) + values(second) == values(whole)
 
 
-def test_epochs_that_only_the_checkpoint_knows_are_reported_and_not_trained_again(tmp_path):
+def test_epochs_that_only_the_checkpoint_has_are_reported_and_not_trained_again(tmp_path):
     finish(Training(assignment(tmp_path, 5)))
     records, _ = finish(Training(assignment(tmp_path, 6, known=2)))
     assert [r["epoch"] for r in records] == [3, 4, 5, 6]
 
 
-def test_a_process_goes_on_with_what_it_holds_where_it_stands_right(tmp_path):
+def test_a_process_goes_on_with_its_live_trainable_where_that_stands_at_the_right_epoch(tmp_path):
     first = Training(assignment(tmp_path, 3))
     finish(first)
     Checkpoints(str(tmp_path)).delete([TRIAL])
@@ -58,7 +58,7 @@ def test_a_process_goes_on_with_what_it_holds_where_it_stands_right(tmp_path):
     assert [r["epoch"] for r in records] == [4, 5, 6]
 
 
-def test_a_torn_checkpoint_costs_epochs_and_nothing_else(tmp_path):
+def test_a_torn_checkpoint_only_costs_epochs_trained_again(tmp_path):
     whole, _ = finish(Training(assignment(tmp_path / "a", 8)))
     finish(Training(assignment(tmp_path / "b", 4)))
     file = next((tmp_path / "b").glob("*.tar"))
@@ -78,7 +78,7 @@ def test_an_exam_trains_to_its_epoch_and_tests_there(tmp_path):
     assert report.test["test_accuracy"] > 0
 
 
-def test_early_stopping_ends_the_curve_and_says_so(tmp_path):
+def test_early_stopping_ends_the_curve_and_marks_its_last_epoch(tmp_path):
     stopping = {"patience": 2, "metric": "val_accuracy", "mode": "min"}
     records, report = finish(Training(assignment(tmp_path, 8, task={"early_stopping": stopping})))
     assert report.done
@@ -95,7 +95,7 @@ def test_patience_counts_epochs_without_improvement(patience, values, ended):
 
 
 class Raises:
-    """A trainable that raises what its configuration says."""
+    """A trainable that raises the exception named in its configuration."""
 
     def __init__(self, config, *, task, seed, max_epochs):
         self.config = config
@@ -115,7 +115,7 @@ class Raises:
         ("Other", "error"),
     ],
 )
-def test_failures_are_told_apart_by_what_was_raised(tmp_path, raises, kind):
+def test_the_exception_decides_the_kind_of_failure(tmp_path, raises, kind):
     def make(trainable, arguments):
         return Raises(arguments.pop("config"), **arguments)
 

@@ -10,13 +10,14 @@ from hpo.study.values import Decision, Segment
 
 
 class Asha(Composed):
-    """A free worker promotes the best trial in the top 1/eta of a rung, the highest rung first, or starts a new one.
+    """A free worker promotes the best trial in the top 1/eta of a rung, the highest rung first, or starts a new trial.
 
-    Trials pause at every rung and may be promoted much later. Options: max_epochs (R), min_epochs (r), eta, s (the
-    first rung is r*eta^s), and full_models (N_m of Wojciuk et al. 2024): once that many trials reached R, ASHA has its
-    answer; what is left of the budget plays another round, with empty rungs and configurations not tried before, while
-    the searcher keeps what it has learned. Where the searcher has nothing new (a grid's end, a small space), the best
-    paused trials train on although they are not among the top 1/eta.
+    Trials pause at every rung and may be promoted much later. When the searcher has nothing new (a grid's end, a small
+    space), the best paused trials train on although they are not in the top 1/eta.
+
+    Options: max_epochs (R), min_epochs (r), eta, s (the first rung is r*eta^s), and full_models (N_m of Wojciuk et al.
+    2024): once that many trials have reached R, ASHA has its answer. The rest of the budget then plays another round with
+    empty rungs and new configurations, while the searcher keeps what it has learned.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Asha(Composed):
         return None if self.roster.busy else self._train_on()
 
     def _train_on(self) -> Segment | None:
-        """The best paused trial, for when nothing new is left."""
+        """Trains the best paused trial, because nothing new is left."""
         move = self._current.best_waiting()
         if move is not None:
             return self._climb(self._current, *move)

@@ -1,4 +1,4 @@
-"""ASHA's stopping variant: what Ray Tune (ASHAScheduler), and others after it, do under the name of ASHA. Pure."""
+"""The stopping variant of ASHA, which Ray Tune (ASHAScheduler) and others after it call ASHA. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hpo.methods.schedules.stopping import Stopping
 
 
 class AshaStopping(Stopping):
-    """At a rung a trial stops for good where it is below the top 1/eta of those that came before it; nothing pauses.
+    """Stops a trial for good if it reaches a rung below the top 1/eta of those before it; no trial pauses.
 
-    The bar is the (1 - 1/eta)-quantile of the values that reached the rung before; the first always passes. As in
-    ray.tune.schedulers.AsyncHyperBandScheduler with one bracket: the value counts at the rung whether it stops or not.
-    Options: max_epochs (R), min_epochs (r), eta, s as in ASHA.
+    The bar is the (1 - 1/eta)-quantile of the values that reached the rung earlier; the first trial always passes. As in
+    ray.tune.schedulers.AsyncHyperBandScheduler with one bracket, a value counts at the rung whether its trial stops or
+    not. Options: max_epochs (R), min_epochs (r), eta, s as in ASHA.
     """
 
     def __init__(
@@ -43,4 +43,4 @@ class AshaStopping(Stopping):
         return below
 
     def ended(self, trial: int, failed: bool) -> None:
-        """Nothing to forget: the rungs keep values, not trials."""
+        """Forgets nothing: rungs keep values, not trials."""

@@ -18,14 +18,14 @@ Shape: TypeAlias = tuple[tuple[int, int], ...]
 
 
 def deepest(min_epochs: int, max_epochs: int, eta: int) -> int:
-    """s_max = floor(log_eta(R / r)); raises InvalidOption where r, R or eta cannot hold."""
+    """Returns s_max = floor(log_eta(R / r)); raises InvalidOption if r, R or eta cannot hold."""
     options.whole("min_epochs", min_epochs, 1, max_epochs, " (max_epochs)")
     options.whole("eta", eta, 2)
     return next(s for s in count() if min_epochs * eta ** (s + 1) > max_epochs)
 
 
 def shape(trials: int, s: int, max_epochs: int, eta: int) -> Shape:
-    """n_i = floor(n / eta^i) trials at r_i = floor(R * eta^(i-s)) epochs, i = 0 .. s.
+    """Returns n_i = floor(n / eta^i) trials at r_i = floor(R * eta^(i-s)) epochs for i = 0 .. s.
 
     >>> shape(34, 3, 81, 3)
     ((34, 3), (11, 9), (3, 27), (1, 81))
@@ -34,9 +34,10 @@ def shape(trials: int, s: int, max_epochs: int, eta: int) -> Shape:
 
 
 class Bracket:
-    """One bracket under way: rung by rung, each complete before the best of it go on.
+    """One bracket under way, rung by rung: each rung is complete before its best trials go on.
 
-    Trials that fail leave the rung; the next one takes as many as are left, up to its size.
+    Of equal values the earlier trial is the better one. Trials that fail leave their rung; the next rung takes as many
+    as are left, up to its size.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -49,38 +50,39 @@ class Bracket:
 
     @property
     def admits(self) -> bool:
-        """Whether it wants a new configuration now."""
+        """Whether the first rung has room for a new trial."""
         return self._admitting > 0
 
     @property
     def done(self) -> bool:
+        """Whether no trial of the bracket has anything left to train."""
         return self._rung == len(self._shape)
 
     def enter(self, trial: int) -> int:
-        """A new trial starts; returns the epoch it trains to."""
+        """Starts a new trial; returns the epoch that it trains to."""
         self._admitting -= 1
         return self._start(trial)
 
     def promotion(self) -> tuple[int, int] | None:
-        """A trial that the last rung promoted, and the epoch it trains to."""
+        """Starts the next trial that the last rung promoted; returns it and the epoch that it trains to."""
         if not self._promoted:
             return None
         trial = self._promoted.popleft()
         return trial, self._start(trial)
 
     def arrive(self, trial: int, value: float) -> list[tuple[float, int]]:
-        """The trial reached the rung; returns who is out, as (-value, trial), where that completes it."""
+        """Records that the trial reached the rung; if this completes it, returns the trials that are out as (-value, trial)."""
         self._under_way.remove(trial)
         self._results.append((-value, trial))
         return self._complete()
 
     def fail(self, trial: int) -> list[tuple[float, int]]:
-        """The trial failed on its way; returns who is out where that completes the rung."""
+        """Records that the trial failed on its way; if this completes the rung, returns the trials that are out."""
         self._under_way.remove(trial)
         return self._complete()
 
     def admit_no_more(self) -> list[tuple[float, int]]:
-        """There are no more configurations: goes on with those that it has."""
+        """Closes the first rung, because there are no more configurations; if this completes it, returns who is out."""
         self._admitting = 0
         return self._complete()
 
@@ -101,11 +103,11 @@ class Bracket:
 
 
 class Brackets(Composed):
-    """Brackets of given shapes one after another, over and over until the budget is spent.
+    """Plays brackets of the given shapes one after another, again and again until the budget is spent.
 
-    A worker that would wait for a rung to complete works on the next bracket instead (as HpBandSter does). Where the
-    searcher has nothing new (a grid's end), brackets go on with what they have, and the best of those that are out
-    train to R.
+    A worker that would have to wait for a rung works on the next bracket instead (as in HpBandSter). When the searcher
+    has nothing new (a grid's end), brackets go on with the trials that they have, and then the eliminated trials train
+    to R, the longest trained and the best first.
     """
 
     def __init__(self, searcher: Searcher, max_epochs: int, shapes: Sequence[Shape]) -> None:

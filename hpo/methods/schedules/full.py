@@ -1,4 +1,4 @@
-"""The full schedule: every configuration is trained to the end. Pure."""
+"""The full schedule: trains every configuration to the end. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hpo.study.values import Decision, Segment
 
 
 class Full(Composed):
-    """Trains what the searcher suggests for R epochs: grid, random and all black-box search.
+    """Trains each suggestion for R epochs: grid, random and all black-box search.
 
-    max_epochs: R, at most and by default the study's.
+    Option: max_epochs (R, by default and at most the study's).
     """
 
     def __init__(self, setting: Setting, searcher: Searcher, *, max_epochs: int | None = None) -> None:
@@ -32,4 +32,4 @@ class Full(Composed):
         return Decision.STOP
 
     def drop(self, trial: int, epoch: int) -> None:
-        """Nothing to do: the next configuration takes its place."""
+        """Does nothing: the next configuration takes the trial's place."""

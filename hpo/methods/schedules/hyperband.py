@@ -11,7 +11,7 @@ from hpo.study.values import Decision, Segment
 
 
 def table(max_epochs: int, eta: int, min_epochs: int = 1) -> list[Shape]:
-    """Hyperband's brackets, s = s_max .. 0: n = ceil((s_max + 1) * eta^s / (s + 1)) trials in the first rung.
+    """Returns Hyperband's brackets, s = s_max .. 0: n = ceil((s_max + 1) * eta^s / (s + 1)) trials in the first rung.
 
     >>> [bracket[0] for bracket in table(81, 3)]
     [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
@@ -21,9 +21,9 @@ def table(max_epochs: int, eta: int, min_epochs: int = 1) -> list[Shape]:
 
 
 class Hyperband(Brackets):
-    """Brackets of synchronous successive halving, from many short trials to few full ones, over and over.
+    """Plays brackets of synchronous successive halving, from many short trials to few full ones, again and again.
 
-    Options: max_epochs (R), min_epochs (what the shortest rung is at least), eta.
+    Options: max_epochs (R), min_epochs (the least that the shortest rung may be), eta.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Hyperband(Brackets):
 
 
 class AsyncHyperband(Composed):
-    """Brackets of ASHA with early-stopping rates s = 0 .. s_max side by side; none waits for a rung.
+    """Plays brackets of ASHA with early-stopping rates s = 0 .. s_max side by side; none waits for a rung.
 
-    As Hyperband gives every bracket the same budget, a new configuration starts in the bracket that was given the
-    fewest epochs so far (of equals the one that stops earliest). Promotions go first. Options as in Hyperband.
+    Promotions come first. Since Hyperband gives every bracket the same budget, a new configuration starts in the bracket
+    that was given the fewest epochs so far (of equal ones, the one with the smallest s). Options as in Hyperband.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class AsyncHyperband(Composed):
         return None if self.roster.busy else self._train_on()
 
     def _train_on(self) -> Segment | None:
-        """The best paused trial of the first bracket that has one, for when nothing new is left."""
+        """Trains the best paused trial of the first bracket that has one, because nothing new is left."""
         for s, ladder in enumerate(self._ladders):
             move = ladder.best_waiting()
             if move is not None:

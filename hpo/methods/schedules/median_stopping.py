@@ -9,10 +9,10 @@ from hpo.methods.schedules.stopping import Stopping
 
 
 class MedianStopping(Stopping):
-    """A trial stops at epoch e where its best value so far is below the median of the others' averages of epochs 1..e.
+    """Stops a trial at epoch e if its best value so far is below the median of the others' averages over epochs 1..e.
 
-    The others are the trials that ended (trained to R, or stopped) at epoch e or later; those that failed do not count.
-    Options: max_epochs (R); min_epochs, before which no trial is stopped; min_trials, how many others there must be.
+    The others are the trials that were trained to R, or stopped, at epoch e or later; failed trials do not count.
+    Options: max_epochs (R); min_epochs (no trial stops earlier); min_trials (how many others there must be).
     """
 
     def __init__(

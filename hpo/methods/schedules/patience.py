@@ -1,4 +1,4 @@
-"""Patience: a trial stops when it has not improved for some epochs (paper 000 trains so, with patience 10). Pure."""
+"""Patience: stops a trial that has not improved for some epochs (paper 000 trains with patience 10). Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hpo.methods.schedules.stopping import Stopping
 
 
 class Patience(Stopping):
-    """Stops a trial after `patience` epochs in a row without a value better than its best by more than `min_delta`.
+    """Stops a trial after `patience` epochs in a row that did not improve on its best by more than `min_delta`.
 
-    Unlike the study's `early_stopping`, which is part of training and of the trial, this belongs to the method: it
-    sees the study's metric and costs no other method its epochs. Options: max_epochs (R), patience, min_delta.
+    The study's `early_stopping` is part of the training and so of the trial; this rule belongs to the method. It sees
+    the study's metric and takes no epochs from other methods. Options: max_epochs (R), patience, min_delta.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Quantiles of a growing set in O(log n) an entry. Pure."""
+"""A quantile of a growing set, in O(log n) an entry. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from heapq import heappop, heappush, heappushpop
 
 
 class GrowingQuantile:
-    """The `q`-quantile (0 < q < 1) of all that was added, interpolated between neighbours as numpy does by default.
+    """The `q`-quantile (0 < q < 1) of all added values, interpolated between neighbours as numpy does by default.
 
     >>> median = GrowingQuantile(0.5)
     >>> for value in (3.0, 1.0, 2.0, 10.0):
@@ -30,7 +30,7 @@ class GrowingQuantile:
 
     @property
     def value(self) -> float:
-        """The quantile. Raises IndexError where nothing was added."""
+        """The quantile. Raises IndexError if nothing was added."""
         place = self._q * (len(self) - 1)
         below = -self._low[0]
         return below + (place - int(place)) * (self._high[0] - below) if place > int(place) else below

@@ -1,4 +1,4 @@
-"""What schedules share: the roster of a run's trials with its searcher, the frame of a composed schedule. Pure."""
+"""What schedules share: the roster of a run's trials and their searcher, and the frame of a composed schedule. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hpo.study.values import Decision, Segment
 
 
 class Roster:
-    """The trials of a run, numbered in order of creation, and the searcher that is told of their epochs.
+    """The trials of a run, numbered in order of creation, and the searcher that learns from their epochs.
 
-    A trial is open until it is closed or fails; what comes after that (a stopped trial that is resumed because no
-    new configuration is left) is not told to the searcher, to whom it is final.
+    A trial is open until it is closed or fails. The searcher takes that as final: it hears nothing of later epochs, as
+    of a stopped trial that is resumed because no new configuration is left.
     """
 
     def __init__(self, searcher: Searcher) -> None:
@@ -22,12 +22,12 @@ class Roster:
         self._configs: dict[int, Config] = {}
         self._open: set[int] = set()
         self._epochs: dict[int, int] = {}
-        self._stops: dict[int, int] = {}  # of the segments under way
+        self._stops: dict[int, int] = {}  # trial -> the last epoch of its segment under way
         self._created = 0
 
     @property
     def created(self) -> int:
-        """How many trials there are."""
+        """The number of trials."""
         return self._created
 
     @property
@@ -36,17 +36,17 @@ class Roster:
         return bool(self._stops)
 
     def replace(self, searcher: Searcher) -> None:
-        """Another searcher from now on; it is not told of trials that the old one suggested."""
+        """Takes another searcher from now on; it hears nothing of trials that the old one suggested."""
         self.searcher = searcher
         self._open.clear()
 
     def create(self) -> int | None:
-        """A new trial of the searcher's next configuration; None where it has none (now)."""
+        """Adds a trial of the searcher's next configuration; returns its number, None if there is none (now)."""
         config = self.searcher.suggest()
         return None if config is None else self.add(config)
 
     def add(self, config: Config, told: bool = True) -> int:
-        """A new trial of a given configuration; `told`: the searcher suggested it, and hears what becomes of it."""
+        """Adds a trial of a given configuration; returns its number. `told`: whether the searcher hears of its epochs."""
         trial = self._created
         self._created += 1
         self._configs[trial] = config
@@ -56,20 +56,20 @@ class Roster:
         return trial
 
     def config(self, trial: int) -> Config:
-        """The configuration of a trial that can still be trained."""
+        """Returns the configuration of a trial that can still be trained."""
         return self._configs[trial]
 
     def epochs(self, trial: int) -> int:
-        """How many epochs a trial that can still be trained has behind it."""
+        """Returns how many epochs a trial that can still be trained has trained."""
         return self._epochs[trial]
 
     def segment(self, trial: int, stop: int) -> Segment:
-        """The trial's next epochs, up to `stop`; it is under way from now on."""
+        """Begins and returns the trial's next segment, up to `stop`."""
         self._stops[trial] = stop
         return Segment(trial, self._configs[trial], self._epochs[trial], stop)
 
     def observe(self, trial: int, epoch: int, value: float) -> bool:
-        """Takes an epoch in and tells the searcher; returns whether the trial's segment is through."""
+        """Takes in an epoch and tells the searcher; returns whether the trial's segment is complete."""
         self._epochs[trial] = epoch
         if trial in self._open:
             self.searcher.observe(self._configs[trial], epoch, value)
@@ -79,7 +79,7 @@ class Roster:
         return True
 
     def close(self, trial: int, resumable: bool = False) -> None:
-        """The trial is stopped or trained out. `resumable`: it may be trained on, which the searcher is not told."""
+        """Closes a trial that is stopped or fully trained. `resumable`: it may train on, unknown to the searcher."""
         self._stops.pop(trial, None)
         if trial in self._open:
             self._open.remove(trial)
@@ -88,7 +88,7 @@ class Roster:
             del self._configs[trial], self._epochs[trial]
 
     def fail(self, trial: int) -> None:
-        """The trial cannot be trained on."""
+        """Drops a trial that failed."""
         self._stops.pop(trial, None)
         config = self._configs.pop(trial)
         del self._epochs[trial]
@@ -98,7 +98,7 @@ class Roster:
 
 
 class Composed(ABC):
-    """A schedule composed with a searcher: says how far to train what the searcher suggests."""
+    """A schedule composed with a searcher: decides how far to train the searcher's suggestions."""
 
     def __init__(self, searcher: Searcher, max_epochs: int) -> None:
         self.roster = Roster(searcher)
@@ -106,15 +106,15 @@ class Composed(ABC):
 
     @abstractmethod
     def next_segment(self) -> Segment | None:
-        """What a free virtual worker should train now."""
+        """Returns what a free virtual worker should train now."""
 
     @abstractmethod
     def decide(self, trial: int, epoch: int, value: float, through: bool) -> Decision:
-        """What becomes of the trial after an epoch; `through` says that its segment ends here."""
+        """Decides about the trial after an epoch; `through`: whether its segment ends here."""
 
     @abstractmethod
     def drop(self, trial: int, epoch: int) -> None:
-        """The trial failed after `epoch` epochs; the roster has let it go."""
+        """Handles a trial that failed after `epoch` epochs; the roster has dropped it."""
 
     @final
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
@@ -139,5 +139,5 @@ class Composed(ABC):
 
 
 def oblivious(searcher: Searcher) -> bool:
-    """Whether the searcher says that nothing it observes changes what it suggests."""
+    """Whether nothing that the searcher observes changes its suggestions."""
     return bool(getattr(searcher, "oblivious", False))

@@ -1,6 +1,6 @@
-"""Rungs: where trials are compared with those that trained as long, and the ladder that they climb. Pure.
+"""Rungs, where trials are compared with others that trained as long, and the ladder that they climb. Pure.
 
-Every event costs O(log n): heaps that are never searched, entries that are never moved.
+Every event costs O(log n): heaps are never searched, and entries never move.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hpo.methods.protocol import InvalidOption
 
 
 def levels(min_epochs: int, max_epochs: int, eta: int, s: int = 0) -> list[int]:
-    """The epochs r*eta^s, r*eta^(s+1), ... below R, and R itself (Li et al. 2020, Algorithm 1; r, R, eta, s as there).
+    """Returns r*eta^s, r*eta^(s+1), ... below R, and R itself, in epochs (symbols of Li et al. 2020, Algorithm 1).
 
     >>> levels(1, 16, 4), levels(1, 50, 3), levels(1, 16, 4, s=1)
     ([1, 4, 16], [1, 3, 9, 27, 50], [4, 16])
@@ -25,7 +25,7 @@ def levels(min_epochs: int, max_epochs: int, eta: int, s: int = 0) -> list[int]:
 
 
 def check(min_epochs: int, max_epochs: int, eta: int, s: int = 0) -> list[int]:
-    """The levels; raises InvalidOption where r, R, eta or s cannot hold."""
+    """Returns the levels; raises InvalidOption if r, R, eta or s cannot hold."""
     options.whole("min_epochs", min_epochs, 1, max_epochs, " (max_epochs)")
     options.whole("eta", eta, 2)
     options.whole("s", s, 0)
@@ -40,8 +40,8 @@ def check(min_epochs: int, max_epochs: int, eta: int, s: int = 0) -> list[int]:
 class Rung:
     """The trials that trained up to one level; the best 1/eta of them may be promoted.
 
-    A trial that failed on its way here counts among those that are not promoted. Of equal values the earlier trial
-    is the better one.
+    A trial that failed on its way here counts as one that is not promoted. Of equal values the earlier trial is the
+    better one.
 
     >>> rung = Rung(eta=2)
     >>> rung.record(0, 0.5); rung.promotable()         # floor(1/2) = 0 may go on
@@ -60,6 +60,7 @@ class Rung:
         return self._reached
 
     def record(self, trial: int, value: float) -> None:
+        """Adds a trial that reached the level."""
         self._reached += 1
         heappush(self._waiting, (-value, trial))
         worst = heappushpop(self._top, (value, -trial)) if self._top else (value, -trial)
@@ -67,6 +68,7 @@ class Rung:
         self._grow()
 
     def record_failure(self) -> None:
+        """Counts a trial that failed on its way to the level."""
         self._reached += 1
         self._grow()
 
@@ -76,7 +78,7 @@ class Rung:
             heappush(self._top, (-value, -trial))
 
     def promotable(self) -> int | None:
-        """The best trial that waits here, where it is among the best floor(n/eta)."""
+        """Returns the best waiting trial if it is among the best floor(n/eta); None otherwise."""
         if not self._waiting or not self._top:
             return None
         value, trial = self._waiting[0]
@@ -84,18 +86,18 @@ class Rung:
 
     @property
     def waiting(self) -> int:
-        """How many trials rest here."""
+        """The number of trials that wait here."""
         return len(self._waiting)
 
     def take(self) -> int:
-        """The best trial that waits here, which leaves for the next rung."""
+        """Removes and returns the best waiting trial, which leaves for the next rung."""
         return heappop(self._waiting)[1]
 
 
 class Ladder:
     """The rungs of one bracket of asynchronous successive halving, and the trials that climb them.
 
-    `full_models`: how many trials may reach the top (N_m of Wojciuk et al. 2024); no limit where None.
+    `full_models`: how many trials may reach the top (N_m of Wojciuk et al. 2024); None for no limit.
     """
 
     def __init__(self, levels: list[int], eta: int, full_models: int | None = None) -> None:
@@ -107,15 +109,18 @@ class Ladder:
 
     @property
     def complete(self) -> bool:
-        """Whether as many trials as are wanted reached the top."""
+        """Whether as many trials as are wanted have reached the top."""
         return self._limit is not None and self._full >= self._limit
 
     def enter(self, trial: int) -> int:
-        """A new trial starts; returns the epoch it trains to."""
+        """Starts a new trial; returns the epoch that it trains to."""
         return self._head(trial, 0)
 
     def promotion(self) -> tuple[int, int] | None:
-        """Algorithm 2's get_job: the best promotable trial of the highest rung that has one, and where it trains to."""
+        """Promotes the best promotable trial of the highest rung that has one (get_job of Algorithm 2).
+
+        Returns the trial and the epoch that it trains to.
+        """
         for index in reversed(range(len(self._rungs))):
             if self._rungs[index].promotable() is not None and self._admits(index + 1):
                 trial = self._rungs[index].take()
@@ -123,7 +128,7 @@ class Ladder:
         return None
 
     def best_waiting(self) -> tuple[int, int] | None:
-        """The best trial of the highest rung where any rests, promotable or not: for when nothing new is left."""
+        """Promotes the best trial of the highest rung where any waits, whether promotable or not."""
         for index in reversed(range(len(self._rungs))):
             if self._rungs[index].waiting:
                 trial = self._rungs[index].take()
@@ -131,7 +136,7 @@ class Ladder:
         return None
 
     def arrive(self, trial: int, value: float) -> bool:
-        """The trial reached its level; returns whether that is the top."""
+        """Records that the trial reached its level; returns whether that is the top."""
         index = self._heading.pop(trial)
         if index == len(self._rungs):
             self._full += 1
@@ -140,7 +145,7 @@ class Ladder:
         return False
 
     def fail(self, trial: int) -> None:
-        """The trial failed on its way."""
+        """Records that the trial failed on its way to its level."""
         index = self._heading.pop(trial)
         if index < len(self._rungs):
             self._rungs[index].record_failure()

@@ -1,4 +1,4 @@
-"""The frame of schedules that stop trials and never resume them: a trial goes on at once until its rule ends it. Pure."""
+"""The frame of schedules that stop trials for good: each trial trains on at once until the rule ends it. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hpo.study.values import Decision, Segment
 
 
 class Stopping(Composed):
-    """A free worker goes on with the trial that it had, else starts a new one.
+    """A free worker goes on with the trial that it had; if that one ended, it starts a new one.
 
-    Segments reach to the next epoch at which the rule may stop the trial: what lies before it no result can shorten.
+    A segment reaches to the next epoch at which the rule may stop the trial: no result can shorten it.
     """
 
     def __init__(self, searcher: Searcher, max_epochs: int) -> None:
@@ -23,15 +23,15 @@ class Stopping(Composed):
 
     @abstractmethod
     def judged_at(self, trial: int, epoch: int) -> int:
-        """The first epoch after `epoch` at which the rule may stop the trial (beyond R: never again)."""
+        """Returns the first epoch after `epoch` at which the rule may stop the trial (beyond R: never again)."""
 
     @abstractmethod
     def stops(self, trial: int, epoch: int, value: float) -> bool:
-        """Takes an epoch in; whether the rule ends the trial here. Asked after every epoch before R."""
+        """Takes in an epoch; returns whether the rule ends the trial here. Called after every epoch."""
 
     @abstractmethod
     def ended(self, trial: int, failed: bool) -> None:
-        """The trial was stopped, trained to R or failed."""
+        """Handles a trial that was stopped, trained to R, or failed."""
 
     @final
     def next_segment(self) -> Segment | None:

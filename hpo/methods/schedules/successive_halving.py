@@ -8,10 +8,10 @@ from hpo.methods.schedules.brackets import Brackets, deepest, shape
 
 
 class SuccessiveHalving(Brackets):
-    """n configurations train for R/eta^s epochs; a rung is complete before its best 1/eta train eta times as long.
+    """Trains n configurations for R/eta^s epochs; when a rung is complete, its best 1/eta train eta times as long.
 
-    Options: max_epochs (R), min_epochs (r: the first rung is at least that), eta, and configurations (n; by default
-    eta^s, so that one trial reaches R). Rounds follow one another until the budget is spent.
+    Rounds follow one another until the budget is spent. Options: max_epochs (R), min_epochs (r: the least that the first
+    rung may be), eta, and configurations (n; by default eta^s, so that one trial reaches R).
     """
 
     def __init__(

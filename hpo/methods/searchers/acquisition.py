@@ -1,4 +1,4 @@
-"""Acquisition functions: how much a configuration promises, from what a surrogate expects of it. Pure."""
+"""Acquisition functions: how promising a configuration is, given what a surrogate predicts for it. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hpo.study.space import Vector
 NAMES = ("ei", "log_ei", "ucb", "pi")
 
 Acquisition: TypeAlias = Callable[[Vector, Vector], Vector]
-"""(means [n], standard deviations [n]) -> utilities [n], larger is better."""
+"""(means [n], standard deviations [n]) -> utilities [n]; larger is better."""
 
 
 def acquisition(name: str, best: float, xi: float = 0.0, kappa: float = 1.8) -> Acquisition:
-    """One of NAMES, by the bayesian-optimization library; log_ei is the logarithm of its ei, finite where ei vanishes.
+    """Returns one of NAMES, from the bayesian-optimization library; log_ei is the logarithm of its ei, finite where ei is 0.
 
-    best: the greatest value seen; xi, kappa: exploration of ei, log_ei and pi, and of ucb.
+    best: the greatest value seen; xi: exploration of ei, log_ei and pi; kappa: exploration of ucb.
     """
     if name == "log_ei":
         return lambda mean, deviation: np.log(deviation) + log_improvement((mean - best - xi) / deviation)
@@ -37,7 +37,7 @@ def _plain(function: Callable[[Vector, Vector], object]) -> Acquisition:
 
 
 def log_improvement(z: Vector) -> Vector:
-    """log(pdf(z) + z cdf(z)) of the standard normal, by its asymptote where that vanishes (Ament et al. 2023)."""
+    """Returns log(pdf(z) + z cdf(z)) of the standard normal, by its asymptote where the sum is 0 (Ament et al. 2023)."""
     near = np.maximum(z, -5.0)
     far = np.minimum(z, -5.0)
     close = np.log(norm.pdf(near) + near * norm.cdf(near))

@@ -19,11 +19,11 @@ from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Choice, Config, Vector
 from hpo.text import nearest
 
-BEST, LAST = 150, 150  # the points that the process is fitted to at the most: its cost grows with their cube
+BEST, LAST = 150, 150  # the most points that the process is fitted to: its cost grows with their cube
 CANDIDATES = 1000
 ROUNDS = 4  # of refinement around the best candidates
-EXPLORED = 2  # configurations a hyperparameter, after which exploration fades
-REFIT_FROM, REFIT_EVERY = 60, 10  # beyond so many points, length scales are fitted anew only now and then
+EXPLORED = 2  # configurations for each hyperparameter; after so many, exploration fades
+REFIT_FROM, REFIT_EVERY = 60, 10  # from 60 points on, length scales are fitted anew at every tenth point only
 
 Matrix = NDArray[np.float64]
 
@@ -31,11 +31,12 @@ Matrix = NDArray[np.float64]
 class Bayesian(Searching):
     """A Gaussian process over the configurations; each suggestion maximises an acquisition function.
 
-    acquisition: ei, log_ei, ucb or pi; initial: random configurations first (paper 001: 4; from fewer than 8, length
-    scales are guesses); xi, kappa: exploration of ei, log_ei and pi, and of ucb, in deviations of what is predicted.
-    xi holds until two configurations a hyperparameter were seen, and fades as 1 / n from there on: without it, half of
-    the first suggestions are close beside what is known. What still runs is taken to give what the process expects of
-    it, so that parallel suggestions differ; failures are taught as worse than all that was seen.
+    Options: acquisition (ei, log_ei, ucb or pi); initial (random configurations first; paper 001 has 4, but from fewer
+    than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
+    predicted quantity. xi stays constant until two configurations for each hyperparameter were seen and then fades as
+    1 / n: without it, half of the first suggestions are close to known points. A running configuration counts as if it
+    had given the value that the process expects, so that parallel suggestions differ. A failed one counts as worse than
+    any other.
     """
 
     expensive = True
@@ -55,7 +56,7 @@ class Bayesian(Searching):
         self._xi = options.real("xi", xi, 0.0, 1e6)
         self._kappa = options.real("kappa", kappa, 0.0, 1e6)
         self._process = GaussianProcess(setting.space.width)
-        self._due = 0  # the number of observations at which the process is fitted anew
+        self._due = 0  # the number of observations at which the process is fitted next
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
@@ -74,7 +75,7 @@ class Bayesian(Searching):
         return self._search(lambda rows: rate(*posterior.predict(rows)), best, rng)
 
     def _posterior(self, configs: list[Config], targets: Vector, total: int) -> Posterior:
-        """The process given what was observed, and that what is untouched gives what is expected of it."""
+        """Returns the process given the observations; configurations without a result count with their expected values."""
         rows = self._features(configs)
         if total >= self._due:
             self._process.fit(rows, targets)
@@ -93,7 +94,7 @@ class Bayesian(Searching):
     def _search(
         self, utility: Callable[[Matrix], Vector], best: list[Config], rng: np.random.Generator
     ) -> Config | None:
-        """The new configuration of the greatest utility: random ones first, then steps of shrinking size around the best."""
+        """Returns the new configuration of the greatest utility among random ones and shrinking steps around the best."""
         space = self.setting.space
         cubes = np.vstack(
             [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
@@ -107,7 +108,7 @@ class Bayesian(Searching):
         return next((config for config in decoded if self.history.is_new(config)), None)
 
     def _steps(self, cube: Vector, width: float, rng: np.random.Generator) -> Matrix:
-        """Points near a point, of which some have one choice changed."""
+        """Returns points near a point; in some of them one choice is changed."""
         points = _around(cube, width, 40, rng)
         choices = [j for j, domain in enumerate(self.setting.space.domains.values()) if isinstance(domain, Choice)]
         if choices:
@@ -118,13 +119,13 @@ class Bayesian(Searching):
 
 
 def _around(cube: Vector, width: float, count: int, rng: np.random.Generator) -> Matrix:
-    """`count` points around a point of the cube, each coordinate moved with probability 1/2; shape [count, d]."""
+    """Returns `count` points around a point of the cube; each coordinate moves with probability 1/2; shape [count, d]."""
     moves = rng.normal(0.0, width, (count, len(cube))) * (rng.random((count, len(cube))) < 0.5)
     return np.asarray(np.clip(cube + moves, 0.0, 1.0))
 
 
 def _kept(seen: list[Seen]) -> list[Seen]:
-    """The best BEST and the last LAST of them, in order of arrival."""
+    """Returns the best BEST and the last LAST, in order of arrival."""
     if len(seen) <= BEST + LAST:
         return seen
     places = ranks(seen)
@@ -133,10 +134,11 @@ def _kept(seen: list[Seen]) -> list[Seen]:
 
 
 def _targets(seen: list[Seen]) -> Vector:
-    """What the process is to predict: normal scores of the standings; shape [n], mean 0 and deviation 1, larger is better.
+    """Returns what the process learns to predict: normal scores of the standings, with mean 0 and deviation 1; shape [n].
 
-    Scores and not values, as losses differ by magnitudes where training goes wrong, and by little where it goes well.
-    Equal ones, as failures are, have equal scores; of those who stand alike the longer trained is the better.
+    Larger is better. Scores rather than values, since losses differ by magnitudes where training goes wrong and by
+    little where it goes well. Equal standings, such as those of failures, have equal scores, but a longer training breaks
+    the tie.
     """
     levels = np.array([s.level for s in seen])
     order = standing(seen) + 1e-9 * levels / max(1, levels.max())

@@ -1,4 +1,4 @@
-"""Covariance matrix adaptation (Hansen and Ostermeier 2001) by the cmaes library, over the unit cube. Pure."""
+"""Covariance matrix adaptation (Hansen and Ostermeier 2001) over the unit cube, by the cmaes library. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hpo.study.values import digest
 
 
 class CmaEs(Searching):
-    """Generations of `population` points; choices and conditions take part by decoding the point.
+    """Samples generations of `population` points; decoding a point settles its choices and conditions.
 
-    sigma: the first step size in the unit cube. Where the whole generation is out and not yet back, the next
-    suggestions are drawn from the same distribution and count towards the next generation. With earlier results the
-    first distribution is that of their best tenth (Nomura et al. 2021).
+    Option sigma: the first step size in the unit cube. While a whole generation is out, further suggestions are drawn
+    from the same distribution and count towards the next generation. With earlier results, the first distribution is
+    fitted to their best tenth (Nomura et al. 2021).
     """
 
     def __init__(self, setting: Setting, *, population: int | None = None, sigma: float = 0.3) -> None:

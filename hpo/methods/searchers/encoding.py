@@ -1,4 +1,4 @@
-"""The features of many points of the unit cube at once, for surrogate models that rate thousands of them. Pure."""
+"""Features of many points of the unit cube at once, for surrogates that rate thousands of candidates. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 
 
 def features(space: SearchSpace, cubes: Matrix) -> Matrix:
-    """cubes [n, len(space)] -> features [n, space.width]; row i is `space.features(space.decode(cubes[i]))`."""
+    """Returns features [n, space.width] of cubes [n, len(space)]; row i is `space.features(space.decode(cubes[i]))`."""
     columns: list[Matrix] = []
     exists: dict[str, Mask] = {}
     for name, domain, units in zip(space.names, space.domains.values(), cubes.T, strict=True):
@@ -27,7 +27,7 @@ def features(space: SearchSpace, cubes: Matrix) -> Matrix:
 
 
 def _active(space: SearchSpace, condition: Condition, cubes: Matrix, exists: dict[str, Mask]) -> Mask:
-    """In which rows a hyperparameter with this condition exists."""
+    """Returns in which rows a hyperparameter with this condition exists; shape [n]."""
     here = np.ones(len(cubes), dtype=bool)
     for parent, values in condition.items():
         domain, units = space.domains[parent], cubes[:, space.names.index(parent)]
@@ -43,11 +43,12 @@ def _active(space: SearchSpace, condition: Condition, cubes: Matrix, exists: dic
 
 
 def _index(domain: Choice, units: Vector) -> NDArray[np.int64]:
+    """Returns the indices of the options that `decode` gives at the units."""
     return np.minimum(len(domain.options) - 1, (units * len(domain.options)).astype(np.int64))
 
 
 def _snapped(domain: Float | Int, units: Vector) -> Vector:
-    """`encode(decode(unit))`: the middle of the interval of the value at `unit`."""
+    """Returns `encode(decode(unit))` for each unit: the middle of its value's interval."""
     if isinstance(domain, Float) and domain.low == domain.high:
         return np.full(len(units), 0.5)
     if math.isinf(domain.size):

@@ -1,4 +1,4 @@
-"""A steady-state genetic algorithm: tournaments, crossover and mutation on mixed, conditional spaces. Pure."""
+"""A steady-state genetic algorithm with tournaments, crossover and mutation on mixed, conditional spaces. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hpo.study.space import Choice, Config, Int, Vector
 class Genetic(Searching):
     """Each suggestion is a child of two parents that won a tournament among the best `population` seen so far.
 
-    There are no generations to wait for: a free worker gets a child at once. crossover: probability that a child has
-    two parents; mutation: probability that a gene changes (1 / number of genes by default).
+    There are no generations to wait for: a free worker gets a child at once. Options: population; tournament (how many
+    are drawn for one); crossover (the probability that a child has two parents); mutation (the probability that a gene
+    changes, by default 1 / number of genes); initial (random configurations first).
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Genetic(Searching):
             father = encode(self._winner(parents, rng).config)
             blend = rng.random(len(mother)) < 0.5
             mixed = np.where(blend, mother, father)
-            span = rng.uniform(-0.1, 1.1, len(mother))  # ranges may lie a little beyond their parents
+            span = rng.uniform(-0.1, 1.1, len(mother))  # a range's value may lie a little beyond its parents'
             numeric = np.array([not isinstance(d, Choice) for d in self.setting.space.domains.values()])
             mother = np.where(numeric & (rng.random(len(mother)) < 0.5), mother + span * (father - mother), mixed)
         return self._mutate(np.clip(mother, 0.0, 1.0), rng)
 
     def _winner(self, parents: list[Seen], rng: np.random.Generator) -> Seen:
-        """Parents stand in order of their rank: the first of those drawn wins."""
+        """Draws a tournament; its best parent wins, which is the first, since parents are in order of rank."""
         return parents[int(rng.integers(len(parents), size=self._tournament).min())]
 
     def _mutate(self, genes: Vector, rng: np.random.Generator) -> Vector:

@@ -9,14 +9,14 @@ from hpo.methods.protocol import Setting
 from hpo.study.space import Config
 from hpo.study.values import digest
 
-SPREAD = 4096  # grids up to this size are ordered by distance; larger ones by a permutation
+SPREAD = 4096  # grids of at most this size are ordered by distance, larger ones by a random permutation
 
 
 class Grid:
-    """The grid's points, farthest first: each next point has the greatest distance to those before it.
+    """Suggests the grid's points, farthest first: each next point has the greatest distance to those before it.
 
-    points: how many values of a range where the study names no grid values. Ends after the last point. What earlier
-    results trained to R comes last.
+    Ends after the last point. Points that earlier results trained to R come last. Option points: how many values a range
+    has where the study names no grid values.
     """
 
     oblivious = True
@@ -34,19 +34,19 @@ class Grid:
         return self._left.pop() if self._left else None
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        """Results change nothing."""
+        """Learns nothing."""
 
     def fail(self, config: Config) -> None:
-        """Results change nothing."""
+        """Learns nothing."""
 
     def close(self, config: Config) -> None:
-        """Results change nothing."""
+        """Learns nothing."""
 
 
 def _farthest_first(points: np.ndarray[tuple[int, int], np.dtype[np.float64]], seed: int) -> list[int]:
-    """Indices of points, shape [n, d], such that each maximises the least distance to its predecessors.
+    """Returns the indices of points [n, d] in such an order that each maximises the least distance to its predecessors.
 
-    The first, and which of equally far ones comes next, is drawn with the seed.
+    The seed draws the first point, and which of equally far ones comes next.
     """
     rng = np.random.default_rng([seed, 0x6121D])
     shuffled = rng.permutation(len(points))

@@ -1,4 +1,4 @@
-"""What searchers share: which configurations are out, what they gave, and a total order of what was seen. Pure."""
+"""The memory of a searcher: its suggestions, their values, and a total order of what was seen. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hpo.methods.protocol import Setting
 from hpo.study.space import Config, Vector
 from hpo.study.values import digest
 
-DRAWS = 1000  # random draws before the space is searched for what is left
-LISTED = 20_000  # spaces up to this size are listed when random draws find nothing new
+DRAWS = 1000  # random draws before the space is listed to find what is left
+LISTED = 20_000  # spaces of at most this size are listed when random draws find nothing new
 
 
 @dataclass
@@ -30,11 +30,11 @@ class Record:
 
     @property
     def pending(self) -> bool:
-        """Suggested, and neither stopped nor trained out nor failed."""
+        """Whether the configuration is neither stopped, nor fully trained, nor failed."""
         return not (self.failed or self.closed)
 
     def add(self, epoch: int, value: float) -> None:
-        """Takes in an epoch; those that were left out keep the value before them."""
+        """Takes in an epoch; epochs that were left out keep the best value before them."""
         before = self.curve[-1] if self.curve else math.nan
         self.curve.extend([before] * (epoch - len(self.curve)))
         for k in range(epoch - 1, len(self.curve)):
@@ -42,7 +42,7 @@ class Record:
 
 
 class Seen(NamedTuple):
-    """A configuration with its curve (best value up to each epoch), empty where it failed."""
+    """A configuration with its curve (the best value up to each epoch); the curve is empty if it failed."""
 
     config: Config
     curve: Sequence[float]
@@ -50,27 +50,27 @@ class Seen(NamedTuple):
 
     @property
     def level(self) -> int:
-        """Epochs observed."""
+        """The number of observed epochs."""
         return len(self.curve)
 
     @property
     def value(self) -> float:
-        """The best value of all epochs; -inf where it failed."""
+        """The best value of all epochs; -inf if the configuration failed."""
         return -np.inf if self.failed else self.curve[-1]
 
 
 @dataclass
 class History:
-    """The memory of a searcher: suggestions, observations, failures; start configurations and prior results too.
+    """The memory of a searcher: suggestions, observations and failures, with the study's start and prior.
 
-    Memory grows linearly with the observed epochs. Earlier results of another space than the study's are left out.
-    What they trained to R is suggested only where the study asks for it, or where nothing else is left.
+    Memory grows linearly with the observed epochs. Earlier results that do not belong to the study's space are left out.
+    A configuration that they trained to R is suggested only if the study's start names it or nothing else is left.
     """
 
     setting: Setting
     records: dict[str, Record] = field(default_factory=dict)
     _start: deque[Config] = field(default_factory=deque)
-    _known: set[str] = field(default_factory=set)  # what earlier results trained to R
+    _known: set[str] = field(default_factory=set)  # digests of configurations that earlier results trained to R
     _left: list[Config] | None = None
 
     def __post_init__(self) -> None:
@@ -87,17 +87,17 @@ class History:
         return len(self.records)
 
     def is_new(self, config: Config) -> bool:
-        """Whether the configuration was not suggested yet, nor trained to R before."""
+        """Whether the configuration was neither suggested yet nor trained to R before."""
         name = digest(dict(config))
         return name not in self.records and name not in self._known
 
     def take(self, config: Config) -> Config:
-        """The configuration is suggested now."""
+        """Records that the configuration is suggested now; returns it."""
         self.records[digest(dict(config))] = Record(config)
         return config
 
     def next_start(self) -> Config | None:
-        """The next of the study's start configurations, None when they are out."""
+        """Suggests the next of the study's start configurations; None if none is left."""
         while self._start:
             config = self._start.popleft()
             if digest(dict(config)) not in self.records:
@@ -105,7 +105,7 @@ class History:
         return None
 
     def fresh(self, rng: np.random.Generator) -> Config | None:
-        """A random configuration that was not suggested; None where the space is exhausted."""
+        """Suggests a random new configuration; None if the space is exhausted."""
         space = self.setting.space
         for _ in range(DRAWS):
             config = space.sample(rng)
@@ -136,11 +136,11 @@ class History:
         self.records[digest(dict(config))].closed = True
 
     def untouched(self) -> list[Config]:
-        """What was suggested and has no result yet."""
+        """Returns the running configurations that have no result yet."""
         return [record.config for record in self.records.values() if record.pending and not record.curve]
 
     def seen(self) -> list[Seen]:
-        """What was observed or failed, in the order in which it was suggested; running configurations as well."""
+        """Returns what was observed or failed, in the order of suggestion; running configurations as well."""
         return [
             Seen(record.config, () if record.failed else record.curve, record.failed)
             for record in self.records.values()
@@ -149,10 +149,10 @@ class History:
 
 
 def standing(seen: Sequence[Seen]) -> Vector:
-    """The share of the others that each is better than, shape [n] in [0, 1]; -1 where it failed.
+    """Returns the share of the others that each is better than, in [0, 1], or -1 if it failed; shape [n].
 
-    Two configurations are compared at the longest training that both had, by the best value up to there: so the
-    rungs of successive halving, and trials that still run, are judged by what is comparable.
+    Compares two configurations at the longest training that both had, by the best value up to there. So the rungs of
+    successive halving, and trials that still run, are judged by what is comparable.
     """
     wins, others = np.zeros(len(seen)), np.full(len(seen), 1e-9)
     levels = np.array([s.level for s in seen])
@@ -170,7 +170,7 @@ def standing(seen: Sequence[Seen]) -> Vector:
 
 
 def ranks(seen: Sequence[Seen]) -> NDArray[np.int64]:
-    """The place of each by its standing, 0 the best; the longer trained, then the earlier, first where equal; shape [n]."""
+    """Returns the place of each by its standing, 0 for the best; of equal ones the longer trained, then the earlier, is first."""
     stands = standing(seen)
     order = sorted(range(len(seen)), key=lambda i: (-stands[i], -seen[i].level, i))
     places = np.empty(len(seen), dtype=np.int64)

@@ -1,5 +1,6 @@
-"""The tree-structured Parzen estimator of the hyperopt library (Bergstra et al. 2011): each hyperparameter by itself. Pure
-but for its import.
+"""The tree-structured Parzen estimator of the hyperopt library (Bergstra et al. 2011), which treats each hyperparameter alone.
+
+hyperopt is imported with the first suggestion: only `tpe: {joint: false}` needs it. Pure but for this import.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 
 from hpo.study.space import Choice, Config, SearchSpace
 
-CAP = 300  # observations that the estimator is given at the most: its cost grows with them
+CAP = 300  # the most observations that the estimator is given: its cost grows with them
 
 
 def suggest(
     space: SearchSpace, configs: Sequence[Config], places: NDArray[np.int64], seed: int, **options: float
 ) -> Config:
-    """What hyperopt's tpe.suggest answers to configurations and their places, 0 the best; options are its own."""
+    """Returns what hyperopt's tpe.suggest answers to configurations and their places, 0 for the best; options are its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hyperopt 0.3 uses NumPy names that NumPy deprecates
         import hyperopt
@@ -40,7 +41,7 @@ def _nothing(config: Any) -> float:
 
 
 def _thinned(places: NDArray[np.int64]) -> list[int]:
-    """At most CAP indices: the best quarter of CAP whole, the others evenly over their ranks, in order of arrival."""
+    """Returns at most CAP indices in order of arrival: the best CAP / 4, and of the others some, evenly over their ranks."""
     n = len(places)
     if n <= CAP:
         return list(range(n))
@@ -51,7 +52,7 @@ def _thinned(places: NDArray[np.int64]) -> list[int]:
 
 
 def _hyperopt_space(hyperopt: Any, space: SearchSpace) -> dict[str, Any]:
-    """One label a hyperparameter: [0, 1] for a range, 0..n-1 for a choice."""
+    """Returns one label for each hyperparameter: [0, 1] for a range, 0..n-1 for a choice."""
     return {
         name: hyperopt.hp.randint(name, len(domain.options))
         if isinstance(domain, Choice)
@@ -61,12 +62,13 @@ def _hyperopt_space(hyperopt: Any, space: SearchSpace) -> dict[str, Any]:
 
 
 def _unit(space: SearchSpace, name: str, value: Any) -> float:
+    """Returns the coordinate in the unit cube of a label's value."""
     domain = space.domains[name]
     return (int(value) + 0.5) / len(domain.options) if isinstance(domain, Choice) else float(value)
 
 
 def _document(hyperopt: Any, number: int, space: SearchSpace, config: Config, loss: float) -> Mapping[str, Any]:
-    """A finished trial as hyperopt keeps it; hyperparameters that do not exist in the configuration have no value."""
+    """Returns a finished trial as hyperopt keeps it; hyperparameters that the configuration lacks have no value."""
     values: dict[str, list[Any]] = {}
     for name, domain in space.domains.items():
         if name not in config:

@@ -16,14 +16,14 @@ from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Choice, Config, Vector
 from hpo.study.values import digest
 
-POINTS = 1000  # the most rows of a density: a suggestion's cost stays bounded, the ranks are thinned evenly
+POINTS = 1000  # the most rows of a density, thinned evenly over the ranks, so that a suggestion's cost is bounded
 
 
 def split(n: int, d: int, fraction: float, published: bool = True) -> tuple[int, int]:
-    """How many of n ranked points are good and how many are bad (equation 3 of the paper; q = `fraction`).
+    """Returns how many of n ranked points are good and how many are bad (equation 3 of the paper; q = `fraction`).
 
-    N_min = d + 1; good: max(N_min, floor(q * n)); bad: max(N_min, n - good): with few points they overlap. If not as
-    `published`, half of N_min may be good, and none is both.
+    N_min = d + 1; good: max(N_min, floor(q * n)); bad: max(N_min, n - good), so that with few points they overlap.
+    Unless `published`, half of N_min may be good, and no point is both.
 
     >>> split(100, 2, 0.15), split(8, 5, 0.15), split(12, 5, 0.15, published=False)
     ((15, 85), (6, 6), (3, 9))
@@ -36,7 +36,7 @@ def split(n: int, d: int, fraction: float, published: bool = True) -> tuple[int,
 
 
 def enough(d: int, published: bool = True) -> int:
-    """How many results a training length must have to be modelled: N_min + 2 in the paper, else 2 * N_min."""
+    """Returns how many results a training length needs to be modelled: N_min + 2 in the paper, 2 * N_min here."""
     return d + 3 if published else 2 * (d + 1)
 
 
@@ -44,7 +44,7 @@ def enough(d: int, published: bool = True) -> int:
 class Density:
     """A product kernel over the unit cube: Gaussian for ranges, Aitchison-Aitken for choices.
 
-    `rows` has shape [n, d], `bandwidths` [d], `options` [d]: how many a choice has, 0 for a range.
+    `rows` [n, d], `bandwidths` [d], `options` [d]: how many a choice has, 0 for a range.
     """
 
     rows: NDArray[np.float64]
@@ -53,7 +53,7 @@ class Density:
 
     @classmethod
     def fit(cls, rows: NDArray[np.float64], options: NDArray[np.int64], narrowest: float) -> Density:
-        """Bandwidths by the normal reference rule, 1.06 * std * n^(-1/(4+d)), and not below `narrowest`."""
+        """Fits bandwidths by the normal reference rule, 1.06 * std * n^(-1/(4+d)), but none below `narrowest`."""
         n, d = rows.shape
         codes = np.where(options > 0, np.floor(rows * np.maximum(options, 1)), rows)
         bandwidths = np.maximum(1.06 * codes.std(axis=0) * n ** (-1.0 / (4 + d)), narrowest)
@@ -61,7 +61,7 @@ class Density:
         return cls(rows, np.minimum(bandwidths, np.maximum(widest, narrowest)), options)
 
     def log_pdf(self, points: NDArray[np.float64]) -> Vector:
-        """The log density at points of shape [m, d]; shape [m]."""
+        """Returns the log density at points [m, d]; shape [m]."""
         total = np.zeros((len(points), len(self.rows)))
         for j, (bandwidth, count) in enumerate(zip(self.bandwidths, self.options, strict=True)):
             there, here = points[:, j, None], self.rows[None, :, j]
@@ -74,7 +74,7 @@ class Density:
         return np.asarray(highest[:, 0] + np.log(np.exp(total - highest).sum(axis=1)) - math.log(len(self.rows)))
 
     def draw(self, rng: np.random.Generator, count: int, factor: float) -> NDArray[np.float64]:
-        """`count` points near rows, ranges with bandwidths widened by `factor`; shape [count, d]."""
+        """Draws `count` points near rows, with the bandwidths of ranges widened by `factor`; shape [count, d]."""
         points = self.rows[rng.integers(len(self.rows), size=count)].copy()
         for j, (bandwidth, size) in enumerate(zip(self.bandwidths, self.options, strict=True)):
             if size:
@@ -86,7 +86,7 @@ class Density:
 
 
 def _truncated_normal(rng: np.random.Generator, mean: Vector, deviation: float) -> Vector:
-    """Normal draws around means in [0, 1], those outside [0, 1] drawn again; shape of `mean`."""
+    """Draws normally around means in [0, 1], and again for each draw outside [0, 1]; shape of `mean`."""
     draws = rng.normal(mean, deviation)
     while (outside := (draws < 0) | (draws > 1)).any():
         draws[outside] = rng.normal(mean[outside], deviation)
@@ -94,7 +94,7 @@ def _truncated_normal(rng: np.random.Generator, mean: Vector, deviation: float) 
 
 
 class Results:
-    """What was observed at one training length, ranked: the best first, failures last."""
+    """The results at one training length, the best first and failures last."""
 
     def __init__(self) -> None:
         self.keys: list[tuple[float, int]] = []  # (-value, arrival)
@@ -110,15 +110,15 @@ class Results:
 
 
 class Kde(Searching):
-    """Draws around good configurations and takes the draw with the highest ratio of good to bad density.
+    """Draws near good configurations and suggests the draw with the highest ratio of good to bad density.
 
-    Good and bad are the two parts of what was observed at the longest training that enough trials reached.
-    `random_fraction` of the suggestions are random. Symbols of the paper: q = top, rho = random_fraction,
-    N_s = samples, b_w = bandwidth_factor.
+    Good and bad are the two parts of the results at the longest training that enough trials reached. `random_fraction`
+    of the suggestions are random. Symbols of the paper: q = top, rho = random_fraction, N_s = samples,
+    b_w = bandwidth_factor.
 
-    With d hyperparameters the paper calls at least d + 1 results good, and models a training length from d + 3 results
-    on: of 11 results in 8 dimensions 9 are good, 9 are bad, 7 both, and the model forgets what the shorter trainings
-    told. So half as many may be good here, and two disjoint parts are waited for; `published` does as the paper.
+    With d hyperparameters the paper calls at least d + 1 results good and models a training length from d + 3 results
+    on: of 11 results in 8 dimensions, 9 are good, 9 are bad and 7 are both, and what shorter trainings told is forgotten.
+    So half as many may be good here, and the model waits for two disjoint parts; `published` follows the paper.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Kde(Searching):
         self._options = np.array([len(d.options) if isinstance(d, Choice) else 0 for d in self._space.domains.values()])
         self._results = [Results() for _ in self._budgets]
         self._arrivals = 0
-        self._reached: dict[str, int] = {}  # open configurations: how many of the budgets they reached
+        self._reached: dict[str, int] = {}  # running configurations: how many of the budgets they have reached
         self._model: tuple[tuple[int, int], Density, Density] | None = None
         for observation in setting.prior:
             level = bisect_right(self._budgets, observation.epoch) - 1
@@ -177,14 +177,14 @@ class Kde(Searching):
 
     def _add(self, level: int, config: Config, value: float) -> None:
         row = self._space.encode(config)
-        if len(config) < len(row):  # of what does not exist here, any value is as good as another
+        if len(config) < len(row):  # for a hyperparameter that does not exist here, any value is as good as another
             missing = [name not in config for name in self._space.names]
             row[missing] = np.random.default_rng([self.setting.seed, self._arrivals]).random(sum(missing))
         self._results[level].add(row, value, self._arrivals)
         self._arrivals += 1
 
     def _densities(self) -> tuple[Density, Density] | None:
-        """Of the longest training with enough results; fitted anew when it has 1 percent more of them."""
+        """Returns the densities of the longest training with enough results; fits them again for every 1 percent more."""
         d = len(self._space)
         wanted = enough(d, self._published)
         level = next((i for i in reversed(range(len(self._budgets))) if len(self._results[i]) >= wanted), None)

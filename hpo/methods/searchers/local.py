@@ -1,4 +1,4 @@
-"""Local search: steps around the best configuration so far, shorter when they do not help. Pure."""
+"""Local search: steps around the best configuration so far, which shrink while they do not help. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hpo.study.space import Choice, Config
 
 
 class Local(Searching):
-    """Starts at the study's first `start` configuration (else at the middle of the space) and keeps what is better.
+    """Starts at the study's first `start` configuration, or at the middle of the space, and moves to what is better.
 
-    step: the deviation of a step in the unit cube; it shrinks by `shrink` after each suggestion that did not become
-    the best, and grows back when one does.
+    Options: step (the deviation of a step in the unit cube); shrink (the factor of the step after each suggestion that
+    did not become the best; one that does restores the full step).
     """
 
     def __init__(self, setting: Setting, *, step: float = 0.2, shrink: float = 0.95) -> None:

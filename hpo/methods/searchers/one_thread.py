@@ -1,4 +1,4 @@
-"""Linear algebra on one thread: the matrices are small, and how many cores a machine has must change no decision."""
+"""Linear algebra on one thread: the matrices are small, and the number of cores must change no decision."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _libraries() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  its BLAS must be loaded to be found
+    import scipy.linalg  # noqa: F401  a BLAS is found only when it is loaded
 
     return ThreadpoolController()
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """`with one_thread():` NumPy's and SciPy's linear algebra runs on one thread."""
+    """Limits NumPy's and SciPy's linear algebra to one thread, as in `with one_thread(): ...`."""
     limited: AbstractContextManager[Any] = _libraries().limit(limits=1)
     return limited

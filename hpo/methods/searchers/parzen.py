@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 
 
 def cubes(space: SearchSpace, configs: list[Config]) -> Matrix:
-    """The configurations' points in the unit cube, NaN where a hyperparameter does not exist; shape [n, d]."""
+    """Returns the configurations' points in the unit cube, NaN where a hyperparameter does not exist; shape [n, d]."""
     rows = np.array([space.encode(config) for config in configs]).reshape(len(configs), len(space))
     rows[[[name not in config for name in space.names] for config in configs] or ...] = math.nan
     return rows
@@ -23,12 +23,12 @@ def cubes(space: SearchSpace, configs: list[Config]) -> Matrix:
 
 @dataclass(frozen=True)
 class Parzen:
-    """A kernel on each of n points and one over the whole cube (the prior), all of equal weight but the prior's.
+    """A mixture of a kernel on each of n points and one over the whole cube, the prior; only the prior's weight differs.
 
-    A kernel is a product over the coordinates: on a range a normal cut off at 0 and 1, whose deviation is the distance
-    to the farther neighbour of its point on that coordinate (Bergstra et al. 2011), within [1 / min(100, n + 2), 1];
-    on a choice its own option, mixed with all options alike; uniform where the point has no value. As kernels and not
-    coordinates are mixed, hyperparameters that go together stay together (Falkner et al. 2018).
+    A kernel is a product over the coordinates. On a range it is a normal truncated at 0 and 1, whose deviation is the
+    distance to the farther neighbour on that coordinate (Bergstra et al. 2011), within [1 / min(100, n + 2), 1]. On a
+    choice it is the point's option, mixed with all options alike. Where the point has no value it is uniform. Since
+    kernels are mixed, not coordinates, hyperparameters that go together stay together (Falkner et al. 2018).
 
     `means`, `deviations` [n + 1, d], the prior's last; `options` [d]: how many a choice has, 0 for a range; `weights` [n + 1].
     """
@@ -40,7 +40,7 @@ class Parzen:
 
     @classmethod
     def fit(cls, space: SearchSpace, rows: Matrix, prior_weight: float = 1.0) -> Parzen:
-        """The density of rows [n, d] as `cubes` gives them."""
+        """Fits the density of rows [n, d], as `cubes` returns them."""
         n, d = rows.shape
         deviations = np.ones((n + 1, d))
         for j in range(d):
@@ -52,7 +52,7 @@ class Parzen:
         return cls(np.vstack([rows, np.full(d, math.nan)]), deviations, options, weights / weights.sum())
 
     def draw(self, rng: np.random.Generator, count: int) -> Matrix:
-        """Points of the cube; shape [count, d]."""
+        """Draws points of the cube; shape [count, d]."""
         kernels = rng.choice(len(self.weights), count, p=self.weights)
         means, deviations, units = self.means[kernels], self.deviations[kernels], rng.random((count, len(self.options)))
         low, high = ndtr(-means / deviations), ndtr((1 - means) / deviations)
@@ -62,7 +62,7 @@ class Parzen:
         return np.where(np.isnan(means), units, points)
 
     def log_pdf(self, points: Matrix) -> Vector:
-        """The log density at points of the cube, shape [m, d]; shape [m]."""
+        """Returns the log density at points of the cube [m, d]; shape [m]."""
         total = np.zeros((len(points), len(self.weights)))
         for j, count in enumerate(self.options):
             here, mean, deviation = points[:, j, None], self.means[None, :, j], self.deviations[None, :, j]
@@ -78,12 +78,12 @@ class Parzen:
 
     @property
     def _mixing(self) -> float:
-        """The share of all options alike in a choice's kernel: that of the prior."""
+        """The weight of all options alike in a choice's kernel, which is the prior's."""
         return float(max(self.weights[-1], 1e-3))
 
 
 def _to_farther_neighbour(values: Vector) -> Vector:
-    """The greater distance of each value to its neighbours, 0 and 1 being neighbours too; shape [n]."""
+    """Returns each value's distance to the farther of its two neighbours, of which 0 and 1 may be one; shape [n]."""
     order = np.argsort(values)
     fenced = np.concatenate([[0.0], values[order], [1.0]])
     found = np.empty(len(values))

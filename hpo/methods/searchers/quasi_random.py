@@ -15,6 +15,8 @@ BLOCK = 64  # points drawn at a time; a power of two keeps the balance of Sobol'
 
 
 class _Sequence(Searching):
+    """Suggests the points of a sequence of scipy.stats.qmc in order, those that are new."""
+
     oblivious = True
 
     def __init__(self, setting: Setting, tag: int, engine: Any) -> None:

@@ -10,7 +10,7 @@ from hpo.study.space import Config
 
 
 class RandomSearch(Searching):
-    """Uniform in each hyperparameter's own scale, none twice."""
+    """Draws uniformly in each hyperparameter's own scale; no configuration comes twice."""
 
     oblivious = True
 

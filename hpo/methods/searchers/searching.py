@@ -1,4 +1,4 @@
-"""The frame of a searcher with a memory: start configurations first, its own generator, none suggested twice. Pure."""
+"""The frame of searchers with a memory: start configurations first, own random generators, nothing suggested twice. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from hpo.study.space import Config
 
 
 class Searching(ABC):
-    """Subclasses propose; this frame keeps the memory and sees to it that nothing is suggested twice."""
+    """Subclasses propose configurations; the frame keeps the memory and prevents repeated suggestions.
+
+    `tag` tells the random streams of different searchers with the same seed apart.
+    """
 
     oblivious = False
     expensive = False
@@ -38,7 +41,7 @@ class Searching(ABC):
 
     @abstractmethod
     def propose(self, rng: np.random.Generator) -> Config | None:
-        """A configuration of the space; None, or one that is out already, gives way to a random new one."""
+        """Proposes a configuration; the frame replaces None, or one that is not new, by a random new one."""
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
         self.history.observe(config, epoch, value)

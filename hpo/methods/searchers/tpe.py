@@ -1,4 +1,4 @@
-"""The tree-structured Parzen estimator (Bergstra et al. 2011), over whole configurations at once or by hyperopt. Pure."""
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), over whole configurations or by hyperopt. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hpo.methods.searchers.parzen import Parzen, cubes
 from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Config
 
-GOOD = 25  # good configurations at the most, as in hyperopt and Optuna
+GOOD = 25  # the most good configurations, as in hyperopt and Optuna
 
 
 class Tpe(Searching):
-    """Models good and bad configurations by densities l and g, and takes the draw from l with the greatest l / g.
+    """Models good and bad configurations by densities l and g, and suggests the draw from l with the greatest l / g.
 
-    Symbols of the paper: gamma (the share of good ones), n_EI_candidates = candidates; startup: random ones first;
-    prior_weight: of the whole cube in either density. The densities are joint ones, so that hyperparameters that go
-    together are drawn together; with `joint: false` the hyperopt library treats each by itself, as the paper does.
-    What still runs is judged by what it gave so far; what gave nothing yet counts as bad, so that parallel suggestions
-    differ, and so do failures.
+    Options: startup (random configurations first); gamma (the share of good ones) and candidates (n_EI_candidates), as in
+    the paper; prior_weight (of the whole cube in either density); joint. The densities are joint, so that hyperparameters
+    that go together are drawn together; with `joint: false` the hyperopt library treats each alone, as the paper does.
+    A running configuration counts with its value so far. One without a value counts as bad, so that parallel suggestions
+    differ, and so does a failed one.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Tpe(Searching):
         return next((config for config in drawn if self.history.is_new(config)), None)
 
     def _by_hyperopt(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
-        """Its share of good ones is gamma * sqrt(n) / n."""
+        """Asks hyperopt, whose share of good ones is gamma * sqrt(n) / n."""
         configs, places = [s.config for s in seen], ranks(seen)
-        for _ in range(4):  # on small spaces it repeats itself
+        for _ in range(4):  # on small spaces hyperopt repeats itself
             config = hyperopt_tpe.suggest(
                 self.setting.space, configs, places, int(rng.integers(2**31 - 1)),
                 gamma=self._gamma, n_EI_candidates=self._candidates, prior_weight=self._prior_weight,

@@ -9,10 +9,10 @@ from hpo.methods.searchers.kde import Kde
 
 
 class Bohb(Hyperband):
-    """Hyperband whose searcher models the configurations at the longest training that enough trials reached.
+    """Hyperband whose searcher models the results at the longest training that enough trials reached.
 
-    Options: max_epochs (R), min_epochs, eta of Hyperband; top (q), random_fraction (rho), samples (N_s),
-    bandwidth_factor (b_w), min_bandwidth of the densities, published (see Kde).
+    Options of Hyperband: max_epochs (R), min_epochs, eta. Options of the densities (see Kde): top (q), random_fraction
+    (rho), samples (N_s), bandwidth_factor (b_w), min_bandwidth, published.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A Gaussian process over configuration and epoch: predicts where learning curves end from how they begin. Pure."""
+"""A Gaussian process over configuration and epoch, which predicts the ends of learning curves from their beginnings. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Points:
-    """Places on learning curves: `x` [n, d] configurations as features, `t` [n] epochs as log(t)/log(R) in [0, 1],
-    `curve` [n] which trial's curve it is."""
+    """Points on learning curves.
+
+    `x` [n, d]: configurations as features; `t` [n]: epochs as log(epoch) / log(R) in [0, 1]; `curve` [n]: whose curve.
+    """
 
     x: Matrix
     t: Vector
@@ -34,9 +36,9 @@ class CurveModel:
 
         k = a1 Kx + a2 Kx Kt + same curve (a3 + a4 Kt) + a5 Kt, plus noise
 
-    configurations that are alike have curves that are alike, and a curve keeps what is its own. Kx, Kt are Matern 5/2;
-    the log length scales [d + 1], the log variances [5] and the log noise are the most probable ones under broad
-    normal priors. Cost O(n^3).
+    Similar configurations have similar curves, and each curve has a part of its own. Kx and Kt are Matern 5/2. The log
+    length scales [d + 1], the log variances [5] and the log noise are the most probable ones under broad normal priors.
+    Cost O(n^3).
     """
 
     def __init__(self, dimensions: int) -> None:
@@ -46,7 +48,7 @@ class CurveModel:
         self.theta = self._mean.copy()
 
     def fit(self, points: Points, y: Vector, iterations: int = 25) -> None:
-        """Finds the most probable hyperparameters from the current ones on; y [n], about standardized."""
+        """Finds the most probable hyperparameters for y [n], roughly standardized, starting from the current ones."""
         squared_x = (points.x[:, None, :] - points.x[None, :, :]) ** 2
         squared_t = (points.t[:, None] - points.t[None, :]) ** 2
         same = (points.curve[:, None] == points.curve[None, :]).astype(float)
@@ -62,7 +64,7 @@ class CurveModel:
         self.theta = np.asarray(found.x)
 
     def _objective(self, theta: Vector, sx: Matrix, st: Matrix, same: Matrix, y: Vector) -> tuple[float, Vector]:
-        """The negative log posterior and its gradient."""
+        """Returns the negative log posterior and its gradient."""
         d, scales = self._d, np.exp(-2 * theta[: self._d + 1])
         a, noise = np.exp(theta[d + 1 : d + 6]), math.exp(theta[-1])
         kx, gx = matern(sx @ scales[:d])
@@ -86,7 +88,7 @@ class CurveModel:
         return 0.5 * float(off @ off) - likelihood, off / self._width - gradient
 
     def condition(self, points: Points, y: Vector) -> Posterior:
-        """The posterior given values y [n] at points."""
+        """Returns the posterior given values y [n] at points."""
         covariance = self._covariance(points, points) + (math.exp(self.theta[-1]) + 1e-6) * np.eye(len(points))
         lower = cholesky(covariance, lower=True)
         return Posterior(self, points, lower, cho_solve((lower, True), y))
@@ -103,13 +105,13 @@ class CurveModel:
 
     @property
     def variance(self) -> float:
-        """The prior variance of a value without noise."""
+        """The prior variance of a noiseless value."""
         return float(np.exp(self.theta[self._d + 1 : self._d + 6]).sum())
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A curve model given what was observed."""
+    """A curve model given observations."""
 
     model: CurveModel
     points: Points
@@ -117,11 +119,11 @@ class Posterior:
     alpha: Vector
 
     def ends(self, x: Matrix, curve: NDArray[np.int64]) -> tuple[Vector, Vector]:
-        """Mean and standard deviation at R of the curves of configurations x [m, d]; both [m]."""
+        """Returns mean and standard deviation at R of the curves of configurations x [m, d]; both [m]."""
         return self.predict(Points(x, np.ones(len(x)), curve))
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
-        """Mean and standard deviation of the curves at points, without noise; both [m]."""
+        """Returns mean and standard deviation of the noiseless curves at points; both [m]."""
         cross = self.model._covariance(self.points, points)
         explained = solve_triangular(self.lower, cross, lower=True)
         variance = np.maximum(self.model.variance - (explained**2).sum(0), 1e-12)

@@ -1,4 +1,4 @@
-"""Published default configurations, trained without any search: the baseline that every method must beat. Pure."""
+"""Published default configurations, trained without search: the baseline that every method must beat. Pure."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ PUBLISHED: tuple[Mapping[str, Value], ...] = (
 
 
 def ordered_layers(domain: Domain) -> list[Value]:
-    """The numbers of trained layers that a domain offers, the fewest first; words such as "all" are the most."""
+    """Returns the numbers of trained layers that a domain offers, the fewest first; words such as "all" come last."""
     values = list(domain.options) if isinstance(domain, Choice) else list(domain.values(1_000))
     return [*sorted(v for v in values if not isinstance(v, str)), *(v for v in values if isinstance(v, str))]
 
 
 def nearest_value(domain: Domain, wanted: Value) -> Value:
-    """The domain's value that is nearest to a published one; a word that it does not have gives its first option."""
+    """Returns the domain's value nearest to a published one; its first option for a word that it does not have."""
     if wanted in (FROZEN, UNFROZEN) and not domain.contains(wanted):
         return ordered_layers(domain)[0 if wanted == FROZEN else -1]
     if not isinstance(domain, Choice):
@@ -60,7 +60,10 @@ def nearest_value(domain: Domain, wanted: Value) -> Value:
 
 
 def in_space(space: SearchSpace, published: Mapping[str, Value]) -> dict[str, Value]:
-    """The configuration of the space nearest to a published one; what that does not name takes the middle value."""
+    """Returns the space's configuration nearest to a published one.
+
+    A hyperparameter that the published one does not name takes the middle of its range, or its first option.
+    """
     config: dict[str, Value] = {}
     for name, domain in space.domains.items():
         if space.active(name, config):
@@ -70,12 +73,12 @@ def in_space(space: SearchSpace, published: Mapping[str, Value]) -> dict[str, Va
 
 
 def conflicts(published: Mapping[str, Value], fixed: Mapping[str, Value]) -> int:
-    """How many fixed hyperparameters a published configuration has otherwise."""
+    """Counts the fixed hyperparameters that have another value in a published configuration."""
     return sum(name in published and not same(published[name], value) for name, value in fixed.items())
 
 
 class Published:
-    """A searcher that learns nothing: the published configurations, then all combinations of their values, each once."""
+    """A searcher that suggests the published configurations, then all combinations of their values, each once."""
 
     oblivious = True
     expensive = False
@@ -99,7 +102,7 @@ class Published:
                 yield config
 
     def _published(self) -> Iterator[Config]:
-        """Those first that agree with what the study fixes."""
+        """Yields the published configurations, first those that agree with what the study fixes."""
         for published in sorted(PUBLISHED, key=lambda published: conflicts(published, self._setting.fixed)):
             yield in_space(self._setting.space, published)
 
@@ -127,11 +130,11 @@ class Published:
 
 
 class Default(Full):
-    """Trains published defaults to the end, each moved to the nearest value that the space has.
+    """Trains published defaults to the end, each moved to the nearest values of the space.
 
-    First paper 000's pairs and other published configurations (PUBLISHED), those that agree with the study's `fixed`
-    before the others; then all combinations of their values, so that the budget is that of every other method; with
-    these used up the run ends. Option: max_epochs (R).
+    Paper 000's pairs and other published configurations (PUBLISHED) come first, those that agree with the study's `fixed`
+    before the others. All combinations of their values follow, so that the method uses the same budget as every other;
+    the run ends after the last. Option: max_epochs (R).
     """
 
     def __init__(self, setting: Setting, *, max_epochs: int | None = None) -> None:

@@ -1,7 +1,7 @@
 """Multi-fidelity search with a surrogate over configuration and epoch (what paper 004 describes as OptiML). Pure.
 
-The surrogate predicts final values from few epochs. By its predictions trials freeze, thaw (Swersky, Snoek and Adams
-2014) and start; how many may thaw is bounded as in ASHA, so that a surrogate that errs cannot lock the search in.
+The surrogate predicts final values from few epochs. Its predictions decide which trials start, freeze and thaw
+(Swersky, Snoek and Adams 2014). As many trials may thaw as in ASHA, so that a wrong surrogate cannot trap the search.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from hpo.methods.whole.curve_model import CurveModel, Points, Posterior
 from hpo.study.space import Config, Vector
 from hpo.study.values import Decision, Segment, digest
 
-MODELLED = 160  # the most points that the surrogate takes: a decision's cost stays bounded
-CONTENDERS = 16  # the trials of a rung that may thaw, its best ones
-DRAWN = 48  # new random configurations that are weighed at a decision
-REFIT = 64  # decisions after which it is fitted anew at the latest
-NEAR = 24  # and changes of the best ones
+MODELLED = 160  # the most points that the surrogate takes, so that a decision's cost is bounded
+CONTENDERS = 16  # how many trials of a rung, its best ones, may thaw
+DRAWN = 48  # new random configurations that a decision compares
+REFIT = 64  # the most decisions between two fits of the surrogate
+NEAR = 24  # changes of the best configurations that a decision compares
 EARLIER = 1 << 32  # the numbers of earlier results' curves begin here
 
 
 @dataclass
 class Curve:
-    """A trial: its configuration as features, and its values at the rungs that it reached."""
+    """A trial: its configuration, the same as features, and its values at the rungs that it reached."""
 
     config: Config
     features: Vector
-    values: list[float] = field(default_factory=list)  # none for one that failed
+    values: list[float] = field(default_factory=list)  # none if it failed
 
 
 class Multifidelity:
-    """Of each rung as many trials thaw as ASHA would promote, but those of the best predicted final value.
+    """Thaws as many trials of each rung as ASHA would promote, but those with the best predicted final value.
 
-    A rung's best trials go on to the next (r, r*eta, ... R) where the surrogate gives them a chance to end above the
-    best value seen; else a new configuration starts, the one with the highest expected improvement at R among random
-    ones and changes of the best. Options: max_epochs (R), min_epochs (r), eta, initial (random configurations first),
-    random_fraction (of the new configurations are random throughout).
+    A rung's best trials go on to the next (r, r*eta, ... R) if the surrogate gives them a chance to end above the best
+    value seen. Otherwise a new configuration starts: among random ones and changes of the best, the one with the highest
+    expected improvement at R. Options: max_epochs (R), min_epochs (r), eta, initial (random configurations first),
+    random_fraction (the share of random ones among new configurations).
     """
 
     oblivious = False
@@ -71,15 +71,15 @@ class Multifidelity:
         self._history = History(setting)
         self._curves: list[Curve] = []
         self._earlier = _earlier_curves(setting, self._levels)
-        self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused, by the rung that they rest at
-        self._reached = [0] * len(self._levels)  # how many trials came to each rung, failures on the way included
-        self._thawed = [0] * len(self._levels)  # and how many went on from it
+        self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused trials, by the rung where they wait
+        self._reached = [0] * len(self._levels)  # how many trials came to each rung, with failures on the way
+        self._thawed = [0] * len(self._levels)  # how many went on from it
         self._under_way: dict[int, int] = {}  # trial -> the rung that it trains to
         self._decisions = 0
         self._model = CurveModel(setting.space.width)
         self._fitted = 0  # points at the last fit
         self._best = 0.0  # the best value seen, as the surrogate sees values
-        self._refit = 0  # the decision at which it is fitted again
+        self._refit = 0  # the decision at which the surrogate is fitted again
 
     # -- the schedule -------------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Multifidelity:
         return None if self._under_way else self._train_on()
 
     def _train_on(self) -> Segment | None:
-        """The best frozen trial of the highest rung, for when nothing new is left."""
+        """Trains the best frozen trial of the highest rung, because nothing new is left."""
         for rung in reversed(range(len(self._levels) - 1)):
             if self._waiting[rung]:
                 return self._thaw(rung, self._contenders(rung)[0])
@@ -143,7 +143,7 @@ class Multifidelity:
     # -- the decision -------------------------------------------------------------------------------------------------
 
     def _choose(self, rng: np.random.Generator, posterior: Posterior | None) -> Config | None:
-        """The configuration to start: the study's own first, then random ones, then the most promising."""
+        """Returns the configuration to start: one of the study's own first, then random ones, then the most promising."""
         config = self._history.next_start()
         if config is not None:
             return config
@@ -158,11 +158,11 @@ class Multifidelity:
         return self._history.take(proposals[best])
 
     def _contenders(self, rung: int) -> list[int]:
-        """The trials that rest at a rung, the best few."""
+        """Returns the best few of the trials that wait at a rung."""
         return sorted(self._waiting[rung], key=lambda trial: (-self._curves[trial].values[-1], trial))[:CONTENDERS]
 
     def _best_frozen(self, rung: int, posterior: Posterior) -> int | None:
-        """The trial of a rung with the best predicted end, where it may end above the best value seen."""
+        """Returns the trial of a rung with the best predicted end; None if it is unlikely to beat the best value."""
         contenders = self._contenders(rung)
         features = np.array([self._curves[trial].features for trial in contenders])
         mean, deviation = posterior.ends(features, np.array(contenders))
@@ -170,7 +170,7 @@ class Multifidelity:
         return contenders[best] if mean[best] + 2 * deviation[best] >= self._best else None
 
     def _proposals(self, rng: np.random.Generator) -> list[Config]:
-        """New configurations: random ones, and those near the best; each once."""
+        """Returns new configurations, random ones and some near the best; each once."""
         space = self._setting.space
         cubes = list(rng.random((DRAWN, len(space))))
         ranked = [curve for _, curve in self._ranked()[:8]]
@@ -182,7 +182,7 @@ class Multifidelity:
         return [config for config in unique.values() if self._history.is_new(config)]
 
     def _posterior(self) -> Posterior:
-        """The surrogate given the curves so far."""
+        """Returns the surrogate given the curves so far; fits it again when it is due."""
         curves = self._modelled()
         rows = [(number, rung, value) for number, c in curves.items() for rung, value in enumerate(c.values)]
         values = np.array([value for _, _, value in rows])
@@ -203,12 +203,12 @@ class Multifidelity:
         return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
 
     def _ranked(self) -> list[tuple[int, Curve]]:
-        """The curves by their numbers, the longest trained and the best first; earlier results' among them."""
+        """Returns the curves with their numbers, those of earlier results as well: the longest trained, then the best, first."""
         known = [*enumerate(self._curves), *enumerate(self._earlier, start=EARLIER)]
         return sorted((k for k in known if k[1].values), key=lambda k: (-len(k[1].values), -k[1].values[-1], k[0]))
 
     def _modelled(self) -> dict[int, Curve]:
-        """The curves that the surrogate learns from: the longest trained and the best."""
+        """Returns the curves that the surrogate learns from: the first of `_ranked`, up to MODELLED points."""
         chosen, points = {}, 0
         for number, curve in self._ranked():
             points += len(curve.values)
@@ -219,7 +219,7 @@ class Multifidelity:
 
 
 def _earlier_curves(setting: Setting, levels: list[int]) -> list[Curve]:
-    """Earlier results as curves: at each rung the last value up to there, as far as they were observed."""
+    """Returns earlier results as curves: at each rung the last value up to there, as far as it was observed."""
     found: dict[str, Curve] = {}
     reached: dict[str, dict[int, float]] = {}
     for observation in sorted(setting.prior, key=lambda o: o.epoch):
@@ -235,5 +235,5 @@ def _earlier_curves(setting: Setting, levels: list[int]) -> list[Curve]:
 
 
 def squashed(y: Vector) -> Vector:
-    """Standardized values with the far low ones drawn in: what is far below is just bad."""
+    """Compresses standardized values below -1: the surrogate need not tell bad from very bad."""
     return np.asarray(np.where(y < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - y, 0.0)), y))

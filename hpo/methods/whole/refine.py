@@ -18,17 +18,19 @@ from hpo.study.space import Config, InvalidSpace, SearchSpace
 from hpo.study.values import Decision, Observation, Segment, digest
 from hpo.text import nearest
 
-FINEST = 64  # values a range: where changes of that size bring nothing new, the incumbent stands
+FINEST = 64  # values of a range: the search ends when even steps of that size bring nothing new
 
 
 class Refine(Composed):
-    """Changes only the most important hyperparameter of the incumbent over its range, then only the least important,
-    then the others, and keeps what is better; passes go on from the better one, or with finer steps, while any is left.
+    """Changes one hyperparameter of the incumbent at a time, over its range, and keeps what is better.
 
-    The incumbent is the option `incumbent`, else the study's first `start` configuration, else the best of `prior`,
-    else what `searcher` (tpe) finds in the first `share` of the budget. Every training is to R and counts with its best
-    epoch. Options besides: max_epochs (R); points (values a range in the first pass); order (the names, the most
-    important first; by default the importance that earlier results show: the share of variance between quarters).
+    A pass changes the most important hyperparameter, then the least important, then the others. The next pass goes on
+    from the better incumbent, or with finer steps if there is none, until no change is left.
+
+    The first of these is the incumbent: the option `incumbent`, the study's first `start` configuration, the best of
+    `prior`, or what `searcher` (tpe) finds in the first `share` of the budget. Every training is to R and counts with its
+    best epoch. Further options: max_epochs (R); points (values of a range in the first pass); order (the names, the most
+    important first; by default the order that earlier results show: the share of variance between quarters).
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Refine(Composed):
         self._search_until = 0 if self._incumbent else options.real("share", share, 0.0, 1.0) * setting.budget
         self._handed_out = 0
         self._tried: set[str] = set()
-        self._best: dict[int, float] = {}  # of the trials under way
+        self._best: dict[int, float] = {}  # of each trial under way, its best value so far
         self._configs: dict[int, Config] = {}
         self._pass: deque[str] = deque()
         self._queue: deque[Config] = deque([self._incumbent] if self._incumbent else [])
@@ -84,7 +86,7 @@ class Refine(Composed):
         return self.roster.segment(trial, self.max_epochs)
 
     def _next_name(self) -> bool:
-        """Queues the changes of the next hyperparameter; False where nothing is left to change."""
+        """Queues the changes of the next hyperparameter; returns False if nothing is left to change."""
         assert self._incumbent is not None
         if not self._pass and not self._begin_pass():
             return False
@@ -95,7 +97,7 @@ class Refine(Composed):
         return True
 
     def _begin_pass(self) -> bool:
-        """From a better incumbent with the same steps, else with finer ones; False where those bring nothing new."""
+        """Begins a pass with the same steps if the incumbent improved, or with finer ones; returns False when nothing is left."""
         if self._passes > 0 and not self._improved:
             if self._points >= FINEST and not self._anything_new:
                 return False
@@ -122,7 +124,7 @@ class Refine(Composed):
 
 
 def _given(setting: Setting, incumbent: Mapping[str, Any] | None) -> Config | None:
-    """The incumbent that option, start or prior name. Raises InvalidOption where it is not of the space."""
+    """Returns the incumbent that option, start or prior name. Raises InvalidOption if it does not belong to the space."""
     if incumbent is not None:
         try:
             setting.space.check(incumbent)
@@ -136,7 +138,7 @@ def _given(setting: Setting, incumbent: Mapping[str, Any] | None) -> Config | No
 
 
 def _checked_order(order: Sequence[str] | None, space: SearchSpace) -> tuple[str, ...]:
-    """`order`, with the least important moved to the second place, as the paper changes them; empty where not given."""
+    """Returns all names in the given order, but the least important second, as in the paper; empty if none is given."""
     if order is None:
         return ()
     for name in order:
@@ -152,9 +154,9 @@ def _most_then_least(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def by_importance(space: SearchSpace, results: Sequence[Observation]) -> tuple[str, ...]:
-    """The hyperparameters in the order in which refine changes them: the most important, the least, the others.
+    """Returns the hyperparameters in the order in which refine changes them: the most important, the least, the others.
 
-    Importance: the variance of the mean value between the quarters of its range (its values, for a choice).
+    Importance is the variance of the mean value between the quarters of a range, or between the values of a choice.
     """
     known = [o for o in results if o.config in space]
     values = np.array([o.value for o in known])

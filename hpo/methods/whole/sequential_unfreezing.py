@@ -18,7 +18,7 @@ from hpo.study.values import Decision, Observation, Segment, digest
 
 @dataclass
 class Attempt:
-    """One configuration theta_i under way: which of the retrainings it is (0: frozen), and its best value so far."""
+    """A configuration theta_i under way: which retraining it is (0: frozen), and its best value so far."""
 
     config: Config
     step: int
@@ -26,14 +26,16 @@ class Attempt:
 
 
 class SequentialUnfreezing(Composed):
-    """Trains the defaults (y1), then attempts: a proposal with the backbone frozen; where that is no better than the
-    best so far, the same with more layers unfrozen and the rate lowered; what is no better then is discarded.
+    """Trains the defaults (y1), then makes attempts.
 
-    Every training is to R, and counts with its best epoch. Options: max_epochs (R); searcher (proposes, among the
-    frozen configurations; bayesian as in the paper); attempts (N: so many discarded ones end the scheme, and what is
-    left of the budget is plain search over the whole space, the paper's Algorithm 1; no limit by default); steps (how
-    many times an attempt unfreezes a further layer); lower (the factor of the rate, 0.1 as in Table 4); layers and
-    rate (the names of the two hyperparameters). Where the space has no such layers, only the rate is lowered.
+    An attempt trains a proposal with the backbone frozen. If that is no better than the best so far, it trains the same
+    with more layers unfrozen and a lower rate; if that is no better either, the attempt is discarded.
+
+    Every training is to R and counts with its best epoch. Options: max_epochs (R); searcher (proposes frozen
+    configurations; bayesian, as in the paper); attempts (N: after so many discarded ones, the rest of the budget is plain
+    search over the whole space, the paper's Algorithm 1; no limit by default); steps (how many times an attempt unfreezes
+    a further layer); lower (the factor of the rate, 0.1 as in Table 4); layers and rate (the names of the two
+    hyperparameters). If the space has no such layers, only the rate is lowered.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class SequentialUnfreezing(Composed):
         return chosen_searcher("sequential-unfreezing", self._searcher, setting)
 
     def _first(self) -> Config:
-        """theta_1: the study's first start configuration, else the paper's defaults."""
+        """Returns theta_1: the study's first start configuration, or the paper's defaults."""
         if self._setting.start:
             return self._setting.start[0]
         return in_space(self._frozen, PUBLISHED[0])
@@ -84,7 +86,7 @@ class SequentialUnfreezing(Composed):
 
     def next_segment(self) -> Segment | None:
         if self._under_way and not self._baseline_known:
-            return None  # y1 is what the first attempts are measured by
+            return None  # the first attempts are compared with y1
         while self._queue:
             config, step = self._queue.popleft()
             if self._is_new(config):
@@ -145,13 +147,13 @@ class SequentialUnfreezing(Composed):
             self._search_plainly()
 
     def _search_plainly(self) -> None:
-        """Algorithm 1: the whole space, by what all trainings so far have given."""
+        """Goes over to Algorithm 1: searches the whole space, with the results of all trainings so far."""
         if not self._plain:
             self._plain = True
             self.roster.replace(self._propose_in(self._setting.space, tuple(self._results)))
 
     def _unfrozen(self, attempt: Attempt) -> Config | None:
-        """The configuration with one more layer unfrozen and a lower rate; None where neither can be."""
+        """Returns the configuration with one more layer unfrozen and a lower rate; None if it leaves the space."""
         changed: dict[str, Value] = dict(attempt.config)
         if self._layers in changed:
             values = ordered_layers(self._setting.space.domains[self._layers])
@@ -163,7 +165,7 @@ class SequentialUnfreezing(Composed):
 
 
 def frozen(space: SearchSpace, layers: str) -> SearchSpace:
-    """The part of a space in which as few layers are trained as it allows."""
+    """Returns the part of a space in which as few layers are trained as it allows."""
     if layers not in space.domains:
         return space
     fewest = ordered_layers(space.domains[layers])[0]
@@ -171,7 +173,7 @@ def frozen(space: SearchSpace, layers: str) -> SearchSpace:
 
 
 def lowered(domain: Domain, rate: Value, factor: float) -> Value:
-    """The domain's value nearest to rate * factor; for a choice the next lower number that it offers."""
+    """Returns the domain's value nearest to rate * factor; for a choice, the next lower number, if there is one."""
     if isinstance(domain, Choice):
         below = [v for v in domain.options if not isinstance(v, str) and not isinstance(rate, str) and v < rate]
         return max(below) if below else rate

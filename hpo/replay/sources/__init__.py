@@ -1,10 +1,10 @@
-"""Recorded learning curves from elsewhere: read, checked, for the replay.
+"""Sources of recorded learning curves, each read into one checked table. Reads files and stores; writes nothing.
 
-`table.py` says what a checked table is; `layouts.py` reads this project's documented layouts, `optuna.py` and `tune.py`
-what these tools leave behind; `load` finds out which of them a source is.
+`table.py` defines the checked table. `layouts.py` reads the documented file layouts, `optuna.py` and `tune.py` read what
+those tools leave behind, `store.py` reads a store of this project. `readers.py` chooses the reader for a file or folder.
 """
 
-from hpo.replay.sources.reading import knows, load
+from hpo.replay.sources.readers import knows, load
 from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
 
 __all__ = ["CurvesError", "Raw", "RecordedTable", "knows", "load", "table"]

@@ -1,10 +1,10 @@
-"""This project's documented layouts of recorded curves. Reads files only.
+"""The documented file layouts of recorded curves. Reads files; writes nothing.
 
-Long layout (CSV, Parquet): a row an epoch with columns `config_<name>`, `epoch` (1-based), the study's metric and
-optionally `seconds` of the epoch and `task` (--task chooses); it is also the layout of the store's `epochs` table.
-A curve ends with its last row: a NaN there says that training failed, else no one trained on.
-Array layout (npz): `names` [d], `configs` [n, d], `values` [n, epochs], optionally `seconds` [n]; a NaN says that
-training failed there. taskset-dpl.npz's own keys are known too and need `task`.
+Long layout (CSV, Parquet): one row per epoch with columns `config_<name>`, `epoch` (1-based), the study's metric and
+optionally `seconds` of the epoch and `task` (--task chooses one); the store's `epochs` table has this layout too.
+A curve ends with its last row: a NaN there means that training failed, any other value that it just ended.
+Array layout (npz): `names` [d], `configs` [n, d], `values` [n, epochs], optionally `seconds` [n]; a NaN means that
+training failed there. The keys of taskset-dpl.npz are understood too and need `task`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOSSES = {"train_loss": "train_loss", "val_loss": "valid_loss", "valid_loss": "v
 
 
 def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
-    """An .npz file."""
+    """Reads an .npz file."""
     with np.load(path, allow_pickle=False) as file:
         if "hp_names" in file:
             return _taskset(file, path, metric, task)
@@ -38,10 +38,10 @@ def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
 
 
 def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
-    """12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL has them; the metric is one of its losses.
+    """Reads 12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL stores them; the metric is one of its losses.
 
-    The first point is the loss before training: epoch 1 is the second one. TaskSet drew 1 - beta evenly over magnitudes,
-    so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/replay/recorded/taskset.yaml.
+    The first point is the loss before training, so that epoch 1 is the second point. TaskSet drew 1 - beta evenly over
+    magnitudes, so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/replay/recorded/taskset.yaml.
     """
     tasks = [str(name) for name in file["tasks"]]
     if task not in tasks:
@@ -64,14 +64,14 @@ def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
 
 
 def read_table(path: Path) -> Any:
-    """A CSV or Parquet file as an Arrow table."""
+    """Reads a CSV or Parquet file as an Arrow table."""
     from pyarrow import csv, parquet
 
     return csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
 
 
 def of_task(whole: Any, source: str, task: str | None) -> Any:
-    """The rows of one task, where the table has a column of that name."""
+    """Returns the rows of one task if the table has a column `task`, else all rows."""
     if "task" not in whole.column_names:
         return whole
     from pyarrow import compute
@@ -83,7 +83,7 @@ def of_task(whole: Any, source: str, task: str | None) -> Any:
 
 
 def long(whole: Any, metric: str, source: str) -> Raw:
-    """A row an epoch."""
+    """Converts a table with one row per epoch."""
     columns = whole.column_names
     for needed in ("epoch", metric):
         if needed not in columns:
@@ -113,7 +113,7 @@ def long(whole: Any, metric: str, source: str) -> Raw:
 
 
 def in_order(points: dict[int, float], must: str, config: object) -> list[float]:
-    """The values of epochs 1..n. Raises CurvesError where one of them is missing."""
+    """Returns the values of epochs 1..n. Raises CurvesError if one is missing."""
     missing = set(range(1, max(points, default=0) + 1)) - set(points)
     if missing:
         raise CurvesError(f"{must} up to the last, but epoch {min(missing)} of {config} is missing")

@@ -1,8 +1,8 @@
-"""What Optuna leaves behind, read without Optuna: its SQLite storage, its journal file, its table of trials.
+"""Optuna's results, read without Optuna: its SQLite storage, its journal file, its table of trials.
 
-A reported step is an epoch: steps count from 0 or from 1, whichever the study's first one is, and none may be left out.
-Without reported steps an epoch is a whole training. A pruned trial's curve ends where it was pruned; a failed trial fails
-there. Of trials with one configuration the longest counts, the first of equals.
+A reported step is an epoch. Steps count from 0 or from 1, as the study's first step does, and none may be missing.
+Without reported steps an epoch is a whole training. A pruned trial's curve ends where it was pruned; a failed trial
+fails where its curve ends. Of several trials with one configuration the longest counts; of equally long ones the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hpo.text import nearest
 MAGIC = b"SQLite format 3\0"
 STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
 DIRECTIONS = {0: "not set", 1: "min", 2: "max", "MINIMIZE": "min", "MAXIMIZE": "max", "NOT_SET": "not set"}
-STUDY, DELETED, TRIAL, PARAM, STATE, VALUE = 0, 1, 4, 5, 6, 7  # a journal's operations that say something of curves
+STUDY, DELETED, TRIAL, PARAM, STATE, VALUE = 0, 1, 4, 5, 6, 7  # the journal's operations that concern curves
 
 
 @dataclass
@@ -42,12 +42,12 @@ class Trial:
 
     @property
     def open(self) -> bool:
-        """Whether more may be said of it."""
+        """Whether the journal may still change the trial."""
         return self.state in ("RUNNING", "WAITING")
 
     @property
     def seconds(self) -> float:
-        """Of the whole trial; NaN where it is not known."""
+        """The time of the whole trial in seconds; NaN if unknown."""
         if self.began is None or self.ended is None:
             return math.nan
         return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)).total_seconds()
@@ -55,26 +55,26 @@ class Trial:
 
 @dataclass
 class Study:
-    """A study of Optuna: the directions of its objectives, its trials."""
+    """A study of Optuna: the directions of its objectives, and its trials."""
 
     directions: Sequence[str]
     trials: list[Trial] = field(default_factory=list)
 
 
 def is_storage(path: Path) -> bool:
-    """Whether a file is a SQLite storage or a journal."""
+    """Reports whether a file is a SQLite storage or a journal."""
     with path.open("rb") as file:
         head = file.read(len(MAGIC))
     return head == MAGIC or head.startswith((b'{"op_code"', b'{"worker_id"'))
 
 
 def is_dataframe(columns: Sequence[str]) -> bool:
-    """Whether columns are those of `study.trials_dataframe()`."""
+    """Reports whether columns are those of `study.trials_dataframe()`."""
     return "state" in columns and any(name.startswith("params_") for name in columns)
 
 
 def read(path: Path, task: str | None, mode: str | None) -> Raw:
-    """The curves of a storage's study: its only one, or the one that `task` names."""
+    """Reads the curves of one study of a storage: its only one, or the one that `task` names."""
     with path.open("rb") as file:
         studies = _sqlite(path) if file.read(len(MAGIC)) == MAGIC else _journal(path)
     if len(studies) != 1 and task not in studies:
@@ -146,17 +146,19 @@ def _sqlite(path: Path) -> dict[str, Study]:
 
 
 def _journal(path: Path) -> dict[str, Study]:
-    """The journal's operations in their order; trials and studies are numbered by when they were begun."""
+    """Replays the journal's operations in order; studies and trials are numbered in the order of their creation."""
     studies: list[tuple[str, Study] | None] = []
     trials: list[Trial] = []
     for line in path.read_text().splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # the last line of a process that was killed
+            continue  # the torn last line of a process that was killed
         operation = entry["op_code"]
         if operation == STUDY:
-            if all(study is None or study[0] != entry["study_name"] for study in studies):  # else two raced: one won
+            if all(
+                study is None or study[0] != entry["study_name"] for study in studies
+            ):  # the first of racing processes wins
                 studies.append((entry["study_name"], Study([DIRECTIONS[d] for d in entry["directions"]])))
         elif operation == DELETED:
             studies[entry["study_id"]] = None
@@ -171,7 +173,7 @@ def _journal(path: Path) -> dict[str, Study]:
 
 
 def _begun(entry: Mapping[str, Any]) -> Trial:
-    """A trial as it was created: one that was added whole has everything here."""
+    """Returns a trial as it was created; a trial that was added whole is complete here."""
     described = {name: json.loads(text) for name, text in entry.get("distributions", {}).items()}
     return Trial(
         state=STATES[entry.get("state", 0)],
@@ -196,7 +198,7 @@ def _told(trial: Trial, operation: int, entry: Mapping[str, Any]) -> None:
 
 
 def read_dataframe(whole: Any, source: str) -> Raw:
-    """`study.trials_dataframe()`, with `intermediate_values` among its attrs where it is to hold curves."""
+    """Converts `study.trials_dataframe()`; it holds curves if `intermediate_values` is among its attrs."""
     columns = whole.column_names
     values = [name for name in columns if name == "value" or name.startswith(("value_", "values_"))]
     if len(values) > 1:
@@ -224,7 +226,7 @@ def read_dataframe(whole: Any, source: str) -> Raw:
 
 
 def _external(value: Any, distribution: Mapping[str, Any]) -> Any:
-    """A parameter's value as the objective saw it: a choice is stored by its place, a whole number as a float."""
+    """Returns a parameter as the objective saw it: Optuna stores a choice by its index, a whole number as a float."""
     if distribution["name"] == "CategoricalDistribution":
         return distribution["attributes"]["choices"][int(value)]
     return int(value) if distribution["name"].startswith("Int") else value

@@ -1,4 +1,4 @@
-"""A checked table of recorded learning curves: configurations of a study's space, one curve each."""
+"""The checked table of recorded learning curves: configurations of a study's space, one curve each. Pure."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Flags = NDArray[np.bool_]
 
 
 class CurvesError(HpoError):
-    """A table of curves that cannot answer: one sentence."""
+    """Recorded curves that cannot be read, or cannot answer a study: one sentence."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Curves as a source has them: `rows` [n][d] of hyperparameters by `names`, `values` [n, epochs], NaN where there
-    is none.
+    """Curves as a source holds them: `rows` [n][d] of hyperparameters by `names`, `values` [n, epochs], NaN for none.
 
-    `seconds` [n]: of an epoch. `failed` [n]: whether training failed where the curve ends; None: wherever it ends before
-    the longest one. `trials`: rows are a tool's trials, so that constants and repeated configurations belong to it.
+    `seconds` [n]: of an epoch. `failed` [n]: whether training failed where the curve ends; None: every curve shorter
+    than the longest failed. `trials`: the rows are a tool's trials, which may repeat a configuration and may set
+    constants that the study does not name.
     """
 
     names: Sequence[str]
@@ -42,9 +42,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class RecordedTable:
-    """`values[i, e - 1]`: the metric of `configs[i]` after epoch e, NaN from where it failed or was not trained on.
+    """`values[i, e - 1]` is the metric of `configs[i]` after epoch e; NaN after its last recorded epoch.
 
-    `known[i]`: how many epochs are recorded; `failed[i]`: whether it failed after them, else no one trained it on.
+    `known[i]`: the number of recorded epochs; `failed[i]`: whether training failed after them, rather than just ended.
     `seconds[i]`: of an epoch.
     """
 
@@ -57,12 +57,12 @@ class RecordedTable:
 
     @property
     def epochs(self) -> int:
-        """The longest recorded training."""
+        """The number of epochs of the longest recorded curve."""
         return int(self.known.max(initial=0))
 
 
 def table(source: str, space: SearchSpace, raw: Raw) -> RecordedTable:
-    """Checks and types what a source has. Raises CurvesError: what must hold, what was got."""
+    """Checks the curves of a source and converts them to the study's types. Raises CurvesError."""
     if not len(raw.rows):
         raise CurvesError(f"{source} must record at least one configuration, but records none")
     if raw.trials:
@@ -86,7 +86,7 @@ def table(source: str, space: SearchSpace, raw: Raw) -> RecordedTable:
 
 
 def matrix(curves: Sequence[Sequence[float]]) -> Matrix:
-    """Curves of different lengths as [n, longest], NaN behind their ends."""
+    """Returns curves of different lengths as [n, longest], NaN after their ends."""
     values = np.full((len(curves), max(map(len, curves), default=0)), np.nan)
     for i, curve in enumerate(curves):
         values[i, : len(curve)] = curve
@@ -94,7 +94,7 @@ def matrix(curves: Sequence[Sequence[float]]) -> Matrix:
 
 
 def _without_constants(raw: Raw, space: SearchSpace) -> Raw:
-    """Without the hyperparameters that the space does not name and no trial varies: settings of the tool's trials."""
+    """Drops hyperparameters that the space does not name and no trial varies: they are settings of the tool's trials."""
     kept = [
         j for j, name in enumerate(raw.names) if name in space.domains or len({str(row[j]) for row in raw.rows}) > 1
     ]
@@ -103,7 +103,7 @@ def _without_constants(raw: Raw, space: SearchSpace) -> Raw:
 
 
 def _longest_of_each(configs: Sequence[Config], known: NDArray[np.int64]) -> list[int]:
-    """Of trials with one configuration the one that was trained longest, the first of equals."""
+    """Returns the rows of the longest trial of each configuration; of equally long ones the first."""
     best: dict[str, int] = {}
     for i, config in enumerate(configs):
         name = digest(dict(config))
@@ -122,7 +122,7 @@ def _check_once(configs: Sequence[Config], source: str) -> None:
 
 
 def _lengths(values: Matrix, source: str) -> NDArray[np.int64]:
-    """How many epochs of each curve are known."""
+    """Returns how many epochs of each curve are known."""
     finite = np.isfinite(values)
     known = np.where(finite.all(axis=1), values.shape[1], finite.argmin(axis=1))
     later = np.arange(values.shape[1]) >= known[:, None]
@@ -130,14 +130,14 @@ def _lengths(values: Matrix, source: str) -> NDArray[np.int64]:
     if broken.any():
         row = int(broken.argmax())
         raise CurvesError(
-            f"{source}: a NaN ends a curve, but row {row} goes on after the one at epoch {known[row] + 1}; "
+            f"{source}: a NaN must end a curve, but row {row} goes on after the one at epoch {known[row] + 1}; "
             "remove what follows it, or give the missing value"
         )
     return np.asarray(known, dtype=np.int64)
 
 
 def _config(space: SearchSpace, raw: Mapping[str, Any], source: str) -> Config:
-    """The raw values as the space has them. Ranges may be left: the nearest configuration is what counts."""
+    """Converts raw values to the space's types. They may lie outside a range: the nearest configuration still answers."""
     config: dict[str, Value] = {}
     for name, domain in space.domains.items():
         if not space.active(name, config):

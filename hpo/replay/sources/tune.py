@@ -1,9 +1,10 @@
-"""What Ray Tune leaves behind, read without Ray: an experiment's folder with a folder a trial.
+"""Ray Tune's results, read without Ray: an experiment's folder, which holds one folder per trial.
 
-A trial's `result.json` has a line a report; where it is not kept, `progress.csv` has the same as a table. `params.json` is
-its configuration; a nested value is named by its last part, or by all of them joined by "/" where that says
-too little. `training_iteration` is the epoch. A trial with an `error.txt` that never got
-done failed where its curve ends; others end there. Of trials with one configuration the longest counts, the first of equals.
+A trial's `result.json` has one line per report; if it is missing, `progress.csv` has the same as a table. `params.json`
+is the configuration; a nested value is named by the last part of its path, or by the whole path joined by "/" if the
+last part is ambiguous. `training_iteration` is the epoch. A trial with an `error.txt` that never reported `done` failed
+where its curve ends; other curves just end. Of several trials with one configuration the longest counts; of equally
+long ones the first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RESULT, TABLE, CONFIG, ERROR = "result.json", "progress.csv", "params.json", "er
 
 
 def is_experiment(path: Path) -> bool:
-    """Whether a folder holds trials of Ray Tune."""
+    """Reports whether a folder holds trials of Ray Tune."""
     return path.is_dir() and next(_trials(path), None) is not None
 
 
@@ -35,7 +36,7 @@ def _trials(path: Path) -> Iterator[Path]:
 
 
 def read(path: Path, metric: str) -> Raw:
-    """The curves of an experiment's trials."""
+    """Reads the curves of an experiment's trials."""
     configs, curves, seconds, failed = [], [], [], []
     for folder in _trials(path):
         reports = _reports(folder)
@@ -58,12 +59,12 @@ def read(path: Path, metric: str) -> Raw:
 
 
 def _broke_off(folder: Path, reports: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the trial failed for good: one that was restored after a failure keeps its `error.txt`, but gets done."""
+    """Reports whether the trial failed for good: one that was restored keeps its `error.txt`, but reports `done`."""
     return (folder / ERROR).exists() and not (reports and str(reports[-1].get("done")) == "True")
 
 
 def _reports(folder: Path) -> list[Mapping[str, Any]]:
-    """A trial's reports in order, names of nested values joined."""
+    """Returns a trial's reports in order; nested names are joined by "/"."""
     whole, rows = folder / RESULT, folder / TABLE
     if whole.exists() and whole.stat().st_size:
         found: list[Mapping[str, Any]] = []
@@ -71,7 +72,7 @@ def _reports(folder: Path) -> list[Mapping[str, Any]]:
             try:
                 found.append(_flat(json.loads(line)))
             except ValueError:
-                break  # the last line of a process that was killed
+                break  # the torn last line of a process that was killed
         return found
     if rows.exists():
         with rows.open(newline="") as file:
@@ -80,7 +81,7 @@ def _reports(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def _points(reports: list[Mapping[str, Any]], metric: str, trial: str) -> tuple[dict[int, float], list[float]]:
-    """Iteration -> value, the first where a restored trial reported it again; and the iterations' seconds."""
+    """Returns the value of each iteration, the first if a restored trial repeated it, and the reports' seconds."""
     points: dict[int, float] = {}
     times = []
     for report in reports:

@@ -1,4 +1,4 @@
-// The live page: draws each state that the server sends. Values from the store enter the page as text, never as HTML.
+// The live page: draws each state from the server. Values from the store enter the page as text, never as HTML.
 "use strict";
 (() => {
   const main = document.getElementById("live");
@@ -35,7 +35,7 @@
     return found;
   }
 
-  // The range of the values, without the poor first epochs that would press the rest into a strip.
+  // The range of the values, without poor first epochs that would squeeze the rest into a thin strip.
   function range(curves, mode) {
     const values = curves.flatMap((c) => c.map((p) => p[1])).filter((v) => v != null).sort((a, b) => a - b);
     if (!values.length) return [0, 1];
@@ -111,7 +111,7 @@
   function failures(state) {
     if (!state.failed) return;
     const items = state.failures.map((f) => element("li", `${f.kind} after ${f.epoch} epochs: ${f.reason} (trial ${f.trial})`));
-    if (state.failed > items.length) items.unshift(element("li", `${state.failed} in all; the last ${items.length}:`));
+    if (state.failed > items.length) items.unshift(element("li", `${state.failed} in total; the last ${items.length}:`));
     document.getElementById("failures").replaceChildren(...items);
   }
 
@@ -126,8 +126,8 @@
     const budget = state.runs.reduce((sum, run) => sum + run.budget_epochs, 0);
     const done = state.runs.filter((run) => run.status === "complete").length;
     const share = budget ? Math.floor((100 * charged) / budget) : 0;
-    const all = done === state.runs.length ? "Complete" : "Under way";
-    return `${all}: ${charged} of ${budget} epochs charged (${share} percent), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained.`;
+    const all = done === state.runs.length ? "Complete" : "In progress";
+    return `${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained.`;
   }
 
   function draw(state) {
@@ -143,5 +143,5 @@
   const source = new EventSource(`/api/studies/${encodeURIComponent(study)}/events`);
   source.onmessage = (event) => draw(JSON.parse(event.data));
   source.addEventListener("trouble", (event) => say(`The store cannot be read: ${event.data}`, true));
-  source.onerror = () => say(last ? `No connection; what is shown is the last known state. ${summary(last)}` : "No connection to the service; trying again.", true);
+  source.onerror = () => say(last ? `No connection; this is the last known state. ${summary(last)}` : "No connection to the service; trying again.", true);
 })();

@@ -1,4 +1,4 @@
-"""What a comparison found, as tables. Pure."""
+"""A comparison as tables, and rendered in every format. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import math
 from collections.abc import Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.comparison import Comparison, MethodSummary, PairTest, Ranking, RunSummary
 from hpo.results.statistics import ALPHA
+from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
+from hpo.results.verdict import block_words
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
-    """The comparison in one of FORMATS. `width`: the terminal's columns, asked from it where None.
+    """Renders the comparison in one of FORMATS. `width`: the terminal's columns (default: ask the terminal).
 
-    `runs`: the winner of every run as well; CSV then has these alone.
+    `runs`: adds the winner of every run; CSV then holds only these.
     """
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
@@ -24,7 +25,7 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """What the methods found, what it cost, and every pair's test, on validation and in the exam."""
+    """Returns the tables of results, cost, and every pair's test on validation data and in the final exam."""
     tables = [found_table(comparison), cost_table(comparison)]
     if len(comparison.tasks) > 1:
         tables.insert(1, tasks_table(comparison))
@@ -39,7 +40,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 
 def csv_table(comparison: Comparison) -> Table:
-    """All that is known of each method in one table, a row a method."""
+    """Returns all figures of the methods in one table, one row a method."""
     found, cost = found_table(comparison), cost_table(comparison)
     more = (Column("95 % interval", "optimism_ci95", "interval"), Column("95 % interval", "area_ci95", "interval"))
     rows = tuple(
@@ -50,7 +51,7 @@ def csv_table(comparison: Comparison) -> Table:
 
 
 def winners_table(comparison: Comparison) -> Table:
-    """One row a run: its winner on train, validation and test side by side, and what validation had promised too much."""
+    """Returns one row a run: its winner on training, validation and test data, and validation's optimism."""
     sign = 1 if comparison.mode == "max" else -1
     runs = [run for run in comparison.runs if run.incumbent is not None]
     tested = [None if math.isnan(value := run.test(comparison.test_metric)) else value for run in runs]
@@ -70,7 +71,9 @@ def winners_table(comparison: Comparison) -> Table:
         ),
         (Column("configuration", "config", "text"), [_config(run) for run in runs]),
     ]
-    return _table("The winner of every run", columns, "Optimism: how much better validation looked than the test.")
+    return _table(
+        "The winner of every run", columns, "Optimism: how much better the validation value is than the test value."
+    )
 
 
 def _config(run: RunSummary) -> str:
@@ -79,30 +82,30 @@ def _config(run: RunSummary) -> str:
 
 
 def ranks_table(ranking: Ranking) -> Table:
-    """One row a pair of methods: how far their mean ranks lie apart, and Nemenyi's p."""
-    told = ranking.p < ALPHA
+    """Returns one row a pair of methods: the difference of their mean ranks, and Nemenyi's p."""
+    differ = ranking.p < ALPHA
     columns = (
         Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
-        Column("apart", "apart", "rank"), Column("p", "p", "p"), Column("told apart", "told_apart", "text"),
+        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("differ", "told_apart", "text"),
     )  # fmt: skip
     rows = []
     for (a, b), p in ranking.pairwise.items():
         first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
         apart = abs(first - second)
-        verdict = "yes" if told and apart > ranking.critical_difference else "no"
+        verdict = "yes" if differ and apart > ranking.critical_difference else "no"
         rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", apart, p, verdict))
     note = (
         f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}"
-        + (". " if told else ", so the ranks tell no methods apart. ")
-        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. It looks at ranks alone and finds less than "
-        "the paired tests, which decide."
+        + (". " if differ else ", so no methods differ by their ranks. ")
+        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. This test uses only the ranks and has less "
+        "power than the paired tests, which decide."
     )
     strong = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
     return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
 
 
 def found_table(comparison: Comparison) -> Table:
-    """One row a method: validation over its runs, rank, exam, and how much validation had promised too much."""
+    """Returns one row a method: validation over its runs, mean rank, final exam, and validation's optimism."""
     methods = comparison.methods
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("method", "method", "text"), [m.method for m in methods]),
@@ -116,23 +119,23 @@ def found_table(comparison: Comparison) -> Table:
         (Column("95 % interval", "test_ci95", "interval"), [m.test_ci95 for m in methods]),
         (Column("optimism", "optimism"), [m.optimism for m in methods]),
     ]
-    note = "Over complete runs: each run's best validation value (its incumbent), its mean and the mean's interval."
+    note = "Each complete run counts with its best validation value (its incumbent); the interval is that of the mean."
     if any(m.test_mean is not None for m in methods):
-        note += " Optimism: how much better validation looked than the test, which is selection bias where positive."
+        note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
-    title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs a run"
+    title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs per run"
     return _table(title, columns, note, _best(comparison))
 
 
 def tasks_table(comparison: Comparison) -> Table:
-    """One row a method, one column a task: the mean over its seeds."""
+    """Returns one row a method, one column a task: the mean over its seeds."""
     columns = (Column("method", "method", "text"), *(Column(task, f"mean_{task}") for task in comparison.tasks))
     rows = tuple((m.method, *(m.task_means.get(task) for task in comparison.tasks)) for m in comparison.methods)
     return Table(f"Mean {comparison.metric} by task", columns, rows)
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """One row a method: what it was charged for, how fast it was, what failed."""
+    """Returns one row a method: its charged epochs, its speed, its failures."""
     methods, target = comparison.methods, comparison.target
     aim = "target" if target is None else f"{target:.4g}"
     columns: list[tuple[Column, Sequence[Cell]]] = [
@@ -144,20 +147,20 @@ def cost_table(comparison: Comparison) -> Table:
         (Column("failed", "failed_trials", "count"), [m.failed_trials for m in methods]),
         (Column("anytime mean", "area"), [m.area for m in methods]),
         (Column(f"epochs to {aim}", "epochs_to_target", "count"), [m.epochs_to_target for m in methods]),
-        (Column("reached it", "reached", "text"), [_reached(m, target) for m in methods]),
+        (Column("reached", "reached", "text"), [_reached(m, target) for m in methods]),
         (Column("error drop", "error_drop", "percent"), [m.error_drop for m in methods]),
         (Column("training", "train_seconds", "seconds"), [m.train_seconds for m in methods]),
         (Column(f"alone on {comparison.workers}", "wall_seconds", "seconds"), [m.wall_seconds for m in methods]),
     ]
     note = (
-        "Epochs over all runs; shared: also charged to another run and trained once; wasted: trained again after a "
-        "fault, charged to nobody. Anytime mean: mean height of the curve of the best value so far. Times a run: "
-        f"training summed over all workers, and as it would have been alone on {_workers(comparison.workers)}, "
-        "or fewer where its parallelism is less."
+        "Epochs are sums over all runs. Shared: also charged to another run, but trained once. Wasted: trained again "
+        "after a fault and not charged. Anytime mean: mean height of the curve of the best value so far. Times are means "
+        f"per run: training summed over all workers; alone, the time on {_workers(comparison.workers)}, or on fewer if "
+        "the method's parallelism is lower."
     )
     if any(m.error_drop is not None for m in methods):
-        note += " Error drop: share of the default configuration's error that is gone."
-    return _table("What it cost", columns, note)
+        note += " Error drop: how much of the default configuration's error is removed."
+    return _table("Cost", columns, note)
 
 
 def _workers(count: int) -> str:
@@ -169,16 +172,16 @@ def _reached(method: MethodSummary, target: float | None) -> str | None:
 
 
 def _best(comparison: Comparison) -> frozenset[int]:
-    """The methods that a test found better than another, and that none was found better than."""
-    better = {test.better for test in comparison.tests} - {None}
-    worse = {test.b if test.better == test.a else test.a for test in comparison.tests if test.better is not None}
+    """Returns the methods that beat another one in a test and lost to none."""
+    better = {test.better for test in comparison.tests}
+    worse = {test.worse for test in comparison.tests}
     return frozenset(i for i, m in enumerate(comparison.methods) if m.method in better - worse)
 
 
 def _table(
     title: str, columns: Sequence[tuple[Column, Sequence[Cell]]], note: str, strong: frozenset[int] = frozenset()
 ) -> Table:
-    """The table without the columns that have nothing to say."""
+    """Makes a table without the columns that are empty in every row."""
     kept = [(column, cells) for column, cells in columns if any(cell is not None for cell in cells)]
     kept = kept or [columns[0]]
     rows = tuple(zip(*(cells for _, cells in kept), strict=True))
@@ -186,8 +189,8 @@ def _table(
 
 
 def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
-    """One row a pair of methods: difference, interval, p-values, and what they allow to say."""
-    many = {"seed": "seeds", "task": "tasks"}.get(comparison.blocks, "pairs of task and seed")
+    """Returns one row a pair of methods: difference, interval, p values and verdict."""
+    many = block_words(comparison.blocks)[1]
     columns = (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
@@ -199,8 +202,8 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
         for t in tests
     )  # fmt: skip
     note = (
-        f"Paired over {many}: Wilcoxon's exact signed-rank test, p adjusted after Holm (number of pairs: {len(tests)}). "
-        "Intervals are each pair's own: the adjusted p decides. "
-        f"Last column: how many more would be needed to detect a difference of {comparison.point:g}."
+        f"Paired over {many}: Wilcoxon's exact signed-rank test, with Holm's correction for the number of rows "
+        f"({len(tests)}). The adjusted p decides; intervals are not adjusted. Last column: further {many} needed to detect "
+        f"a difference of {comparison.point:g}."
     )
     return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))

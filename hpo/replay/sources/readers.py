@@ -1,4 +1,4 @@
-"""Where recorded curves may come from: which reader a file or folder is for."""
+"""The choice of a reader for a file or folder of recorded curves. Reads files; writes nothing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hpo.study.space import SearchSpace
 
 
 def knows(source: str) -> bool:
-    """Whether the source is a file, an Optuna storage or a folder of Ray Tune, so that it is no store of this project."""
+    """Reports whether a source is a file, an Optuna storage or a Ray Tune folder, rather than a store of this project."""
     return "sqlite:" in source or Path(source).is_file() or tune.is_experiment(Path(source))
 
 
 def load(
     source: str, space: SearchSpace, metric: str, task: str | None = None, mode: str | None = None
 ) -> RecordedTable:
-    """The checked table of a source. `task` chooses where there are several; `mode` is checked where the source has one.
+    """Reads a source into a checked table.
 
-    Raises CurvesError: what must hold, what was got.
+    `task` chooses one of several tasks; `mode` is checked if the source records one. Raises CurvesError.
     """
     path = Path(source.removeprefix("sqlite:///"))
     if not path.exists():
@@ -44,6 +44,6 @@ def _raw(path: Path, metric: str, task: str | None, mode: str | None) -> Raw:
             return optuna.read_dataframe(whole, path.name)
         return layouts.long(layouts.of_task(whole, str(path), task), metric, str(path))
     raise CurvesError(
-        "curves must be .npz, .csv or .parquet, an Optuna storage, a Ray Tune experiment's folder, or a store, "
+        "curves must be a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune experiment's folder, or a store, "
         f"but got {path.name}"
     )

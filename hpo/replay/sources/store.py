@@ -1,4 +1,4 @@
-"""A store of this project as recorded curves: whole configurations, the time their epochs took. Pure but for reading."""
+"""A store of this project as a source of recorded curves: finished configurations, times of epochs. Reads stores."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hpo.study.values import digest
 
 
 def from_store(uri: str, study: Study) -> StudyData:
-    """The curves of a store: of the study of the same name, or of its only one."""
+    """Reads a store's study of the same name, or else its only study."""
     names = stores.studies(uri)
     return stores.read(uri, study.study if study.study in names else None)
 
 
 def epoch_seconds(data: StudyData) -> dict[str, float]:
-    """The mean measured seconds of an epoch, by trial."""
+    """Returns each trial's mean measured seconds per epoch."""
     found: dict[str, list[float]] = {}
     for row in data.epochs.select(["trial", "seconds", "attempt"]).to_pylist():
         if row["attempt"] == 0 and row["seconds"] is not None:
@@ -33,10 +33,10 @@ def epoch_seconds(data: StudyData) -> dict[str, float]:
 
 
 def finished(data: StudyData, study: Study, seconds: Mapping[str, float] | None = None) -> RecordedTable | None:
-    """The configurations of a store that were trained to the end, or failed; None where there is none.
+    """Returns the configurations that were trained to the end or failed; None if there are none.
 
-    Of a configuration that was trained with several seeds the lowest counts. A curve that ended itself stays at its
-    best value from there on, as the weights of its best epoch are what it leaves.
+    Of a configuration that was trained with several seeds the lowest seed counts. A curve that early stopping ended
+    stays at its best value from there on, because the weights of its best epoch are what it leaves.
     """
     curves, found = Curves(), dict[str, tuple[str, list[Value | None], list[float]]]()
     recorded(curves, data, study.metric)

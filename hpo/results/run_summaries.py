@@ -1,4 +1,4 @@
-"""A study's tables as one summary a run: ledger, incumbent with its exam, anytime curves, time alone. Pure; no I/O."""
+"""One summary a run, from a study's tables: ledger, incumbent with its exam, anytime curves, time alone. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hpo.results import anytime
+from hpo.results.values import RunSummary, Winner
 from hpo.store import columns as stored
-from hpo.results.comparison import RunSummary, Winner
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
 
 
-def summaries(data: StudyData, workers: int) -> list[RunSummary]:
-    """Every run that the tables know, method by method; what the charges say goes before the last snapshot."""
+def run_summaries(data: StudyData, workers: int) -> list[RunSummary]:
+    """Returns every run in the tables, method by method. Charges take precedence over the last snapshot of the runs."""
     definition = data.definition
     charge = int((definition.get("data") or {}).get("folds") or 1)
     played = anytime.played(data.charges, data.epochs, definition["mode"], charge)
@@ -35,13 +35,13 @@ def summaries(data: StudyData, workers: int) -> list[RunSummary]:
 
 
 def _slots(definition: Mapping[str, Any]) -> dict[str, int]:
-    """Each method's virtual workers: alone it could not use more."""
+    """Returns each method's virtual workers: alone it could not use more."""
     shared = int(definition.get("parallelism") or 1)
     return {str(m["label"]): int(m.get("parallelism") or shared) for m in definition.get("methods", ())}
 
 
 def _unrecorded(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a run whose charges were stored before any snapshot of it."""
+    """Returns a row for a run whose charges were stored before any snapshot of the runs."""
     method, _, seed = name.rpartition("/")
     return {"run": name, "method": method, "seed": int(seed), "status": "partial",
             "budget_epochs": definition["budget"]["epochs"]}  # fmt: skip
@@ -77,7 +77,7 @@ def _summary(
 def _winners(
     data: StudyData, rows: Mapping[str, Mapping[str, Any]], played: Mapping[str, anytime.Played]
 ) -> dict[str, Winner]:
-    """Each run's incumbent with its configuration, training value and exam."""
+    """Returns each run's incumbent with its configuration, training value and exam."""
     best = {name: seen for name in rows if (seen := _incumbent(data, rows[name], played.get(name)))}
     trials = pa.array(sorted({trial for trial, _, _ in best.values()}), type=pa.string())
     configs = _configs(data, trials)
@@ -115,7 +115,7 @@ def _configs(data: StudyData, trials: pa.Array) -> dict[str, dict[str, Any]]:
 
 
 def _train_values(data: StudyData, trials: pa.Array) -> dict[tuple[str, int], float]:
-    """The training counterpart of the metric (accuracy for val_accuracy) at the epochs of the given trials."""
+    """Returns the metric on training data (accuracy for val_accuracy) by (trial, epoch) of the given trials."""
     metric = str(data.definition["metric"]).removeprefix("val_")
     names = data.epochs.schema.names
     if metric == data.definition["metric"] or metric not in names or not data.epochs.num_rows:
@@ -130,7 +130,10 @@ _NOT_METRICS = frozenset({"study", "trial", "exam", "seed", "epoch", "confusion"
 
 
 def _exam(rows: Sequence[Mapping[str, Any]], *, retrained: bool) -> tuple[dict[str, float] | None, int]:
-    """The means of an incumbent's test metrics and over how many exams: of the kind asked for, else of the other."""
+    """Returns an incumbent's mean test metrics and the number of exams behind them.
+
+    Exams of the kind that the study asks for count; if there are none, exams of the other kind.
+    """
     chosen = [row for row in rows if (row["exam"] != "winner") == retrained] or rows
     if not chosen:
         return None, 0

@@ -1,0 +1,94 @@
+"""Final exams: every winner is trained as the study's `final` says, and tested once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.game.arena import Arena
+from hpo.store import StudyWriter, layout
+from hpo.study.study import Study
+from hpo.study.values import TrialKey, digest
+from hpo.worker.training import Assignment, Report
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A winner's final exam: train it to `epoch` as `task` says, then test it once."""
+
+    trial: str  # the winner
+    name: str
+    key: TrialKey
+    task: Mapping[str, Any]
+    epoch: int
+
+
+class Exams:
+    """The exams of a study, known once every run is over. `checkpoints`: where those of trials lie."""
+
+    def __init__(self, study: Study, arena: Arena, writer: StudyWriter, checkpoints: str) -> None:
+        self._study, self._arena, self._writer = study, arena, writer
+        self._checkpoints = checkpoints
+        self._exams: list[Exam] = []
+        self._taken: set[str] = set()
+
+    def next(self, busy: Collection[str]) -> Exam | None:
+        """Returns an exam that no store holds and no slot takes; None where there is none. Every run must be over."""
+        if not self._exams:
+            self._exams = list(self._all())
+        stored = {(row["trial"], row["exam"], row["epoch"]) for row in self._writer.stored.exams.to_pylist()}
+        return next(
+            (
+                exam
+                for exam in self._exams
+                if (exam.trial, exam.name, exam.epoch) not in stored
+                and exam.key.id not in self._taken
+                and exam.key.id not in busy
+            ),
+            None,
+        )
+
+    def assignment(self, exam: Exam) -> Assignment:
+        key = exam.key
+        return Assignment(
+            trial=key.id,
+            config=dict(key.config),
+            task=exam.task,
+            seed=key.seed,
+            max_epochs=key.max_epochs,
+            stop=exam.epoch,
+            known=0,
+            checkpoints=layout.winners(self._checkpoints, exam.name),
+            resumable=False,
+            exam=True,
+            packed=self._study.resources.packed,
+            kept_as=exam.trial,
+        )
+
+    def report(self, trial: str, report: Report) -> None:
+        """Stores the result of a test. An exam whose training failed is not taken again."""
+        exam = next(exam for exam in self._exams if exam.key.id == trial)
+        if report.done:
+            self._taken.add(trial)
+        if report.test is not None:
+            row = {"trial": exam.trial, "exam": exam.name, "seed": exam.key.seed, "epoch": exam.epoch}
+            self._writer.exam({**row, **report.test})
+
+    def _all(self) -> Iterator[Exam]:
+        """Yields the exams of each distinct winner: a trial, and how many epochs it is trained."""
+        final, whole = self._study.final, self._study.located()
+        winners: dict[tuple[str, int], TrialKey] = {}
+        for run in self._arena.runs:
+            if (best := run.incumbent) is not None:
+                epoch = best.epoch if final.retrain == "none" else final.epochs or best.epoch
+                winners.setdefault((best.trial, epoch), run.trials[best.number].key)
+        for (trial, epoch), key in winners.items():
+            if final.retrain == "none":
+                names = {"winner": key.seed}
+            else:
+                names = {f"retrain/{s}": 10_000 * (key.seed + 1) + s for s in range(final.seeds)}
+            for name, seed in names.items():
+                task = {**whole, "train_on": "full"} if final.retrain == "full" else whole
+                own = TrialKey(digest([key.task, "exam", name, epoch]), key.config, seed, max(key.max_epochs, epoch))
+                yield Exam(trial, name, own, task, epoch)

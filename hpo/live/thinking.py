@@ -1,0 +1,56 @@
+"""Plays runs: at once, or in threads where their methods take long to decide. Runs are independent of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from hpo.game.run import Run
+from hpo.study.values import Charge
+
+THREADS = 2
+
+
+class Thinking:
+    """Plays runs with `play`, and passes what they are charged to `charge`. True while some method is thinking.
+
+    All calls must come from one thread, the only one that calls `charge`; methods think in threads of their own. A run
+    that may move while its method is thinking is played once more afterwards.
+    """
+
+    def __init__(self, play: Callable[[Run], list[Charge]], charge: Callable[[list[Charge]], None]) -> None:
+        self._play, self._charge = play, charge
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="method")
+        self._under_way: dict[int, tuple[Run, Future[list[Charge]]]] = {}
+        self._moved: dict[int, Run] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._under_way)
+
+    def play(self, run: Run) -> None:
+        if id(run) in self._under_way:
+            self._moved[id(run)] = run
+        elif run.schedule.expensive:
+            self._under_way[id(run)] = (run, self._threads.submit(self._play, run))
+        else:
+            self._charge(self._play(run))
+
+    def collect(self) -> None:
+        """Charges what has been decided by now. Raises what a method raised."""
+        for name, (run, future) in list(self._under_way.items()):
+            if future.done():
+                del self._under_way[name]
+                self._charge(future.result())
+                if self._moved.pop(name, None) is not None:
+                    self.play(run)
+
+    def wait(self, seconds: float) -> None:
+        """Waits up to `seconds` for every method to decide, and collects."""
+        wait([future for _, future in self._under_way.values()], timeout=seconds)
+        self.collect()
+
+    def finish(self) -> None:
+        """Waits for every method to decide, and collects; nothing is played after that."""
+        self._threads.shutdown(wait=True)
+        self._moved.clear()
+        self.collect()

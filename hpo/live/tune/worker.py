@@ -1,0 +1,66 @@
+"""What a Tune actor runs. Worker processes import this file, so it imports neither the store nor the dispatch."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from hpo.worker.training import REPORT_SECONDS, Assignment, Training
+
+
+class SegmentWorker(tune.Trainable):
+    """Trains the assignments that its Tune trial carries, one after the other, and reports on each."""
+
+    _training: Training | None = None
+    _sequence = 0
+
+    def setup(self, config: dict[str, Any]) -> None:
+        ranks, cpus = int(config["ranks"]), float(config["rank_cpus"])
+
+        def make(trainable: str, arguments: dict[str, Any]) -> Any:
+            from hpo.worker.ranks import Ranks
+
+            return Ranks(trainable, ranks, cpus, **arguments)
+
+        self._make = make if ranks > 1 else None
+        self._left = [Assignment(**given) for given in json.loads(config["assignments"])]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._training = Training(self._left.pop(0), self._training, self._make)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        began, done = time.monotonic(), False
+        reports: list[tuple[str, dict[str, Any]]] = []
+        while not done and (not reports or time.monotonic() - began < REPORT_SECONDS):
+            assert self._training is not None
+            report = self._training.step()
+            reports.append((self._training.assignment.trial, asdict(report)))
+            if report.done and self._left:
+                self._begin()
+            else:
+                done = report.done
+        self._sequence += 1
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        text = json.dumps(reports)  # as text, because Tune flattens nested results before its scheduler sees them
+        return {"reports": text, "worker": worker, "sequence": self._sequence, "done": done}
+
+    def cleanup(self) -> None:
+        if self._training is not None:
+            self._training.close()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Does nothing: the training writes its own checkpoints."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Does nothing: the training reads its own checkpoints."""

@@ -1,0 +1,229 @@
+"""The frozen values of a comparison (runs, methods, paired tests, ranking) and their JSON. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hpo.results.anytime import Corners
+from hpo.results.verdict import verdict
+from hpo.text import plain
+
+Interval = tuple[float, float] | None
+
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A run's incumbent: the best validation value that the run was charged for, and its result in the final exam.
+
+    `train`: the same metric on the training data at that epoch. `test`: the exam's metrics, each a mean over `exams`
+    trainings if the configuration was retrained with several seeds; None without an exam.
+    """
+
+    trial: str
+    config: Mapping[str, Any]
+    epoch: int
+    value: float
+    train: float | None = None
+    test: Mapping[str, float] | None = None
+    exams: int = 0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run: a method with a seed on a task (the study's name).
+
+    `anytime`: corners of the best value so far over charged epochs. `anytime_seconds`: the same over the seconds that
+    the method would have taken alone on the comparison's workers; `wall_seconds`: its end. `area`: mean height of the
+    anytime curve over the budget. `train_seconds`: training time summed over all workers. `error_drop`: relative drop
+    of the error against the default configuration with the same seed (Migayo et al. 2023).
+    """
+
+    study: str
+    method: str
+    seed: int
+    status: str  # complete | partial
+    reason: str | None
+    budget_epochs: int
+    charged_epochs: int
+    shared_epochs: int
+    wasted_epochs: int
+    trials: int
+    failed_trials: int
+    train_seconds: float
+    wall_seconds: float
+    incumbent: Winner | None
+    anytime: Corners
+    anytime_seconds: Corners
+    area: float | None
+    epochs_to_target: int | None = None
+    error_drop: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.status == "complete"
+
+    @property
+    def value(self) -> float:
+        """The incumbent's validation value; NaN if the run has no incumbent."""
+        return self.incumbent.value if self.incumbent else math.nan
+
+    @property
+    def train(self) -> float:
+        """The metric on the training data at the incumbent's epoch; NaN if it was not measured."""
+        found = self.incumbent.train if self.incumbent else None
+        return math.nan if found is None else found
+
+    def test(self, metric: str) -> float:
+        """Returns the exam's value of `metric`; NaN if there is none."""
+        tested = self.incumbent.test if self.incumbent else None
+        return float(tested[metric]) if tested and metric in tested else math.nan
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """A method over its complete runs, on validation data unless a field says test. A mean of nothing is None.
+
+    `train_mean`: the same metric on the training data at the incumbents' epochs. `task_means`: by task.
+    `mean_rank`: over the blocks in which every method has a complete run; 1 is best. `optimism`: validation better
+    than test by this much, mean over runs; positive is selection bias, in either mode. `reached`: number of runs that
+    reached the target; `epochs_to_target`: their median over all runs, None if fewer than half reached it.
+    """
+
+    method: str
+    runs: int
+    partial: int
+    mean: float | None
+    ci95: Interval
+    mean_rank: float | None
+    best: float | None
+    train_mean: float | None
+    test_mean: float | None
+    test_ci95: Interval
+    optimism: float | None
+    optimism_ci95: Interval
+    area: float | None
+    area_ci95: Interval
+    reached: int
+    epochs_to_target: int | None
+    error_drop: float | None
+    charged_epochs: int
+    shared_epochs: int
+    wasted_epochs: int
+    trials: int
+    failed_trials: int
+    train_seconds: float | None
+    wall_seconds: float | None
+    task_means: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """Two methods over the blocks (seeds, tasks) that both completed.
+
+    `difference`: mean of a minus mean of b, in the metric's unit. `p`: exact signed-rank test; `p_adjusted`: Holm's
+    correction over all pairs. `more_blocks`: further blocks needed to detect a difference of `Comparison.point` with a
+    power of 80 percent, given the spread so far; 0 if there are enough, None if fewer than two pairs leave the spread
+    unknown.
+    """
+
+    a: str
+    b: str
+    pairs: int
+    difference: float | None
+    ci95: Interval
+    p: float
+    p_adjusted: float
+    verdict: str  # a better | b better | undecided
+    more_blocks: int | None
+
+    @property
+    def better(self) -> str | None:
+        """The better method's label; None if undecided."""
+        return {"a better": self.a, "b better": self.b}.get(self.verdict)
+
+    @property
+    def worse(self) -> str | None:
+        """The worse method's label; None if undecided."""
+        return {"a better": self.b, "b better": self.a}.get(self.verdict)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Friedman's test and Nemenyi's critical difference over five blocks or more.
+
+    `groups`: maximal sets of methods whose mean ranks lie within the critical difference. `pairwise`: p values by
+    (a, b). Differences count only if Friedman's `p` is below 0.05.
+    """
+
+    blocks: int
+    statistic: float
+    p: float
+    mean_ranks: Mapping[str, float]
+    critical_difference: float
+    groups: tuple[tuple[str, ...], ...]
+    pairwise: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The methods of one study, or of several studies with the same metric.
+
+    `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
+    on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
+    """
+
+    study: str
+    metric: str
+    mode: str
+    budget_epochs: int
+    runs: tuple[RunSummary, ...]
+    methods: tuple[MethodSummary, ...]
+    tests: tuple[PairTest, ...]
+    test_metric: str
+    test_tests: tuple[PairTest, ...] = ()
+    ranking: Ranking | None = None
+    blocks: str = "seed"
+    tasks: tuple[str, ...] = ()
+    target: float | None = None
+    point: float = 0.01
+    workers: int = 1
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> str:
+        """What the data allow to be said, in one to three sentences."""
+        return verdict(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
+        found = {
+            "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
+            "verdict": self.verdict, "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
+            "workers": self.workers, "target": self.target, "point": self.point, "test_metric": self.test_metric,
+            "runs": [_run(run) for run in self.runs],
+            "methods": [asdict(method) for method in self.methods],
+            "tests": [asdict(test) for test in self.tests],
+            "test_tests": [asdict(test) for test in self.test_tests],
+            "ranking": _ranking(self.ranking),
+        }  # fmt: skip
+        answer: dict[str, Any] = plain(found)
+        return answer
+
+
+def _run(run: RunSummary) -> dict[str, Any]:
+    # `asdict` would walk and copy every corner of the curves.
+    shown = {name: getattr(run, name) for name in run.__dataclass_fields__}
+    return {**shown, "incumbent": asdict(run.incumbent) if run.incumbent else None}
+
+
+def _ranking(ranking: Ranking | None) -> dict[str, Any] | None:
+    if ranking is None:
+        return None
+    pairwise = [{"a": a, "b": b, "p": p} for (a, b), p in ranking.pairwise.items()]
+    shown = {name: getattr(ranking, name) for name in ranking.__dataclass_fields__}
+    return {**shown, "mean_ranks": dict(ranking.mean_ranks), "pairwise": pairwise}

@@ -1,0 +1,29 @@
+"""The one S3 client. Its requests have limits, so that nobody waits for ever for a silent server.
+
+Endpoint, region and credentials come from the usual AWS variables and files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+STREAMS = 16
+LARGE_READ_SECONDS = 30  # a server may be silent for so long while it takes or finds a large file
+SETTINGS = Config(
+    connect_timeout=5,
+    read_timeout=10,
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    max_pool_connections=STREAMS,
+    # Servers other than Amazon's refuse bodies that are sent with a trailing checksum.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+
+
+def client(*, large: bool = False) -> Any:
+    """Makes a client from a session of its own: it finds credentials that were renewed in files since the last one."""
+    settings = SETTINGS.merge(Config(read_timeout=LARGE_READ_SECONDS)) if large else SETTINGS
+    return boto3.session.Session().client("s3", config=settings)

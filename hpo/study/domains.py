@@ -1,0 +1,216 @@
+"""The domains of hyperparameters: ranges of reals, ranges of whole numbers, choices. Pure.
+
+A domain maps its values to the unit interval and back. Every method searches the unit interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hpo.errors import HpoError
+
+Value: TypeAlias = float | int | str | bool
+
+
+class InvalidSpace(HpoError):
+    """A search space that contradicts itself, or a configuration outside it."""
+
+
+def same(a: Value, b: Value) -> bool:
+    """Compares two values; unlike Python's `==`, `True` is not 1."""
+    return a == b and isinstance(a, bool) == isinstance(b, bool) and isinstance(a, str) == isinstance(b, str)
+
+
+def _check_range(low: float, high: float, log: bool, step: float | None) -> None:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InvalidSpace(f"low and high must be finite, but got (low={low}, high={high})")
+    if not low <= high:
+        raise InvalidSpace(f"low <= high must hold, but got (low={low}, high={high})")
+    if log and not low > 0:
+        raise InvalidSpace(f"low > 0 must hold where log is true, but got low={low}")
+    if step is not None and not step > 0:
+        raise InvalidSpace(f"step > 0 must hold, but got step={step}")
+    if log and step is not None:
+        raise InvalidSpace(f"log and step exclude each other, but got (log=true, step={step})")
+
+
+def _check_grid(domain: Float | Int | Choice, grid: Sequence[Value] | None) -> None:
+    if grid is None:
+        return
+    if not grid:
+        raise InvalidSpace("grid must name at least one value, but got an empty list")
+    for value in grid:
+        if not domain.contains(value):
+            raise InvalidSpace(f"every grid value must lie in {domain.describe()}, but got {value!r}")
+    for i, value in enumerate(grid):
+        if any(same(value, other) for other in grid[:i]):
+            raise InvalidSpace(f"grid values must differ, but got {value!r} twice")
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real hyperparameter in [low, high]; `log` spreads it evenly over magnitudes, `step` restricts it to low + k * step."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    grid: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log, self.step)
+        _check_grid(self, self.grid)
+
+    @property
+    def size(self) -> float:
+        """The number of distinct values; inf for a continuous range."""
+        if self.low == self.high:
+            return 1
+        return math.inf if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    def describe(self) -> str:
+        return f"[{self.low:g}, {self.high:g}]"
+
+    def contains(self, value: Value) -> bool:
+        return isinstance(value, float | int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def decode(self, unit: float) -> float:
+        """Returns the value at `unit` in [0, 1]."""
+        unit = min(1.0, max(0.0, float(unit)))
+        if self.step is not None:
+            count = int(self.size)
+            return float(self.low + min(count - 1, int(unit * count)) * self.step)
+        if self.log:
+            value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+        else:
+            value = self.low + unit * (self.high - self.low)
+        # Twelve significant digits: the same value on every platform's libm, and readable in tables.
+        return min(self.high, max(self.low, float(f"{value:.12g}")))
+
+    def encode(self, value: Value) -> float:
+        """Returns the place of `value` in [0, 1]; `decode(encode(v)) == v` up to rounding."""
+        number = float(value)
+        if self.low == self.high:
+            return 0.5
+        if self.step is not None:
+            return (round((number - self.low) / self.step) + 0.5) / self.size
+        if self.log:
+            return (math.log(number) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+        return (number - self.low) / (self.high - self.low)
+
+    def values(self, points: int) -> tuple[Value, ...]:
+        """Returns the values of `grid` if there is one, else `points` values spread evenly over the range, ends included."""
+        if self.grid is not None:
+            return tuple(self.grid)
+        count = int(min(points, self.size))
+        if count <= 1:
+            return (self.decode(0.5),)
+        return tuple(dict.fromkeys(self.decode(k / (count - 1)) for k in range(count)))
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole-number hyperparameter in {low, low + step, ..., high}; `log` spreads it evenly over magnitudes."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+    grid: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high, self.log, self.step)
+        _check_grid(self, self.grid)
+
+    @property
+    def size(self) -> float:
+        """The number of distinct values."""
+        return (self.high - self.low) // (self.step or 1) + 1
+
+    def describe(self) -> str:
+        return f"the whole numbers [{self.low}, {self.high}]" + (f" by {self.step}" if self.step else "")
+
+    def contains(self, value: Value) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return False
+        return self.low <= value <= self.high and (value - self.low) % (self.step or 1) == 0
+
+    def decode(self, unit: float) -> int:
+        """Returns the value at `unit` in [0, 1].
+
+        Each value owns an interval, so that all values are equally likely (with `log`: all magnitudes).
+        """
+        unit = min(1.0, max(0.0, float(unit)))
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return min(self.high, max(self.low, round(math.exp(low + unit * (high - low)))))
+        count = int(self.size)
+        return self.low + min(count - 1, int(unit * count)) * (self.step or 1)
+
+    def encode(self, value: Value) -> float:
+        """Returns the middle of the interval of [0, 1] that decodes to `value`."""
+        number = int(value)
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return (math.log(number) - low) / (high - low)
+        return ((number - self.low) // (self.step or 1) + 0.5) / self.size
+
+    def values(self, points: int) -> tuple[Value, ...]:
+        """Returns the values of `grid` if there is one, else `points` values spread evenly over the range, ends included."""
+        if self.grid is not None:
+            return tuple(self.grid)
+        count = int(min(points, self.size))
+        if count <= 1:
+            return (self.decode(0.5),)
+        if not self.log:
+            places = (round(k * (self.size - 1) / (count - 1)) for k in range(count))
+            return tuple(dict.fromkeys(self.low + place * (self.step or 1) for place in places))
+        return tuple(dict.fromkeys(self.decode(k / (count - 1)) for k in range(count)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyperparameter that takes one of the listed values; their order means nothing."""
+
+    options: tuple[Value, ...]
+    grid: tuple[Value, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise InvalidSpace("values must name at least one value, but got an empty list")
+        for i, value in enumerate(self.options):
+            if any(same(value, other) for other in self.options[:i]):
+                raise InvalidSpace(f"values must differ, but got {value!r} twice")
+        _check_grid(self, self.grid)
+
+    @property
+    def size(self) -> float:
+        """The number of distinct values."""
+        return len(self.options)
+
+    def describe(self) -> str:
+        return "{" + ", ".join(map(str, self.options)) + "}"
+
+    def contains(self, value: Value) -> bool:
+        return any(same(value, option) for option in self.options)
+
+    def index(self, value: Value) -> int:
+        return next(i for i, option in enumerate(self.options) if same(value, option))
+
+    def decode(self, unit: float) -> Value:
+        """Returns the value whose interval of [0, 1] contains `unit`."""
+        return self.options[min(len(self.options) - 1, max(0, int(unit * len(self.options))))]
+
+    def encode(self, value: Value) -> float:
+        """Returns the middle of the interval of [0, 1] that decodes to `value`."""
+        return (self.index(value) + 0.5) / len(self.options)
+
+    def values(self, points: int) -> tuple[Value, ...]:
+        """Returns the values of `grid` if there is one, else all values, however few `points` asks for."""
+        return tuple(self.grid) if self.grid is not None else self.options
+
+
+Domain: TypeAlias = Float | Int | Choice

@@ -1,0 +1,52 @@
+"""The methods section of a study file: parsed, checked, or narrowed to the methods that a user asks for. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hpo.study.messages import Located
+from hpo.study.values import Method
+
+Entry = str | Mapping[str, Mapping[str, Any] | None]
+
+
+def parse_methods(entries: Sequence[Entry]) -> tuple[Method, ...]:
+    """Returns the methods of a study file's `methods`. Raises Located for an entry that cannot hold."""
+    methods: list[Method] = []
+    for i, entry in enumerate(entries):
+        method = _method(i, entry)
+        if any(other.label == method.label for other in methods):
+            raise Located(
+                ("methods", i), f"methods must differ, but got {method.label!r} twice; give one of them a `label`"
+            )
+        methods.append(method)
+    return tuple(methods)
+
+
+def _method(place: int, entry: Entry) -> Method:
+    """One entry; `label` and `parallelism` are ours, all other options the method's."""
+    if isinstance(entry, Mapping) and len(entry) != 1:
+        raise Located(("methods", place), f"a method must be a name or one name with options, but got {entry}")
+    name, given = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+    options = dict(given or {})
+    label = str(options.pop("label", name))
+    parallelism = options.pop("parallelism", None)
+    if parallelism is not None and not (isinstance(parallelism, int) and parallelism >= 1):
+        raise Located(("methods", place, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+:-]*", label):
+        raise Located(("methods", place), f"a method's label must be letters, digits and . _ + : -, but got {label!r}")
+    return Method(name, label, options, parallelism)
+
+
+def chosen(entries: Sequence[Any], names: Iterable[str]) -> list[Any]:
+    """Returns the file's entries for the named methods; a name that the file lacks stands for the method by default."""
+    by_label: dict[str, Any] = {}
+    for entry in entries:
+        if isinstance(entry, dict) and len(entry) == 1:
+            name, options = next(iter(entry.items()))
+            by_label[str((options or {}).get("label", name))] = entry
+        else:
+            by_label[str(entry)] = entry
+    return [by_label.get(name, name) for name in names]

@@ -1,0 +1,98 @@
+"""The sections of a study file: budget, data, model, resources and the like, validated when they are built. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hpo.study.early_stopping import EarlyStopping
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of a study file: refuses unknown keys and converts no value silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Budget(Section):
+    """The most epochs that a run (`epochs`) and a trial (`max_epochs`) may use."""
+
+    epochs: Positive
+    max_epochs: Positive
+
+
+class Stopping(Section):
+    """Early stopping of every trial by its own curve."""
+
+    patience: Positive
+    metric: str = "val_loss"
+    mode: Literal["min", "max"] | None = None
+
+    @property
+    def rule(self) -> EarlyStopping:
+        lower = "loss" in self.metric or "error" in self.metric
+        return EarlyStopping(self.patience, self.metric, self.mode or ("min" if lower else "max"))
+
+
+class Resources(Section):
+    """What one trial takes of a node. `gpus` is a fraction (several trials per GPU) or whole (several GPUs per trial)."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    pack: bool | None = None  # whether trials wait for room in device memory; by default only where they share a GPU
+
+    @property
+    def packed(self) -> bool:
+        """Whether a trial starts only when the memory measured for its kind is free."""
+        return 0 < self.gpus < 1 if self.pack is None else self.pack
+
+    @model_validator(mode="after")
+    def _whole(self) -> Resources:
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus must be at most 1 or a whole number, but got {self.gpus}")
+        return self
+
+
+class Track(Section):
+    """Where curves are copied while the study runs: a folder for TensorBoard, the URL of an MLflow server."""
+
+    tensorboard: str | None = None
+    mlflow: Annotated[str, Field(pattern="^https?://")] | None = None
+
+
+class Final(Section):
+    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once."""
+
+    retrain: Literal["none", "train", "full"] = "none"
+    epochs: Positive | None = None
+    seeds: Positive = 1
+
+
+class Data(Section):
+    """The data of an image or tabular task."""
+
+    name: str
+    root: str | None = None
+    train: int | float | None = None
+    validation: int | float | str | None = None
+    test: int | float | str | None = None
+    balanced: bool = False
+    seed: int = 0
+    download: bool = False
+    augment: str | None = None
+    class_weights: Literal["none", "log", "balanced"] | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    corrupt: Literal["refuse", "skip"] | None = None
+    fit: Literal["squeeze", "crop"] | None = None
+
+
+class Model(Section):
+    """The backbone and its weights; further keys belong to the model (a vision transformer's patch size, say)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    name: str
+    weights: str | None = None

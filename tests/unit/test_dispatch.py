@@ -1,0 +1,124 @@
+"""What a study costs beyond its budget: epochs that are trained again, and the room that its checkpoints take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpo import store
+from hpo.game.runs import runs_of
+from hpo.live.dispatch import Dispatch
+from hpo.store import StudyWriter
+from hpo.study.study import Study
+from hpo.worker.checkpoints import Checkpoints
+from hpo.worker.training import Assignment, Training
+
+STUDY = """
+study: costs
+trainable: curves
+space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
+budget: {{epochs: 40, max_epochs: 8}}
+methods: {methods}
+parallelism: 4
+checkpoints_gb: {gigabytes}
+store: {store}
+"""
+
+
+def dispatch(folder: Path, gigabytes: float = 1.0, methods: str = "[{asha: {eta: 2}}]") -> Dispatch:
+    path = folder / "costs.yaml"
+    path.write_text(STUDY.format(store=folder / "store", gigabytes=gigabytes, methods=methods))
+    study = Study.load(str(path))
+    writer = StudyWriter.open(
+        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    )  # fmt: skip
+    return Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 0)
+
+
+def train(playing: Dispatch, given: Assignment) -> list[dict]:
+    """Trains an assignment to its end; returns what its worker reported."""
+    training, records = Training(given), []
+    while given.trial in playing.live:
+        report = training.step()
+        records += report.records
+        playing.report(given, report, "here:1")
+    return records
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_epochs_are_wasted_where_they_are_trained_again_and_not_where_a_checkpoint_has_them(
+    tmp_path: Path, kept: bool
+) -> None:
+    """Workers whose assignments were made before the last epochs came in report these once more."""
+    playing, repeated = dispatch(tmp_path), 0
+    while not playing.arena.done:
+        given = playing.next()
+        assert given is not None
+        if not kept:
+            Checkpoints(given.checkpoints).delete([given.trial])
+        repeated += given.known
+        records = train(playing, replace(given, known=0))
+        assert [row["epoch"] for row in records] == list(range(1, given.stop + 1))
+        assert sum(bool(row.get("recovered")) for row in records) == (given.known if kept else 0)
+    assert repeated > 0
+    playing.finish(complete=False)
+    data = store.read(str(tmp_path / "store"))
+    (run,) = data.runs.to_pylist()
+    assert run["wasted_epochs"] == (0 if kept else repeated)
+    assert run["charged_epochs"] == 40
+    assert sum(row["attempt"] > 0 for row in data.epochs.to_pylist()) == run["wasted_epochs"]
+    assert store.verify(str(tmp_path / "store")) == []
+
+
+@pytest.mark.timeout(120)
+def test_the_checkpoints_of_a_study_take_no_more_than_it_allows(tmp_path: Path) -> None:
+    plenty, little = tmp_path / "plenty", tmp_path / "little"
+    sizes = {}
+    for folder, gigabytes in ((plenty, 1.0), (little, 0.00003)):
+        folder.mkdir()
+        playing = dispatch(folder, gigabytes)
+        for _ in range(12):
+            given = playing.next()
+            assert given is not None
+            train(playing, given)
+        playing.finish(complete=False)
+        sizes[folder] = [kept.size for kept in Checkpoints(str(folder / "checkpoints")).kept()]
+    assert sum(sizes[plenty]) > 30_000
+    assert 0 < sum(sizes[little]) <= 30_000
+
+
+def test_a_study_is_not_finished_while_its_last_decision_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method that thinks in a thread may end its run just after its decisions were last collected: exams are due then."""
+    playing = dispatch(tmp_path, methods="[bayesian]")
+    while not playing.arena.done:
+        if (given := playing.next()) is None:
+            playing.think(1.0)
+            continue
+        with monkeypatch.context() as late:
+            late.setattr(playing._thinking, "collect", lambda: None)
+            train(playing, given)
+            wait_until(lambda: not playing.live and (playing.arena.done or all(f.done() for f in thinking(playing))))
+            if playing.arena.done:
+                assert not playing.finished
+    assert not playing.finished
+    exam = playing.next()
+    assert exam is not None
+    assert exam.exam
+    playing.finish(complete=False)
+
+
+def thinking(playing: Dispatch) -> list[Future]:
+    return [future for _, future in playing._thinking._under_way.values()]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.01)

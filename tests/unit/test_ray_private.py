@@ -1,0 +1,174 @@
+"""Every part of Ray that no document promises, and that this project uses: here it is named, and must still be there.
+
+A test that fails here after an upgrade of Ray says which file uses the part, and what for. Find where Ray has moved it, and
+change that file alone; where Ray has dropped it, do without: the comment of its function says what is lost.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+
+from hpo.live import tune as ours
+from hpo.live.tune import private
+
+ROOT = Path(__file__).parents[2]
+TUNE = "hpo/live/tune/private.py"
+CONTROLLER = "ray.tune.execution.tune_controller:TuneController"
+WRAPPER = "ray.tune.execution.tune_controller:TrialRunnerWrapper"
+
+# (module:class or module, attribute, the file of ours that uses it, what for)
+PARTS = [
+    (WRAPPER, "_tune_controller", TUNE, "the controller itself, of which a scheduler sees a wrapper"),
+    (CONTROLLER, "get_live_trials", TUNE, "the trials that have no process yet"),
+    (CONTROLLER, "_actor_cache", TUNE, "to keep free processes for later trials"),
+    ("ray.tune.utils.object_cache:_ObjectCache", "increase_max", TUNE, "to keep free processes for later trials"),
+    ("ray.tune.utils.object_cache:_ObjectCache", "decrease_max", TUNE, "to let Tune end free processes again"),
+    (CONTROLLER, "_trial_to_actor", TUNE, "to see whether a process is starting for a trial"),
+    (CONTROLLER, "_resources_to_pending_trials", TUNE, "to keep a starting process for the trial that it starts for"),
+    (CONTROLLER, "_resetting_trials", TUNE, "to blame no trial for a process that was dead before the trial got it"),
+    ("ray.tune.experiment:Trial", "get_pickled_error", TUNE, "the last words of a process"),
+    ("ray.tune.experiment:Trial", "last_result", "hpo/live/tune/adapters.py", "the reports of a trial that completes"),
+    ("ray.exceptions:RayTaskError", "cause", "hpo/worker/ranks.py", "the exception that the user's code raised in a rank"),
+    ("ray.util", "get_node_ip_address", "hpo/worker/ranks.py", "where the ranks of a trial meet"),
+    ("ray._raylet", "AuthenticationTokenLoader", "cluster/tokens.py", "to make Ray read a new token"),
+    ("ray._raylet", "Config", "cluster/tokens.py", "to make Ray read a new authentication mode"),
+    ("ray.job_submission:JobSubmissionClient", "_do_request", "cluster/jobs.py", "limits on how long a request may take"),
+    ("ray._raylet", "GcsClient", "tests/ray/test_run.py", "to knock at a cluster's door without a token"),
+    ("ray.cluster_utils", "Cluster", "tests/ray/test_preflight.py", "several real nodes on one machine"),
+    ("ray.autoscaler._private.util", "validate_config", "tests/unit/test_manifests.py", "Ray's own check of a launcher file"),
+    ("ray.autoscaler._private.util", "prepare_config", "tests/unit/test_manifests.py", "Ray's own check of a launcher file"),
+    ("ray.tune.schedulers.async_hyperband", "_Bracket", "tests/unit/test_schedules.py", "a peer of our asha_stopping"),
+]  # fmt: skip
+
+
+def advice(where: str, name: str, user: str, purpose: str) -> str:
+    return (
+        f"Ray {ray.__version__} has no {name} in {where} any more. {user} uses it: {purpose}. "
+        f"Find where Ray has moved it and change {user}, or do without it where Ray has dropped it."
+    )
+
+
+def attributes(found: Any) -> set[str]:
+    """What a class has, with what its methods set on `self`; of a module, its names."""
+    names = set(dir(found))
+    for owner in getattr(found, "__mro__", ())[:-1]:
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+        except (OSError, TypeError):
+            continue  # compiled
+        stored = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+        names |= {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    return names
+
+
+@pytest.mark.parametrize(("where", "name", "user", "purpose"), PARTS, ids=[part[1] for part in PARTS])
+def test_ray_still_has(where: str, name: str, user: str, purpose: str) -> None:
+    module, _, owner = where.partition(":")
+    try:
+        found = importlib.import_module(module)
+        found = getattr(found, owner) if owner else found
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{error}. {advice(where, name, user, purpose)}")
+    assert name in attributes(found), advice(where, name, user, purpose)
+
+
+@pytest.mark.parametrize(("where", "name", "user", "purpose"), PARTS, ids=[part[1] for part in PARTS])
+def test_the_list_is_no_longer_than_it_must_be(where: str, name: str, user: str, purpose: str) -> None:
+    text = (ROOT / user).read_text()
+    assert re.search(rf"\b{name}\b", text), f"{user} does not use {name} any more: delete its line in this test"
+
+
+def test_what_is_private_to_ray_tune_is_used_in_one_file() -> None:
+    """Whatever begins with an underscore and is not `self`'s: in this package it can only be Ray's."""
+    for path in sorted((ROOT / "hpo" / "live" / "tune").glob("*.py")):
+        found = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)]
+        foreign = {
+            node.attr
+            for node in found
+            if re.match(r"_[a-z]", node.attr) and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+        }
+        named = {name for _, name, user, _ in PARTS if user == TUNE}
+        if path.name == "private.py":
+            assert foreign <= named, f"{foreign - named} must be on the list of this test"
+        else:
+            assert not foreign, (
+                f"{path} uses {foreign}: put it behind a function in {TUNE}, and on the list of this test"
+            )
+
+
+@pytest.mark.parametrize("name", ours.SETTINGS)
+def test_ray_still_reads_the_setting(name: str) -> None:
+    folder = Path(ray.__file__).parent
+    readers = [p for part in ("air", "tune") for p in (folder / part).rglob("*.py") if name in p.read_text()]
+    assert readers, (
+        f"Ray {ray.__version__} does not read {name} any more. hpo/live/tune/__init__.py sets it, and says what for: "
+        "find the setting that has taken its place, or delete the line."
+    )
+
+
+# -- how they work together: the functions, on Ray's own cache and on controllers of these attributes ------------------
+
+
+def controller(**changes: Any) -> SimpleNamespace:
+    from ray.tune.utils.object_cache import _ObjectCache
+
+    parts = {
+        "get_live_trials": lambda: [SimpleNamespace(status="PENDING"), SimpleNamespace(status="RUNNING")],
+        "_actor_cache": _ObjectCache(may_keep_one=True),
+        "_trial_to_actor": {},
+        "_resources_to_pending_trials": {"request": set()},
+        "_resetting_trials": set(),
+    }
+    return SimpleNamespace(**{**parts, **changes})
+
+
+def wrapped(inside: SimpleNamespace) -> SimpleNamespace:
+    return SimpleNamespace(_tune_controller=inside)
+
+
+def test_a_scheduler_gets_a_wrapper_or_the_controller() -> None:
+    inside = controller()
+    assert private.controller(wrapped(inside)) is private.controller(inside) is inside
+    assert [trial.status for trial in private.waiting(wrapped(inside))] == ["PENDING"]
+
+
+def test_free_processes_are_kept_and_then_no_longer() -> None:
+    inside = controller()
+    cache = inside._actor_cache
+    private.keep_free_processes(wrapped(inside), "request", True)
+    assert all(cache.cache_object("request", number) for number in range(8))
+    assert list(cache.flush_cached_objects()) == []
+    private.keep_free_processes(wrapped(inside), "request", False)
+    assert list(cache.flush_cached_objects()) == list(range(8))
+
+
+def test_a_trial_whose_process_is_starting_gets_no_free_one() -> None:
+    inside = controller(
+        _trial_to_actor={"starting": "actor"}, _resources_to_pending_trials={"request": {"starting", "new"}}
+    )
+    for trial in ("starting", "new"):
+        private.leave_to_its_own_process(wrapped(inside), "request", trial)
+    assert inside._resources_to_pending_trials == {"request": {"new"}}
+
+
+def test_a_trial_that_is_given_a_free_process_is_known() -> None:
+    inside = controller(_resetting_trials={"given"})
+    assert private.is_resetting(inside, "given")
+    assert not private.is_resetting(inside, "own")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(None, ""), (RuntimeError("Traceback\n  at a\nKilled: 9\n"), "Killed: 9")]
+)
+def test_last_words(error: Exception | None, words: str) -> None:
+    assert private.last_words(SimpleNamespace(get_pickled_error=lambda: error)) == words

@@ -1,0 +1,73 @@
+"""Runs whose methods think in threads: each is played by one thread at a time, and stopping loses nothing."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from hpo.live.thinking import Thinking
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Game:
+    """Plays runs: each play of one waits for `go`, and charges its number."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = 0
+        self.charged: list[int] = []
+        self.thinking = Thinking(self.play, self.charged.extend)  # type: ignore[arg-type]
+
+    def play(self, run) -> list[int]:
+        self.begun += 1
+        number = self.begun
+        if run.schedule.expensive:
+            assert self.go.wait(30)
+        if run.fails:
+            raise ValueError("the method is wrong")
+        return [number]
+
+
+def run(expensive: bool = True, fails: bool = False):
+    return SimpleNamespace(schedule=SimpleNamespace(expensive=expensive), fails=fails)
+
+
+def test_a_fast_method_is_played_at_once() -> None:
+    game = Game()
+    game.thinking.play(run(expensive=False))
+    assert game.charged == [1]
+    assert not game.thinking
+
+
+def test_a_run_that_moves_while_its_method_thinks_is_played_once_more_and_not_meanwhile() -> None:
+    game, one = Game(), run()
+    for _ in range(3):
+        game.thinking.play(one)
+    game.thinking.collect()
+    assert game.thinking
+    assert game.charged == []
+    game.go.set()
+    while game.thinking:
+        game.thinking.wait(10)
+    assert game.charged == [1, 2]
+
+
+def test_stopping_takes_what_a_method_has_decided_and_plays_nothing_more() -> None:
+    game, one = Game(), run()
+    game.thinking.play(one)
+    game.thinking.play(one)  # it has moved, and would be played again
+    game.go.set()
+    game.thinking.finish()
+    assert game.charged == [1]
+    assert not game.thinking
+
+
+def test_what_a_method_raises_is_raised_where_its_decisions_are_collected() -> None:
+    game = Game()
+    game.thinking.play(run(fails=True))
+    game.go.set()
+    with pytest.raises(ValueError, match="the method is wrong"):
+        game.thinking.wait(10)

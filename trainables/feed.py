@@ -1,0 +1,158 @@
+"""What an epoch is fed with: images or kept activations of a split, led to the boundary where training begins.
+
+Keeps activations of the frozen part on the node (trainables.features) where they are the same in every epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainables.augment import Augmentation
+from trainables.batches import gather
+from trainables.data import Dataset, Split
+from trainables.draws import Draws
+from trainables.features import Activations, frozen_rows
+from trainables.kept_arrays import Kept
+from trainables.machine import Machine
+from trainables.network import Boundary, Network
+from trainables.parallel import Shard
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split: `rows` [N, ...] are images as bytes or kept activations; `section` leads from `boundary` to logits.
+
+    `frozen` leads from the rows to the boundary, where the rows are not the boundary's own activations.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    frozen: nn.Module | None
+    boundary: Boundary
+    section: nn.Module
+    kept: Kept | None  # in use for as long as its rows are
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The inputs of a data set's splits on a machine, of this rank's `shard` of each batch.
+
+    `key` is equal only for equal values of the backbone in equal precision. Without `reuse` no activations are kept.
+    """
+
+    network: Network
+    machine: Machine
+    dataset: Dataset
+    key: str
+    reuse: bool
+    augmentation: Augmentation | None
+    shard: Shard
+
+    @property
+    def copies(self) -> int:
+        """Samples that an epoch takes of each training image."""
+        return self.augmentation.copies if self.augmentation else 1
+
+    @property
+    def samples(self) -> int:
+        """Samples of a training epoch."""
+        return len(self.dataset.train) * self.copies
+
+    # -- sources --------------------------------------------------------------------------------------------------
+
+    def training(self, cut: int) -> Source:
+        """The training split for training from `cut` on."""
+        return self._source(self.dataset.train, "train", cut, keep=self.augmentation is None)
+
+    def validation(self, cut: int) -> Source:
+        return self._source(self.dataset.validation, "validation", cut, keep=True)
+
+    def test(self, cut: int) -> Source:
+        """The test split, whose activations are not kept: it is used once."""
+        return self._source(self.dataset.test, "test", cut, keep=False)
+
+    def no_reuse(self, cut: int) -> str:
+        """Returns why the training images pass through the frozen layers in every epoch; empty where they need not."""
+        if not self.reuse:
+            return "reuse_activations is off"
+        if self.network.boundary(cut).position == 0:
+            return "what is trained begins before the first place where they could be kept"
+        return f"augmentation {self.augmentation.name} alters them" if self.augmentation else ""
+
+    def _source(self, split: Split, name: str, cut: int, *, keep: bool) -> Source:
+        start, kept = self.network.boundaries[0], None
+        boundary = self.network.boundary(cut)
+        if keep and self.reuse:
+            text = f"{self.key}-{self.dataset.digest}-{name}-{self.machine.format}"
+            key = hashlib.sha256(text.encode()).hexdigest()[:16]
+            start, kept = Activations(self.network, self.machine, split.images, key).before(boundary)
+        rows = split.images if kept is None else kept.values
+        if self._has_room(rows.nbytes):
+            rows = rows.to(self.machine.device)
+        frozen = self.network.section(start, boundary) if start != boundary else None
+        labels = split.labels.to(self.machine.device)
+        return Source(rows, labels, frozen, boundary, self.network.section(boundary), kept)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether the GPU has room for rows of `size` bytes."""
+        return self.machine.device.type == "cuda" and size < 0.25 * torch.cuda.mem_get_info()[0]
+
+    # -- batches --------------------------------------------------------------------------------------------------
+
+    def batch(self, source: Source, batch: Tensor, draws: Draws, step: int) -> Tensor:
+        """This rank's inputs of the global `batch` of sample numbers; sample i is copy i // N of image i % N."""
+        count = len(source.rows)
+        if self.augmentation is None:
+            return self.rows(source, self.shard.take(batch) % count)
+        images = gather(source.rows, batch % count)
+        original = batch < count if self.copies > 1 else None
+        altered = self.augmentation(images, draws.generator("augmentation", step), original)
+        mine = self.shard.take(altered)
+        return self._to_boundary(source, self.machine.prepare(mine), len(mine))
+
+    def rows(self, source: Source, rows: Tensor) -> Tensor:
+        """The boundary's activations of these rows: the same bits whether they were kept or are computed here."""
+        if source.rows.dtype == torch.uint8:
+            inputs = self.machine.prepare(gather(source.rows, rows))
+        else:
+            inputs = self.machine.unpack(source.rows.index_select(0, rows.to(source.rows.device)))
+        # A GPU would idle over a small batch filled up to a whole pass.
+        return self._to_boundary(source, inputs, len(rows) if inputs.is_cuda else self.machine.chunk)
+
+    def rows_at_a_time(self, boundary: Boundary) -> int:
+        """How many rows are measured in one pass from the boundary on."""
+        return max(self.machine.chunk, 2**18 // math.prod(boundary.shape))
+
+    def _to_boundary(self, source: Source, inputs: Tensor, size: int) -> Tensor:
+        if source.frozen is None:
+            return inputs
+        return self.machine.unpack(frozen_rows(source.frozen, self.machine, inputs, size))
+
+    # -- the memory probe's inputs --------------------------------------------------------------------------------
+
+    def training_stand_in(self, cut: int, count: int) -> tuple[Source, Tensor]:
+        """`training` with at most `count` rows, and as many bytes as all rows would take on the GPU."""
+        return self._stand_in(self.dataset.train, cut, count, keep=self.augmentation is None)
+
+    def validation_stand_in(self, cut: int) -> tuple[Source, Tensor]:
+        """`validation` with the rows of one pass, and as many bytes as all rows would take on the GPU."""
+        count = self.rows_at_a_time(self.network.boundary(cut))
+        return self._stand_in(self.dataset.validation, cut, count, keep=True)
+
+    def _stand_in(self, split: Split, cut: int, count: int, *, keep: bool) -> tuple[Source, Tensor]:
+        start, boundary = self.network.boundaries[0], self.network.boundary(cut)
+        frozen = self.network.section(start, boundary) if start != boundary else None
+        rows = gather(split.images, torch.arange(min(count, len(split))))
+        if keep and self.reuse and frozen is not None:
+            some = self.machine.prepare(rows[: self.machine.chunk])
+            kept = frozen_rows(frozen, self.machine, some, self.machine.chunk)
+            rows, frozen = kept[torch.arange(len(rows)) % len(kept)], None
+        whole = rows.nbytes // len(rows) * len(split)
+        resident = torch.empty(whole if self._has_room(whole) else 0, dtype=torch.uint8, device=self.machine.device)
+        labels = split.labels[: len(rows)].to(self.machine.device)
+        return Source(rows, labels, frozen, boundary, self.network.section(boundary), None), resident
