@@ -27,10 +27,19 @@ parallelism: 3
 clock: {clock}
 """
 
-SLOW = {  # files whose tests train networks, start many processes, or draw many examples; `make test-quick` skips them
-}
+SLOW = {  # files whose tests train or trace networks: more than half of the time of unit and contract tests
+    "test_digits_pretraining.py", "test_fine_tuning.py", "test_mlp.py", "test_network.py", "test_parallel_training.py",
+    "test_trainables.py",
+}  # fmt: skip
 
 TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_seconds")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of slow files, which `make test-quick` leaves out."""
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture

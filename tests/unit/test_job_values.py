@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import packing
+from cluster import nodes, packing, probe
 from cluster.addresses import AddressError, cluster_endpoint, in_the_clear, job_server_url
+from cluster.errors import one_line
 from cluster.job import Job, JobError, Submission, attempt_id, new_series
 from cluster.packing import PackError, files, pack
 
@@ -124,3 +125,20 @@ def test_unencrypted_addresses() -> None:
     assert in_the_clear("http://head:8265")
     assert not in_the_clear("http://127.0.0.1:8265")
     assert not in_the_clear("https://head:8265")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "http://head:8265"])
+def test_waiting_for_workers_without_a_head_is_bad_input(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nodes.main(["--address", address, "--timeout", "0"]) == 2
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    assert told.err.startswith("cluster: ")
+    assert address in told.err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("one\ntwo"), "one"), (ValueError("\n one"), "one"), (ValueError(), "ValueError")],
+)
+def test_foreign_errors_are_quoted_in_one_line(error: Exception, line: str) -> None:
+    assert one_line(error) == probe._one_line(error) == line
