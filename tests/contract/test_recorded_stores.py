@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -73,6 +72,11 @@ def timeless(found: Any) -> Any:
     return [timeless(value) for value in found] if isinstance(found, list) else found
 
 
+def figures(found: Any) -> Any:
+    """A comparison without its sentences, whose wording may change."""
+    return {name: value for name, value in json.loads(json.dumps(found)).items() if name not in ("verdict", "notes")}
+
+
 def opened() -> Dispatch:
     Path("study.yaml").write_text(make.STUDY)
     study = Study.load("study.yaml")
@@ -106,7 +110,7 @@ def test_a_complete_store_is_read_verified_and_compared_as_it_was(unpacked: Any)
     assert data.warnings == ()
     assert data.environment["python"] == "3.11"
     assert {row["exam"] for row in data.exams.to_pylist()} == {"retrain/0"}
-    assert close(json.loads(json.dumps(compare(data).to_json())), json.loads(Path("compare.json").read_text()))
+    assert close(figures(compare(data).to_json()), figures(json.loads(Path("compare.json").read_text())))
 
 
 def test_a_complete_store_wants_nothing_more(unpacked: Any) -> None:
@@ -146,8 +150,8 @@ def test_a_study_whose_driver_was_killed_ends_as_an_undisturbed_one(unpacked: An
     assert store.verify("store") == []
     for table in schema.TABLES:
         assert close(rows(table), tables[table]), table
-    found = json.loads(json.dumps(compare(store.read("store")).to_json()))
-    assert close(timeless(found), timeless(undisturbed))
+    found = compare(store.read("store")).to_json()
+    assert close(timeless(figures(found)), timeless(figures(undisturbed)))
 
 
 def test_a_checkpoint_is_loaded_and_trained_on_as_without_an_interruption(unpacked: Any) -> None:
@@ -162,12 +166,3 @@ def test_a_checkpoint_is_loaded_and_trained_on_as_without_an_interruption(unpack
     assert [row.get("recovered", False) for row in found] == [True, True, False, False]
     for row, recorded in zip(found, curve, strict=True):
         assert row["metrics"] == pytest.approx(recorded, rel=1e-5)
-
-
-@pytest.mark.timeout(300)
-def test_the_archives_can_be_made_anew(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, RECORDED / "make.py", tmp_path], check=True, timeout=250)
-    for path in RECORDED.glob("*.tar.gz"):
-        with tarfile.open(path) as recorded, tarfile.open(tmp_path / path.name) as anew:
-            folders = [sorted({str(Path(n).parent) for n in archive.getnames()}) for archive in (recorded, anew)]
-            assert folders[0] == folders[1], path.name

@@ -83,7 +83,7 @@ def test_any_other_exception_is_a_bug_with_its_traceback_in_a_file(capsys, broke
     assert list(tmp_path.iterdir()) == [path]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
-    assert text.startswith("hpo ")
+    assert text.startswith("hpo")
     assert "Traceback (most recent call last)" in text
     assert "in presets" in text
     assert text.endswith("ValueError: crossed wires\nand more lines\n")
