@@ -12,7 +12,8 @@ from cluster.errors import ClusterError
 
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130  # exit codes of `hpo run` after which a new attempt changes nothing
+# exit codes of `hpo run` after which a new attempt changes nothing
+STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130
 STORE_AWAY = 3  # and the one after which it does, when the store is back: a job asks for it by HPO_STORE_AWAY
 
 
