@@ -1,4 +1,4 @@
-"""The command line: the composition root, one file a group of commands. Imports everything; nothing imports it."""
+"""The command line: one file per group of commands. The composition root: imports every package; nothing imports it."""
 
 from hpo.cli.app import app, main
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.job import JobError
-from hpo import cli
+from hpo import __version__, cli
 from hpo.cli import catalogue
 from hpo.errors import InterruptedStudy, StudyError, StudyFailed
 from hpo.storage.errors import Unreachable
@@ -70,7 +70,8 @@ def test_output_that_nobody_reads_is_no_error(unbuffered):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_any_other_exception_is_a_bug_with_its_traceback_in_a_file(capsys, broken, tmp_path):
+def test_any_other_exception_is_a_bug_with_its_traceback_in_a_file(capsys, broken, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["hpo", "studies"])
     broken(ValueError("crossed wires\nand more lines"))
     code, out, err = ended(capsys, "studies")
     assert (code, out) == (70, "")
@@ -83,7 +84,7 @@ def test_any_other_exception_is_a_bug_with_its_traceback_in_a_file(capsys, broke
     assert list(tmp_path.iterdir()) == [path]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
-    assert text.startswith("hpo")
+    assert text.startswith(f"hpo studies\nhpo {__version__}, Python 3.")
     assert "Traceback (most recent call last)" in text
     assert "in presets" in text
     assert text.endswith("ValueError: crossed wires\nand more lines\n")
