@@ -64,6 +64,11 @@ def play(arena: Arena, oracle: Oracle, pick=lambda n: 0, slots: int = 1) -> list
     return charges
 
 
+def told(charges):
+    """Returns charges as text: since Python 3.13 a dataclass that holds NaN differs from its equal."""
+    return [repr(charge) for charge in charges]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from(["grid", "random", "asha"]),
@@ -103,7 +108,7 @@ def test_the_order_in_which_results_arrive_changes_nothing(name, workers, slots,
         run = run_of(name, budget=60, max_epochs=8, workers=workers)
         return play(Arena([run], Curves(), ahead), Oracle(0.2, 0.1, 0.2), pick, slots)
 
-    assert charges(lambda n: picks.randrange(n), slots, ahead) == charges(lambda n: 0, 1, 0)
+    assert told(charges(lambda n: picks.randrange(n), slots, ahead)) == told(charges(lambda n: 0, 1, 0))
 
 
 @settings(max_examples=30, deadline=None)
@@ -123,11 +128,11 @@ def test_a_run_played_over_stored_curves_goes_on_as_it_would_have(name, clock, c
     again = Arena([fresh(replayed(stored) if clock == "arrival" else None)], first.curves)
     repeated = again.play()
     if clock == "virtual":
-        assert repeated == whole
+        assert told(repeated) == told(whole)
     else:
-        assert repeated[: len(stored)] == stored
+        assert told(repeated[: len(stored)]) == told(stored)
     full = Arena([fresh(replayed(whole) if clock == "arrival" else None)], first.curves)
-    assert full.play() == whole
+    assert told(full.play()) == told(whole)
 
 
 def test_runs_that_ask_for_the_same_trial_share_its_training_and_are_both_charged():
