@@ -288,11 +288,11 @@ class Ordeal:
         self._end(signal.SIGKILL)
 
     def _driver_asked(self) -> None:
-        """SIGTERM: it says how to go on, and the store is whole."""
+        """SIGTERM: it says how to continue, and the store is whole."""
         code = self._end(signal.SIGTERM)
         assert self._driver is not None
         if code not in (0, -15, 143):  # it had ended by itself, or was still loading
-            words = {130: "to go on: ", 2: "hpo: "}  # 2: the store could not be reached, or had no room
+            words = {130: "to continue: ", 2: "hpo: "}  # 2: the store could not be reached, or had no room
             assert code in words, f"{code}: {self._driver.text[-3000:]}"
             assert words[code] in self._driver.text.splitlines()[-1]
 

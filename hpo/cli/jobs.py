@@ -107,7 +107,7 @@ def _watch(server: JobServer, submission: Submission, retries: int) -> None:
 
     ended = watch(server, submission, retries=retries, write=_write, say=errors.print)
     if ended.status != "SUCCEEDED":
-        errors.print(f"job {ended.id} {ended.status.lower()}; to go on: hpo submit {shlex.join(sys.argv[2:])}")
+        errors.print(f"job {ended.id} {ended.status.lower()}; to continue: hpo submit {shlex.join(sys.argv[2:])}")
         raise typer.Exit(InterruptedStudy.exit_code if ended.status == "STOPPED" else StudyFailed.exit_code)
 
 

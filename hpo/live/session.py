@@ -54,7 +54,7 @@ def _listening(command: str) -> Iterator[Callable[[], None]]:
 
     def stop(number: int, frame: object) -> None:
         name = signal.Signals(number).name
-        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to go on: {command}")
+        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to continue: {command}")
 
     def listen() -> None:
         for number in before:
@@ -72,7 +72,7 @@ def _listening(command: str) -> Iterator[Callable[[], None]]:
 
 @dataclass(frozen=True)
 class _Sitting:
-    """A study, and how the user asked for it to be played. `command` is what the user repeats to go on with it."""
+    """A study, and how the user asked for it to be played. `command` is what the user repeats to continue it."""
 
     study: Study
     address: str | None
@@ -145,7 +145,7 @@ class _Sitting:
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
             journal.write("interrupted", signal=stop.name, charged_epochs=charged)
             raise InterruptedStudy(
-                f"{stop} with {charged} epochs charged, all of them in {self.study.store}; to go on: {self.command}"
+                f"{stop} with {charged} epochs charged, all of them in {self.study.store}; to continue: {self.command}"
             ) from None
         except BaseException as error:
             journal.write("failed", reason=str(error))

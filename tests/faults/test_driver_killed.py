@@ -67,7 +67,7 @@ def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, 
     assert process.returncode == 130
     last = stderr.strip().splitlines()[-1]
     assert last.startswith(f"hpo: stopped by {number.name} with ")
-    assert "to go on: " in last
+    assert "to continue: " in last
     assert "Traceback" not in stderr
     from hpo.store import verify
 

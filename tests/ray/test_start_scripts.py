@@ -168,7 +168,7 @@ def test_slurm_job_out_of_time_is_requeued_and_resumes(folder: Path) -> None:
         first.close()
     assert "head.sh 130" in (folder / "codes").read_text().splitlines()
     assert (folder / "calls").read_text() == f"requeue {number}\n"
-    assert "to go on" in first.text
+    assert "to continue" in first.text
     assert [run["status"] for run in runs(str(store))] == ["partial"]
     charged = runs(str(store))[0]["charged_epochs"]
     assert 0 < charged < 24

@@ -48,7 +48,7 @@ def broken(monkeypatch, tmp_path):
         (Unreachable("the store must answer"), 2, "hpo: the store must answer\n"),
         (JobError("a job must have a name"), 2, "hpo: a job must have a name\n"),
         (StudyFailed("no trial trained"), 1, "hpo: the study failed: no trial trained\n"),
-        (InterruptedStudy("interrupted; to go on: hpo run x"), 130, "hpo: interrupted; to go on: hpo run x\n"),
+        (InterruptedStudy("interrupted; to continue: hpo run x"), 130, "hpo: interrupted; to continue: hpo run x\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
