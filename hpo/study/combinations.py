@@ -27,8 +27,12 @@ class Family:
 
     def __init__(self, names: Sequence[str], conditions: Mapping[str, Condition]) -> None:
         self.conditions = conditions
-        self.children = {name: frozenset(c for c, parents in conditions.items() if name in parents) for name in names}
-        self._order = _children_soon(names, conditions)
+        found: dict[str, set[str]] = {name: set() for name in names}
+        for child, parents in conditions.items():
+            for parent in parents:
+                found[parent].add(child)
+        self.children = {name: frozenset(children) for name, children in found.items()}
+        self._order = _children_soon(self.children, conditions)
 
     def allowed(self, parent: str, value: Value) -> frozenset[str]:
         """Returns the children that may exist beside this value of their parent."""
@@ -133,13 +137,17 @@ def _extended(
             yield config
 
 
-def _children_soon(names: Sequence[str], conditions: Mapping[str, Condition]) -> list[str]:
-    """Returns the names so that each child comes as soon as all of its parents have come."""
+def _children_soon(children: Mapping[str, frozenset[str]], conditions: Mapping[str, Condition]) -> list[str]:
+    """Returns the names, parents before children, each child as soon as all of its parents have come."""
+    missing = {name: len(conditions.get(name, ())) for name in children}
     ordered: list[str] = []
-    left = list(names)
-    while left:
-        ready = [n for n in left if all(parent in ordered for parent in conditions.get(n, {}))]
-        chosen = next((n for n in ready if n in conditions), ready[0])
-        ordered.append(chosen)
-        left.remove(chosen)
+    for root in [name for name, parents in missing.items() if not parents]:
+        ready = [root]
+        while ready:
+            name = ready.pop()
+            ordered.append(name)
+            for child in sorted(children[name]):
+                missing[child] -= 1
+                if not missing[child]:
+                    ready.append(child)
     return ordered

@@ -33,8 +33,10 @@ def _check_range(low: float, high: float, log: bool, step: float | None) -> None
         raise InvalidSpace(f"low <= high must hold, but got (low={low}, high={high})")
     if log and not low > 0:
         raise InvalidSpace(f"low > 0 must hold where log is true, but got low={low}")
-    if step is not None and not (step > 0 and math.isfinite(step)):
-        raise InvalidSpace(f"step > 0 must hold, and step must be finite, but got step={step}")
+    if step is not None and not step > 0:
+        raise InvalidSpace(f"step > 0 must hold, but got step={step}")
+    if step is not None and math.isinf(step):
+        raise InvalidSpace(f"step must be finite, but got step={step}")
     if log and step is not None:
         raise InvalidSpace(f"log and step exclude each other, but got (log=true, step={step})")
 

@@ -111,6 +111,11 @@ class SearchSpace:
         family = Family(self.names, self.conditions)
         return family.count({name: family.grouped_size(name, int(d.size)) for name, d in self.domains.items()})
 
+    @property
+    def stepped(self) -> bool:
+        """Whether a range of reals has steps."""
+        return any(isinstance(d, Float) and d.step is not None for d in self.domains.values())
+
     def snap(self, config: Config) -> dict[str, Value]:
         """Returns a configuration with the exact levels of stepped ranges where its values equal them up to rounding.
 
