@@ -143,7 +143,8 @@ def test_a_grid_beyond_any_memory_is_drawn_point_by_point_and_covers_each_value(
     )
     assert combinations(space) == 5**60 * (1 + 5) > sys.maxsize
     first, again, other = (
-        list(itertools.islice(suggestions(Grid(Setting(space, budget=1, max_epochs=1, seed=s))), 200)) for s in (0, 0, 1)
+        list(itertools.islice(suggestions(Grid(Setting(space, budget=1, max_epochs=1, seed=s))), 200))
+        for s in (0, 0, 1)
     )
     assert first == again != other
     assert len({digest(dict(config)) for config in first}) == 200
@@ -178,7 +179,9 @@ def test_drawn_numbers_are_a_permutation(total: int) -> None:
 @st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
     names = [f"h{i}" for i in range(draw(st.integers(1, 6)))]
-    domains = {name: draw(st.sampled_from([Int(1, 3), Choice(("a", "b")), Float(0, 1, step=0.5), Int(1, 1)])) for name in names}
+    domains = {
+        name: draw(st.sampled_from([Int(1, 3), Choice(("a", "b")), Float(0, 1, step=0.5), Int(1, 1)])) for name in names
+    }
     conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
     for i, name in enumerate(names):
         for parent in draw(st.lists(st.sampled_from(names[:i]), max_size=2, unique=True)) if i else ():
@@ -221,7 +224,7 @@ def test_counting_takes_no_list_whatever_the_conditions() -> None:
     assert time.perf_counter() - began < 2
     # By hand: a row of parents, each in a group of like values, where a pair that gives a child counts twice.
     groups = {(True, False): 1, (True, True): 1, (False, True): 1, (False, False): 10**6 - 3}  # values 3, 4, 5, others
-    ways = {group: number for group, number in groups.items()}
+    ways = dict(groups)
     for _ in range(39):
         ways = {
             new: sum(ways[old] * number * (2 if old[0] and new[1] else 1) for old in ways)

@@ -165,7 +165,9 @@ def test_values_have_twelve_digits_so_that_every_machine_draws_the_same():
 
 # -- stepped ranges: one value a level ----------------------------------------------------------------------------
 
-decimals = st.integers(-3, 3).flatmap(lambda e: st.integers(-500, 500).map(lambda n: float(Fraction(n) * Fraction(10) ** e)))
+decimals = st.integers(-3, 3).flatmap(
+    lambda e: st.integers(-500, 500).map(lambda n: float(Fraction(n) * Fraction(10) ** e))
+)
 steps = st.integers(-3, 3).flatmap(lambda e: st.integers(1, 50).map(lambda n: float(Fraction(n) * Fraction(10) ** e)))
 
 
@@ -205,10 +207,16 @@ def test_a_decimal_range_has_one_value_a_level_everywhere(low, step, count):
     holds(replace(domain, high=high + 0.5 * step))
 
 
+ORDINARY_STEPS = (
+    *(0.1, 0.05, 0.01, 0.02, 0.025, 0.2, 0.25, 0.3, 0.7, 1.1),
+    *(0.001, 0.003, 0.15, 0.35, 0.6, 0.9, 1.7, 0.07, 0.03, 0.4),
+)
+
+
 def test_580_ordinary_ranges():
     """Ranges such as a study file has them: 154 of them had values beyond their ends, or two values for one level."""
     checked = 0
-    for step in (0.1, 0.05, 0.01, 0.02, 0.025, 0.2, 0.25, 0.3, 0.7, 1.1, 0.001, 0.003, 0.15, 0.35, 0.6, 0.9, 1.7, 0.07, 0.03, 0.4):
+    for step in ORDINARY_STEPS:
         for low in (0.0, 0.1, 0.3, 1.0, -0.5):
             for levels in (3, 6, 7, 10, 17, 30):
                 high = float(Fraction(str(low)) + levels * Fraction(str(step)))
@@ -231,7 +239,11 @@ def test_a_range_that_only_rounding_keeps_from_its_last_level_ends_at_high():
 
 def test_values_of_others_become_levels_and_nothing_else_changes():
     space = SearchSpace(
-        {"a": Float(0, 0.3, step=0.1, grid=(0, 0.30000000000000004)), "b": Float(0, 1), "c": Choice((0.30000000000000004, 1))}
+        {
+            "a": Float(0, 0.3, step=0.1, grid=(0, 0.30000000000000004)),
+            "b": Float(0, 1),
+            "c": Choice((0.30000000000000004, 1)),
+        }
     )
     assert space.domains["a"].grid == (0, 0.3)
     assert space.snap({"a": 0.30000000000000004, "b": 0.30000000000000004, "c": 0.30000000000000004}) == {
