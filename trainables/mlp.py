@@ -24,7 +24,7 @@ from trainables import tabular
 from trainables.checkpoint import pack_optimizer, read, unpack_optimizer, write
 from trainables.errors import Diverged, InvalidConfig
 from trainables.measures import confusion, measures
-from trainables.sections import Data
+from trainables.sections import Data, Share
 from trainables.tabular import Rows, Table
 from trainables.task import Task
 
@@ -96,7 +96,7 @@ class Mlp:
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.shape = Shape.of(config)
         given = Task.from_json(task)
-        self.table = _table(Data.read(given.data), given.train_on == "full")
+        self.table = _table(Data.read(given.data), 1.0 if given.train_on == "full" else given.train_on)
         self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
@@ -180,8 +180,8 @@ class Mlp:
 
 
 @lru_cache(maxsize=2)
-def _table(data: Data, full: bool) -> Table:
-    return tabular.load(data, full=full)
+def _table(data: Data, final: Share | None) -> Table:
+    return tabular.load(data, final=final)
 
 
 def _tensors(rows: Rows) -> tuple[Tensor, Tensor]:

@@ -46,12 +46,14 @@ class Data:
     def of(cls, task: Task) -> Data:
         """Returns the data that an image task trains on.
 
-        With `train_on: full` that is the whole training part, for the final training of a winner that was found on a
-        subset (paper 001, Study III). Validation and test images stay the same, unless `balanced` chose the
-        validation images.
+        With `train_on: full` that is the whole training part, or a number of its images, for the final training of a
+        winner that was found on a subset (paper 001, Study III). Validation and test images stay the same, unless
+        `balanced` chose the validation images.
         """
         data = cls.read(task.data)
-        return replace(data, train=1.0, balanced=False) if task.train_on == "full" else data
+        if task.train_on is None:
+            return data
+        return replace(data, train=1.0 if task.train_on == "full" else task.train_on, balanced=False)
 
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):

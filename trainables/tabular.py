@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import BadData
-from trainables.sections import Data
+from trainables.sections import Data, Share
 
 Points = NDArray[np.float32]  # [N, 2]
 Labels = NDArray[np.int64]  # [N]
@@ -58,18 +58,18 @@ def names() -> list[tuple[str, str]]:
     return [(name, description) for name, (_, _, description, _) in SETS.items()]
 
 
-def load(data: Data, *, full: bool = False) -> Table:
+def load(data: Data, *, final: Share | None = None) -> Table:
     """Generates the set `data.name`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
 
-    A part whose size is not given shrinks with `train`. Each part has its own random numbers from `seed`. With `full`,
-    the training part is as large as the paper's, and the others stay as they are without it. Raises BadData for an
-    unknown name or an impossible size.
+    A part whose size is not given shrinks with `train`. Each part has its own random numbers from `seed`. `final` is the
+    size of the training part in a final exam; the others stay as they are without it. Raises BadData for an unknown
+    name or an impossible size.
     """
     if data.name not in SETS:
         raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {data.name!r}")
     draw, classes, _, sizes = SETS[data.name]
     shrink = _count(data.train, sizes[0], classes, "train") / sizes[0]
-    shares = {"train": 1.0 if full else data.train, "validation": data.validation, "test": data.test}
+    shares = {"train": data.train if final is None else final, "validation": data.validation, "test": data.test}
     parts = []
     for i, ((part, share), size) in enumerate(zip(shares.items(), sizes, strict=True)):
         count = _count(max(shrink, classes / size) if share is None else share, size, classes, part)

@@ -89,6 +89,6 @@ class Exams:
             else:
                 names = {f"retrain/{s}": 10_000 * (key.seed + 1) + s for s in range(final.seeds)}
             for name, seed in names.items():
-                task = {**whole, "train_on": "full"} if final.retrain == "full" else whole
+                task = {**whole, "train_on": final.train or "full"} if final.retrain == "full" else whole
                 own = TrialKey(digest([key.task, "exam", name, epoch]), key.config, seed, max(key.max_epochs, epoch))
                 yield Exam(trial, name, own, task, epoch)

@@ -50,7 +50,8 @@ def prior_observations(study: Study) -> Sequence[Observation]:
         raise StudyError(f"prior must hold every hyperparameter of the space, but {study.prior} has no {missing[0]!r}")
     found = []
     for row in data.epochs.select([*columns, "epoch", "attempt", study.metric]).to_pylist():
-        config = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
+        given = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
+        config = study.space.snap(given)
         value = row[study.metric]
         if row["attempt"] == 0 and value is not None and value == value and config in study.space:
             found.append(Observation(config, row["epoch"], sign * value))

@@ -65,11 +65,21 @@ class Track(Section):
 
 
 class Final(Section):
-    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once."""
+    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once.
+
+    `train`: how many of all training images `retrain: full` takes, stratified; by default every one.
+    """
 
     retrain: Literal["none", "train", "full"] = "none"
+    train: Positive | None = None
     epochs: Positive | None = None
     seeds: Positive = 1
+
+    @model_validator(mode="after")
+    def _whole_set(self) -> Final:
+        if self.train is not None and self.retrain != "full":
+            raise ValueError(f"train needs `retrain: full`, but got (retrain={self.retrain}, train={self.train})")
+        return self
 
 
 class Data(Section):

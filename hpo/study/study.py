@@ -105,7 +105,7 @@ class Study(Section):
         space = self.space
         for i, config in enumerate(self.start):
             with at("start", i):
-                space.check(config)
+                space.check(space.snap(config))
         _ = self.methods
         if self.trainable in OURS:
             _validate_part("data", Data, self.data)

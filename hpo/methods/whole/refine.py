@@ -127,10 +127,11 @@ def _given(setting: Setting, incumbent: Mapping[str, Any] | None) -> Config | No
     """Returns the incumbent that option, start or prior name. Raises InvalidOption if it does not belong to the space."""
     if incumbent is not None:
         try:
-            setting.space.check(incumbent)
+            snapped = setting.space.snap(incumbent)
+            setting.space.check(snapped)
         except (InvalidSpace, TypeError, AttributeError) as error:
             raise InvalidOption(f"incumbent of refine must be a configuration of the space: {error}") from error
-        return dict(incumbent)
+        return snapped
     if setting.start:
         return setting.start[0]
     known = [o for o in setting.prior if o.config in setting.space]

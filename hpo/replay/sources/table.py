@@ -152,7 +152,7 @@ def _config(space: SearchSpace, raw: Mapping[str, Any], source: str) -> Config:
             number = _number(value)
             if not math.isfinite(number):
                 raise CurvesError(f"{source}: {name} must be a finite number, but got {value!r}")
-            config[name] = round(number) if isinstance(domain, Int) else number
+            config[name] = round(number) if isinstance(domain, Int) else domain.snap(number)
     return config
 
 
