@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from hpo.text import one_line
 from trainables.errors import BadTrainable
 
 TRAINABLES = {
@@ -16,6 +17,14 @@ TRAINABLES = {
     "mlp": "trainables.mlp:Mlp",
     "curves": "trainables.curves:Curves",
 }
+
+
+DECLARED = {"image_classifier": "trainables.image_check:Declared"}  # apart from a class that imports torch
+
+
+def declarations(name: str) -> Any:
+    """Returns where a trainable's `check` and `metrics` are: its class, or what stands for one. Raises BadTrainable."""
+    return load(DECLARED.get(name, name))
 
 
 def load(name: str) -> type[Any]:
@@ -32,6 +41,8 @@ def load(name: str) -> type[Any]:
         raise BadTrainable(
             f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?"
         ) from error
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise BadTrainable(f"trainable {name!r} must be importable, but: {one_line(error)}") from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise BadTrainable(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")

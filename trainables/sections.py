@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hpo.text import nearest
+from trainables.early_stopping import EarlyStopping
 from trainables.errors import BadData
 from trainables.task import Section, Task
 
 Share = float | int | str  # a fraction, a count, or "N per class"
+AUGMENTATIONS = ("none", "paper001", "flips_crops", "randaugment", "trivialaugment")  # trainables.augment has them
 ARCHITECTURE = ("patch_size", "projection_dim", "heads", "layers", "mlp_units")  # of a vision transformer
 
 
@@ -88,28 +90,15 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Stopping:
-    """The `early_stopping` section: a trial ends when `metric` has not improved for `patience` epochs in a row."""
-
-    patience: int
-    metric: str
-    mode: str
-
-    @classmethod
-    def of(cls, task: Task) -> Stopping | None:
-        return cls(**task.early_stopping) if task.early_stopping else None
-
-
-@dataclass(frozen=True)
 class ImageTask:
     """The parts of its task that the image classifier reads."""
 
     data: Data
     model: Model
-    stopping: Stopping | None = None
+    stopping: EarlyStopping | None = None
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> ImageTask:
         """Reads a `Task`, or the mapping of which one is made. Raises BadData for sections that cannot be used."""
         task = Task.from_json(task)
-        return cls(Data.of(task), Model.of(task), Stopping.of(task))
+        return cls(Data.of(task), Model.of(task), EarlyStopping.of(task))

@@ -21,7 +21,7 @@ from hpo.text import one_line
 
 PICTURES = (".svg", ".png", ".pdf")
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class RunFormat(StrEnum):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.study.domains import Choice, Domain, Float, Int, InvalidSpace, Value, same
+from hpo.text import shown
 
 __all__ = [
     "Choice",
@@ -130,7 +131,7 @@ class SearchSpace:
         """Raises InvalidSpace if `config` is not a configuration of this space."""
         for name in config:
             if name not in self.domains:
-                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {name!r}")
+                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {shown(name)}")
         for name, domain in self.domains.items():
             if not self.active(name, config):
                 if name in config:
@@ -139,7 +140,7 @@ class SearchSpace:
             elif name not in config:
                 raise InvalidSpace(f"a configuration must give {name} a value, but gives none")
             elif not domain.contains(config[name]):
-                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {config[name]!r}")
+                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {shown(config[name])}")
 
     def __contains__(self, config: object) -> bool:
         try:
@@ -152,13 +153,13 @@ class SearchSpace:
 def _check_condition(name: str, condition: Condition, domains: Mapping[str, Domain]) -> None:
     for parent, values in condition.items():
         if parent not in domains:
-            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {parent!r}")
+            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {shown(parent)}")
         if not values:
             raise InvalidSpace(f"{name} must name the values of {parent} for which it exists, but names none")
         for value in values:
             if not domains[parent].contains(value):
                 raise InvalidSpace(
-                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {value!r}"
+                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {shown(value)}"
                 )
 
 

@@ -49,7 +49,7 @@ def test_a_run_may_train_exactly_one_trial_to_the_end(tmp_path):
         ({"methods": "[random, random]"}, "methods must differ, but got 'random' twice; give one of them a `label`"),
         ({"methods": "[random, {tpe: {label: random}}]"}, "methods must differ, but got 'random' twice"),
         ({"methods": "[{random: {label: a b}}]"}, "label must be letters, digits and . _ . : -, but got 'a b'"),
-        ({"methods": "[{random: {parallelism: 0}}]"}, "parallelism >= 1 must hold, but got 0"),
+        ({"methods": "[{random: {parallelism: 0}}]"}, "parallelism >= 1 must hold, and <= 100000, but got 0"),
         ({"methods": "[{random: {}, tpe: {}}]"}, "a method must be a name or one name with options"),
         ({"trainable": "image_classifier", "data": "{nmae: digits}"}, "unknown key 'nmae' in data; did you mean 'name'"),
         ({"trainable": "mlp", "data": "{name: x, folds: 1}"}, r"folds >= 2 must hold, but got 1"),

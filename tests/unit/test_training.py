@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.study.early_stopping import EarlyStopping
+from trainables.early_stopping import EarlyStopping
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.training import Assignment, Training
 
