@@ -17,9 +17,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"valid: {', '.join(names)}" if names else "there are none"
 
 
-def meant(name: object, valid: Iterable[str]) -> str:
+def meant(name: object, valid: Iterable[str], likeness: float = 0.6) -> str:
     """Returns "; did you mean 'X'?" if a valid name is close, else nothing: for messages that list all names already."""
-    close = difflib.get_close_matches(str(name)[:200], list(valid), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name)[:200], list(valid), n=1, cutoff=likeness)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -47,7 +47,7 @@ class Landscape:
         others = [key.name for key in fields(Data)]  # a study of images that is tried as curves keeps its section
         for name in data:
             if name not in (*known, *others):
-                raise BadStudy(("data", name), f"unknown key {name!r} in data; {nearest(name, known)}")
+                raise BadStudy(("data", name), f"unknown key {shown(name)} in data; {nearest(name, known)}")
         try:
             cls.read(data)
         except BadData as error:

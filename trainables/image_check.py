@@ -92,7 +92,8 @@ def _data(task: Task) -> Data:
     known = [name for name, _ in sources.names()]
     if data.name not in known:
         raise BadStudy(
-            ("data", "name"), f"data.name must be a known data set, but got {data.name!r}; {nearest(data.name, known)}"
+            ("data", "name"),
+            f"data.name must be a known data set, but got {shown(data.name)}; {nearest(data.name, known)}",
         )
     if data.augment not in AUGMENTATIONS:
         names = ", ".join(AUGMENTATIONS)

@@ -215,7 +215,7 @@ def valid(name: str, value: Any) -> Any:
     if kind not in DEFAULTS:
         names = ", ".join(sorted(DEFAULTS))
         raise UnknownHyperparameter(
-            f"a hyperparameter must be {names} or units_K, activation_K, but got {name!r}{meant(name, DEFAULTS)}"
+            f"a hyperparameter must be {names} or units_K, activation_K, but got {shown(name)}{meant(name, DEFAULTS)}"
         )
     if kind in CHOICES:
         return _one_of(name, value, CHOICES[kind])

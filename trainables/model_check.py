@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hpo.text import meant, one_line, shown
+from hpo.text import meant, shown
 from trainables import backbones, pretrained
 from trainables.checking import in_section, values
 from trainables.errors import BadData, BadStudy, BadWeights, InvalidConfig, NotHere
-from trainables.model_names import known, native_size, timm
+from trainables.model_names import known, timm
 from trainables.network import Network
 from trainables.sections import ARCHITECTURE, Model
 from trainables.settings import Settings, valid
@@ -29,7 +30,7 @@ def check_model(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]
     if file:
         _check_file(name, model.weights, space, fixed)
     elif name == "digits_net" and model.weights != "DEFAULT":
-        message = f"model.weights for digits_net must be DEFAULT, none or a file, but got {model.weights!r}"
+        message = f"model.weights for digits_net must be DEFAULT, none or a file, but got {shown(model.weights)}"
         raise BadStudy(("model", "weights"), message + meant(model.weights, ("DEFAULT", "none")))
     elif name != "digits_net" and not name.startswith("timm:"):
         try:
@@ -46,9 +47,9 @@ def _check_timm(name: str, weights: str) -> None:
     short = name.removeprefix("timm:")
     if not package.is_model(short):
         near = meant(short, package.list_models())
-        raise BadStudy(("model", "name"), f"timm must know the model {name!r}, but it does not{near}")
+        raise BadStudy(("model", "name"), f"timm must know the model {shown(name)}, but it does not{near}")
     if weights not in ("DEFAULT", "none") and "/" not in weights and "." not in weights:
-        message = f"model.weights for a timm model must be DEFAULT, none or a file, but got {weights!r}"
+        message = f"model.weights for a timm model must be DEFAULT, none or a file, but got {shown(weights)}"
         raise BadStudy(("model", "weights"), message + meant(weights, ("DEFAULT", "none")))
 
 
@@ -74,14 +75,13 @@ def _check_layers(name: str, model: Model, space: Mapping[str, Any], fixed: Mapp
     layers = 0
     for place, size in values("image_size", space, fixed) or [(("model", "name"), Settings.image_size)]:
         try:
-            network = Network(backbones.outline(name, valid("image_size", size)), int(size))
+            layers = max(layers, _count(name, valid("image_size", size)))
         except InvalidConfig as error:
             if name.startswith("timm:"):
                 return  # timm's models take other sizes once they are told to
             raise BadStudy(place, str(error)) from None
         except BadData:
             return  # torch.fx cannot trace it
-        layers = max(layers, len(network.layers))
     for place, value in values("finetuned_layers", space, fixed):
         if (number := valid("finetuned_layers", value)) is not None and number > layers:
             raise BadStudy(
@@ -89,3 +89,9 @@ def _check_layers(name: str, model: Model, space: Mapping[str, Any], fixed: Mapp
                 f"finetuned_layers must be at most {layers}, the layers of {model.name}, or all, but got {shown(value)}; "
                 f"`hpo models {model.name}` lists them",
             )
+
+
+@lru_cache(maxsize=64)
+def _count(name: str, image_size: int) -> int:
+    """The number of the model's layers. Raises InvalidConfig for an image size that does not suit it."""
+    return len(Network(backbones.outline(name, image_size), image_size).layers)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hpo.text import nearest
+from hpo.text import nearest, shown
 from trainables.early_stopping import EarlyStopping
 from trainables.errors import BadData
 from trainables.task import Section, Task
@@ -57,9 +57,9 @@ class Data:
 
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):
-            raise BadData(f"data.corrupt must be refuse or skip, but got {self.corrupt!r}")
+            raise BadData(f"data.corrupt must be refuse or skip, but got {shown(self.corrupt)}")
         if self.fit not in ("squeeze", "crop"):
-            raise BadData(f"data.fit must be squeeze or crop, but got {self.fit!r}")
+            raise BadData(f"data.fit must be squeeze or crop, but got {shown(self.fit)}")
         if self.root is None and self.name in ("image_folder", "npz"):
             raise BadData(f"data.root must be given for {self.name}, but it is missing")
         if self.folds is not None and self.folds < 2:
@@ -85,7 +85,7 @@ class Model:
             raise BadData("model.name must be given, but it is missing; `hpo models` lists the names")
         for key in section:
             if key not in ARCHITECTURE:
-                raise BadData(f"unknown key {key!r} in model; {nearest(key, ('name', 'weights', *ARCHITECTURE))}")
+                raise BadData(f"unknown key {shown(key)} in model; {nearest(key, ('name', 'weights', *ARCHITECTURE))}")
         return cls(str(name), str(weights or "DEFAULT"), Section(section))
 
 

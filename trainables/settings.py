@@ -101,7 +101,7 @@ def valid(name: str, value: Any) -> Any:
     """Returns a hyperparameter's value as its type. Raises InvalidConfig: the name is unknown, or the value impossible."""
     kinds = get_type_hints(Settings)
     if name not in kinds:
-        raise UnknownHyperparameter(f"a hyperparameter must be known, but got {name!r}; {nearest(name, kinds)}")
+        raise UnknownHyperparameter(f"a hyperparameter must be known, but got {shown(name)}; {nearest(name, kinds)}")
     typed = _typed(name, value, kinds[name])
     _check(name, typed)
     return typed

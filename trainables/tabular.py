@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.text import meant
+from hpo.text import meant, shown
 from trainables.errors import BadData
 from trainables.sections import Data
 
@@ -62,7 +62,7 @@ def names() -> list[tuple[str, str]]:
 def sizes(data: Data, *, full: bool = False) -> tuple[int, int, int]:
     """Returns how many rows train, validation and test have. Raises BadData: an unknown name or an impossible size."""
     if data.name not in SETS:
-        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {data.name!r}{meant(data.name, SETS)}")
+        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {shown(data.name)}{meant(data.name, SETS)}")
     _, classes, _, whole = SETS[data.name]
     shrink = _count(data.train, whole[0], classes, "train") / whole[0]
     shares = {"train": 1.0 if full else data.train, "validation": data.validation, "test": data.test}
@@ -92,10 +92,12 @@ def load(data: Data, *, full: bool = False) -> Table:
 
 def _count(share: Any, size: int, classes: int, part: str) -> int:
     if isinstance(share, bool) or not isinstance(share, int | float):
-        raise BadData(f"data.{part} must be a fraction or a count, but got {share!r}")
+        raise BadData(f"data.{part} must be a fraction or a count, but got {shown(share)}")
     count = round(share * size) if isinstance(share, float) else share
     if not classes <= count <= 10 * size or (isinstance(share, float) and share > 1):
-        raise BadData(f"data.{part} must be a fraction in (0, 1] or a count of at least {classes}, but got {share!r}")
+        raise BadData(
+            f"data.{part} must be a fraction in (0, 1] or a count of at least {classes}, but got {shown(share)}"
+        )
     return count
 
 

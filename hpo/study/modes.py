@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from hpo.text import shown
+from hpo.text import meant, shown
 
-LARGER = frozenset(
-    "accuracy acc f1 precision recall sensitivity specificity auc auroc auprc iou dice kappa mcc r2 bleu rouge".split()
-)
+LARGER = frozenset({
+    "accuracy", "acc", "f1", "precision", "recall", "sensitivity", "specificity", "auc", "auroc", "auprc", "iou", "dice",
+    "kappa", "mcc", "r2", "bleu", "rouge",
+})  # fmt: skip
 
 Mode = Literal["min", "max"]
 
@@ -24,4 +25,6 @@ def mode_of(metric: str) -> Mode | None:
 
 def unknown(metric: str, key: str = "mode") -> str:
     """Returns the sentence that asks for the mode of a metric whose name does not tell it."""
-    return f"{key} must be min or max, because the metric's name {shown(metric)} does not tell which is better"
+    usual = sorted(f"{part}{name}" for part in ("val_", "") for name in (*LARGER, "loss", "error"))
+    near = meant(metric, usual, likeness=0.85)
+    return f"{key} must be min or max, because the metric's name {shown(metric)} does not tell which is better{near}"

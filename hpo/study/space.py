@@ -136,7 +136,7 @@ class SearchSpace:
             if not self.active(name, config):
                 if name in config:
                     needs = " and ".join(f"{p} in {list(v)}" for p, v in self.conditions[name].items())
-                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={config[name]!r}")
+                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={shown(config[name])}")
             elif name not in config:
                 raise InvalidSpace(f"a configuration must give {name} a value, but gives none")
             elif not domain.contains(config[name]):

@@ -62,10 +62,10 @@ def _domain(name: str, entry: Mapping[str, Any]) -> Domain:
         raise Located(("space", name, "type"), f"{name}.type must be float, int or choice, but got {shown(kind)}")
     for key in entry:
         if key not in _KEYS[kind]:
-            raise Located(("space", name, key), f"{name} has no key {key!r}; {nearest(key, _KEYS[kind])}")
+            raise Located(("space", name, key), f"{name} has no key {shown(key)}; {nearest(key, _KEYS[kind])}")
     for key in ("values",) if kind == "choice" else ("low", "high"):
-        if key not in entry:
-            raise Located(("space", name), f"{name} must have the key {key!r}, but it is missing")
+        if entry.get(key) is None:
+            raise Located(("space", name), f"{name} must have the key {shown(key)}, but it is missing")
     number = (int,) if kind == "int" else (int, float)
     for key in ("low", "high", "step"):
         value = entry.get(key)

@@ -17,15 +17,16 @@ from hpo.errors import StudyError
 from hpo.study.messages import Located, at, explain, first, sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
 from hpo.study.modes import Mode, mode_of, unknown
-from hpo.study.sections import Budget, Data, Final, Model, Name, Positive, Resources, Section, Seed, Stopping, Track
+from hpo.study.sections import Budget, Data, Final, Model, Name, Resources, Section, Seed, Stopping, Track
 from hpo.study.space import SearchSpace, Value
 from hpo.study.space_file import check_name, kind_of, parse_space
 from hpo.study.values import Method, TrialKey, digest
 from hpo.study.yaml_file import Document
-from hpo.text import nearest, shown
+from hpo.text import cut, nearest, shown
 
 __all__ = ["Resources", "Study", "find", "presets"]
 
+LONGEST = 800  # characters of a sentence about a study, however long the names and values in it
 Scalar = bool | int | float | str
 
 OURS = ("image_classifier", "mlp")  # trainables of this project: only their data and model sections have a known form
@@ -81,7 +82,9 @@ class Study(Section):
             raise ValueError(f"seeds must differ, but got {shown(self.seeds)}")
         both = sorted(set(self.fixed) & set(self.space_file))
         if both:
-            raise ValueError(f"a hyperparameter must be searched or fixed, but got {both[0]!r} in space and in fixed")
+            raise ValueError(
+                f"a hyperparameter must be searched or fixed, but got {shown(both[0])} in space and in fixed"
+            )
         return self
 
     # -- loading --------------------------------------------------------------------------------------------------
@@ -109,9 +112,9 @@ class Study(Section):
             study._document = document
             study.validate_parts()
         except ValidationError as error:
-            raise StudyError(sentence(document, error, cls.model_fields)) from None
+            raise StudyError(cut(sentence(document, error, cls.model_fields), LONGEST)) from None
         except Located as error:
-            raise StudyError(f"{document.place(error.location)}: {error}") from None
+            raise StudyError(f"{document.place(error.location)}: {cut(str(error), LONGEST)}") from None
         return study
 
     def validate_parts(self) -> None:
@@ -145,6 +148,7 @@ class Study(Section):
 
     def error(self, location: Sequence[str | int], message: str) -> StudyError:
         """Returns an error about the part of the study at `location`, with its place in the file."""
+        message = cut(message, LONGEST)
         return StudyError(f"{self._document.place(location)}: {message}" if self._document else message)
 
     # -- the parts ------------------------------------------------------------------------------------------------
@@ -238,7 +242,7 @@ def find(source: str | Path) -> tuple[Path, Path]:
         return path, path.parent
     if str(source) in known:
         return known[str(source)], Path()
-    raise StudyError(f"STUDY must be a file or a preset, but got {str(source)!r}; {nearest(str(source), known)}")
+    raise StudyError(f"STUDY must be a file or a preset, but got {shown(str(source))}; {nearest(str(source), known)}")
 
 
 def _validate_part(name: str, section: type[Section], given: Mapping[str, Any]) -> None:
