@@ -224,7 +224,7 @@ def valid(name: str, value: Any) -> Any:
     return _number(name, value, high=1.0 if kind == "dropout" else math.inf)
 
 
-CHOICES = {"activation": ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
+CHOICES: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
 
 
 def _whole(name: str, value: Any, low: int) -> int:

@@ -66,7 +66,8 @@ class Study(Section):
         if not isinstance(values, Mapping) or values.get("mode") is not None:
             return values
         metric = values.get("metric", cls.model_fields["metric"].default)
-        mode = mode_of(metric) if isinstance(metric, str) else "max"  # what is no text is refused as such
+        named = isinstance(metric, str) and metric.strip()
+        mode = mode_of(metric) if named else "max"  # what is no name is refused as such
         if mode is None:
             raise Located(("metric",), unknown(metric))
         return {**values, "mode": mode}

@@ -17,8 +17,8 @@ from hpo.study.study import Study, presets
 from hpo.study.values import canonical
 from hpo.worker.training import Assignment, Training
 from trainables.curves import Curves
-from trainables.errors import BadData, BadTrainable
 from trainables.early_stopping import EarlyStopping
+from trainables.errors import BadData, BadTrainable
 from trainables.sections import ARCHITECTURE, Data, ImageTask, Model
 from trainables.task import Section, Task
 

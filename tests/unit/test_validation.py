@@ -11,7 +11,7 @@ import torch
 from conftest import INSTANT
 
 from hpo import cli
-from hpo.errors import StudyError
+from hpo.errors import HpoError, StudyError
 from hpo.live import session
 from hpo.live.validation import validate, validate_to_submit
 from hpo.study.study import Study
@@ -75,29 +75,29 @@ def test_the_studies_that_the_mistakes_are_made_in_are_valid(tmp_path, text):
         ("learning_rate", "learning_rat", "7:3", "'learning_rat'; did you mean 'learning_rate'?"),
         ("fixed: {", "fixed: {weight_decy: 0.1, ", "10:9", "'weight_decy'; did you mean 'weight_decay'?"),
         ("batch_size: 8", "batchsize: 8", "10:9", "'batchsize'; did you mean 'batch_size'?"),
-        ("[adam, sgd]", "[sgd, adamm]", "8:43", "optimizer must be one of adam, adamw, adadelta, rmsprop, sgd, but got 'adamm'; did"),
+        ("[adam, sgd]", "[sgd, adamm]", "8:43", "adadelta, rmsprop, sgd, but got 'adamm'; did"),
         ("16, all]", "16, 400]", "9:52", "finetuned_layers must be at most 25, the layers of digits_net, or all, but got 400"),
         ("16, all]", "16, four]", "9:52", "finetuned_layers must be a whole number or all, but got 'four'"),
         ("batch_size: 8", "batch_size: 0", "10:9", "batch_size must be >= 1, but got 0"),
         ("batch_size: 8", "batch_size: true", "10:9", "batch_size must be a whole number, but got True"),
         ("low: 1.0e-4, high: 0.03, log: true", "low: 0, high: 0.03", "7:32", "learning_rate must be > 0, but got 0.0"),
-        ("weights: DEFAULT", "weights: DEFUALT", "5:27", "must be DEFAULT, none or a file, but got 'DEFUALT'; did you mean 'DEFAULT'"),
+        ("weights: DEFAULT", "weights: DEFUALT", "5:27", "none or a file, but got 'DEFUALT'; did you mean 'DEFAULT'"),
         ("digits_net, weights: DEFAULT", "resnet18, weights: DEFUALT", "5:25", "but got 'DEFUALT'; did you mean 'DEFAULT'?"),
         ("name: digits_net", "name: digit_net", "5:9", "model.name must be a known model, but got 'digit_net'; did you"),
         ("weights: DEFAULT", "weights: gone/w.pth", "5:27", "model.weights must name a file that exists, but there is none at"),
         ("test: 500}", "test: 500, augment: papr001}", "4:61", "but got 'papr001'; did you mean 'paper001'?"),
         ("validation: 500", "validation: valid", "4:33", "or a ready split (none here), but got 'valid'"),
         ("train: 30", "train: 3000", "4:22", "data.train: 3000 needs 3000 images"),
-        ("train: 30", "train: 1.5", "4:22", "data.train must be a fraction in (0, 1], a count >= 1 or 'N per class', but got 1.5"),
+        ("train: 30", "train: 1.5", "4:22", "a fraction in (0, 1], a count >= 1 or 'N per class', but got 1.5"),
         ("name: digits, train: 30", "name: image_folder, root: gone", "4:28", "data.root must exist, but there is none at"),
-        ("methods:", "metric: val_acuracy\nmethods:", "12:1", "metric's name 'val_acuracy' does not tell which is better; did you mean 'val_accuracy'"),
-        ("methods:", "metric: val_acuracy\nmode: max\nmethods:", "12:1", "images_per_second), but got 'val_acuracy'; did you mean 'val_acc"),
-        ("methods:", "early_stopping: {patience: 2, metric: val_los}\nmode: max\nmethods:", "12:1", "early_stopping.mode must be"),
+        ("methods:", "metric: val_acuracy\nmethods:", "12:1", "better; did you mean 'val_accuracy'?"),
+        ("methods:", "metric: val_acuracy\nmode: max\nmethods:", "12:1", "_second), but got 'val_acuracy'; did"),
+        ("methods:", "early_stopping: {patience: 2, metric: val_lo}\nmode: max\nmethods:", "12:1", "early_stopping.mode must be"),
         ("methods:", "early_stopping: {patience: 2, metric: val_los, mode: min}\nmethods:", "12:31", "did you mean 'val_loss'?"),
         ("train: 30, validation: 500", "folds: 5", "4:22", "budget.max_epochs * data.folds <= budget.epochs must hold"),
         ("batch_size: 8", "nesterov: true", "10:9", "nesterov needs optimizer sgd with momentum > 0"),
         ("batch_size: 8", "heads: 4", "10:9", "heads can be set only for a vision transformer with weights: none"),
-        ("digits_net, weights: DEFAULT", "inception_v3, weights: none", "10:24", "image_size must suit the model, but 32 px do not"),
+        ("digits_net, weights: DEFAULT", "inception_v3, weights: none", "10:24", "image_size must suit the model, but 32"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["check", "run"])
@@ -121,7 +121,7 @@ def test_a_study_of_images_that_cannot_work(tmp_path, monkeypatch, capsys, comma
         (PERCEPTRON, "synthetic_08", "synthetic_8", "did you mean 'synthetic_08'?"),
         (PERCEPTRON, "train: 0.01", "train: 2", "data.train must be a fraction in (0, 1] or a count of at least 3, but got 2"),
         (PERCEPTRON, "learning_rate:", "learning_rat:", "'learning_rat'; did you mean 'learning_rate'?"),
-        (PERCEPTRON, "adam", "adamm", "optimizer must be one of adam, adadelta, rmsprop, sgd, but got 'adamm'; did you mean 'adam'?"),
+        (PERCEPTRON, "adam", "adamm", "one of adam, adadelta, rmsprop, sgd, but got 'adamm'; did you mean 'adam'?"),
         (PERCEPTRON, "low: 8", "low: 0", "units_3 must be a whole number >= 1, but got 0"),
         (PERCEPTRON, "high: 3}", "high: 2}", "units_3"),
         (PERCEPTRON, "units_3", "units_4", "units_4 exists only where layers >= 4, but layers is at most 3"),
@@ -136,7 +136,7 @@ def test_a_study_of_images_that_cannot_work(tmp_path, monkeypatch, capsys, comma
 )  # fmt: skip
 def test_a_study_of_another_trainable_that_cannot_work(tmp_path, text, old, new, says):
     assert old in text
-    with pytest.raises(Exception, match="^") as refused:
+    with pytest.raises(HpoError) as refused:
         validate(load(tmp_path, text.replace(old, new)))
     assert says in str(refused.value)
 
@@ -155,7 +155,7 @@ def test_a_split_that_is_ready_under_another_name_is_found(tmp_path):
         StudyError, match=r":4:\d+: data.validation must be .*ready split \(validation\), but got 'vald'"
     ):
         validate(load(tmp_path, folder.replace("test: 0.2", "test: 0.2, validation: vald")))
-    with pytest.raises(StudyError, match="data.test must be"):
+    with pytest.raises(StudyError, match=r"data\.test must be"):
         validate(load(tmp_path, folder.replace("test: 0.2", "test: holdout")))
 
 
@@ -169,10 +169,10 @@ def test_what_only_this_machine_lacks_does_not_keep_a_study_from_others(tmp_path
     study = load(tmp_path, IMAGES.replace("name: digits, train: 30", "name: image_folder, root: gone"))
     validate(study, elsewhere=True)
     validate_to_submit(study)
-    with pytest.raises(StudyError, match="data.root must exist"):
+    with pytest.raises(StudyError, match=r"data\.root must exist"):
         validate(study)
     worse = load(tmp_path, IMAGES.replace("DEFAULT", "gone/w.pth").replace("500, test", "vlid, test"))
-    with pytest.raises(StudyError, match="data.validation must be"):
+    with pytest.raises(StudyError, match=r"data\.validation must be"):
         validate_to_submit(worse)
 
 
@@ -197,8 +197,8 @@ class Mine:
         ("import nothing_such", "must be importable, but: No module named 'nothing_such'"),
         ("1 / 0", "must be importable, but: division by zero"),
         (WHOLE + "    def check(self, task, space, fixed): pass\n", "check of mine_5:Mine must be static"),
-        (WHOLE + "    @staticmethod\n    def check(task, space, fixed): 1 / 0\n", "check of mine_6:Mine must accept the study, but: Zero"),
-        (WHOLE + "    @staticmethod\n    def metrics(task): return ['val_acc']\n", "metric must be one of the metrics that mine_7:Mine"),
+        (WHOLE + "    @staticmethod\n    def check(task, space, fixed): 1 / 0\n", "mine_6:Mine must accept the study, but: Zero"),
+        (WHOLE + "    @staticmethod\n    def metrics(task): return ['val_acc']\n", "one of the metrics that mine_7:Mine"),
         (WHOLE + "    @staticmethod\n    def check(task, space, fixed):\n        from trainables.errors import BadStudy\n"
          "        raise BadStudy(('space', 'optimizer', 'values', 1), f'{space[\"optimizer\"].options[1]} is slow')\n",
          "study.yaml:7:44: sgd is slow"),
