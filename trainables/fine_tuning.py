@@ -183,7 +183,7 @@ class FineTuning:
         """Keeps the weights of the best epoch where early stopping is on, by its metric."""
         if self._stopping is None:
             return
-        value = metrics[self._stopping.metric] if self._stopping.mode == "max" else -metrics[self._stopping.metric]
+        value = self._stopping.value(metrics)
         if self._best is None or value > self._best[0]:
             self._best = value, self.part.copy()
 

@@ -17,6 +17,7 @@ from hpo.text import one_line
 from trainables import data
 from trainables.errors import InvalidConfig, OutOfMemory
 from trainables.fine_tuning import FineTuning
+from trainables.image_check import Declared
 from trainables.memory import memory
 from trainables.parallel import Shard
 from trainables.probe import probing
@@ -24,7 +25,7 @@ from trainables.sections import ImageTask
 from trainables.settings import Settings
 
 
-class ImageClassifier:
+class ImageClassifier(Declared):
     """Fine-tunes `task.model` on `task.data`; `config` holds the hyperparameters that `Settings` lists.
 
     With data.folds: K, an epoch trains K models, each on all folds but one, and its metrics are their means. With a

@@ -12,8 +12,12 @@ MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 
 
 def check(study: StudyArgument) -> None:
-    """Validate a study and print its plan, without training."""
-    print(plan_text(load_study(study)))
+    """Validate a study as `hpo run` does and print its plan, without training."""
+    from hpo.live.validation import validate
+
+    loaded = load_study(study)
+    validate(loaded)
+    print(plan_text(loaded))
 
 
 def plan_text(study: Study) -> str:

@@ -15,6 +15,7 @@ from hpo.cli.options import (
     StoreArgument,
     StudiesOption,
     TableFormat,
+    check_output,
     check_picture,
     errors,
     out,
@@ -44,6 +45,7 @@ def compare(
 ) -> None:
     """Compare the methods of a study, or of several studies as tasks."""
     check_picture(picture)
+    check_output(output)
     names = chosen_studies(store, study, every)
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")

@@ -14,6 +14,7 @@ from hpo.methods.protocol import InvalidOption, Schedule, Setting
 from hpo.study.space import Config
 from hpo.study.study import Study
 from hpo.study.values import Method, Observation, RunKey, TrialKey
+from hpo.text import one_line
 
 NO_EPOCH_COST = ("image_classifier",)  # importing torch, only to find that it declares none, would take seconds
 
@@ -36,11 +37,20 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
 
 def schedule_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Schedule:
     """Builds the method's schedule. Raises StudyError, with the place in the study file, for options that cannot hold."""
+    place = study.methods.index(method) if method in study.methods else 0
     try:
         return methods.build(method, setting_of(study, method, seed, prior))
     except InvalidOption as error:
-        place = study.methods.index(method) if method in study.methods else 0
         raise study.error(("methods", place), str(error)) from None
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+    ) as error:  # an option that is no option
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise study.error(("methods", place), f"{method.label} must accept its options, but: {what}") from None
 
 
 def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) -> Rules:

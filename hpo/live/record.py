@@ -63,7 +63,9 @@ class Record:
         return record
 
     def failure(self, trial: str, failure: Mapping[str, Any]) -> None:
-        """Records the failure that ended a trial. Raises StudyFailed where no trial could do better: for bad data."""
+        """Records the failure that ended a trial. Raises StudyFailed where the study or its data are bad."""
+        if failure["kind"] == "study":
+            raise StudyFailed(failure["reason"])
         if failure["kind"] == "data":
             raise StudyFailed(f"the study's data cannot be used: {failure['reason']}")
         self.failures[trial] = failure["kind"]

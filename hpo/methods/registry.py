@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
 # -- factories and their options ----------------------------------------------------------------------------------
 
@@ -28,10 +28,10 @@ def load(path: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidOption(
-            f"{path!r} must name a class as module:Class, but it cannot be imported: {error}"
+            f"{shown(path)} must name a class as module:Class, but it cannot be imported: {error}"
         ) from error
     if not callable(found):
-        raise InvalidOption(f"{path!r} must name a class or a function, but it is {type(found).__name__}")
+        raise InvalidOption(f"{shown(path)} must name a class or a function, but it is {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 
@@ -49,7 +49,7 @@ def check_options(owner: str, given: Mapping[str, Any], known: tuple[str, ...] |
         return
     for name in given:
         if name not in known:
-            raise InvalidOption(f"{owner} has no option {name!r}; {nearest(name, known)}")
+            raise InvalidOption(f"{owner} has no option {shown(name)}; {nearest(name, known)}")
 
 
 # -- searchers ----------------------------------------------------------------------------------------------------
@@ -83,12 +83,12 @@ def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
     """Builds the searcher that a method's option `searcher` names: a name, or {name: {option: value}}."""
     name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
     if not isinstance(name, str) or not isinstance(given or {}, Mapping):
-        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {chosen!r}")
+        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {shown(chosen)}")
     options: dict[str, Any] = dict(given or {})
     if name in SEARCHERS:
         check_options(f"searcher {name} of {method}", options, searcher_options(name))
     elif ":" not in name:
-        raise InvalidOption(f"{method} knows no searcher {name!r}; {nearest(name, SEARCHERS)}")
+        raise InvalidOption(f"{method} knows no searcher {shown(name)}; {nearest(name, SEARCHERS)}")
     return build_searcher(name, setting, **options)
 
 
@@ -234,7 +234,7 @@ def build(method: Method, setting: Setting) -> Schedule:
         return built_by(name, load(name), setting, method.options)
     if name in _installed():
         return built_by(name, load(_installed()[name].value), setting, method.options)
-    raise InvalidOption(f"there is no method {name!r}; {nearest(name, [*METHODS, *_installed()])}")
+    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *_installed()])}")
 
 
 def describe() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 from hpo.store import compaction, layout, reader, rows, schema
 from hpo.store.delivery import Delivery
+from hpo.store.differences import differences
 from hpo.store.errors import StoreError
 from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
@@ -49,10 +50,10 @@ class StudyWriter:
         or has another writer.
         """
         where = place(uri)
-        _head(where, study, digest)
+        _head(where, study, definition, digest)
         lease = Lease.take(where, study)
         try:
-            head = _head(where, study, digest)  # again: another writer may have come and gone since
+            head = _head(where, study, definition, digest)  # again: another writer may have come and gone since
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
                 known = {**head.get("environment", {}), **environment} if head else environment
                 head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": known}
@@ -68,6 +69,14 @@ class StudyWriter:
             raise
         delivery.start()
         return cls(where, study, lease, delivery, space_kinds, stored, head)
+
+    @staticmethod
+    def check(uri: str, *, study: str, definition: Mapping[str, Any], digest: str) -> None:
+        """Raises StoreError, as `open` would, if the store cannot be used or holds another study of the same name.
+
+        Writes nothing and takes no lease.
+        """
+        _head(place(uri), study, definition, digest)
 
     # -- results --------------------------------------------------------------------------------------------------
 
@@ -156,12 +165,14 @@ class StudyWriter:
             log.warning("the files of %s stay as they are: %s", self._study, error)
 
 
-def _head(where: Place, study: str, digest: str) -> dict[str, Any] | None:
+def _head(where: Place, study: str, definition: Mapping[str, Any], digest: str) -> dict[str, Any] | None:
     head = reader.head(where, study)
     if head is not None and head["digest"] != digest:
+        stored = head.get("study")
+        found = differences(stored if isinstance(stored, Mapping) else {}, definition)
         raise StoreError(
-            f"a store must hold one study of a name, but {where.uri} has another study {study!r} with other data, space, "
-            "budget or clock; give this one another name or store"
+            f"a store must hold one study of a name, but {where.uri} has another study {study!r}, which differs in "
+            f"{found or 'its digest'}; give this one another name or store"
         )
     return head
 

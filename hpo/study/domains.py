@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from hpo.errors import HpoError
 from hpo.study.levels import FINEST, Levels
+from hpo.text import cut, shown
 
 Value: TypeAlias = float | int | str | bool
 
@@ -48,10 +49,10 @@ def _check_grid(domain: Float | Int | Choice, grid: Sequence[Value] | None) -> N
         raise InvalidSpace("grid must name at least one value, but got an empty list")
     for value in grid:
         if not domain.contains(value):
-            raise InvalidSpace(f"every grid value must lie in {domain.describe()}, but got {value!r}")
+            raise InvalidSpace(f"every grid value must lie in {domain.describe()}, but got {shown(value)}")
     for i, value in enumerate(grid):
         if any(same(value, other) for other in grid[:i]):
-            raise InvalidSpace(f"grid values must differ, but got {value!r} twice")
+            raise InvalidSpace(f"grid values must differ, but got {shown(value)} twice")
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class Choice:
             raise InvalidSpace("values must name at least one value, but got an empty list")
         for i, value in enumerate(self.options):
             if any(same(value, other) for other in self.options[:i]):
-                raise InvalidSpace(f"values must differ, but got {value!r} twice")
+                raise InvalidSpace(f"values must differ, but got {shown(value)} twice")
         _check_grid(self, self.grid)
 
     @property
@@ -220,7 +221,7 @@ class Choice:
         return len(self.options)
 
     def describe(self) -> str:
-        return "{" + ", ".join(map(str, self.options)) + "}"
+        return "{" + cut(", ".join(map(str, self.options)), 200) + "}"
 
     def contains(self, value: Value) -> bool:
         return any(same(value, option) for option in self.options)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.study.combinations import Combinations, Condition, Config, Family, active
 from hpo.study.domains import Choice, Domain, Float, Int, InvalidSpace, Value, same
+from hpo.text import shown
 
 __all__ = [
     "Choice",
@@ -127,16 +128,16 @@ class SearchSpace:
         """Raises InvalidSpace if `config` is not a configuration of this space."""
         for name in config:
             if name not in self.domains:
-                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {name!r}")
+                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {shown(name)}")
         for name, domain in self.domains.items():
             if not self.active(name, config):
                 if name in config:
                     needs = " and ".join(f"{p} in {list(v)}" for p, v in self.conditions[name].items())
-                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={config[name]!r}")
+                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={shown(config[name])}")
             elif name not in config:
                 raise InvalidSpace(f"a configuration must give {name} a value, but gives none")
             elif not domain.contains(config[name]):
-                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {config[name]!r}")
+                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {shown(config[name])}")
 
     def __contains__(self, config: object) -> bool:
         try:
@@ -149,13 +150,13 @@ class SearchSpace:
 def _check_condition(name: str, condition: Condition, domains: Mapping[str, Domain]) -> None:
     for parent, values in condition.items():
         if parent not in domains:
-            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {parent!r}")
+            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {shown(parent)}")
         if not values:
             raise InvalidSpace(f"{name} must name the values of {parent} for which it exists, but names none")
         for value in values:
             if not domains[parent].contains(_snap(domains[parent], value)):
                 raise InvalidSpace(
-                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {value!r}"
+                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {shown(value)}"
                 )
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.study.early_stopping import EarlyStopping
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
+from trainables.early_stopping import EarlyStopping
 from trainables.task import Task
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,7 @@ class Training:
         self._saved = 0
         self._unsaved_seconds = 0.0
         self._save_seconds = 0.0
-        stopping = assignment.task.get("early_stopping")
-        self._rule = EarlyStopping(**stopping) if stopping else None
+        self._rule = EarlyStopping.of(Task.from_json(assignment.task))
         self._checkpoints = Checkpoints(assignment.checkpoints)
         if live is not None and live.continues(assignment):
             self.epoch, self.history, self._trainable = live.epoch, live.history, live._trainable
@@ -208,6 +207,7 @@ def _kind(error: BaseException) -> str:
     """Returns a failure's kind by the names of the exception's classes, so that trainables need not import this package."""
     names = {cls.__name__ for cls in type(error).__mro__}
     for kind, members in (
+        ("study", {"BadStudy"}),
         ("data", {"BadData"}),
         ("invalid", {"InvalidConfig"}),
         ("diverged", {"Diverged"}),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.study.early_stopping import EarlyStopping
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.training import Assignment, Training
+from trainables.early_stopping import EarlyStopping
+from trainables.errors import BadStudy
 
 TRIAL = "0123456789abcdef"
 
@@ -92,6 +93,19 @@ def test_early_stopping_ends_the_curve_and_marks_its_last_epoch(tmp_path):
 def test_patience_counts_epochs_without_improvement(patience, values, ended):
     rule = EarlyStopping(patience, "val_loss", "min")
     assert rule.ended([{"val_loss": float(v)} for v in values]) is ended
+
+
+def test_a_metric_that_is_missing_ends_the_study_at_the_first_epoch_that_lacks_it(tmp_path):
+    stopping = {"patience": 2, "metric": "val_acuracy", "mode": "max"}
+    records, report = finish(Training(assignment(tmp_path, 8, task={"early_stopping": stopping})))
+    assert (records, report.failure["kind"], report.failure["epoch"]) == ([], "study", 1)
+    assert report.failure["reason"] == (
+        "early_stopping.metric must be a metric that the trainable reports (accuracy, loss, val_accuracy, val_loss), "
+        "but got 'val_acuracy'; did you mean 'val_accuracy'?"
+    )
+    rule = EarlyStopping(2, "val_loss", "min")
+    with pytest.raises(BadStudy, match=r"reports \(loss\), but got 'val_loss'"):
+        rule.ended([{"val_loss": 1.0}, {"loss": 1.0}])
 
 
 class Raises:
