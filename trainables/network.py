@@ -6,7 +6,7 @@ tensor with one row for each image: activations can be kept there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,18 +51,45 @@ class Boundary:
     shape: tuple[int, ...]
 
 
+class CannotTrace(BadData):
+    """A model whose own code decides by values, so that it has no graph."""
+
+
 class _Tracer(fx.Tracer):
-    """Enters a module only if it holds others: a module without parts is one step, whatever package it is from."""
+    """Enters a module only if it holds others: a module without parts is one step, whatever package it is from.
+
+    A part that cannot be traced is one step too, unless it holds a `Head`. The model's optional arguments have their
+    defaults: a placeholder for each of them would keep the model from asking whether it is None.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         whole = isinstance(m, batchnorm._NormBase | normalization.LayerNorm) or next(m.children(), None) is None
         return whole or super().is_leaf_module(m, module_qualified_name)
 
+    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
+        if kind == "placeholder" and args:
+            return args[0]
+        return super().create_proxy(kind, target, args, kwargs, *rest, **more)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        before, stack = len(self.graph.nodes), dict(self.module_stack)
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:  # whatever the part's own code raises on proxies
+            if any(isinstance(part, Head) for part in m.modules()):
+                raise
+            for node in list(self.graph.nodes)[:before - 1:-1]:
+                self.graph.erase_node(node)
+            self.module_stack.clear()
+            self.module_stack.update(stack)
+            return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+
 
 class Network:
     """The graph of a model with a `Head`, for images of `image_size` px.
 
-    Raises InvalidConfig for images that are too small for the model, BadData for a model that torch.fx cannot trace.
+    Raises InvalidConfig for images of a size that the model does not take, CannotTrace for a model that torch.fx cannot
+    trace.
     """
 
     def __init__(self, model: nn.Module, image_size: int) -> None:
@@ -120,7 +147,7 @@ class Network:
         """Yields the modules that run at or after `cut`: training puts these alone into training mode."""
         for node in self._nodes[cut:]:
             if node.op == "call_module":
-                yield self.model.get_submodule(str(node.target))
+                yield from self.model.get_submodule(str(node.target)).modules()
 
     def thaws(self) -> tuple[int, ...]:
         """Returns the numbers of the layers that have parameters, rising: the steps of gradual unfreezing."""
@@ -178,7 +205,7 @@ def _returned(graph: fx.Graph) -> fx.Node:
     """The node whose value the graph returns."""
     value = next(node for node in graph.nodes if node.op == "output").args[0]
     if not isinstance(value, fx.Node):
-        raise BadData(f"a model must return one tensor, its logits, but it returns {value}")
+        raise CannotTrace(f"a model must return one tensor, its logits, but it returns {value}")
     return value
 
 
@@ -208,7 +235,7 @@ def _trace(model: nn.Module) -> fx.Graph:
     try:
         return _Tracer().trace(model)
     except Exception as error:  # whatever the model's own code raises on proxies
-        raise BadData(f"torch.fx must be able to trace {type(model).__name__}, but: {one_line(error)}") from error
+        raise CannotTrace(f"torch.fx must be able to trace {type(model).__name__}, but: {one_line(error)}") from error
     finally:
         model.train(training)
 
@@ -240,15 +267,22 @@ class _Measured(nn.Module):
 
 def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
     """Returns every step's shape for two images, found on the meta device: no arithmetic, no memory."""
-    measured = _Measured(model, graph).eval()
-    values = {**dict(measured.named_parameters()), **dict(measured.named_buffers())}
-    nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
     images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
     try:
-        with torch.no_grad():
-            shapes: dict[str, tuple[int, ...]] = torch.func.functional_call(measured, nothing, (images,))
+        shapes: dict[str, tuple[int, ...]] = on_meta(_Measured(model, graph).eval(), images)
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise InvalidConfig(
-            f"image_size must suit the model, but {image_size} px do not ({one_line(error)})"
-        ) from error
+        raise unsuitable(image_size, error) from error
     return shapes
+
+
+def on_meta(model: nn.Module, images: Tensor) -> Any:
+    """Returns what the model returns, computed on the meta device: shapes without values."""
+    values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
+    with torch.no_grad():
+        return torch.func.functional_call(model, nothing, (images,))
+
+
+def unsuitable(image_size: int, error: Exception) -> InvalidConfig:
+    """Returns the error for images of a size that a model does not take."""
+    return InvalidConfig(f"image_size must suit the model, but {image_size} px do not ({one_line(error)})")

@@ -1,0 +1,111 @@
+"""Which backbones can be used, and how: a small model of each of torchvision's and timm's families, at its native size.
+
+    python tests/bench/bench_backbones.py [--quick] [--json FILE] [--write]
+
+For each model: whether it can be built with a head, whether torch.fx can trace it and cut it between layers, and whether
+activations can be kept for training of its head alone. No weights are downloaded: everything is found on the meta device.
+With --quick only the models of TESTED. --write puts the table into docs/backbones.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+from torchvision.models import list_models
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rows import ROOT, Row, command, markdown, row, tell, write
+
+from hpo.text import one_line
+from trainables import backbones
+from trainables.untraced import Untraced, network_of
+
+PAGE = ROOT / "docs" / "backbones.md"
+TESTED = ["timm:vit_tiny_patch16_224", "timm:levit_128s", "resnet18"]
+# Families within one file of timm that are different enough to be named.
+ALSO = {
+    "vision_transformer": ["vit_tiny_patch16_224", "vit_base_patch32_clip_224", "vit_base_patch16_siglip_224",
+                           "vit_small_patch14_dinov2", "vit_small_patch16_dinov3"],
+    "deit": ["deit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "deit3_small_patch16_224"],
+    "eva": ["eva02_tiny_patch14_224", "vit_small_patch16_dinov3"],
+    "maxxvit": ["coatnet_nano_rw_224", "maxvit_rmlp_pico_rw_256", "maxxvit_rmlp_nano_rw_256"],
+    "efficientnet": ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv2_050", "mnasnet_small"],
+    "mobilenetv3": ["mobilenetv3_small_050", "mobilenetv4_conv_small", "lcnet_035"],
+    "mlp_mixer": ["mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"],
+    "metaformer": ["poolformer_s12", "caformer_s18"],
+}  # fmt: skip
+SMALL = ("atto", "femto", "pico", "nano", "xxs", "xxt", "_ti_", "xxtiny", "xtiny", "xs", "tiny", "mini", "x_small", "small")
+
+
+def smallest(names: list[str]) -> str:
+    """Returns the name that says small most clearly, else the first that is none of timm's own test models."""
+    own = [name for name in names if not name.startswith("test_")]
+    return min(own, key=lambda name: next((i for i, word in enumerate(SMALL) if word in name), len(SMALL)))
+
+
+def chosen() -> Iterator[tuple[str, str]]:
+    """Yields (library and family, the study file's name of a model)."""
+    import torchvision.models
+
+    seen: set[str] = set()
+    for name in list_models(module=torchvision.models):
+        family = name.split("_")[0].rstrip("0123456789") or name
+        if family not in seen:
+            seen.add(family)
+            yield f"torchvision {family}", name
+    for module in timm.list_modules():
+        names = timm.list_models(module=module)
+        for name in [n for n in ALSO.get(module, []) if n in names] or [smallest(names)]:
+            yield f"timm {module}", f"timm:{name}"
+
+
+def found(family: str, name: str) -> Row:
+    """Returns what holds for the model, as a row of seconds."""
+    began = time.perf_counter()
+    holds = {"family": family, "model": name, "builds": "no", "traced": "no", "cut": "", "reuse": "no", "why": ""}
+    try:
+        size = backbones.native_size(name)
+        network = network_of(backbones.outline(name, size), size)
+        holds |= {"builds": "yes", "size": size}
+        if isinstance(network, Untraced):
+            holds["why"] = network.reason
+        else:
+            holds |= {"traced": "yes", "cut": f"{len(network.layers)} layers"}
+            kept = network.boundary(network.cut(0))
+            if kept.position:
+                holds["reuse"] = "yes"
+    except Exception as error:  # whatever a model's own code raises: the row says it
+        holds["why"] = one_line(error)
+    return row(name, [time.perf_counter() - began], "s", **holds)
+
+
+def table(rows: list[Row]) -> str:
+    """Returns the table of the page."""
+    head = ("family", "model", "px", "builds", "traced", "cut", "reuse")
+    names = ("family", "model", "size", "builds", "traced", "cut", "reuse")
+    return markdown(head, [[r.get(name, "") for name in names] for r in rows])
+
+
+def main(quick: bool = False) -> list[Row]:
+    """Returns a row for each model."""
+    warnings.simplefilter("ignore")
+    rows = []
+    for family, name in chosen():
+        if not quick or name in TESTED:
+            rows.append(found(family, name))
+            print(*(rows[-1].get(key, "") for key in ("model", "builds", "traced", "cut", "reuse", "why")), flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    given = command(__doc__, writes=True).parse_args()
+    measured = main(given.quick)
+    tell(measured, given.json)
+    if given.write:
+        write(PAGE, "the table of backbones", table(measured))
