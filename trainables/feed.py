@@ -20,8 +20,8 @@ from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine
 from trainables.network import Boundary
-from trainables.untraced import AnyNetwork
 from trainables.parallel import Shard
+from trainables.untraced import AnyNetwork
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class _Tracer(fx.Tracer):
         except Exception:  # whatever the part's own code raises on proxies
             if any(isinstance(part, Head) for part in m.modules()):
                 raise
-            for node in list(self.graph.nodes)[:before - 1:-1]:
+            for node in list(self.graph.nodes)[: before - 1 : -1]:
                 self.graph.erase_node(node)
             self.module_stack.clear()
             self.module_stack.update(stack)

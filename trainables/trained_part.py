@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.checkpoint import pack_optimizer, unpack_optimizer
-from trainables.untraced import AnyNetwork
 from trainables.optimizers import make_optimizer
 from trainables.settings import Settings
+from trainables.untraced import AnyNetwork
 
 State = dict[str, Tensor]
 

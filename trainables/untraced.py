@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hpo.text import one_line
 from trainables.backbones import Head

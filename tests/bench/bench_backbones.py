@@ -2,9 +2,9 @@
 
     python tests/bench/bench_backbones.py [--quick] [--json FILE] [--write]
 
-For each model: whether it can be built with a head, whether torch.fx can trace it and cut it between layers, and whether
-activations can be kept for training of its head alone. No weights are downloaded: everything is found on the meta device.
-With --quick only the models of TESTED. --write puts the table into docs/backbones.md.
+For each model, with random weights, on a CPU: whether it can be built with a head, whether torch.fx can trace it, into how
+many layers, and whether the logits are the model's, bit for bit, when activations are kept at the last place before the
+head and at a place in the middle. With --quick only the models of TESTED. --write puts the table into docs/backbones.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import timm
+import torch
+import torchvision.models
+from torch import nn
 from torchvision.models import list_models
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -24,8 +27,11 @@ from rows import ROOT, Row, command, markdown, row, tell, write
 
 from hpo.text import one_line
 from trainables import backbones
+from trainables.network import KINDS as KIND_PAIRS
+from trainables.network import Network
 from trainables.untraced import Untraced, network_of
 
+KINDS = dict(KIND_PAIRS)
 PAGE = ROOT / "docs" / "backbones.md"
 TESTED = ["timm:vit_tiny_patch16_224", "timm:levit_128s", "resnet18"]
 # Families within one file of timm that are different enough to be named.
@@ -40,7 +46,22 @@ ALSO = {
     "mlp_mixer": ["mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"],
     "metaformer": ["poolformer_s12", "caformer_s18"],
 }  # fmt: skip
-SMALL = ("atto", "femto", "pico", "nano", "xxs", "xxt", "_ti_", "xxtiny", "xtiny", "xs", "tiny", "mini", "x_small", "small")
+SMALL = (
+    "atto",
+    "femto",
+    "pico",
+    "nano",
+    "xxs",
+    "xxt",
+    "_ti_",
+    "xxtiny",
+    "xtiny",
+    "xs",
+    "tiny",
+    "mini",
+    "x_small",
+    "small",
+)
 
 
 def smallest(names: list[str]) -> str:
@@ -51,8 +72,6 @@ def smallest(names: list[str]) -> str:
 
 def chosen() -> Iterator[tuple[str, str]]:
     """Yields (library and family, the study file's name of a model)."""
-    import torchvision.models
-
     seen: set[str] = set()
     for name in list_models(module=torchvision.models):
         family = name.split("_")[0].rstrip("0123456789") or name
@@ -71,18 +90,39 @@ def found(family: str, name: str) -> Row:
     holds = {"family": family, "model": name, "builds": "no", "traced": "no", "cut": "", "reuse": "no", "why": ""}
     try:
         size = backbones.native_size(name)
-        network = network_of(backbones.outline(name, size), size)
+        model = backbones.build(name, 10, image_size=size).eval()
         holds |= {"builds": "yes", "size": size}
+        network = network_of(model, size)
         if isinstance(network, Untraced):
             holds["why"] = network.reason
         else:
-            holds |= {"traced": "yes", "cut": f"{len(network.layers)} layers"}
-            kept = network.boundary(network.cut(0))
-            if kept.position:
-                holds["reuse"] = "yes"
+            parts = sum(is_opaque(model.get_submodule(layer.name)) for layer in network.layers)
+            whole = f", {parts} of them {'a part' if parts == 1 else 'parts'}" if parts else ""
+            holds |= {"traced": "yes", "cut": f"{len(network.layers)} layers{whole}"}
+            if network.boundary(network.cut(0)).position:
+                holds["reuse"] = "yes" if reuses(network, size) else "differs"
     except Exception as error:  # whatever a model's own code raises: the row says it
-        holds["why"] = one_line(error)
+        holds["why"] = f"{type(error).__name__}: {one_line(error)}"
     return row(name, [time.perf_counter() - began], "s", **holds)
+
+
+def is_opaque(module: nn.Module) -> bool:
+    """Whether the layer is a part that torch.fx could not enter."""
+    children = next(module.children(), None) is not None
+    return children and not isinstance(module, KINDS["attention"] + KINDS["normalization"])
+
+
+@torch.no_grad()
+def reuses(network: Network, size: int) -> bool:
+    """Whether the logits are the model's when they are computed from the activations of a boundary."""
+    images = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    expected = network.model(images.clone())
+    first, *others = network.boundaries
+    last = network.boundary(network.cut(0))
+    return all(
+        torch.equal(network.section(boundary)(network.section(first, boundary)(images.clone())), expected)
+        for boundary in {last, others[len(others) // 2]}
+    )
 
 
 def table(rows: list[Row]) -> str:
