@@ -18,6 +18,7 @@ from hpo.text import one_line
 from trainables import backbones
 from trainables.backbones import Head
 from trainables.errors import BadData, InvalidConfig
+from trainables.faults import is_memory, is_process_fault
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (conv._ConvNd,)),
@@ -266,23 +267,42 @@ class _Measured(nn.Module):
 
 
 def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
-    """Returns every step's shape for two images, found on the meta device: no arithmetic, no memory."""
-    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
-    try:
-        shapes: dict[str, tuple[int, ...]] = on_meta(_Measured(model, graph).eval(), images)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise unsuitable(image_size, error) from error
+    """Returns every step's shape for two images."""
+    shapes: dict[str, tuple[int, ...]] = dry_run(_Measured(model, graph).eval(), image_size)
     return shapes
 
 
-def on_meta(model: nn.Module, images: Tensor) -> Any:
-    """Returns what the model returns, computed on the meta device: shapes without values."""
+def dry_run(model: nn.Module, image_size: int) -> Any:
+    """Returns what the model returns for two images.
+
+    On the meta device, without arithmetic or memory. A model that names a device in `forward`, or decides by values,
+    cannot run there, and computes. Raises InvalidConfig for images of a size that the model does not take.
+    """
+    try:
+        return _on_meta(model, image_size)
+    except Exception as error:  # whatever a model's own code raises on tensors without values
+        if next(model.parameters()).is_meta:
+            raise _unsuitable(image_size, error) from error
+    try:
+        return _computed(model, image_size)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        if is_memory(error) or is_process_fault(error):
+            raise
+        raise _unsuitable(image_size, error) from error
+
+
+@torch.no_grad()
+def _on_meta(model: nn.Module, image_size: int) -> Any:
     values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
-    with torch.no_grad():
-        return torch.func.functional_call(model, nothing, (images,))
+    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
+    return torch.func.functional_call(model, nothing, (images,))
 
 
-def unsuitable(image_size: int, error: Exception) -> InvalidConfig:
-    """Returns the error for images of a size that a model does not take."""
+@torch.no_grad()
+def _computed(model: nn.Module, image_size: int) -> Any:
+    return model(torch.zeros(_ROWS, 3, image_size, image_size, device=next(model.parameters()).device))
+
+
+def _unsuitable(image_size: int, error: Exception) -> InvalidConfig:
     return InvalidConfig(f"image_size must suit the model, but {image_size} px do not ({one_line(error)})")

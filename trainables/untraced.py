@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import torch
 from torch import nn
 
-from hpo.text import one_line
 from trainables.backbones import Head
 from trainables.errors import InvalidConfig
-from trainables.network import Boundary, CannotTrace, Layer, Network, on_meta, unsuitable
+from trainables.network import Boundary, CannotTrace, Layer, Network, dry_run
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,9 @@ class Untraced:
         self.model = model
         self.reason = reason
         self.boundaries = (Boundary(0, "images", (3, image_size, image_size)),)
-        _require_size(model, image_size)
+        training = model.training
+        dry_run(model.eval(), image_size)
+        model.train(training)
 
     def cut(self, finetuned: int | None) -> int:
         """Returns 0 for all layers (None), 1 for the head alone (0). Raises InvalidConfig for any other number."""
@@ -75,15 +75,3 @@ def network_of(model: nn.Module, image_size: int) -> AnyNetwork:
     except CannotTrace as error:
         log.warning("the model is trained whole or its head alone, and its activations are not reused: %s", error)
         return Untraced(model, image_size, str(error))
-
-
-def _require_size(model: nn.Module, image_size: int) -> None:
-    training = model.training
-    try:
-        on_meta(model.eval(), torch.empty(2, 3, image_size, image_size, device="meta"))
-    except NotImplementedError as error:
-        log.info("the image size can be checked only in training: %s", one_line(error))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise unsuitable(image_size, error) from error
-    finally:
-        model.train(training)

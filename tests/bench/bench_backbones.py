@@ -4,7 +4,7 @@
 
 For each model, with random weights, on a CPU: whether it can be built with a head, whether torch.fx can trace it, into how
 many layers, and whether the logits are the model's, bit for bit, when activations are kept at the last place before the
-head and at a place in the middle. With --quick only the models of TESTED. --write puts the table into docs/backbones.md.
+head and at a place in the middle. With --quick only the models of QUICK. --write puts the table into docs/backbones.md.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from pathlib import Path
 
 import timm
 import torch
-import torchvision.models
 from torch import nn
-from torchvision.models import list_models
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -33,35 +31,42 @@ from trainables.untraced import Untraced, network_of
 
 KINDS = dict(KIND_PAIRS)
 PAGE = ROOT / "docs" / "backbones.md"
-TESTED = ["timm:vit_tiny_patch16_224", "timm:levit_128s", "resnet18"]
-# Families within one file of timm that are different enough to be named.
-ALSO = {
-    "vision_transformer": ["vit_tiny_patch16_224", "vit_base_patch32_clip_224", "vit_base_patch16_siglip_224",
-                           "vit_small_patch14_dinov2", "vit_small_patch16_dinov3"],
+QUICK = ["timm:vit_tiny_patch16_224", "timm:levit_128s", "resnet18"]
+MOST_PARAMETERS = 100_000_000  # of a model that is computed with; a larger one is only traced
+TORCHVISION = [
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
+    "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18",
+    "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11", "vit_b_32", "wide_resnet50_2",
+]  # fmt: skip
+# Of timm's files: several models where one file holds several architectures, and a small one where no name says small.
+TIMM = {
+    "cspnet": ["cs3darknet_focus_s"],
     "deit": ["deit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "deit3_small_patch16_224"],
-    "eva": ["eva02_tiny_patch14_224", "vit_small_patch16_dinov3"],
-    "maxxvit": ["coatnet_nano_rw_224", "maxvit_rmlp_pico_rw_256", "maxxvit_rmlp_nano_rw_256"],
+    "efficientformer_v2": ["efficientformerv2_s0"],
     "efficientnet": ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv2_050", "mnasnet_small"],
-    "mobilenetv3": ["mobilenetv3_small_050", "mobilenetv4_conv_small", "lcnet_035"],
-    "mlp_mixer": ["mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"],
+    "eva": ["eva02_tiny_patch14_224", "vit_small_patch16_dinov3"],
+    "fasternet": ["fasternet_t0"],
+    "fastvit": ["fastvit_t8"],
+    "iformer": ["iformer_t"],
+    "levit": ["levit_128s"],
+    "maxxvit": ["coatnet_nano_rw_224", "maxvit_rmlp_pico_rw_256", "maxxvit_rmlp_nano_rw_256"],
     "metaformer": ["poolformer_s12", "caformer_s18"],
+    "mlp_mixer": ["mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"],
+    "mobilenetv3": ["mobilenetv3_small_050", "mobilenetv4_conv_small", "lcnet_035"],
+    "naflexvit": ["naflexvit_base_patch16_gap"],
+    "regnet": ["regnetx_002", "regnety_002"],
+    "resnet": ["resnet10t"],
+    "resnetv2": ["resnetv2_18", "resnetv2_50x1_bit"],
+    "senet": ["legacy_seresnet18"],
+    "sequencer": ["sequencer2d_s"],
+    "swin_transformer": ["swin_tiny_patch4_window7_224"],
+    "tnt": ["tnt_s_patch16_224"],
+    "tresnet": ["tresnet_m"],
+    "vision_transformer": ["vit_tiny_patch16_224", "vit_base_patch32_clip_224", "vit_base_patch16_siglip_224",
+                           "vit_small_patch14_dinov2"],
+    "vovnet": ["ese_vovnet19b_slim_dw"],
 }  # fmt: skip
-SMALL = (
-    "atto",
-    "femto",
-    "pico",
-    "nano",
-    "xxs",
-    "xxt",
-    "_ti_",
-    "xxtiny",
-    "xtiny",
-    "xs",
-    "tiny",
-    "mini",
-    "x_small",
-    "small",
-)
+SMALL = ("atto", "femto", "pico", "nano", "xxs", "xxt", "_ti_", "xtiny", "xs", "tiny", "mini", "x_small", "small", "_s")
 
 
 def smallest(names: list[str]) -> str:
@@ -72,15 +77,10 @@ def smallest(names: list[str]) -> str:
 
 def chosen() -> Iterator[tuple[str, str]]:
     """Yields (library and family, the study file's name of a model)."""
-    seen: set[str] = set()
-    for name in list_models(module=torchvision.models):
-        family = name.split("_")[0].rstrip("0123456789") or name
-        if family not in seen:
-            seen.add(family)
-            yield f"torchvision {family}", name
+    for name in TORCHVISION:
+        yield "torchvision", name
     for module in timm.list_modules():
-        names = timm.list_models(module=module)
-        for name in [n for n in ALSO.get(module, []) if n in names] or [smallest(names)]:
+        for name in TIMM.get(module) or [smallest(timm.list_models(module=module))]:
             yield f"timm {module}", f"timm:{name}"
 
 
@@ -90,7 +90,10 @@ def found(family: str, name: str) -> Row:
     holds = {"family": family, "model": name, "builds": "no", "traced": "no", "cut": "", "reuse": "no", "why": ""}
     try:
         size = backbones.native_size(name)
-        model = backbones.build(name, 10, image_size=size).eval()
+        model = backbones.outline(name, size)
+        small = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
+        if small:
+            model = backbones.build(name, 10, image_size=size).eval()
         holds |= {"builds": "yes", "size": size}
         network = network_of(model, size)
         if isinstance(network, Untraced):
@@ -100,7 +103,7 @@ def found(family: str, name: str) -> Row:
             whole = f", {parts} of them {'a part' if parts == 1 else 'parts'}" if parts else ""
             holds |= {"traced": "yes", "cut": f"{len(network.layers)} layers{whole}"}
             if network.boundary(network.cut(0)).position:
-                holds["reuse"] = "yes" if reuses(network, size) else "differs"
+                holds["reuse"] = "not tried" if not small else "yes" if reuses(network, size) else "differs"
     except Exception as error:  # whatever a model's own code raises: the row says it
         holds["why"] = f"{type(error).__name__}: {one_line(error)}"
     return row(name, [time.perf_counter() - began], "s", **holds)
@@ -137,7 +140,7 @@ def main(quick: bool = False) -> list[Row]:
     warnings.simplefilter("ignore")
     rows = []
     for family, name in chosen():
-        if not quick or name in TESTED:
+        if not quick or name in QUICK:
             rows.append(found(family, name))
             print(*(rows[-1].get(key, "") for key in ("model", "builds", "traced", "cut", "reuse", "why")), flush=True)
     return rows
