@@ -9,7 +9,8 @@ from torch import nn
 
 from trainables.backbones import Head
 from trainables.errors import InvalidConfig
-from trainables.network import Boundary, CannotTrace, Layer, Network, dry_run
+from trainables.network import Boundary, Layer, Network
+from trainables.tracing import CannotTrace, dry_run
 
 log = logging.getLogger(__name__)
 
