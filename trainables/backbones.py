@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -143,9 +143,10 @@ def _refuse_architecture(architecture: Mapping[str, int] | None, what: str) -> N
 
 def _classifiers(model: nn.Module) -> list[str]:
     """Returns the names of the final layers: one for most models, two for those with a head for distillation."""
-    if hasattr(model, "reset_classifier"):  # timm's models have it
+    reset: Callable[[int], None] | None = getattr(model, "reset_classifier", None)  # timm's models have it
+    if reset is not None:
         with torch.device("meta"):  # draws nothing
-            model.reset_classifier(CLASSIFIER_OUTPUTS)
+            reset(CLASSIFIER_OUTPUTS)
         found = [name for name, module in model.named_modules() if _outputs(module) == CLASSIFIER_OUTPUTS]
     else:
         found = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
