@@ -34,6 +34,13 @@ class OutOfMemory(HpoError, MemoryError):
     """The configuration needs more host or GPU memory than there is."""
 
 
+class ProcessFault(HpoError, RuntimeError):
+    """This process cannot compute any more, through no fault of the configuration: a dead CUDA context, for example.
+
+    The process ends, and another one trains the trial.
+    """
+
+
 class BadTrainable(HpoError):
     """A trainable that does not exist or is not a class, or a task that is not one."""
 

@@ -123,7 +123,7 @@ class Mlp:
                     message = f"{name} exists only where layers >= {layered[2]}, but layers is at most {most}"
                     raise BadStudy((section, name), message)
         with in_section("data"):
-            tabular.sizes(Data.read(task.data), full=False)
+            tabular.sizes(Data.read(task.data))
 
     def train_epoch(self) -> dict[str, float]:
         """Trains one more epoch; returns loss, accuracy, macro precision, recall and f1, and the same with val_.
