@@ -106,6 +106,8 @@ def replay(
     axes = _axes(sweep, good, picture)
     loaded = load_study(study, methods=methods, seeds=seeds)
     table, data = _recorded(curves, loaded, task)
+    for note in table.notes if table else ():
+        errors.print(f"warning: {note}")
     play = partial(
         replays.replay, loaded, table=table, data=data, prior=prior_observations(loaded), between=between.value,
         times=times.value if times else None, weather=replays.Weather(stragglers, failures, preemptions, weather_seed),
