@@ -49,6 +49,10 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "epoch": (_WHOLE, "the epoch that was charged"),
         "at": (_REAL, "virtual time of the epoch's end, in ticks"),
         "value": (_REAL, "the study's metric after the epoch"),
+        "seen": (
+            _WHOLE,
+            "events of the run that had passed when the epoch's segment was handed out; 0: no result decides",
+        ),
     },
     "failures": {
         "study": (_TEXT, "the study's name"),

@@ -23,7 +23,7 @@ RECORDED = Path(__file__).parents[1] / "recorded_stores"
 sys.path.insert(0, str(RECORDED))
 import make  # noqa: E402
 
-TIMES = ("seconds", "finished", "train_seconds", "worker")
+TIMES = ("seconds", "finished", "train_seconds", "worker", "seen")  # and what earlier versions did not record
 
 
 @pytest.fixture
