@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,10 +55,9 @@ class StudyWriter:
         try:
             head = _head(where, study, digest)  # again: another writer may have come and gone since
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
-                known = {**head.get("environment", {}), **environment} if head else environment
-                head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": known}
+                head = _new_head(head, definition, digest, environment)
                 where.replace(layout.head(study), json.dumps(head, indent=2).encode())
-            spool = Spool(Spool.place(where, study, digest), lease.generation, lease.token)
+            spool = Spool.of(where, study, digest, head.get("made", ""), lease.generation, lease.token)
             delivery = Delivery(where, study, lease, spool, space_kinds)
             delivery.deliver()
             found = reader.tables(where, study)
@@ -101,6 +101,7 @@ class StudyWriter:
             return
         self._head = {**self._head, "environment": {**environment, "trained_on": known}}
         try:
+            self._lease.hold()
             self._place.replace(layout.head(self._study), json.dumps(self._head, indent=2).encode())
         except StoreError as error:
             log.warning("the environment of %s stays as it was: %s", self._study, error)
@@ -145,7 +146,9 @@ class StudyWriter:
                     self._compact()
         finally:
             self._delivery.stop()
-            if not self._delivery.failed:
+            if self._delivery.failed:
+                self._lease.abandon()
+            else:
                 _let_go(self._lease)
 
     def _compact(self) -> None:
@@ -164,6 +167,17 @@ def _head(where: Place, study: str, digest: str) -> dict[str, Any] | None:
             "budget or clock; give this one another name or store"
         )
     return head
+
+
+def _new_head(
+    old: dict[str, Any] | None, definition: dict[str, Any], digest: str, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the head to write. `made` tells a store from others that were at its address before; old ones have none."""
+    head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": environment}
+    if old is None:
+        return {**head, "made": uuid.uuid4().hex}
+    made = {"made": old["made"]} if "made" in old else {}
+    return {**head, "environment": {**old.get("environment", {}), **environment}, **made}
 
 
 def _let_go(lease: Lease) -> None:
