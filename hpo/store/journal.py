@@ -28,9 +28,9 @@ class Journal:
     def write(self, event: str, **facts: Any) -> None:
         """Appends a line, which survives the process when this returns."""
         line = json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n"
-        with suppress(OSError):  # the store reports a full disk, and a folder that is gone
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(line)
+        # The store reports a full disk, and a folder that is gone.
+        with suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
+            stream.write(line)
 
     def close(self) -> None:
         """Ends the log."""

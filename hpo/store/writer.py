@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
-from hpo.store import compaction, layout, reader, rows, schema
+from hpo.store import compaction, layout, reader, rows, schema, seal
 from hpo.store.delivery import Delivery
 from hpo.store.errors import StoreError
 from hpo.store.journal import Journal, PostedJournal
@@ -53,6 +53,7 @@ class StudyWriter:
         _head(where, study, digest)
         lease = Lease.take(where, study)
         try:
+            seal.open(where, study)
             head = _head(where, study, digest)  # again: another writer may have come and gone since
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
                 head = _new_head(head, definition, digest, environment)
@@ -152,9 +153,14 @@ class StudyWriter:
                 _let_go(self._lease)
 
     def _compact(self) -> None:
-        """Merges the files of each table. A table of many files is only slower to read, so that no error matters."""
+        """Merges the files of each table and seals them.
+
+        A table of many files is only slower to read, and a study without a seal only harder to verify, so that no error
+        matters.
+        """
         try:
             compaction.compact(self._place, self._study, self._lease.generation)
+            seal.make(self._place, self._study)
         except StoreError as error:
             log.warning("the files of %s stay as they are: %s", self._study, error)
 
