@@ -53,8 +53,8 @@ class StudyWriter:
         _head(where, study, digest)
         lease = Lease.take(where, study)
         try:
-            seal.open(where, study)
             head = _head(where, study, digest)  # again: another writer may have come and gone since
+            seal.open(where, study)
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
                 head = _new_head(head, definition, digest, environment)
                 where.replace(layout.head(study), json.dumps(head, indent=2).encode())

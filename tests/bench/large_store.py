@@ -30,8 +30,9 @@ def write(uri: str, name: str, *, trials: int, files: int = 4, seed: int = 0) ->
     n = data.epochs.num_rows
     of = pc.index_in(data.epochs["trial"], value_set=data.trials["trial"].combine_chunks())
     own = data.trials.take(of)
+    seeds = pa.array(_seeds(len(data.trials), trials))
     more = {
-        "study": pa.array([name] * n), "seed": pa.array(_seeds(len(data.trials), trials)).take(of), "max_epochs": pa.array(np.full(n, 20)),
+        "study": pa.array([name] * n), "seed": seeds.take(of), "max_epochs": pa.array(np.full(n, 20)),
         "worker": pa.array(rng.integers(0, 16, n)).cast(pa.string()), "ended": pa.array(np.zeros(n, bool)),
         "finished": pa.array(1.76e9 + np.sort(rng.random(n)) * 1e5), "loss": pa.array(rng.random(n)),
         "val_loss": pa.array(rng.random(n)), "config_batch_size": own["config_batch_size"],
