@@ -165,7 +165,7 @@ class Run:
                 trial.best_epoch, trial.best_value = worker.at, value
             if self.incumbent is None or self._sign * value > self._sign * self.incumbent.value:
                 self.incumbent = Incumbent(trial.key.id, trial.number, trial.key.config, worker.at, value)
-        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value)
+        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value, worker.seen)
 
     def _go_on(self, worker: Worker) -> None:
         """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
@@ -227,7 +227,9 @@ class Run:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
         trial.status = "running"
-        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config))
+        known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
+        seen = 0 if known else self._order
+        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config), seen)
 
     def _create(self, segment: Segment) -> None:
         key = self._queue.take_key(segment)

@@ -30,7 +30,7 @@ class Worker:
     """A virtual worker: it has trained `at` epochs of its trial, may train to `granted`, and is asked to train to `stop`.
 
     It began epoch `origin` + 1 at virtual time `began`; each epoch takes `cost`. `sequence` counts the segments that
-    the run started, this one included.
+    the run started, this one included. `seen`: see Charge.
     """
 
     trial: RunTrial
@@ -41,6 +41,7 @@ class Worker:
     origin: int
     cost: float
     sequence: int
+    seen: int = 0
 
     @property
     def ends(self) -> float:
@@ -77,11 +78,11 @@ class Workers:
         worker = self._heap[0][2]
         return worker.trial.key.id, worker.at + 1
 
-    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float) -> None:
+    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> None:
         """A worker starts a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
         self._started += 1
         start, stop = segment.start, segment.stop
-        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started))
+        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen))
 
     def go_on(self, worker: Worker) -> None:
         """A worker trains its next epoch."""

@@ -26,8 +26,9 @@ def config(row: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> di
 def _typed(value: Any, domain: Mapping[str, Any]) -> Any:
     options = domain.get("values") or ()
     equal = [option for option in options if type(option) is type(value) and option == value]
+    close = [option for option in options if option == value and isinstance(option, bool) == isinstance(value, bool)]
     alike = [option for option in options if str(option) == str(value)]
-    return (equal or alike or [value])[0]
+    return (equal or close or alike or [value])[0]
 
 
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout, schema
 from hpo.store.errors import StoreError, Unreachable
-from hpo.store.lease import RENEW_SECONDS, Lease, TakenOver
+from hpo.store.lease import RENEW_SECONDS, Gone, Lease, LeaseLost
 from hpo.store.parquet import to_bytes
 from hpo.store.spool import Spool
 
@@ -26,7 +26,8 @@ class Delivery:
     """Keeps rows safe from the moment they are handed over, and writes them to the tables soon after.
 
     While the store cannot be reached, has no room or refuses the credentials, rows wait in the spool and the thread
-    tries again with growing pauses. Only a writer that has taken over ends the delivery.
+    tries again with growing pauses. Only a lost lease ends the delivery: another writer has taken over, or the study was
+    moved or deleted, which must not be taken for an empty store.
     """
 
     def __init__(self, place: Place, study: str, lease: Lease, spool: Spool, kinds: Mapping[str, str]) -> None:
@@ -110,8 +111,8 @@ class Delivery:
         """Renews the lease before a row is accepted after a long silence, such as a suspended process."""
         try:
             self._lease.renew()
-        except TakenOver as error:
-            self._error = error
+        except LeaseLost as error:
+            self._end(error)
             raise
         except StoreError as error:
             self.trouble = str(error)
@@ -124,7 +125,7 @@ class Delivery:
             try:
                 self._round()
                 pause, self.trouble = 0.0, ""
-            except TakenOver as error:
+            except LeaseLost as error:
                 self._end(error)
             except StoreError as error:
                 pause, self.trouble = min(LONGEST_PAUSE_SECONDS, max(BATCH_SECONDS, 2 * pause)), str(error)
@@ -153,7 +154,8 @@ class Delivery:
 
     def _end(self, error: BaseException) -> None:
         with self._changed:
-            self._error = error
+            waits = isinstance(error, Gone) and self._spool.folder.is_dir()
+            self._error = Gone(f"{error}; results that it lacks wait in {self._spool.folder}") if waits else error
             self._changed.notify_all()
 
     def _round(self) -> None:
@@ -165,6 +167,7 @@ class Delivery:
             self.deliver()
             for table in list(snapshots):
                 whole = schema.to_table(table, snapshots[table], self._kinds, distinct=True)
+                self._lease.hold()
                 self._place.replace(layout.snapshot(self._study, table), to_bytes(whole))
                 del snapshots[table]
         finally:
@@ -187,6 +190,7 @@ class Delivery:
             for table in schema.TABLES:
                 if table in rows:
                     content = to_bytes(schema.to_table(table, rows[table], self._kinds))
+                    self._lease.hold()
                     self._place.create(layout.part(self._study, table, self._named(batch)), content)
             self._spool.drop(batch)
             self._renew()

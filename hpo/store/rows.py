@@ -49,6 +49,7 @@ def charge_row(study: str, charge: Charge) -> Row:
         "epoch": charge.epoch,
         "at": float(charge.at),
         "value": float(charge.value),
+        "seen": charge.seen,
     }
 
 

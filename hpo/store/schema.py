@@ -49,6 +49,10 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "epoch": (_WHOLE, "the epoch that was charged"),
         "at": (_REAL, "virtual time of the epoch's end, in ticks"),
         "value": (_REAL, "the study's metric after the epoch"),
+        "seen": (
+            _WHOLE,
+            "events of the run that had passed when the epoch's segment was handed out; 0: no result decides",
+        ),
     },
     "failures": {
         "study": (_TEXT, "the study's name"),
@@ -197,8 +201,12 @@ def upgraded(name: str, part: pa.Table) -> pa.Table:
 
 
 def misfits(name: str, part: pa.Table) -> list[str]:
-    """Returns the columns of a file whose types are not this version's."""
-    return [c for c, (kind, _) in _COLUMNS[name].items() if part.schema.field(c).type not in (kind, pa.null())]
+    """Returns the columns of a file whose types are not this version's, and those of metrics that hold no numbers."""
+    own = _COLUMNS[name]
+    metrics = [f for f in part.schema if f.name not in own and not f.name.startswith("config_") and name in _METRICS]
+    texts = [f.name for f in metrics if not (pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
+                                             or pa.types.is_null(f.type))]  # fmt: skip
+    return [c for c, (kind, _) in own.items() if part.schema.field(c).type not in (kind, pa.null())] + texts
 
 
 def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
-from hpo.store import compaction, layout, reader, rows, schema
+from hpo.store import compaction, layout, reader, rows, schema, seal
 from hpo.store.delivery import Delivery
 from hpo.store.differences import differences
 from hpo.store.errors import StoreError
@@ -54,11 +55,11 @@ class StudyWriter:
         lease = Lease.take(where, study)
         try:
             head = _head(where, study, definition, digest)  # again: another writer may have come and gone since
+            seal.open(where, study)
             if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
-                known = {**head.get("environment", {}), **environment} if head else environment
-                head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": known}
+                head = _new_head(head, definition, digest, environment)
                 where.replace(layout.head(study), json.dumps(head, indent=2).encode())
-            spool = Spool(Spool.place(where, study, digest), lease.generation, lease.token)
+            spool = Spool.of(where, study, digest, head.get("made", ""), lease.generation, lease.token)
             delivery = Delivery(where, study, lease, spool, space_kinds)
             delivery.deliver()
             found = reader.tables(where, study)
@@ -110,6 +111,7 @@ class StudyWriter:
             return
         self._head = {**self._head, "environment": {**environment, "trained_on": known}}
         try:
+            self._lease.hold()
             self._place.replace(layout.head(self._study), json.dumps(self._head, indent=2).encode())
         except StoreError as error:
             log.warning("the environment of %s stays as it was: %s", self._study, error)
@@ -154,13 +156,20 @@ class StudyWriter:
                     self._compact()
         finally:
             self._delivery.stop()
-            if not self._delivery.failed:
+            if self._delivery.failed:
+                self._lease.abandon()
+            else:
                 _let_go(self._lease)
 
     def _compact(self) -> None:
-        """Merges the files of each table. A table of many files is only slower to read, so that no error matters."""
+        """Merges the files of each table and seals them.
+
+        A table of many files is only slower to read, and a study without a seal only harder to verify, so that no error
+        matters.
+        """
         try:
             compaction.compact(self._place, self._study, self._lease.generation)
+            seal.make(self._place, self._study)
         except StoreError as error:
             log.warning("the files of %s stay as they are: %s", self._study, error)
 
@@ -175,6 +184,17 @@ def _head(where: Place, study: str, definition: Mapping[str, Any], digest: str) 
             f"{found or 'its digest'}; give this one another name or store"
         )
     return head
+
+
+def _new_head(
+    old: dict[str, Any] | None, definition: dict[str, Any], digest: str, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the head to write. `made` tells a store from others that were at its address before; old ones have none."""
+    head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": environment}
+    if old is None:
+        return {**head, "made": uuid.uuid4().hex}
+    made = {"made": old["made"]} if "made" in old else {}
+    return {**head, "environment": {**old.get("environment", {}), **environment}, **made}
 
 
 def _let_go(lease: Lease) -> None:

@@ -164,7 +164,9 @@ class Observation:
 class Charge:
     """One epoch that a run was charged for. `order` counts the run's events from 0 in the order of its clock.
 
-    `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run.
+    `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run. `seen` counts
+    the events that had passed when the epoch's segment was handed out: its decision depends on them. It is 0 where no
+    result decides, and None where it was not recorded.
     """
 
     run: RunKey
@@ -174,6 +176,7 @@ class Charge:
     epoch: int
     at: float
     value: float
+    seen: int | None = None
 
 
 @dataclass(frozen=True)

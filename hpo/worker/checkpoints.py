@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.storage.errors import StorageError
+from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Checkpoints:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._opened: Place | None = None
+        self._study: Path | None = None  # the folder that the place lies in, if there is one
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[Place]:
@@ -53,6 +55,8 @@ class Checkpoints:
         try:
             if self._opened is None:
                 self._opened = place(self.uri, large=True)
+                if isinstance(self._opened, LocalPlace) and self._opened.root.parent.is_dir():
+                    self._study = self._opened.root.parent
             yield self._opened
         except StorageError as error:
             raise OSError(str(error)) from None
@@ -67,6 +71,8 @@ class Checkpoints:
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
         with self._place() as where:
+            if self._study is not None and not self._study.is_dir():
+                raise StorageError(f"{self._study} must stay where it is, but it is gone; move it back")
             where.replace(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:

@@ -23,7 +23,7 @@ RECORDED = Path(__file__).parents[1] / "recorded_stores"
 sys.path.insert(0, str(RECORDED))
 import make  # noqa: E402
 
-TIMES = ("seconds", "finished", "train_seconds", "worker")
+TIMES = ("seconds", "finished", "train_seconds", "worker", "seen")  # and what earlier versions did not record
 
 
 @pytest.fixture
@@ -77,6 +77,13 @@ def figures(found: Any) -> Any:
     return {name: value for name, value in json.loads(json.dumps(found)).items() if name not in ("verdict", "notes")}
 
 
+def without_time_alone(found: Any) -> Any:
+    """A comparison without the times alone: the recorded ones let a promotion begin before what it followed from."""
+    if isinstance(found, dict):
+        return {n: without_time_alone(v) for n, v in found.items() if n not in ("wall_seconds", "anytime_seconds")}
+    return [without_time_alone(value) for value in found] if isinstance(found, list) else found
+
+
 def opened() -> Dispatch:
     Path("study.yaml").write_text(make.STUDY)
     study = Study.load("study.yaml")
@@ -110,7 +117,8 @@ def test_a_complete_store_is_read_verified_and_compared_as_it_was(unpacked: Any)
     assert data.warnings == ()
     assert data.environment["python"] == "3.11"
     assert {row["exam"] for row in data.exams.to_pylist()} == {"retrain/0"}
-    assert close(figures(compare(data).to_json()), figures(json.loads(Path("compare.json").read_text())))
+    found, recorded = compare(data).to_json(), json.loads(Path("compare.json").read_text())
+    assert close(without_time_alone(figures(found)), without_time_alone(figures(recorded)))
 
 
 def test_a_complete_store_wants_nothing_more(unpacked: Any) -> None:

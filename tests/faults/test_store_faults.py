@@ -263,4 +263,4 @@ def test_the_drivers_log_is_posted_and_outlives_an_outage(
     second.close(compact=False)
     assert (posted(1), posted(2)) == (["begun", "figures"], ["done"])
     assert not list(tmp_path.glob("state/**/*.log"))
-    assert store.verify(uri) == []
+    assert store.read(uri).warnings == ()
