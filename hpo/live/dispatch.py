@@ -49,8 +49,11 @@ class Dispatch:
         self._tracking = tracking or Tracking()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
+        for run in runs:
+            if (script := self._record.scripts.get(str(run.key))) is not None:
+                run.follow(script)
         self.arena = Arena(runs, self._record.curves, ahead)
-        self._thinking = Thinking(self.arena.play_run, self._record.charge)
+        self._thinking = Thinking(self.arena.events_of, self._record.events)
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
         self._exams = Exams(study, self.arena, writer, checkpoints)
         self._assignments = Assignments(

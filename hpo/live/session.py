@@ -21,7 +21,7 @@ from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.store import layout
 from hpo.store.journal import Journal
-from hpo.store.recover import prior_observations, scripts
+from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
 
@@ -103,8 +103,6 @@ class _Sitting:
             space_kinds=study.kinds,
         )
         try:
-            if study.clock == "arrival":
-                runs = runs_of(study, prior=prior, cost=cost, scripts=scripts(writer.stored))
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)

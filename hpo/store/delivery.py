@@ -20,6 +20,7 @@ BATCH_SECONDS = 1.0
 LONGEST_BATCH_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
+DECIDED = ("charges", "run_failures")  # tables that can be played again from the others
 
 
 class Delivery:
@@ -184,8 +185,9 @@ class Delivery:
             batches = self._spool.batches()
         for batch in batches:
             rows = self._spool.rows(batch)
+            decided = DECIDED if self._late(batch) else ()  # in the meantime others decided, and perhaps otherwise
             for table in schema.TABLES:
-                if table in rows:
+                if table in rows and table not in decided:
                     content = to_bytes(schema.to_table(table, rows[table], self._kinds))
                     self._place.create(layout.part(self._study, table, self._named(batch)), content)
             self._spool.drop(batch)
@@ -198,6 +200,10 @@ class Delivery:
         come after theirs, since the first row written counts.
         """
         mine = self._lease.generation
-        if layout.generation(batch) >= mine - 1:
+        if not self._late(batch):
             return batch
         return f"{mine:06d}-{self._lease.token}-late-{batch}"
+
+    def _late(self, batch: str) -> bool:
+        """Whether others may have written since the batch was."""
+        return layout.generation(batch) < self._lease.generation - 1

@@ -12,7 +12,7 @@ from hpo.store import schema
 from hpo.store.columns import PREFIX
 from hpo.store.effort import Effort
 from hpo.study.space import Config
-from hpo.study.values import Charge, EpochRecord, Failure, Method, RunKey, TrialKey
+from hpo.study.values import Charge, EpochRecord, Failure, Method, RunFailure, RunKey, TrialKey
 
 Row = dict[str, Any]
 Kinds = Mapping[str, str]  # hyperparameter -> type of its column: float, int, bool or str
@@ -60,6 +60,17 @@ def failure_row(study: str, failure: Failure) -> Row:
         "epoch": failure.epoch,
         "kind": failure.kind,
         "reason": failure.reason,
+    }
+
+
+def run_failure_row(study: str, failure: RunFailure) -> Row:
+    """Builds the row of a failed trial as a run met it."""
+    return {
+        **_run(study, failure.run),
+        "order": failure.order,
+        "trial": failure.trial,
+        "number": failure.number,
+        "epoch": failure.epoch,
     }
 
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(RECORDED))
 import make  # noqa: E402
 
 TIMES = ("seconds", "finished", "train_seconds", "worker")
+LATER = ("run_failures",)  # tables that the recorded version did not have
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_study_whose_driver_was_killed_ends_as_an_undisturbed_one(unpacked: An
     resumed = played(dispatch)
     assert len(resumed) > sum(row.get("recovered", False) for row in resumed)
     assert store.verify("store") == []
-    for table in schema.TABLES:
+    for table in set(schema.TABLES) - set(LATER):
         assert close(rows(table), tables[table]), table
     found = compare(store.read("store")).to_json()
     assert close(timeless(figures(found)), timeless(figures(undisturbed)))
