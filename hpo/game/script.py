@@ -60,7 +60,11 @@ class Script:
     def check_awaited(self, order: int, event: Event) -> None:
         """Raises OtherDecision if the stored event of this order is of another epoch than the one that is awaited."""
         wanted = self.wanted(order)
-        if wanted is not None and (event.number, event.trial, event.epoch) != (wanted.number, wanted.trial, wanted.epoch):
+        if wanted is not None and (event.number, event.trial, event.epoch) != (
+            wanted.number,
+            wanted.trial,
+            wanted.epoch,
+        ):
             raise self.other(order, str(event))
 
     def check_end(self, order: int) -> None:

@@ -24,6 +24,7 @@ from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
+from hpo.text import encodable
 
 if TYPE_CHECKING:
     from cluster.connect import Connection
@@ -99,7 +100,7 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), "command": self.command},
+            environment={**environment.collect(), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:

@@ -53,7 +53,17 @@ class Thinking:
         self.collect()
 
     def finish(self) -> None:
-        """Waits for every method to decide, and collects; nothing is played after that."""
+        """Waits for every method to decide, and collects; nothing is played after that.
+
+        Raises what a method raised, when everything that the others decided is recorded.
+        """
         self._threads.shutdown(wait=True)
         self._moved.clear()
-        self.collect()
+        errors = []
+        while self._under_way:
+            try:
+                self.collect()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

@@ -40,6 +40,7 @@ class Delivery:
         self._begun = time.monotonic()
         self._error: BaseException | None = None
         self.trouble = ""
+        self.refused = ""  # which rows no table can hold, and where they are kept
         self._thread = threading.Thread(target=self._loop, name="store", daemon=True)
 
     def start(self) -> None:
@@ -165,7 +166,8 @@ class Delivery:
         try:
             self.deliver()
             for table in list(snapshots):
-                whole = schema.to_table(table, snapshots[table], self._kinds, distinct=True)
+                whole, refused = schema.fitting(table, snapshots[table], self._kinds, distinct=True)
+                self._set_aside(table, [(table, row, why) for row, why in refused])
                 self._place.replace(layout.snapshot(self._study, table), to_bytes(whole))
                 del snapshots[table]
         finally:
@@ -180,18 +182,39 @@ class Delivery:
             self._lease.renew()
 
     def deliver(self) -> None:
-        """Writes all ended batches to the tables, epochs before the charges that refer to them."""
+        """Writes all ended batches to the tables, epochs before the charges that refer to them.
+
+        A row that no table can hold is set aside: it must not hold up the others.
+        """
         with self._changed:
             batches = self._spool.batches()
         for batch in batches:
             rows = self._spool.rows(batch)
             decided = DECIDED if self._late(batch) else ()  # in the meantime others decided, and perhaps otherwise
+            refused = [
+                (table, row, "there is no such table")
+                for table in rows.keys() - set(schema.TABLES)
+                for row in rows[table]
+            ]
             for table in schema.TABLES:
                 if table in rows and table not in decided:
-                    content = to_bytes(schema.to_table(table, rows[table], self._kinds))
-                    self._place.create(layout.part(self._study, table, self._named(batch)), content)
+                    whole, left = schema.fitting(table, rows[table], self._kinds)
+                    refused += [(table, row, why) for row, why in left]
+                    self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
+            self._set_aside(batch, refused)
             self._spool.drop(batch)
             self._renew()
+
+    def _set_aside(self, batch: str, refused: Sequence[tuple[str, Mapping[str, Any], str]]) -> None:
+        """Keeps rows that no table can hold where they hold up no others."""
+        if not refused:
+            return
+        try:
+            self.refused = self._spool.set_aside(batch, refused)
+        except OSError as error:
+            raise StoreError(
+                f"rows that cannot be stored must be kept in {self._spool.folder}, but: {error.strerror}; make room"
+            ) from None
 
     def _named(self, batch: str) -> str:
         """Returns the name under which a batch is stored: its own, so that a second delivery changes nothing.

@@ -12,7 +12,7 @@ from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 from hpo.store import agreement, compaction, layout, reader, rows, schema
 from hpo.store.delivery import Delivery
-from hpo.store.errors import StoreError
+from hpo.store.errors import StoreError, Unreachable
 from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
 from hpo.store.reader import StudyData
@@ -35,7 +35,8 @@ class StudyWriter:
     ) -> None:  # fmt: skip
         self._place, self._study, self._lease = where, study, lease
         self._delivery, self._kinds = delivery, dict(kinds)
-        self._closed, self._head = False, head
+        self._closed = self._given_up = False
+        self._head = head
         self._versions = agreement.installed(environment)
         self._versions_noted = False
         self.stored = stored
@@ -61,7 +62,9 @@ class StudyWriter:
             delivery.deliver()
             found = reader.tables(where, study)
             compaction.finish(where, found)
-            head = _renewed(where, study, head, found, {"digest": digest, "study": definition, "environment": environment})
+            head = _renewed(
+                where, study, head, found, {"digest": digest, "study": definition, "environment": environment}
+            )
             stored = reader.data(study, head, found)
         except BaseException:
             _let_go(lease)
@@ -127,8 +130,8 @@ class StudyWriter:
 
     @property
     def trouble(self) -> str:
-        """Why results wait in the spool; empty if the store has all but the last batch."""
-        return self._delivery.trouble
+        """Why results wait in the spool, or which cannot be stored at all; empty if the store has all but the last batch."""
+        return self._delivery.trouble or self._delivery.refused
 
     @property
     def waiting(self) -> int:
@@ -140,7 +143,11 @@ class StudyWriter:
 
         Raises Unreachable after a minute of trying; the results are in the spool then, for the next writer to deliver.
         """
-        self._delivery.flush()
+        try:
+            self._delivery.flush()
+        except Unreachable:
+            self._given_up = True  # `close` need not wait for as long again
+            raise
 
     def close(self, *, compact: bool) -> None:
         """Delivers everything, with `compact` merges the files of each table, and lets the next writer in."""
@@ -148,7 +155,7 @@ class StudyWriter:
             return
         self._closed = True
         try:
-            if not self._delivery.failed:
+            if not self._delivery.failed and not self._given_up:
                 self._delivery.flush()
                 self._delivery.stop()
                 if compact:

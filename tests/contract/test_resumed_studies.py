@@ -96,7 +96,14 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
 )  # fmt: skip
 @pytest.mark.timeout(300)
 def test_random_studies_with_kills_are_exact_and_replay(
-    methods: list[str], slow: bool, clock: str, failing: float, parallelism: int, early: bool, moments: list[int], seed: int
+    methods: list[str],
+    slow: bool,
+    clock: str,
+    failing: float,
+    parallelism: int,
+    early: bool,
+    moments: list[int],
+    seed: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = written(

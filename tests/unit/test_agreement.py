@@ -93,11 +93,11 @@ def other_code(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = Asha.__init__
 
     @functools.wraps(begin)
-    def __init__(self: Asha, setting: Any, searcher: Any, **options: Any) -> None:
+    def begin_otherwise(self: Asha, setting: Any, searcher: Any, **options: Any) -> None:
         searcher.suggest()
         begin(self, setting, searcher, **options)
 
-    monkeypatch.setattr(Asha, "__init__", __init__)
+    monkeypatch.setattr(Asha, "__init__", begin_otherwise)
 
 
 @pytest.mark.parametrize("clock", ["virtual", "arrival"])
@@ -119,9 +119,7 @@ def test_other_decisions_are_refused_with_run_order_and_both_and_nothing_is_writ
     assert files(study) == before
 
 
-def test_versions_that_differ_are_named_where_decisions_do(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_versions_that_differ_are_named_where_decisions_do(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     study = written(tmp_path, "{asha: {eta: 2}}")
     part(study, NOW)
     later = {"packages": {"numpy": "2.3.1", "ray": "3.0"}}
@@ -173,11 +171,15 @@ def test_a_script_holds_charges_and_failures_in_one_order() -> None:
     assert script.wanted(3) is None
     script.check(1, Event(1, "t1", 1, failed=True))
     script.check(3, Event(9, "t9", 1))
-    with pytest.raises(OtherDecision, match=r"event 1 is the failure in epoch 1 of trial 1 \(t1\) in the store and epoch 1"):
+    with pytest.raises(
+        OtherDecision, match=r"event 1 is the failure in epoch 1 of trial 1 \(t1\) in the store and epoch 1"
+    ):
         script.check(1, Event(1, "t1", 1))
     script.check_awaited(1, Event(1, "t1", 1))
     script.check_end(3)
-    with pytest.raises(OtherDecision, match=r"event 2 is epoch 2 of trial 0 \(t0\) in the store and the end of the run"):
+    with pytest.raises(
+        OtherDecision, match=r"event 2 is epoch 2 of trial 0 \(t0\) in the store and the end of the run"
+    ):
         script.check_end(2)
 
 
