@@ -14,7 +14,7 @@ from hpo.store import layout, schema
 from hpo.store.errors import StoreError, Unreachable
 from hpo.store.lease import RENEW_SECONDS, Lease, TakenOver
 from hpo.store.parquet import to_bytes
-from hpo.store.spool import Spool
+from hpo.store.spool import Refused, Spool
 
 BATCH_SECONDS = 1.0
 LONGEST_BATCH_SECONDS = 30.0
@@ -189,23 +189,23 @@ class Delivery:
         with self._changed:
             batches = self._spool.batches()
         for batch in batches:
-            rows = self._spool.rows(batch)
-            decided = DECIDED if self._late(batch) else ()  # in the meantime others decided, and perhaps otherwise
-            refused = [
+            rows, late = self._spool.rows(batch), self._late(batch)
+            refused: list[Refused] = [
                 (table, row, "there is no such table")
                 for table in rows.keys() - set(schema.TABLES)
                 for row in rows[table]
             ]
             for table in schema.TABLES:
-                if table in rows and table not in decided:
-                    whole, left = schema.fitting(table, rows[table], self._kinds)
-                    refused += [(table, row, why) for row, why in left]
-                    self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
+                if table not in rows or (late and table in DECIDED):  # others decided since, and perhaps otherwise
+                    continue
+                whole, left = schema.fitting(table, rows[table], self._kinds)
+                refused += [(table, row, why) for row, why in left]
+                self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
             self._set_aside(batch, refused)
             self._spool.drop(batch)
             self._renew()
 
-    def _set_aside(self, batch: str, refused: Sequence[tuple[str, Mapping[str, Any], str]]) -> None:
+    def _set_aside(self, batch: str, refused: Sequence[Refused]) -> None:
         """Keeps rows that no table can hold where they hold up no others."""
         if not refused:
             return

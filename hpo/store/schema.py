@@ -108,6 +108,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "exam": (_TEXT, "winner: as it won; retrain/k: trained anew with seed k"),
         "seed": (_WHOLE, "training seed"),
         "epoch": (_WHOLE, "epochs trained before the test"),
+        "reason": (_TEXT, "why it failed; null where it did not. One that failed may be taken again"),
         "confusion": (_TEXT, "confusion matrix as JSON, rows are true classes"),
         "classes": (_TEXT, "names of the classes as JSON, in the order of the confusion matrix"),
     },
@@ -126,7 +127,7 @@ _KEYS = {
     "charges": ("run", "order"),
     "failures": ("trial",),
     "run_failures": ("run", "order"),
-    "exams": ("trial", "exam", "epoch"),
+    "exams": ("trial", "exam", "epoch", "reason"),
     "trials": ("run", "number"),
     "runs": ("run",),
 }

@@ -16,6 +16,7 @@ from hpo.store import layout
 from hpo.store.errors import StoreError
 
 Rows = dict[str, list[dict[str, Any]]]
+Refused = tuple[str, Mapping[str, Any], str]  # table, row, reason
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Spool:
                 path.with_name(f"{path.name}.damaged").write_bytes(path.read_bytes())
         return found
 
-    def set_aside(self, batch: str, refused: Sequence[tuple[str, Mapping[str, Any], str]]) -> str:
+    def set_aside(self, batch: str, refused: Sequence[Refused]) -> str:
         """Keeps rows (table, row, reason) that no table can hold, beside the batches; returns a sentence that names them."""
         path = self.folder / f"{batch}.refused"
         table, _, why = refused[0]
