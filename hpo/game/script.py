@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo.errors import StudyFailed
 from hpo.study.values import Charge, RunFailure, RunKey
@@ -60,11 +60,7 @@ class Script:
     def check_awaited(self, order: int, event: Event) -> None:
         """Raises OtherDecision if the stored event of this order is of another epoch than the one that is awaited."""
         wanted = self.wanted(order)
-        if wanted is not None and (event.number, event.trial, event.epoch) != (
-            wanted.number,
-            wanted.trial,
-            wanted.epoch,
-        ):
+        if wanted is not None and event != replace(wanted, failed=event.failed):
             raise self.other(order, str(event))
 
     def check_end(self, order: int) -> None:

@@ -155,6 +155,28 @@ def test_a_decision_in_a_thread_is_refused_where_it_is_collected(
     dispatch.finish(complete=False)
 
 
+def test_decisions_that_waited_elsewhere_while_others_decided_are_played_again(tmp_path: Path) -> None:
+    """A spool that comes late brings its epochs; its charges could belong to another order of events."""
+    study = written(tmp_path, "random", failing=0.0, clock="arrival")
+    spool = Path(study.store) / "drawn" / "spool"
+    first = opened(study)
+    play(first, random.Random(0), reports=2)
+    first.finish(complete=False)
+    row = store.read(study.store).charges.to_pylist()[0]
+    dispatch = opened(study)
+    play(dispatch, random.Random(1), reports=4)
+    dispatch.finish(complete=False)
+    spool.mkdir(exist_ok=True)
+    late = [["charges", {**row, "order": 90}], ["run_failures", {**row, "order": 91}]]
+    (spool / "000000-abcdef-000000.jsonl").write_text("".join(json.dumps(line) + "\n" for line in late))
+    before = store.read(study.store).charges.num_rows
+    opened(study).finish(complete=False)
+    data = store.read(study.store)
+    assert data.charges.num_rows == before
+    assert data.run_failures.num_rows == 0
+    assert list(spool.glob("*.jsonl")) == []
+
+
 # -- scripts ------------------------------------------------------------------------------------------------------
 
 RUN = RunKey("random", 0)
