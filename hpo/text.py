@@ -44,6 +44,11 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     return lines[0][:limit]
 
 
+def encodable(text: str) -> str:
+    r"""Returns text that UTF-8 can hold: bytes of a file's name that are none (lone surrogates) become \udcff and the like."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def plain(value: Any) -> Any:
     """Converts to JSON values: tuples to lists, NaN and infinities to null."""
     if isinstance(value, Mapping):

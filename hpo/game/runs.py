@@ -5,7 +5,7 @@ Pure, but for the import of the trainable, which may declare what an epoch costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpo import methods
@@ -75,19 +75,17 @@ def runs_of(
     *,
     prior: Sequence[Observation] = (),
     cost: Cost | None = None,
-    scripts: Mapping[str, Mapping[int, tuple[str, int]]] | None = None,
 ) -> list[Run]:
     """Returns every run of the study, seed by seed, so that all methods of a seed are side by side.
 
-    `prior`: earlier results for methods that learn; `scripts`: by run, the stored order of an arrival clock.
+    `prior`: earlier results for methods that learn.
     """
-    scripts = scripts or {}
     found: list[Run] = []
     for seed in study.seeds:
         for method in study.methods:
             key = RunKey(method.label, seed)
             schedule = schedule_of(study, method, seed, prior)
-            found.append(Run(key, schedule, rules_of(study, method, seed, cost), scripts.get(str(key))))
+            found.append(Run(key, schedule, rules_of(study, method, seed, cost)))
     return found
 
 

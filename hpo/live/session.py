@@ -22,9 +22,10 @@ from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
 from hpo.store import layout
 from hpo.store.journal import Journal
-from hpo.store.recover import prior_observations, scripts
+from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
+from hpo.text import encodable
 
 if TYPE_CHECKING:
     from cluster.connect import Connection
@@ -100,12 +101,10 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), "command": self.command},
+            environment={**environment.collect(), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
-            if study.clock == "arrival":
-                runs = runs_of(study, prior=prior, cost=cost, scripts=scripts(writer.stored))
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)

@@ -43,6 +43,12 @@ def keywords(factory: Callable[..., Any], beyond: int) -> tuple[str, ...] | None
     return tuple(p.name for p in parameters[beyond:] if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
+def default_values(factory: Callable[..., Any], beyond: int) -> dict[str, Any]:
+    """Returns the defaults of a factory's options by name; options without a default are left out."""
+    parameters = list(inspect.signature(factory).parameters.values())[beyond:]
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
 def check_options(owner: str, given: Mapping[str, Any], known: tuple[str, ...] | None) -> None:
     """Raises InvalidOption for the first option that `owner` does not know; with `known` None it knows all."""
     if known is None:
@@ -235,6 +241,19 @@ def build(method: Method, setting: Setting) -> Schedule:
     if name in _installed():
         return built_by(name, load(_installed()[name].value), setting, method.options)
     raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *_installed()])}")
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Returns the defaults of the options of a method of the table, by name; none for a third party's method."""
+    method = METHODS.get(name)
+    if isinstance(method, Whole):
+        return default_values(load(method.schedule), 1)
+    if not isinstance(method, Composition):
+        return {}
+    found = default_values(load(method.schedule), 2)
+    if method.searcher is None:
+        return {**found, "searcher": method.default}
+    return {**default_values(load(SEARCHERS[method.searcher]), 1), **found}
 
 
 def describe() -> list[tuple[str, str]]:

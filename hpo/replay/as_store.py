@@ -34,6 +34,7 @@ def tables(study: Study, runs: Sequence[Run], charges: Sequence[Charge], weather
     rows: dict[str, list[Mapping[str, object]]] = {
         "epochs": [*trained.values()],
         "charges": [builders.charge_row(study.study, charge) for charge in charges],
+        "run_failures": [builders.run_failure_row(study.study, failure) for run in runs for failure in run.failures],
         "trials": [*builders.trial_rows(study.study, runs, study.kinds, {})],
         "runs": [*builders.run_rows(study.study, list(runs), methods, effort)],
     }

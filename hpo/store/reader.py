@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ class StudyData:
     trials: pa.Table
     runs: pa.Table
     exams: pa.Table
+    run_failures: pa.Table = field(default_factory=lambda: schema.to_table("run_failures", [], {}))
     warnings: tuple[str, ...] = ()
     digest: str = ""
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hpo.store import layout
 from hpo.store.errors import StoreError
 
 Rows = dict[str, list[dict[str, Any]]]
+Refused = tuple[str, Mapping[str, Any], str]  # table, row, reason
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Spool:
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Appends a row. Raises StoreError, with nothing of the row kept, if there is no room for it."""
-        line = json.dumps([table, row]).encode() + b"\n"
+        line = json.dumps([table, row], default=str).encode() + b"\n"
         try:
             if self._file is None:
                 self._file, self._size = self._open(), 0
@@ -120,6 +121,18 @@ class Spool:
                 log.warning("%s has an unreadable line; a copy is kept as %s.damaged", path, path.name)
                 path.with_name(f"{path.name}.damaged").write_bytes(path.read_bytes())
         return found
+
+    def set_aside(self, batch: str, refused: Sequence[Refused]) -> str:
+        """Keeps rows (table, row, reason) that no table can hold, beside the batches; returns a sentence that names them."""
+        path = self.folder / f"{batch}.refused"
+        table, _, why = refused[0]
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        said = f"a row of {table}{others} cannot be stored and is kept in {path}: {why}"
+        if not path.exists():
+            log.warning("%s", said)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(entry, default=str) + "\n" for entry in refused))
+        return said
 
     def drop(self, batch: str) -> None:
         """Deletes a batch that the store has."""

@@ -180,6 +180,20 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class RunFailure:
+    """A failed trial as one run met it: an event of the run like a charge, with a place in the same order.
+
+    `epoch`: the epochs of the trial that the run had been charged for.
+    """
+
+    run: RunKey
+    order: int
+    trial: str
+    number: int
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended or stands: its ledger, its incumbent, and in `reason` why it left part of the budget unused."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpo.text import encodable
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
 from trainables.early_stopping import EarlyStopping
@@ -124,7 +125,7 @@ class Training:
         if self._trainable is None:
             self._build()
             found = getattr(self._trainable, "provenance", {})
-            report.provenance = {str(name): str(value) for name, value in found.items()}
+            report.provenance = {encodable(str(name)): encodable(str(value)) for name, value in found.items()}
         report.records.extend(self._recovered)
         self._recovered = []
         began = time.perf_counter()
@@ -189,7 +190,7 @@ class Training:
         if self._berth is not None:
             self._berth.measure()
         self.epoch += 1
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = {encodable(name): float(value) for name, value in metrics.items()}
         record = {"epoch": self.epoch, "metrics": numbers, "seconds": seconds, "ended": False, "finished": time.time()}
         self.history.append(record)
         if self._rule is not None and not self.assignment.exam:
@@ -252,6 +253,6 @@ def _kind(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     """Returns the whole message on one line, with the class of an exception that is not one of the known kinds."""
-    text = " ".join(str(error).split()) or "no message"
+    text = encodable(" ".join(str(error).split())) or "no message"
     own = _kind(error) != "error"
     return text[:500] if own else f"{type(error).__name__}: {text}"[:500]

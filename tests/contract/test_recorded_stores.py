@@ -24,6 +24,7 @@ sys.path.insert(0, str(RECORDED))
 import make  # noqa: E402
 
 TIMES = ("seconds", "finished", "train_seconds", "worker", "seen")  # and what earlier versions did not record
+LATER = ("run_failures",)  # tables that the recorded version did not have
 
 
 @pytest.fixture
@@ -55,9 +56,12 @@ def contents() -> dict[str, bytes]:
 
 
 def close(found: Any, recorded: Any) -> bool:
-    """Whether JSON values are equal, numbers but for the last digits: other processors round otherwise."""
+    """Whether JSON values are equal, numbers but for the last digits: other processors round otherwise.
+
+    Later versions may add keys.
+    """
     if isinstance(recorded, dict):
-        return found.keys() == recorded.keys() and all(close(found[name], recorded[name]) for name in recorded)
+        return found.keys() >= recorded.keys() and all(close(found[name], recorded[name]) for name in recorded)
     if isinstance(recorded, list):
         return len(found) == len(recorded) and all(map(close, found, recorded))
     if isinstance(recorded, float):
@@ -156,7 +160,7 @@ def test_a_study_whose_driver_was_killed_ends_as_an_undisturbed_one(unpacked: An
     resumed = played(dispatch)
     assert len(resumed) > sum(row.get("recovered", False) for row in resumed)
     assert store.verify("store") == []
-    for table in schema.TABLES:
+    for table in set(schema.TABLES) - set(LATER):
         assert close(rows(table), tables[table]), table
     found = compare(store.read("store")).to_json()
     assert close(timeless(figures(found)), timeless(figures(undisturbed)))
