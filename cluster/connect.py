@@ -71,7 +71,7 @@ def connect(address: str | None, *, workers: int | None = None, cpus_per_worker:
     TokenError when a token is named but cannot be read.
     """
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # processes that ask for no GPU see none
     address = address or _named_cluster()
     return _start(workers, cpus_per_worker) if address is None else _join(address)
 

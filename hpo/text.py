@@ -11,16 +11,42 @@ from typing import Any
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Returns "did you mean 'X'?" if a valid name is close, else the list of all valid names."""
     names = list(valid)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name)[:200], names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"valid: {', '.join(names)}" if names else "there are none"
+
+
+def meant(name: object, valid: Iterable[str], likeness: float = 0.6) -> str:
+    """Returns "; did you mean 'X'?" if a valid name is close, else nothing: for messages that list all names already."""
+    close = difflib.get_close_matches(str(name)[:200], list(valid), n=1, cutoff=likeness)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Returns a value as messages quote it: its repr, cut in the middle to `limit` characters."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number with too many digits
+        text = f"a {type(value).__name__}"
+    return cut(text, limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Returns a text of at most `limit` characters: its middle is left out where it is longer."""
+    half = (limit - 3) // 2
+    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
     """Returns the first line of an exception's message, at most `limit` characters; without a message, its class."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:limit]
+
+
+def encodable(text: str) -> str:
+    r"""Returns text that UTF-8 can hold: bytes of a file's name that are none (lone surrogates) become \udcff and the like."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from hpo.text import one_line, shown
 from trainables.errors import BadTrainable
 
 TRAINABLES = {
@@ -18,21 +19,33 @@ TRAINABLES = {
 }
 
 
+DECLARED = {"image_classifier": "trainables.image_check:Declared"}  # apart from a class that imports torch
+
+
+def declarations(name: str) -> Any:
+    """Returns where a trainable's `check` and `metrics` are: its class, or what stands for one. Raises BadTrainable."""
+    return load(DECLARED.get(name, name))
+
+
 def load(name: str) -> type[Any]:
     """Returns the class of that name, or of "package.module:Class". Raises BadTrainable where there is none."""
     path = TRAINABLES.get(name, name)
     module_name, colon, class_name = path.partition(":")
     if not colon:
         raise BadTrainable(
-            f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {name!r}"
+            f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {shown(name)}"
         )
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         raise BadTrainable(
-            f"trainable {name!r} must be importable, but: {error}; is its folder on PYTHONPATH?"
+            f"trainable {shown(name)} must be importable, but: {error}; is its folder on PYTHONPATH?"
         ) from error
+    except Exception as error:  # whatever a user's module raises while it is imported
+        raise BadTrainable(f"trainable {shown(name)} must be importable, but: {one_line(error)}") from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
-        raise BadTrainable(f"trainable {name!r} must name a class, but {module_name} has no class {class_name!r}")
+        raise BadTrainable(
+            f"trainable {shown(name)} must name a class, but {module_name} has no class {shown(class_name)}"
+        )
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -29,11 +29,19 @@ VIT_ARCHITECTURE = {
 VIT_SHAPES = {"b": (12, 12, 768, 3072), "l": (24, 16, 1024, 4096), "h": (32, 16, 1280, 5120)}
 
 
-class Head(nn.Sequential):
-    """The part that is always trained: dropout, then the linear layer to the task's classes."""
+CLASSIFIER_OUTPUTS = 997  # a prime, which no layer inside a model has: only classifiers are made with as many outputs
 
-    def __init__(self, features: int, classes: int, dropout: float) -> None:
-        super().__init__(nn.Dropout(dropout), nn.Linear(features, classes))
+
+class Head(nn.Sequential):
+    """The part that is always trained: dropout, then the linear layer to the task's classes, in place of `last`."""
+
+    def __init__(self, last: nn.Linear | nn.Conv2d, classes: int, dropout: float) -> None:
+        new = nn.Linear(last.in_features, classes) if isinstance(last, nn.Linear) else _pointwise(last, classes)
+        super().__init__(nn.Dropout(dropout), new)
+
+
+def _pointwise(last: nn.Conv2d, classes: int) -> nn.Conv2d:
+    return nn.Conv2d(last.in_channels, classes, 1)
 
 
 def build(
@@ -53,7 +61,7 @@ def build(
     """
     name = known(name)
     weights = str(weights)
-    state = load_weights(name, weights)
+    state = load_weights(name, weights, image_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if state is None:
@@ -61,10 +69,10 @@ def build(
         else:
             _refuse_architecture(architecture, weights)
             model = _empty(name, image_size)
-        head = _head_name(model)
+        heads = _classifiers(model)
         if state is not None:
-            assign(model, head, fitted(name, state, image_size), f"{name}, {weights}")
-        _set_head(model, head, num_classes, dropout)
+            assign(model, heads, fitted(name, state, image_size), f"{name}, {weights}")
+        _set_heads(model, heads, num_classes, dropout)
     return model
 
 
@@ -72,7 +80,7 @@ def outline(name: str, image_size: int, num_classes: int = 10) -> nn.Module:
     """Makes the model with its head but without values, on the meta device where possible: to be inspected only."""
     model = _empty(known(name), image_size)
     with torch.device("meta"):
-        _set_head(model, _head_name(model), num_classes, 0.0)
+        _set_heads(model, _classifiers(model), num_classes, 0.0)
     return model
 
 
@@ -82,7 +90,7 @@ def outline(name: str, image_size: int, num_classes: int = 10) -> nn.Module:
 def _construct(name: str, image_size: int, architecture: Mapping[str, int]) -> nn.Module:
     if name.startswith("timm:"):
         _refuse_architecture(architecture, "a timm model")
-        return timm_model(name, pretrained=False)
+        return timm_model(name, image_size, pretrained=False)
     if name == "digits_net":
         _refuse_architecture(architecture, name)
         return DigitsNet()
@@ -104,7 +112,7 @@ def _empty(name: str, image_size: int) -> nn.Module:
     try:
         with torch.device("meta"):
             return _construct(name, image_size, {})
-    except NotImplementedError:  # a model that reads its own tensors while it is built (RegNet)
+    except (NotImplementedError, RuntimeError):  # a model that reads its own tensors while it is built (RegNet)
         return _construct(name, image_size, {})
 
 
@@ -133,28 +141,37 @@ def _refuse_architecture(architecture: Mapping[str, int] | None, what: str) -> N
 # -- the head -----------------------------------------------------------------------------------------------------
 
 
-def _head_name(model: nn.Module) -> str:
-    linear: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    get = getattr(model, "get_classifier", None)  # timm's models have it
-    classifier = get() if get is not None else None
-    if isinstance(classifier, nn.Linear):
-        found: str = next(name for name, module in model.named_modules() if module is classifier)
-        return found
-    if not linear:
+def _classifiers(model: nn.Module) -> list[str]:
+    """Returns the names of the final layers: one for most models, two for those with a head for distillation."""
+    reset: Callable[[int], None] | None = getattr(model, "reset_classifier", None)  # timm's models have it
+    if reset is not None:
+        with torch.device("meta"):  # draws nothing
+            reset(CLASSIFIER_OUTPUTS)
+        found = [name for name, module in model.named_modules() if _outputs(module) == CLASSIFIER_OUTPUTS]
+    else:
+        found = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
+    if not found:
         raise BadData(f"a model must end in a linear layer to be fine-tuned, but {type(model).__name__} has none")
-    return linear[-1]
+    return found
 
 
-def _set_head(model: nn.Module, name: str, classes: int, dropout: float) -> None:
-    """Puts a head in place of the final linear layer `name`; the head's dropout replaces one directly before it."""
-    last = model.get_submodule(name)
-    assert isinstance(last, nn.Linear)
-    parent_name, _, leaf = name.rpartition(".")
-    parent = model.get_submodule(parent_name)
-    if isinstance(parent, nn.Sequential):
-        before = list(parent)[: list(parent._modules).index(leaf)]
-        if before and isinstance(before[-1], nn.Dropout):
-            parent[len(before) - 1] = nn.Identity()
-    elif isinstance(getattr(parent, "dropout", None), nn.Dropout):
-        parent.dropout = nn.Identity()
-    setattr(parent, leaf, Head(last.in_features, classes, dropout))
+def _outputs(module: nn.Module) -> int:
+    if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+        return module.out_channels
+    return module.out_features if isinstance(module, nn.Linear) else 0
+
+
+def _set_heads(model: nn.Module, names: Iterable[str], classes: int, dropout: float) -> None:
+    """Puts a head in place of each final layer; the head's dropout replaces one directly before it."""
+    for name in names:
+        last = model.get_submodule(name)
+        assert isinstance(last, nn.Linear | nn.Conv2d)
+        parent_name, _, leaf = name.rpartition(".")
+        parent = model.get_submodule(parent_name)
+        if isinstance(parent, nn.Sequential):
+            before = list(parent)[: list(parent._modules).index(leaf)]
+            if before and isinstance(before[-1], nn.Dropout):
+                parent[len(before) - 1] = nn.Identity()
+        elif isinstance(getattr(parent, "dropout", None), nn.Dropout):
+            parent.dropout = nn.Identity()
+        setattr(parent, leaf, Head(last, classes, dropout))

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from trainables import load
+from trainables import declarations, load
 from trainables.task import Task
 
 Metrics = dict[str, float]
@@ -69,6 +69,10 @@ class _Case:
                 assert number, f"a metric must be a plain number, but {key} in epoch {epoch} is {value!r}"
                 assert math.isfinite(value), f"raise Diverged where a metric is not finite: {key} is {value} in {epoch}"
             assert metrics.keys() == whole[0].keys(), f"every epoch must have the metrics {sorted(whole[0])}"
+        declared = getattr(declarations(self.name), "metrics", None)
+        if declared is not None:
+            names = sorted(declared(self.task))
+            assert names == sorted(whole[0]), f"metrics must be the names that train_epoch reports, but is {names}"
 
     def same_again(self, whole: list[Metrics]) -> None:
         _equal(self.metrics(), whole, "the same configuration and seed, trained again")

@@ -12,14 +12,17 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import HpoError
 from hpo.files import write_whole
-from trainables.errors import BadData, Diverged, InvalidConfig
+from hpo.text import nearest, shown
+from trainables.checking import values
+from trainables.errors import BadData, BadStudy, Diverged, InvalidConfig
+from trainables.sections import Data
 from trainables.task import Task
 
 CHANCE = 0.1  # accuracy before the first epoch
@@ -38,13 +41,29 @@ class Landscape:
     diverge_share: float = 0.0  # this share diverges in an epoch between the second and the last
 
     @classmethod
+    def check(cls, data: Mapping[str, Any]) -> None:
+        """Raises BadStudy for an unknown key or a number out of range."""
+        known = [key.name for key in fields(cls)]
+        others = [key.name for key in fields(Data)]  # a study of images that is tried as curves keeps its section
+        for name in data:
+            if name not in (*known, *others):
+                raise BadStudy(("data", name), f"unknown key {shown(name)} in data; {nearest(name, known)}")
+        try:
+            cls.read(data)
+        except BadData as error:
+            raise BadStudy(("data", str(error).split()[0]), f"data.{error}") from None
+
+    @classmethod
     def read(cls, data: Mapping[str, Any]) -> Landscape:
         """Reads the section. Raises BadData for a number out of range."""
+        fail = data.get("fail") or ()
+        if not isinstance(fail, list | tuple) or not all(isinstance(part, Mapping) for part in fail):
+            raise BadData(f"fail must be a list of partial configurations, but got {shown(fail)}")
         return cls(
             str(data.get("landscape", 0)),
             _number(data, "noise", 1.0),
             _number(data, "seconds", 0.0),
-            tuple(data.get("fail") or ()),
+            tuple(fail),
             _number(data, "fail_share", 0.0, high=1.0),
             _number(data, "diverge_share", 0.0, high=1.0),
         )
@@ -75,6 +94,21 @@ class Curves:
     def epoch_cost(config: Mapping[str, Any]) -> float:
         """Returns the virtual time of an epoch in ticks: the configuration's `cost`, 1 by default."""
         return _number(config, "cost", 1.0, error=InvalidConfig)
+
+    @staticmethod
+    def metrics(task: Task) -> tuple[str, ...]:
+        """Returns the names of an epoch's metrics."""
+        return ("loss", "accuracy", "val_loss", "val_accuracy")
+
+    @staticmethod
+    def check(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        """Raises BadStudy for a `cost` that no configuration may have, or an impossible landscape. Any space will do."""
+        for place, value in values("cost", space, fixed):
+            try:
+                Curves.epoch_cost({"cost": value})
+            except InvalidConfig as error:
+                raise BadStudy(place, str(error)) from None
+        Landscape.check(task.data)
 
     def train_epoch(self) -> dict[str, float]:
         """Returns the next epoch's metrics. Raises Diverged in the epoch in which the configuration diverges."""
@@ -168,5 +202,5 @@ def _number(
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
         bound = f"in [0, {high:g}]" if math.isfinite(high) else ">= 0"
-        raise error(f"{name} must be a number {bound}, but got {value!r}")
+        raise error(f"{name} must be a number {bound}, but got {shown(value)}")
     return float(value)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from trainables.kept_arrays import Kept, keep, lookup
 from trainables.machine import Machine
-from trainables.network import Boundary, Network
+from trainables.network import Boundary
+from trainables.untraced import AnyNetwork
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Activations:
     `key` must differ where weights, images, precision or layout differ.
     """
 
-    def __init__(self, network: Network, machine: Machine, images: Tensor, key: str) -> None:
+    def __init__(self, network: AnyNetwork, machine: Machine, images: Tensor, key: str) -> None:
         self._network = network
         self._machine = machine
         self._images = images

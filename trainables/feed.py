@@ -19,8 +19,9 @@ from trainables.draws import Draws
 from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine
-from trainables.network import Boundary, Network
+from trainables.network import Boundary
 from trainables.parallel import Shard
+from trainables.untraced import AnyNetwork
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Feed:
     `key` is equal only for equal values of the backbone in equal precision. Without `reuse` no activations are kept.
     """
 
-    network: Network
+    network: AnyNetwork
     machine: Machine
     dataset: Dataset
     key: str

@@ -22,17 +22,17 @@ from trainables.augment import augmentation
 from trainables.batches import split_batches
 from trainables.data import Dataset
 from trainables.draws import Draws
-from trainables.errors import Diverged
+from trainables.errors import Diverged, InvalidConfig
 from trainables.evaluation import Evaluation
 from trainables.feed import Feed, Source
 from trainables.machine import Machine, give_back_memory
 from trainables.measures import confusion, measures
-from trainables.network import Network
 from trainables.parallel import Shard, share
 from trainables.pretrained import normalization, weights_digest
 from trainables.sections import ImageTask, Model
 from trainables.settings import Settings, Stage, rate_factor
 from trainables.trained_part import State, TrainedPart
+from trainables.untraced import network_of
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ class FineTuning:
         self.epoch = 0
         self.machine = machine_for(settings, task.model)
         self.model, key = self._build(task.model)
-        self.network = Network(self.model, settings.image_size)
+        self.network = network_of(self.model, settings.image_size)
+        if settings.unfreeze_every and not self.network.layers:
+            raise InvalidConfig(f"unfreeze_every must be 0 for {task.model.name}, whose layers cannot be told apart")
         altered = augmentation(task.data.augment)
         self.feed = Feed(self.network, self.machine, dataset, key, settings.reuse_activations, altered, self.shard)
         self.evaluation = Evaluation(self.feed, settings.label_smoothing)
@@ -183,7 +185,7 @@ class FineTuning:
         """Keeps the weights of the best epoch where early stopping is on, by its metric."""
         if self._stopping is None:
             return
-        value = metrics[self._stopping.metric] if self._stopping.mode == "max" else -metrics[self._stopping.metric]
+        value = self._stopping.value(metrics)
         if self._best is None or value > self._best[0]:
             self._best = value, self.part.copy()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -13,10 +12,11 @@ from typing import Any
 import torch
 from torch.distributed import ProcessGroup
 
-from hpo.text import one_line
 from trainables import data
-from trainables.errors import InvalidConfig, OutOfMemory
+from trainables.errors import InvalidConfig
+from trainables.faults import explained
 from trainables.fine_tuning import FineTuning
+from trainables.image_check import Declared
 from trainables.memory import memory
 from trainables.parallel import Shard
 from trainables.probe import probing
@@ -24,13 +24,13 @@ from trainables.sections import ImageTask
 from trainables.settings import Settings
 
 
-class ImageClassifier:
+class ImageClassifier(Declared):
     """Fine-tunes `task.model` on `task.data`; `config` holds the hyperparameters that `Settings` lists.
 
     With data.folds: K, an epoch trains K models, each on all folds but one, and its metrics are their means. With a
     `group` of torch.distributed, its ranks train one trial together: every rank calls the same methods, all get the
-    same metrics, and rank 0 writes. Raises InvalidConfig, Diverged, OutOfMemory (the configuration's fault) and
-    BadData (the study's).
+    same metrics, and rank 0 writes. Raises InvalidConfig, Diverged, OutOfMemory (the configuration's fault),
+    ProcessFault (the process's) and BadData (the study's).
     """
 
     def __init__(
@@ -105,20 +105,12 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
-_MEMORY = re.compile("can't allocate memory|DefaultCPUAllocator|out of memory|CUDNN_STATUS_ALLOC_FAILED", re.IGNORECASE)
-
-
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Translates two errors that a configuration can cause: too little memory, and batch statistics of one value."""
+    """Translates errors that a configuration or a device can cause; `explained` knows those of memory and devices."""
     try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"the configuration must fit into memory, but: {one_line(error)}") from error
-    except RuntimeError as error:
-        if _MEMORY.search(str(error)):
-            raise OutOfMemory(f"the configuration must fit into memory, but: {one_line(error)}") from error
-        raise
+        with explained():
+            yield
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
             raise InvalidConfig(

@@ -20,11 +20,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from hpo.text import meant, shown
 from trainables import tabular
+from trainables.checking import check_values, in_section, values_of
 from trainables.checkpoint import pack_optimizer, read, unpack_optimizer, write
-from trainables.errors import Diverged, InvalidConfig
+from trainables.errors import BadStudy, Diverged, InvalidConfig, UnknownHyperparameter
 from trainables.measures import confusion, measures
-from trainables.sections import Data
+from trainables.sections import Data, Share
 from trainables.tabular import Rows, Table
 from trainables.task import Task
 
@@ -46,7 +48,12 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hinge": functional.multi_margin_loss,
     "squared_error": lambda z, y: functional.mse_loss(torch.softmax(z, 1), functional.one_hot(y, z.shape[1]).float()),
 }
+DEFAULTS: dict[str, Any] = {
+    "layers": 2, "units": 64, "activation": "relu", "dropout": 0.0, "loss": "cross_entropy", "optimizer": "adam",
+    "learning_rate": 1e-3, "batch_size": 512,
+}  # fmt: skip
 _LAYERED = re.compile(r"(units|activation)_([1-9]\d?)")
+METRICS = ("loss", "accuracy", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -63,27 +70,18 @@ class Shape:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Shape:
         """Reads a configuration. Raises InvalidConfig for an unknown hyperparameter or an impossible value."""
-        plain = {"layers", "dropout", "loss", "optimizer", "learning_rate", "batch_size", "units", "activation"}
-        layers = _whole(config, "layers", 2, low=0)
+        known = {**DEFAULTS, **{name: valid(name, value) for name, value in config.items()}}
+        layers = known["layers"]
         for name in config:
             layered = _LAYERED.fullmatch(name)
-            if name not in plain and not layered:
-                raise InvalidConfig(
-                    f"a hyperparameter must be {', '.join(sorted(plain))} or units_K, activation_K, but got {name!r}"
-                )
             if layered and int(layered[2]) > layers:
                 raise InvalidConfig(f"{name} exists only where layers >= {layered[2]}, but got layers={layers}")
-        units, activation = _whole(config, "units", 64), _one_of(config, "activation", "relu", ACTIVATIONS)
         return cls(
             tuple(
-                (_whole(config, f"units_{k}", units), _one_of(config, f"activation_{k}", activation, ACTIVATIONS))
+                (known.get(f"units_{k}", known["units"]), known.get(f"activation_{k}", known["activation"]))
                 for k in range(1, layers + 1)
             ),
-            _number(config, "dropout", 0.0, high=1.0),
-            _one_of(config, "loss", "cross_entropy", LOSSES),
-            _one_of(config, "optimizer", "adam", OPTIMIZERS),
-            _number(config, "learning_rate", 1e-3),
-            _whole(config, "batch_size", 512),
+            *(known[name] for name in ("dropout", "loss", "optimizer", "learning_rate", "batch_size")),
         )
 
 
@@ -96,7 +94,7 @@ class Mlp:
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.shape = Shape.of(config)
         given = Task.from_json(task)
-        self.table = _table(Data.read(given.data), given.train_on == "full")
+        self.table = _table(Data.read(given.data), 1.0 if given.train_on == "full" else given.train_on)
         self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
@@ -104,6 +102,28 @@ class Mlp:
             sizes = [2, *(units for units, _ in self.shape.hidden), self.table.classes]
             self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.optimizer = OPTIMIZERS[self.shape.optimizer](self.linear.parameters(), lr=self.shape.learning_rate)
+
+    @staticmethod
+    def metrics(task: Task) -> tuple[str, ...]:
+        """Returns the names of an epoch's metrics."""
+        return (*METRICS, *(f"val_{name}" for name in METRICS))
+
+    @staticmethod
+    def check(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        """Raises BadStudy for a hyperparameter that no configuration may have, or data that cannot be generated."""
+        check_values(space, fixed, valid)
+        layers = fixed.get("layers", DEFAULTS["layers"])
+        most = (
+            max(value for _, value in values_of(("space", "layers"), space["layers"])) if "layers" in space else layers
+        )
+        for section, names in (("space", space), ("fixed", fixed)):
+            for name in names:
+                layered = _LAYERED.fullmatch(name)
+                if layered and int(layered[2]) > most:
+                    message = f"{name} exists only where layers >= {layered[2]}, but layers is at most {most}"
+                    raise BadStudy((section, name), message)
+        with in_section("data"):
+            tabular.sizes(Data.read(task.data))
 
     def train_epoch(self) -> dict[str, float]:
         """Trains one more epoch; returns loss, accuracy, macro precision, recall and f1, and the same with val_.
@@ -180,31 +200,48 @@ class Mlp:
 
 
 @lru_cache(maxsize=2)
-def _table(data: Data, full: bool) -> Table:
-    return tabular.load(data, full=full)
+def _table(data: Data, final: Share | None) -> Table:
+    return tabular.load(data, final=final)
 
 
 def _tensors(rows: Rows) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows.features), torch.from_numpy(rows.labels)
 
 
-def _whole(config: Mapping[str, Any], name: str, default: int, low: int = 1) -> int:
-    value = config.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < low:
-        raise InvalidConfig(f"{name} must be a whole number >= {low}, but got {value!r}")
+def valid(name: str, value: Any) -> Any:
+    """Returns a hyperparameter's value as its type. Raises InvalidConfig: the name is unknown, or the value impossible."""
+    layered = _LAYERED.fullmatch(name)
+    kind = layered[1] if layered else name
+    if kind not in DEFAULTS:
+        names = ", ".join(sorted(DEFAULTS))
+        raise UnknownHyperparameter(
+            f"a hyperparameter must be {names} or units_K, activation_K, but got {shown(name)}{meant(name, DEFAULTS)}"
+        )
+    if kind in CHOICES:
+        return _one_of(name, value, CHOICES[kind])
+    if kind in ("layers", "units", "batch_size"):
+        return _whole(name, value, low=0 if kind == "layers" else 1)
+    return _number(name, value, high=1.0 if kind == "dropout" else math.inf)
+
+
+CHOICES: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
+
+
+def _whole(name: str, value: Any, low: int) -> int:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value != int(value) or value < low:
+        raise InvalidConfig(f"{name} must be a whole number >= {low}, but got {shown(value)}")
     return int(value)
 
 
-def _number(config: Mapping[str, Any], name: str, default: float, high: float = math.inf) -> float:
-    value = config.get(name, default)
+def _number(name: str, value: Any, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < high:
         bound = f"in [0, {high:g})" if math.isfinite(high) else "finite and >= 0"
-        raise InvalidConfig(f"{name} must be {bound}, but got {value!r}")
+        raise InvalidConfig(f"{name} must be {bound}, but got {shown(value)}")
     return float(value)
 
 
-def _one_of(config: Mapping[str, Any], name: str, default: str, known: Mapping[str, Any]) -> str:
-    value = str(config.get(name, default))
-    if value not in known:
-        raise InvalidConfig(f"{name} must be one of {', '.join(known)}, but got {value!r}")
-    return value
+def _one_of(name: str, value: Any, known: Mapping[str, Any]) -> str:
+    if str(value) not in known:
+        raise InvalidConfig(f"{name} must be one of {', '.join(known)}, but got {shown(value)}{meant(value, known)}")
+    return str(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import torchvision
 from torch import nn
 from torchvision.models import list_models
 
-from hpo.text import nearest
-from trainables.errors import BadData
+from hpo.text import nearest, one_line
+from trainables.errors import BadData, InvalidConfig
 
 SHORT = {"legacy_xception": "timm:legacy_xception", "xception": "timm:legacy_xception"}
 
@@ -31,7 +32,7 @@ def native_size(name: str) -> int:
     """Returns the image size in px that the model's published weights were trained with; 224 where it is unknown."""
     name = known(name)
     if name.startswith("timm:"):
-        return int(timm().create_model(name.removeprefix("timm:"), pretrained=False).pretrained_cfg["input_size"][-1])
+        return int(timm_config(name)["input_size"][-1])
     return {"inception_v3": 299, "digits_net": 32}.get(name, 224)
 
 
@@ -44,10 +45,47 @@ def timm() -> ModuleType:
     return timm
 
 
-def timm_model(name: str, *, pretrained: bool) -> nn.Module:
-    """Makes timm's model of the full name `timm:NAME`. Raises BadData where timm has none."""
+def timm_config(name: str) -> dict[str, Any]:
+    """Returns what timm knows of the weights of `timm:NAME`: input_size, mean, std, ... Raises BadData for no model."""
+    found = timm().get_pretrained_cfg(_known_to_timm(name))
+    if found is not None:
+        return dict(found.to_dict())
+    return dict(timm().create_model(_known_to_timm(name), pretrained=False).pretrained_cfg)
+
+
+def timm_model(name: str, image_size: int, *, pretrained: bool) -> nn.Module:
+    """Makes timm's model of the full name `timm:NAME` for images of that size.
+
+    At its native size the model is as published. At another it is told the size, if it takes one: that decides its
+    position embeddings and windows, and timm fits pretrained ones to it. Raises BadData where timm has no such model,
+    or no weights of it, InvalidConfig for a size that it cannot have.
+    """
+    bare = _known_to_timm(name)
+    sized = {} if image_size == native_size(name) else {"img_size": image_size}
     try:
-        model: nn.Module = timm().create_model(name.removeprefix("timm:"), pretrained=pretrained)
-    except (RuntimeError, ValueError) as error:
-        raise BadData(f"timm must know the model {name!r}, but: {error}") from None
+        model: nn.Module = timm().create_model(bare, pretrained=pretrained, **sized)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+        model = timm().create_model(bare, pretrained=pretrained)
+    except (AssertionError, ValueError, ZeroDivisionError) as error:
+        if sized:
+            raise InvalidConfig(
+                f"image_size must suit {name}, but {image_size} px do not ({one_line(error)})"
+            ) from error
+        raise
+    except RuntimeError as error:
+        if pretrained:
+            raise BadData(f"timm must have weights of {name}, but: {one_line(error)}") from error
+        raise
     return model
+
+
+def _known_to_timm(name: str) -> str:
+    """Returns timm's own name of a model that it has, or that lies on a hub. Raises BadData for any other."""
+    bare = name.removeprefix("timm:")
+    arch, _, tag = bare.partition(".")
+    if ":" not in bare and not (timm().is_model(bare) and (not tag or timm().is_model_pretrained(bare))):
+        valid = timm().list_models() if not timm().is_model(arch) else timm().list_pretrained(arch)
+        raise BadData(f"timm must know the model {name!r}, but does not; {nearest(bare, valid)}")
+    return bare

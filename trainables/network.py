@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 
-from hpo.text import one_line
 from trainables import backbones
 from trainables.backbones import Head
-from trainables.errors import BadData, InvalidConfig
+from trainables.errors import BadData
+from trainables.tracing import ROWS, returned, shapes_of, trace
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (conv._ConvNd,)),
@@ -51,29 +49,22 @@ class Boundary:
     shape: tuple[int, ...]
 
 
-class _Tracer(fx.Tracer):
-    """Enters a module only if it holds others: a module without parts is one step, whatever package it is from."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, batchnorm._NormBase | normalization.LayerNorm) or next(m.children(), None) is None
-        return whole or super().is_leaf_module(m, module_qualified_name)
-
-
 class Network:
     """The graph of a model with a `Head`, for images of `image_size` px.
 
-    Raises InvalidConfig for images that are too small for the model, BadData for a model that torch.fx cannot trace.
+    Raises InvalidConfig for images of a size that the model does not take, CannotTrace for a model that torch.fx cannot
+    trace.
     """
 
     def __init__(self, model: nn.Module, image_size: int) -> None:
         self.model = model
-        self._graph = _trace(model)
+        self._graph = trace(model)
         self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
         self._input = next(node for node in self._graph.nodes if node.op == "placeholder")
-        self._output = _returned(self._graph)
+        self._output = returned(self._graph)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         self._head = self._head_position()
-        self._shapes = _shapes(model, self._graph, image_size)
+        self._shapes = shapes_of(model, self._graph, image_size)
         self.layers = tuple(self._layers())
         self.boundaries = tuple(self._boundaries(image_size))
 
@@ -120,7 +111,7 @@ class Network:
         """Yields the modules that run at or after `cut`: training puts these alone into training mode."""
         for node in self._nodes[cut:]:
             if node.op == "call_module":
-                yield self.model.get_submodule(str(node.target))
+                yield from self.model.get_submodule(str(node.target)).modules()
 
     def thaws(self) -> tuple[int, ...]:
         """Returns the numbers of the layers that have parameters, rising: the steps of gradual unfreezing."""
@@ -161,7 +152,7 @@ class Network:
             if len(live) == 1:
                 (value,) = live
                 shape = self._shapes.get(value.name)
-                if shape and value is not self._input and shape[0] == _ROWS:
+                if shape and value is not self._input and shape[0] == ROWS:
                     yield Boundary(position + 1, value.name, shape[1:])
 
 
@@ -169,17 +160,6 @@ def describe(name: str) -> list[Layer]:
     """Returns the model's layers from the first to the last before the head, numbered as `finetuned_layers` counts."""
     size = backbones.native_size(name)
     return list(Network(backbones.outline(name, size), size).layers)
-
-
-_ROWS = 2  # images in the pass that finds the shapes
-
-
-def _returned(graph: fx.Graph) -> fx.Node:
-    """The node whose value the graph returns."""
-    value = next(node for node in graph.nodes if node.op == "output").args[0]
-    if not isinstance(value, fx.Node):
-        raise BadData(f"a model must return one tensor, its logits, but it returns {value}")
-    return value
 
 
 def _parent(model: nn.Module, name: str) -> nn.Module:
@@ -200,55 +180,3 @@ def _kind(module: nn.Module) -> str | None:
     if "Norm" in type(module).__name__:
         return "normalization"
     return "other" if next(module.parameters(), None) is not None else None
-
-
-def _trace(model: nn.Module) -> fx.Graph:
-    training = model.training
-    model.eval()
-    try:
-        return _Tracer().trace(model)
-    except Exception as error:  # whatever the model's own code raises on proxies
-        raise BadData(f"torch.fx must be able to trace {type(model).__name__}, but: {one_line(error)}") from error
-    finally:
-        model.train(training)
-
-
-class _Shapes(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        if isinstance(value, Tensor) and n.op != "get_attr":
-            self.shapes[n.name] = tuple(value.shape)
-        return value
-
-
-class _Measured(nn.Module):
-    """Runs the graph and returns each step's shape; a module, so that its parameters can be replaced."""
-
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
-        super().__init__()
-        self.inner = fx.GraphModule(model, graph)
-
-    def forward(self, images: Tensor) -> dict[str, tuple[int, ...]]:
-        interpreter = _Shapes(self.inner)
-        interpreter.run(images)
-        return interpreter.shapes
-
-
-def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
-    """Returns every step's shape for two images, found on the meta device: no arithmetic, no memory."""
-    measured = _Measured(model, graph).eval()
-    values = {**dict(measured.named_parameters()), **dict(measured.named_buffers())}
-    nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
-    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
-    try:
-        with torch.no_grad():
-            shapes: dict[str, tuple[int, ...]] = torch.func.functional_call(measured, nothing, (images,))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise InvalidConfig(
-            f"image_size must suit the model, but {image_size} px do not ({one_line(error)})"
-        ) from error
-    return shapes

@@ -6,7 +6,7 @@ Reads weight files with weights_only and downloads what a study names; writes on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from torchvision.models import get_model_weights
 
 from trainables.cache import cache_directory, locked
 from trainables.errors import BadWeights
-from trainables.model_names import known, timm, timm_model
+from trainables.model_names import known, timm_config, timm_model
 from trainables.remote import fetch_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,7 +39,7 @@ def normalization(name: str, weights: str) -> Normalization:
     """Returns the normalization that `weights` of model `name` need: ImageNet's for files and for no weights."""
     name = known(name)
     if name.startswith("timm:"):
-        config = timm().create_model(name.removeprefix("timm:"), pretrained=False).pretrained_cfg
+        config = timm_config(name)
         return Normalization(tuple(config["mean"]), tuple(config["std"]))
     if name == "digits_net" or _is_path(weights):
         return Normalization()
@@ -60,7 +60,7 @@ def weights_digest(name: str, weights: str, *, seed: int, image_size: int, archi
         parts.append(weights)
     else:
         parts.append(_enum(name, weights).url)
-    if "vit_" in name:
+    if "vit_" in name or name.startswith("timm:"):
         parts.append(image_size)  # position embeddings depend on it
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -68,15 +68,18 @@ def weights_digest(name: str, weights: str, *, seed: int, image_size: int, archi
 # -- finding and reading ------------------------------------------------------------------------------------------
 
 
-def load_weights(name: str, weights: str) -> State | None:
-    """Returns the weights of the full model name, mapped where the format allows it; None for "none"."""
+def load_weights(name: str, weights: str, image_size: int) -> State | None:
+    """Returns the weights of the full model name, mapped where the format allows it; None for "none".
+
+    timm's have position embeddings for `image_size` px.
+    """
     path = _path(name, weights)
     if path is not None:
         return _read(path)
     if weights == "none":
         return None
     if name.startswith("timm:"):
-        return _download(name, weights, lambda: timm_model(name, pretrained=True).state_dict())
+        return _download(name, weights, lambda: timm_model(name, image_size, pretrained=True).state_dict())
     enum = _enum(name, weights)
     return _download(name, weights, lambda: enum.get_state_dict(progress=False, check_hash=True))
 
@@ -171,14 +174,15 @@ def _interpolated(state: State, image_size: int, patch_size: int) -> State:
     return dict(interpolate_embeddings(image_size, patch_size, state))
 
 
-def assign(model: nn.Module, head: str, state: State, what: str) -> None:
-    """Loads the weights of everything but the submodule `head`; the values stay mapped until they are trained.
+def assign(model: nn.Module, heads: Sequence[str], state: State, what: str) -> None:
+    """Loads the weights of everything but the submodules `heads`; the values stay mapped until they are trained.
 
     Raises BadWeights, with `what` and the keys that differ, where the weights are not the model's.
     """
-    wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(f"{head}.")}
-    given = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
-    if any(key.startswith("classifier.1.") for key in given) and head == "classifier.3":
+    replaced = tuple(f"{head}." for head in heads)
+    wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(replaced)}
+    given = {key: value for key, value in state.items() if not key.startswith(replaced)}
+    if any(key.startswith("classifier.1.") for key in given) and list(heads) == ["classifier.3"]:
         given = {key: value for key, value in given.items() if not key.startswith("classifier.1.")}  # squeezenet's
     missing, unknown = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     shapes = [

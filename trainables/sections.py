@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hpo.text import nearest
+from hpo.text import nearest, shown
+from trainables.early_stopping import EarlyStopping
 from trainables.errors import BadData
 from trainables.task import Section, Task
 
 Share = float | int | str  # a fraction, a count, or "N per class"
+AUGMENTATIONS = ("none", "paper001", "flips_crops", "randaugment", "trivialaugment")  # trainables.augment has them
 ARCHITECTURE = ("patch_size", "projection_dim", "heads", "layers", "mlp_units")  # of a vision transformer
 
 
@@ -46,18 +48,20 @@ class Data:
     def of(cls, task: Task) -> Data:
         """Returns the data that an image task trains on.
 
-        With `train_on: full` that is the whole training part, for the final training of a winner that was found on a
-        subset (paper 001, Study III). Validation and test images stay the same, unless `balanced` chose the
-        validation images.
+        With `train_on: full` that is the whole training part, or a number of its images, for the final training of a
+        winner that was found on a subset (paper 001, Study III). Validation and test images stay the same, unless
+        `balanced` chose the validation images.
         """
         data = cls.read(task.data)
-        return replace(data, train=1.0, balanced=False) if task.train_on == "full" else data
+        if task.train_on is None:
+            return data
+        return replace(data, train=1.0 if task.train_on == "full" else task.train_on, balanced=False)
 
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):
-            raise BadData(f"data.corrupt must be refuse or skip, but got {self.corrupt!r}")
+            raise BadData(f"data.corrupt must be refuse or skip, but got {shown(self.corrupt)}")
         if self.fit not in ("squeeze", "crop"):
-            raise BadData(f"data.fit must be squeeze or crop, but got {self.fit!r}")
+            raise BadData(f"data.fit must be squeeze or crop, but got {shown(self.fit)}")
         if self.root is None and self.name in ("image_folder", "npz"):
             raise BadData(f"data.root must be given for {self.name}, but it is missing")
         if self.folds is not None and self.folds < 2:
@@ -83,21 +87,8 @@ class Model:
             raise BadData("model.name must be given, but it is missing; `hpo models` lists the names")
         for key in section:
             if key not in ARCHITECTURE:
-                raise BadData(f"unknown key {key!r} in model; {nearest(key, ('name', 'weights', *ARCHITECTURE))}")
+                raise BadData(f"unknown key {shown(key)} in model; {nearest(key, ('name', 'weights', *ARCHITECTURE))}")
         return cls(str(name), str(weights or "DEFAULT"), Section(section))
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """The `early_stopping` section: a trial ends when `metric` has not improved for `patience` epochs in a row."""
-
-    patience: int
-    metric: str
-    mode: str
-
-    @classmethod
-    def of(cls, task: Task) -> Stopping | None:
-        return cls(**task.early_stopping) if task.early_stopping else None
 
 
 @dataclass(frozen=True)
@@ -106,10 +97,10 @@ class ImageTask:
 
     data: Data
     model: Model
-    stopping: Stopping | None = None
+    stopping: EarlyStopping | None = None
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> ImageTask:
         """Reads a `Task`, or the mapping of which one is made. Raises BadData for sections that cannot be used."""
         task = Task.from_json(task)
-        return cls(Data.of(task), Model.of(task), Stopping.of(task))
+        return cls(Data.of(task), Model.of(task), EarlyStopping.of(task))

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from hpo.text import nearest
-from trainables.errors import InvalidConfig
+from hpo.text import meant, nearest, shown
+from trainables.errors import InvalidConfig, UnknownHyperparameter
 from trainables.sections import ARCHITECTURE
 
 OPTIMIZERS = ("adam", "adamw", "adadelta", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
+NAMES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}  # the hyperparameters that are names
 
 
 @dataclass(frozen=True)
@@ -63,33 +64,15 @@ class Settings:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:
         """Reads a configuration. Raises InvalidConfig for an unknown name or an impossible value."""
-        kinds = get_type_hints(cls)
-        for name in config:
-            if name not in kinds:
-                raise InvalidConfig(f"a hyperparameter must be known, but got {name!r}; {nearest(name, kinds)}")
-        return cls(**{name: _typed(name, value, kinds[name]) for name, value in config.items()})
+        return cls(**{name: valid(name, value) for name, value in config.items()})
 
     def __post_init__(self) -> None:
-        self._require("learning_rate", self.learning_rate > 0 and math.isfinite(self.learning_rate), "> 0")
-        self._require("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
-        self._require("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-        for name in ("momentum", "dropout", "label_smoothing"):
-            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
-        for name in ("batch_size", "image_size"):
-            self._require(name, getattr(self, name) >= 1, ">= 1")
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float):
-                self._require(field.name, value >= 0 and math.isfinite(value), "finite and >= 0")
-        self._require("unfreeze_rate_factor", self.unfreeze_rate_factor > 0, "> 0")
+            _check(field.name, getattr(self, field.name))
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
             raise InvalidConfig(
                 f"nesterov needs optimizer sgd with momentum > 0, but got {self.optimizer} with momentum {self.momentum}"
             )
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise InvalidConfig(f"{name} must be {what}, but got {getattr(self, name)!r}")
 
     @property
     def architecture(self) -> dict[str, int]:
@@ -114,6 +97,36 @@ class Settings:
         return Stage(numbers[step], self.batch_size, self.learning_rate * self.unfreeze_rate_factor**step)
 
 
+def valid(name: str, value: Any) -> Any:
+    """Returns a hyperparameter's value as its type. Raises InvalidConfig: the name is unknown, or the value impossible."""
+    kinds = get_type_hints(Settings)
+    if name not in kinds:
+        raise UnknownHyperparameter(f"a hyperparameter must be known, but got {shown(name)}; {nearest(name, kinds)}")
+    typed = _typed(name, value, kinds[name])
+    _check(name, typed)
+    return typed
+
+
+def _check(name: str, value: Any) -> None:
+    """Raises InvalidConfig for a value that no configuration may have, whatever its other values are."""
+    if name in NAMES:
+        _require(name, value, value in NAMES[name], f"one of {', '.join(NAMES[name])}")
+    elif name in ("learning_rate", "unfreeze_rate_factor"):
+        _require(name, value, value > 0 and math.isfinite(value), "> 0")
+    elif name in ("momentum", "dropout", "label_smoothing"):
+        _require(name, value, 0 <= value < 1, "in [0, 1)")
+    elif name in ("batch_size", "image_size"):
+        _require(name, value, value >= 1, ">= 1")
+    elif isinstance(value, int | float):
+        _require(name, value, value >= 0 and math.isfinite(value), "finite and >= 0")
+
+
+def _require(name: str, value: Any, holds: bool, what: str) -> None:
+    if not holds:
+        near = meant(value, NAMES.get(name, ()))
+        raise InvalidConfig(f"{name} must be {what}, but got {shown(value)}{near}")
+
+
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """Returns the value as its field's type; choices of mixed types may arrive as text."""
     if name == "finetuned_layers" and value in ("all", None):
@@ -123,10 +136,12 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
             return value
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
-        raise InvalidConfig(f"{name} must be true or false, but got {value!r}")
+        raise InvalidConfig(f"{name} must be true or false, but got {shown(value)}")
     if kind is str:
         return str(value)
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = float(value)
         if kind is float:
             return number
@@ -137,7 +152,7 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         wanted = (
             "a number" if kind is float else "a whole number or all" if name == "finetuned_layers" else "a whole number"
         )
-        raise InvalidConfig(f"{name} must be {wanted}, but got {value!r}") from None
+        raise InvalidConfig(f"{name} must be {wanted}, but got {shown(value)}") from None
 
 
 def rate_factor(schedule: str, progress: float) -> float:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.text import meant, shown
 from trainables.errors import BadData
-from trainables.sections import Data
+from trainables.sections import Data, Share
 
 Points = NDArray[np.float32]  # [N, 2]
 Labels = NDArray[np.int64]  # [N]
@@ -58,21 +59,31 @@ def names() -> list[tuple[str, str]]:
     return [(name, description) for name, (_, _, description, _) in SETS.items()]
 
 
-def load(data: Data, *, full: bool = False) -> Table:
+def sizes(data: Data, *, final: Share | None = None) -> tuple[int, int, int]:
+    """Returns how many rows train, validation and test have. Raises BadData: an unknown name or an impossible size."""
+    if data.name not in SETS:
+        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {shown(data.name)}{meant(data.name, SETS)}")
+    _, classes, _, whole = SETS[data.name]
+    shrink = _count(data.train, whole[0], classes, "train") / whole[0]
+    shares = {"train": data.train if final is None else final, "validation": data.validation, "test": data.test}
+    train, validation, test = (
+        _count(max(shrink, classes / size) if share is None else share, size, classes, part)
+        for (part, share), size in zip(shares.items(), whole, strict=True)
+    )
+    return train, validation, test
+
+
+def load(data: Data, *, final: Share | None = None) -> Table:
     """Generates the set `data.name`; `train`, `validation`, `test` are counts or fractions of the paper's sizes.
 
-    A part whose size is not given shrinks with `train`. Each part has its own random numbers from `seed`. With `full`,
-    the training part is as large as the paper's, and the others stay as they are without it. Raises BadData for an
-    unknown name or an impossible size.
+    A part whose size is not given shrinks with `train`. Each part has its own random numbers from `seed`. `final` is the
+    size of the training part in a final exam; the others stay as they are without it. Raises BadData for an unknown
+    name or an impossible size.
     """
-    if data.name not in SETS:
-        raise BadData(f"data.name must be one of {', '.join(SETS)}, but got {data.name!r}")
-    draw, classes, _, sizes = SETS[data.name]
-    shrink = _count(data.train, sizes[0], classes, "train") / sizes[0]
-    shares = {"train": 1.0 if full else data.train, "validation": data.validation, "test": data.test}
+    counts = sizes(data, final=final)
+    draw, classes, _, _ = SETS[data.name]
     parts = []
-    for i, ((part, share), size) in enumerate(zip(shares.items(), sizes, strict=True)):
-        count = _count(max(shrink, classes / size) if share is None else share, size, classes, part)
+    for i, (part, count) in enumerate(zip(("train", "validation", "test"), counts, strict=True)):
         rng = np.random.default_rng([data.seed, i])
         labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)  # balanced, as the paper's are
         parts.append(Rows(draw(labels, part, rng).astype(np.float32), labels))
@@ -81,10 +92,12 @@ def load(data: Data, *, full: bool = False) -> Table:
 
 def _count(share: Any, size: int, classes: int, part: str) -> int:
     if isinstance(share, bool) or not isinstance(share, int | float):
-        raise BadData(f"data.{part} must be a fraction or a count, but got {share!r}")
+        raise BadData(f"data.{part} must be a fraction or a count, but got {shown(share)}")
     count = round(share * size) if isinstance(share, float) else share
     if not classes <= count <= 10 * size or (isinstance(share, float) and share > 1):
-        raise BadData(f"data.{part} must be a fraction in (0, 1] or a count of at least {classes}, but got {share!r}")
+        raise BadData(
+            f"data.{part} must be a fraction in (0, 1] or a count of at least {classes}, but got {shown(share)}"
+        )
     return count
 
 

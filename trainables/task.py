@@ -40,7 +40,7 @@ class Task(Mapping[str, Any]):
     model: Section = field(default_factory=Section)
     fixed: Section = field(default_factory=Section)  # hyperparameters that are not searched; `config` has them too
     early_stopping: Section | None = None  # patience, metric, mode
-    train_on: str | None = None  # "full" in a final exam that trains on all training data
+    train_on: str | int | None = None  # in a final exam that trains on all training data "full", or on how many
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Task:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.checkpoint import pack_optimizer, unpack_optimizer
-from trainables.network import Network
 from trainables.optimizers import make_optimizer
 from trainables.settings import Settings
+from trainables.untraced import AnyNetwork
 
 State = dict[str, Tensor]
 
@@ -19,7 +19,7 @@ State = dict[str, Tensor]
 class TrainedPart:
     """The last `layers` layers of a network (None: all) with the head, and a new optimizer for their parameters."""
 
-    def __init__(self, network: Network, layers: int | None, settings: Settings) -> None:
+    def __init__(self, network: AnyNetwork, layers: int | None, settings: Settings) -> None:
         self._network = network
         self.cut = network.cut(layers)
         self.names = network.trained(self.cut)

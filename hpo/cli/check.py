@@ -6,13 +6,18 @@ import math
 
 from hpo.cli.options import StudyArgument, load_study
 from hpo.game.runs import schedule_of
-from hpo.study.space import combinations
 from hpo.study.study import Study
+
+MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 
 
 def check(study: StudyArgument) -> None:
-    """Validate a study and print its plan, without training."""
-    print(plan_text(load_study(study)))
+    """Validate a study as `hpo run` does and print its plan, without training."""
+    from hpo.live.validation import validate
+
+    loaded = load_study(study)
+    validate(loaded)
+    print(plan_text(loaded))
 
 
 def plan_text(study: Study) -> str:
@@ -44,15 +49,22 @@ def _task(study: Study) -> str:
 
 
 def _space(study: Study) -> str:
-    size = study.space.size
-    count = "infinitely many" if math.isinf(size) else f"{size:g}"
-    return f"{', '.join(study.space.names)}: {count} configurations"
+    return f"{', '.join(study.space.names)}: {_counted(study.space.size)} configurations"
+
+
+def _counted(number: float) -> str:
+    if number == math.inf:  # isinf refuses whole numbers that are too large for a float
+        return "infinitely many"
+    return f"{number:g}" if number < MOST else f"more than {MOST:g}"
 
 
 def _notes(study: Study) -> list[str]:
-    if not any(method.name == "grid" for method in study.methods):
+    grid = next((method for method in study.methods if method.name == "grid"), None)
+    if grid is None:
         return []
-    points = combinations(study.space)
+    points = study.space.grid(grid.options.get("points", 5)).total
+    if points > MOST:
+        return [f"grid        more than {MOST:g} points: the budget covers the first few"]
     needed, budget = points * study.budget.max_epochs, study.budget.epochs
     note = f"grid        {points} points x {study.budget.max_epochs} epochs = {needed} epochs"
     if needed > budget:

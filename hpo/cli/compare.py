@@ -15,6 +15,7 @@ from hpo.cli.options import (
     StoreArgument,
     StudiesOption,
     TableFormat,
+    check_output,
     check_picture,
     errors,
     out,
@@ -22,6 +23,7 @@ from hpo.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from hpo.results.values import Comparison
     from hpo.store import StudyData
 
 
@@ -44,6 +46,7 @@ def compare(
 ) -> None:
     """Compare the methods of a study, or of several studies as tasks."""
     check_picture(picture)
+    check_output(output)
     names = chosen_studies(store, study, every)
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
@@ -96,8 +99,8 @@ def print_tasks(
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
     target: float | None = None, workers: int | None = None, picture: Path | None = None, runs: bool = False,
-) -> None:  # fmt: skip
-    """Prints the comparison of a stored study in one of the formats."""
+) -> Comparison:  # fmt: skip
+    """Prints the comparison of a stored study in one of the formats, and returns it."""
     from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
@@ -113,7 +116,7 @@ def print_comparison(
             save_picture(comparison, picture)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs), output)
-        return
+        return comparison
     from hpo import report
     from hpo.report.record_section import command_of
     from hpo.results.importance import importance_or_none
@@ -123,6 +126,7 @@ def print_comparison(
     with writing("--output", path):
         report.write_html(data, comparison, importance, path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
+    return comparison
 
 
 def print_found(data: StudyData, format: str) -> None:

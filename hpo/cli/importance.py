@@ -15,6 +15,7 @@ from hpo.cli.options import (
     StudiesOption,
     TableFormat,
     as_json,
+    check_output,
     out,
 )
 
@@ -34,6 +35,7 @@ def importance(
     from hpo.report.tables import render_tables
     from hpo.results.importance import importance as importance_of
 
+    check_output(output)
     names = chosen_studies(store, study, every)
     data = [stores.read(store, name) for name in names] or [stores.read(store)]
     found = {one.name: importance_of(one, pairs=pairs, seed=seed) for one in data}

@@ -83,9 +83,9 @@ def _submission(
 ) -> Submission:  # fmt: skip
     """Returns what the job server is asked for. Raises StudyError for a study that the job's log would refuse."""
     from cluster.job import Submission
-    from hpo.game.runs import runs_of
+    from hpo.live.validation import validate_to_submit
 
-    runs_of(chosen)
+    validate_to_submit(chosen)
     path, _ = find(study)
     file = () if study in presets() else (path.resolve(),)
     folder = working_dir or (path.parent if file else None)
@@ -138,7 +138,7 @@ def jobs(address: AddressOption = LOCAL) -> None:
     for job in JobServer(address).jobs():
         began = datetime.fromtimestamp(job.started).isoformat(sep=" ", timespec="seconds") if job.started else "-"
         table.add_row(job.id, job.status, str(job.attempt), began, job.store or "-")
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 def logs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from hpo.text import one_line
 
 PICTURES = (".svg", ".png", ".pdf")
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class RunFormat(StrEnum):
@@ -119,9 +120,24 @@ def writing(what: str, path: Path) -> Iterator[None]:
 
 
 def check_picture(path: Path | None) -> None:
-    """Raises HpoError for a picture in a format that cannot be drawn."""
+    """Raises HpoError for a picture in a format that cannot be drawn, or at a place that cannot hold a file."""
     if path is not None and path.suffix not in PICTURES:
         raise HpoError(f"--picture must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, but got {path.name}")
+    check_output(path, "--picture")
+
+
+def check_output(path: Path | None, option: str = "--output") -> None:
+    """Raises HpoError, before anything is computed, for a path that cannot become a file."""
+    if path is None:
+        return
+    folder = next((part for part in path.absolute().parents if part.exists()), path)
+    for wrong, why in (
+        (path.is_dir(), "it is a folder"),
+        (not folder.is_dir(), f"{folder} is no folder"),
+        (not os.access(folder, os.W_OK), f"{folder} is not writable"),
+    ):
+        if wrong:
+            raise HpoError(f"{option} must be a file that can be written, but {path} is not: {why}")
 
 
 def as_json(value: object) -> str:

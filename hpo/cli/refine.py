@@ -22,7 +22,7 @@ from hpo.cli.options import (
     errors,
     seed_numbers,
 )
-from hpo.errors import StudyError
+from hpo.errors import StudyError, StudyFailed
 from hpo.study.messages import explain, first
 from hpo.study.study import Study
 
@@ -57,6 +57,7 @@ def refine(
     from hpo import store as stores
     from hpo.live.session import play
     from hpo.results import refinement
+    from hpo.results.failures import without_result
     from hpo.results.importance import importance
 
     data = stores.read(store, study)
@@ -66,7 +67,10 @@ def refine(
         errors.print(doubts)
     refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
     play(refined, address=address, workers=workers, quiet=quiet, command=command_line())
-    result = refinement.from_study(stores.read(store, refined.study), plan.config)
+    trained = stores.read(store, refined.study)
+    if failure := without_result(trained):
+        raise StudyFailed(failure)
+    result = refinement.from_study(trained, plan.config)
     print(text(result) if format is RunFormat.table else as_json(result.to_json()))
 
 

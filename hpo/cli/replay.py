@@ -133,12 +133,15 @@ def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> 
 
 
 def _recorded(curves: str, study: Study, task: str | None) -> tuple[RecordedTable | None, StudyData | None]:
-    """Reads the curves: a file's as a table, a store's as its data."""
+    """Reads the curves: a file's as a table, with warnings about what it lacks, a store's as its data."""
     from hpo.replay import from_store
     from hpo.replay.sources import knows, load
 
     if knows(curves):
-        return load(curves, study.space, study.metric, task, study.mode), None
+        table = load(curves, study.space, study.metric, task, study.mode)
+        for note in table.notes:
+            errors.print(f"warning: {note}")
+        return table, None
     return None, from_store(curves, study)
 
 

@@ -23,6 +23,7 @@ from hpo.cli.options import (
     load_study,
     writing,
 )
+from hpo.errors import StudyFailed
 from hpo.study.study import Study
 
 
@@ -48,11 +49,13 @@ def run(
     loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
     repeat = command_line()
     play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
-    print_comparison(loaded.store, loaded.study, format.value)
+    found = print_comparison(loaded.store, loaded.study, format.value)
     if report:
         path = write_report(loaded, repeat)
         if not quiet:
             errors.print(f"report: {path}")
+    if found.failure or found.failed_exams:
+        raise StudyFailed(found.failure or found.failed_exams)
 
 
 def write_report(study: Study, command: str) -> Path | str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from hpo.game.curves import Curves
 from hpo.game.run import Demand, Run
-from hpo.study.values import Charge
+from hpo.study.values import Charge, RunFailure
 
 
 class Arena:
@@ -43,6 +43,12 @@ class Arena:
         charges = run.play(self.curves, self._ahead)
         self._demands[id(run)] = list(run.demands(self.curves))
         return charges
+
+    def events_of(self, run: Run) -> list[Charge | RunFailure]:
+        """Plays one run like `play_run`; returns its charges and its failures in their common order."""
+        met = len(run.failures)
+        charges = self.play_run(run)
+        return sorted([*charges, *run.failures[met:]], key=lambda event: event.order)
 
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> list[Run]:
         """Fills in a cell; returns the runs that it may move. A cell that was known changes nothing."""

@@ -25,19 +25,25 @@ Cell: TypeAlias = Trained | Failed
 
 
 class Curve:
-    """One row of the table: the values of epochs 1..n, and whether its training ended itself or failed there."""
+    """One row of the table: the cells of epochs 1..n, and the reason if training failed after them.
 
-    __slots__ = ("ended", "failed", "values")
+    A cell enters whole, in one step, since methods that think in threads of their own read it meanwhile.
+    """
+
+    __slots__ = ("cells", "failed")
 
     def __init__(self) -> None:
-        self.values: list[float] = []
-        self.ended = False
+        self.cells: list[Trained] = []
         self.failed: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.cells) and self.cells[-1].ended
 
     def cell(self, epoch: int) -> Cell | None:
         """Returns the cell of `epoch`; None where nothing is known of it yet, or where the training ended before it."""
-        if epoch <= len(self.values):
-            return Trained(self.values[epoch - 1], self.ended and epoch == len(self.values))
+        if epoch <= len(self.cells):
+            return self.cells[epoch - 1]
         return None if self.failed is None else Failed(self.failed)
 
 
@@ -62,7 +68,7 @@ class Curves:
     def known(self, trial: str) -> int:
         """The number of known epochs of the trial."""
         curve = self._rows.get(trial)
-        return 0 if curve is None else len(curve.values)
+        return 0 if curve is None else len(curve.cells)
 
     def closed(self, trial: str) -> bool:
         """Whether no further epoch of the trial can come: it failed, or its training ended itself."""
@@ -72,17 +78,16 @@ class Curves:
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> bool:
         """Fills in a cell; returns False if it was known. Raises ValueError if an epoch before it is missing."""
         curve = self._rows.setdefault(trial, Curve())
-        if epoch <= len(curve.values):
+        if epoch <= len(curve.cells):
             return False
-        if epoch != len(curve.values) + 1:
-            raise ValueError(f"epoch {len(curve.values) + 1} of trial {trial} must come next, but got epoch {epoch}")
-        curve.values.append(value)
-        curve.ended = ended
+        if epoch != len(curve.cells) + 1:
+            raise ValueError(f"epoch {len(curve.cells) + 1} of trial {trial} must come next, but got epoch {epoch}")
+        curve.cells.append(Trained(value, ended))
         return True
 
     def fail(self, trial: str, reason: str) -> None:
         """Records that the trial failed after its known epochs; changes nothing if it has failed or ended before."""
         curve = self._rows.setdefault(trial, Curve())
         if curve.failed is None and not curve.ended:
-            curve.failed = reason
             self.failures[trial] = len(self.failures)
+            curve.failed = reason

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hpo.game.curves import Cell, Curves, Failed
 from hpo.game.ledger import EpochLedger
+from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
 from hpo.game.workers import RunTrial, Worker, Workers
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
-from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunKey, Segment, TrialKey
+from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
 
 FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
 
@@ -46,27 +47,32 @@ class Run:
     `play` advances as far as the curves are known; `demands` lists what the run needs next. Every decision is a
     function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
     nothing; under the arrival clock that order decides, and `script` repeats a stored one.
+
+    `failures`: the failed trials as the run met them, each with its place in the order of the events.
     """
 
-    def __init__(
-        self, key: RunKey, schedule: Schedule, rules: Rules, script: Mapping[int, tuple[str, int]] | None = None
-    ):
+    def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Script | None = None):
         self.key = key
         self.rules = rules
         self.schedule = schedule
         self.ledger = EpochLedger(rules.budget)
         self.trials: list[RunTrial] = []
+        self.failures: list[RunFailure] = []
         self.incumbent: Incumbent | None = None
         self.reason = ""
         self.now = 0.0
         self._sign = 1.0 if rules.mode == "max" else -1.0
-        self._workers = Workers(rules.clock == "arrival", script or {})
+        self._workers = Workers(rules.clock == "arrival", script or Script(key, {}))
         self._queue = SegmentQueue(schedule, rules.key)
         self._order = 0
         self._by_id: dict[str, RunTrial] = {}
         self._failures_in_a_row = 0
         self._failed = 0
         self._over = False
+
+    def follow(self, script: Script) -> None:
+        """Makes the run meet these stored events before any other. Call it before the first `play`."""
+        self._workers.script = script
 
     # -- what others see ----------------------------------------------------------------------------------------------
 
@@ -81,6 +87,8 @@ class Run:
 
     def demands(self, curves: Curves) -> Iterator[Demand]:
         """What the run wants and the curves lack: the virtual workers' segments, then the planned ones."""
+        if self._over:
+            return
         for worker in self._workers:
             key = worker.trial.key
             known = curves.known(key.id)
@@ -118,6 +126,7 @@ class Run:
         """Advances as far as the curves reach; returns the new charges in the order of the clock.
 
         `ahead`: how many segments of an oblivious method to plan beyond those of its virtual workers.
+        Raises OtherDecision where it would decide otherwise than its script says.
         """
         charges: list[Charge] = []
         if not self._over:
@@ -129,6 +138,7 @@ class Run:
                 self._step(*event, charges)
                 self._fill()
             if not self._workers:
+                self._workers.script.check_end(self._order)
                 self._end()
             self._queue.plan(ahead, self._room)
         return charges
@@ -137,6 +147,7 @@ class Run:
         self.now = max(self.now, worker.ends)
         order, self._order = self._order, self._order + 1
         if isinstance(cell, Failed):
+            self.failures.append(RunFailure(self.key, order, worker.trial.key.id, worker.trial.number, worker.at))
             self._fail(worker, cell.reason)
             return
         charge = self._charge(worker, cell.value, order)
@@ -165,7 +176,7 @@ class Run:
                 trial.best_epoch, trial.best_value = worker.at, value
             if self.incumbent is None or self._sign * value > self._sign * self.incumbent.value:
                 self.incumbent = Incumbent(trial.key.id, trial.number, trial.key.config, worker.at, value)
-        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value)
+        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value, worker.seen)
 
     def _go_on(self, worker: Worker) -> None:
         """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
@@ -227,7 +238,9 @@ class Run:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
         trial.status = "running"
-        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config))
+        known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
+        seen = 0 if known else self._order
+        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config), seen)
 
     def _create(self, segment: Segment) -> None:
         key = self._queue.take_key(segment)
@@ -257,8 +270,3 @@ class Run:
             )
         else:
             self.reason = f"the method has no configuration left to train; {left} epochs were not needed"
-
-
-def replayed(charges: Sequence[Charge]) -> dict[int, tuple[str, int]]:
-    """Returns the script of a run under the arrival clock from its stored charges: order -> (trial id, epoch)."""
-    return {charge.order: (charge.trial, charge.epoch) for charge in charges}

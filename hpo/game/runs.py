@@ -5,7 +5,7 @@ Pure, but for the import of the trainable, which may declare what an epoch costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpo import methods
@@ -14,6 +14,7 @@ from hpo.methods.protocol import InvalidOption, Schedule, Setting
 from hpo.study.space import Config
 from hpo.study.study import Study
 from hpo.study.values import Method, Observation, RunKey, TrialKey
+from hpo.text import one_line
 
 NO_EPOCH_COST = ("image_classifier",)  # importing torch, only to find that it declares none, would take seconds
 
@@ -36,11 +37,20 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
 
 def schedule_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Schedule:
     """Builds the method's schedule. Raises StudyError, with the place in the study file, for options that cannot hold."""
+    place = study.methods.index(method) if method in study.methods else 0
     try:
         return methods.build(method, setting_of(study, method, seed, prior))
     except InvalidOption as error:
-        place = study.methods.index(method) if method in study.methods else 0
         raise study.error(("methods", place), str(error)) from None
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+    ) as error:  # an option that is no option
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise study.error(("methods", place), f"{method.label} must accept its options, but: {what}") from None
 
 
 def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) -> Rules:
@@ -65,19 +75,17 @@ def runs_of(
     *,
     prior: Sequence[Observation] = (),
     cost: Cost | None = None,
-    scripts: Mapping[str, Mapping[int, tuple[str, int]]] | None = None,
 ) -> list[Run]:
     """Returns every run of the study, seed by seed, so that all methods of a seed are side by side.
 
-    `prior`: earlier results for methods that learn; `scripts`: by run, the stored order of an arrival clock.
+    `prior`: earlier results for methods that learn.
     """
-    scripts = scripts or {}
     found: list[Run] = []
     for seed in study.seeds:
         for method in study.methods:
             key = RunKey(method.label, seed)
             schedule = schedule_of(study, method, seed, prior)
-            found.append(Run(key, schedule, rules_of(study, method, seed, cost), scripts.get(str(key))))
+            found.append(Run(key, schedule, rules_of(study, method, seed, cost)))
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hpo.game.curves import Cell, Curves, Failed
+from hpo.game.script import Event, Script
 from hpo.study.values import Segment, TrialKey
 
 
@@ -30,7 +31,7 @@ class Worker:
     """A virtual worker: it has trained `at` epochs of its trial, may train to `granted`, and is asked to train to `stop`.
 
     It began epoch `origin` + 1 at virtual time `began`; each epoch takes `cost`. `sequence` counts the segments that
-    the run started, this one included.
+    the run started, this one included. `seen`: see Charge.
     """
 
     trial: RunTrial
@@ -41,6 +42,7 @@ class Worker:
     origin: int
     cost: float
     sequence: int
+    seen: int = 0
 
     @property
     def ends(self) -> float:
@@ -53,12 +55,12 @@ class Workers:
 
     Under the virtual clock the worker whose next epoch ends first moves first; of equal ones, the one that started
     first. Under the arrival clock any worker whose next epoch is known may move: the one that `script` names for this
-    event (order -> (trial id, epoch)), or without a script the one that started first.
+    event, or beyond the script the one that started first. Under either clock an event must be the script's.
     """
 
-    def __init__(self, arrival: bool, script: Mapping[int, tuple[str, int]]) -> None:
+    def __init__(self, arrival: bool, script: Script) -> None:
+        self.script = script
         self._arrival = arrival
-        self._script = dict(script)
         self._heap: list[tuple[float, int, Worker]] = []  # (end of the next epoch, sequence, worker)
         self._started = 0
 
@@ -72,16 +74,17 @@ class Workers:
     @property
     def waiting_for(self) -> tuple[str, int] | None:
         """The cell (trial id, epoch) that must be known before any worker moves; None where there is no such cell."""
-        if self._arrival or not self._heap:
+        first = self._heap[:1]  # one step, since another thread may play this run meanwhile
+        if self._arrival or not first:
             return None
-        worker = self._heap[0][2]
+        worker = first[0][2]
         return worker.trial.key.id, worker.at + 1
 
-    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float) -> None:
+    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> None:
         """A worker starts a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
         self._started += 1
         start, stop = segment.start, segment.stop
-        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started))
+        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen))
 
     def go_on(self, worker: Worker) -> None:
         """A worker trains its next epoch."""
@@ -90,35 +93,47 @@ class Workers:
     def next_event(self, curves: Curves, order: int) -> tuple[Worker, Cell] | None:
         """Removes the worker that moves next and returns it with its cell; None where that cell is not known yet.
 
-        `order` counts the run's events from 0.
+        `order` counts the run's events from 0. Raises OtherDecision where the script has another event.
         """
-        if self._arrival:
-            return self._next_arrival(curves, order)
-        worker = self._heap[0][2]
-        cell = curves.cell(worker.trial.key.id, worker.at + 1)
-        if cell is None:
+        place = self._next_arrival(curves, order) if self._arrival else 0
+        if place is None:
             return None
-        heapq.heappop(self._heap)
+        worker = self._heap[place][2]
+        cell = _cell(curves, worker)
+        if cell is None:
+            self.script.check_awaited(order, _event(worker))
+            return None
+        self.script.check(order, _event(worker, isinstance(cell, Failed)))
+        if place:
+            self._heap.pop(place)
+            heapq.heapify(self._heap)
+        else:
+            heapq.heappop(self._heap)
         return worker, cell
 
-    def _next_arrival(self, curves: Curves, order: int) -> tuple[Worker, Cell] | None:
-        known = [
-            (place, worker, cell)
-            for place, (_, _, worker) in enumerate(self._heap)
-            if (cell := curves.cell(worker.trial.key.id, worker.at + 1)) is not None
-        ]
-        if self._script:
-            wanted = self._script.pop(order, None)
-            if wanted is not None:
-                known = [k for k in known if (k[1].trial.key.id, k[1].at + 1) == wanted]
-            else:  # no charge has this order: the event was a failure
-                known = [k for k in known if isinstance(k[2], Failed)]
-                known.sort(key=lambda k: curves.failures[k[1].trial.key.id])
-        else:
-            known.sort(key=lambda k: k[1].sequence)
-        if not known:
-            return None
-        place, worker, cell = known[0]
-        self._heap.pop(place)
-        heapq.heapify(self._heap)
-        return worker, cell
+    def _next_arrival(self, curves: Curves, order: int) -> int | None:
+        """Returns the place of the worker that moves next, whose cell may have to be awaited; None where any may come."""
+        workers = [worker for _, _, worker in self._heap]
+        wanted = self.script.wanted(order)
+        if wanted is not None:
+            for place, worker in enumerate(workers):
+                if (worker.trial.number, worker.at + 1) == (wanted.number, wanted.epoch):
+                    return place
+            raise self.script.other(order, f"one of {', '.join(str(_event(worker)) for worker in workers)}")
+        known = {place: cell for place, worker in enumerate(workers) if (cell := _cell(curves, worker)) is not None}
+        if order < self.script.end:  # a store of an earlier version: the event was a failure
+            everything = len(known) == len(workers)
+            known = {place: cell for place, cell in known.items() if isinstance(cell, Failed)}
+            if everything and not known:
+                raise self.script.other(order, f"one of {', '.join(str(_event(worker)) for worker in workers)}")
+            late = len(curves.failures)
+            return min(known, key=lambda p: curves.failures.get(workers[p].trial.key.id, late), default=None)
+        return min(known, key=lambda p: workers[p].sequence, default=None)
+
+
+def _cell(curves: Curves, worker: Worker) -> Cell | None:
+    return curves.cell(worker.trial.key.id, worker.at + 1)
+
+
+def _event(worker: Worker, failed: bool = False) -> Event:
+    return Event(worker.trial.number, worker.trial.key.id, worker.at + 1, failed)

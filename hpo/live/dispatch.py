@@ -5,6 +5,8 @@ No ray in here: the driver hands assignments to Tune and reports back; tests han
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from hpo.game.arena import Arena
 from hpo.game.run import Run
 from hpo.live.assignments import Assignments
@@ -25,7 +27,8 @@ GB = 10**9
 class Dispatch:
     """One study on its way, continued from what `writer`'s store holds. All calls must come from one thread.
 
-    `ahead`: the segments of an oblivious method that are planned beyond its virtual workers.
+    `ahead`: the segments of an oblivious method that are planned beyond its virtual workers. Raises OtherDecision, with
+    nothing written, if a run does not decide again what the store holds of it.
 
     >>> dispatch = Dispatch(study, runs, writer, "results/digits/checkpoints", ahead=64)  # doctest: +SKIP
     >>> while not dispatch.finished:
@@ -49,16 +52,19 @@ class Dispatch:
         self._tracking = tracking or Tracking()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
+        for run in runs:
+            if (script := self._record.scripts.get(str(run.key))) is not None:
+                run.follow(script)
         self.arena = Arena(runs, self._record.curves, ahead)
-        self._thinking = Thinking(self.arena.play_run, self._record.charge)
+        self._thinking = Thinking(self.arena.events_of, self._record.events)
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
         self._exams = Exams(study, self.arena, writer, checkpoints)
         self._assignments = Assignments(
             study, self.arena, self._exams, checkpoints, over=self._over, keep=lambda trial: self._tidying.keep(trial)
         )
+        self._play(runs)  # raises OtherDecision where a run does not repeat what is stored
         limit = study.checkpoints_gb * GB
         self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
-        self._play(runs)
 
     # -- out: what to do ------------------------------------------------------------------------------------------
 
@@ -145,11 +151,20 @@ class Dispatch:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def finish(self, complete: bool) -> None:
-        """Hands everything over to the store and closes it; a complete study leaves no checkpoint behind."""
-        self._thinking.finish()
-        self._standings.write()
-        self.writer.flush()
-        self.writer.note(self._record.provenance)
-        self._tidying.finish(everything=complete)
-        self._tracking.close()
-        self.writer.close(compact=complete)
+        """Hands everything over to the store and closes it; a complete study leaves no checkpoint behind.
+
+        Whatever fails on the way, the store is closed: the next driver must find no lease and no open spool.
+        """
+        try:
+            self._thinking.finish()
+            self._standings.write()
+            self.writer.flush()
+            self.writer.note(self._record.provenance)
+        except BaseException:
+            complete = False  # the results may not be in the store, and what they came from must stay
+            raise
+        finally:
+            with ExitStack() as closing:
+                closing.callback(self.writer.close, compact=complete)
+                closing.callback(self._tracking.close)
+                closing.callback(self._tidying.finish, everything=complete)

@@ -32,12 +32,13 @@ class Exams:
         self._checkpoints = checkpoints
         self._exams: list[Exam] = []
         self._taken: set[str] = set()
+        self._passed = [row for row in writer.stored.exams.to_pylist() if row["reason"] is None]
 
     def next(self, busy: Collection[str]) -> Exam | None:
         """Returns an exam that no store holds and no slot takes; None where there is none. Every run must be over."""
         if not self._exams:
             self._exams = list(self._all())
-        stored = {(row["trial"], row["exam"], row["epoch"]) for row in self._writer.stored.exams.to_pylist()}
+        stored = {(row["trial"], row["exam"], row["epoch"]) for row in self._passed}
         return next(
             (
                 exam
@@ -67,13 +68,15 @@ class Exams:
         )
 
     def report(self, trial: str, report: Report) -> None:
-        """Stores the result of a test. An exam whose training failed is not taken again."""
+        """Stores the result of a test, or why it failed. An exam that failed is taken again by the next driver only."""
         exam = next(exam for exam in self._exams if exam.key.id == trial)
         if report.done:
             self._taken.add(trial)
+        row = {"trial": exam.trial, "exam": exam.name, "seed": exam.key.seed, "epoch": exam.epoch}
         if report.test is not None:
-            row = {"trial": exam.trial, "exam": exam.name, "seed": exam.key.seed, "epoch": exam.epoch}
             self._writer.exam({**row, **report.test})
+        elif report.failure is not None:
+            self._writer.exam({**row, "reason": report.failure["reason"]})
 
     def _all(self) -> Iterator[Exam]:
         """Yields the exams of each distinct winner: a trial, and how many epochs it is trained."""
@@ -89,6 +92,6 @@ class Exams:
             else:
                 names = {f"retrain/{s}": 10_000 * (key.seed + 1) + s for s in range(final.seeds)}
             for name, seed in names.items():
-                task = {**whole, "train_on": "full"} if final.retrain == "full" else whole
+                task = {**whole, "train_on": final.train or "full"} if final.retrain == "full" else whole
                 own = TrialKey(digest([key.task, "exam", name, epoch]), key.config, seed, max(key.max_epochs, epoch))
                 yield Exam(trial, name, own, task, epoch)

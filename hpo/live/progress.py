@@ -24,7 +24,7 @@ class Progress:
     """Shows each run's charged epochs, incumbent and trials, and below them the epochs per second and the time left."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, markup=False, emoji=False)
         self._quiet = quiet
         self._live: Live | None = None
         self._began = time.monotonic()

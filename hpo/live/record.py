@@ -10,8 +10,8 @@ from hpo.game.curves import Curves
 from hpo.live.tracking import Tracking
 from hpo.store import StudyData, StudyWriter
 from hpo.store.effort import Effort
-from hpo.store.recover import recorded
-from hpo.study.values import Charge, EpochRecord, Failure, TrialKey
+from hpo.store.recover import recorded, scripts
+from hpo.study.values import Charge, EpochRecord, Failure, RunFailure, TrialKey
 
 
 class Record:
@@ -27,7 +27,7 @@ class Record:
         self.provenance: dict[str, list[str]] = {}
         self._writer, self._tracking, self._metric = writer, tracking, metric
         self._attempts: dict[tuple[str, int], int] = {}  # (trial, epoch) -> the last attempt
-        self._charged = {(row["run"], row["order"]) for row in writer.stored.charges.to_pylist()}
+        self.scripts = scripts(writer.stored, writer.changes)  # what each run must meet again
         self._recover(writer.stored)
 
     def _recover(self, stored: StudyData) -> None:
@@ -63,7 +63,9 @@ class Record:
         return record
 
     def failure(self, trial: str, failure: Mapping[str, Any]) -> None:
-        """Records the failure that ended a trial. Raises StudyFailed where no trial could do better: for bad data."""
+        """Records the failure that ended a trial. Raises StudyFailed where the study or its data are bad."""
+        if failure["kind"] == "study":
+            raise StudyFailed(failure["reason"])
         if failure["kind"] == "data":
             raise StudyFailed(f"the study's data cannot be used: {failure['reason']}")
         self.failures[trial] = failure["kind"]
@@ -75,10 +77,14 @@ class Record:
             if value not in (seen := self.provenance.setdefault(name, [])):
                 seen.append(value)
 
-    def charge(self, charges: Iterable[Charge]) -> None:
-        """Records what runs were charged, unless an earlier driver of the study did."""
-        for charge in charges:
-            new = (str(charge.run), charge.order) not in self._charged
-            if new:
-                self._writer.charge(charge)
-            self._tracking.charge(charge, new=new)
+    def events(self, events: Iterable[Charge | RunFailure]) -> None:
+        """Records what runs were charged and which failures they met, unless an earlier driver of the study did."""
+        for event in events:
+            script = self.scripts.get(str(event.run))
+            if isinstance(event, Charge):
+                new = script is None or script.wanted(event.order) is None
+                if new:
+                    self._writer.charge(event)
+                self._tracking.charge(event, new=new)
+            elif script is None or event.order >= script.end:
+                self._writer.run_failure(event)

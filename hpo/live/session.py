@@ -19,11 +19,13 @@ from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.live.validation import validate
 from hpo.store import layout
 from hpo.store.journal import Journal
-from hpo.store.recover import prior_observations, scripts
+from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
+from hpo.text import encodable
 
 if TYPE_CHECKING:
     from cluster.connect import Connection
@@ -40,7 +42,7 @@ def play(study: Study, *, address: str | None, workers: int | None, quiet: bool,
     from cluster import connect
 
     connect.check(address)
-    _check_trainable(study)
+    validate(study, elsewhere=address is not None)
     with _listening(command) as listen:
         _Sitting(study, address, workers, quiet, command, listen).play()
 
@@ -99,12 +101,10 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), "command": self.command},
+            environment={**environment.collect(), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
-            if study.clock == "arrival":
-                runs = runs_of(study, prior=prior, cost=cost, scripts=scripts(writer.stored))
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)
@@ -183,23 +183,8 @@ def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
     )
     report = preflight(connection, needs)
     if not quiet or not report.ok:
-        Console(stderr=True).print(report.table())
+        Console(stderr=True, markup=False, emoji=False).print(report.table())
     report.check()
-
-
-def _check_trainable(study: Study) -> None:
-    if study.trainable == "image_classifier":
-        environment.check_torch()
-        return
-    from trainables import load
-    from trainables.errors import BadTrainable
-
-    try:
-        load(study.trainable)
-    except (ImportError, AttributeError, ValueError, BadTrainable) as error:
-        raise study.error(
-            ("trainable",), f"the trainable must be importable, but {study.trainable!r} is not: {error}"
-        ) from None
 
 
 def tracking(study: Study) -> Tracking:

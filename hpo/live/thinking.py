@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeAlias
 
 from hpo.game.run import Run
-from hpo.study.values import Charge
+from hpo.study.values import Charge, RunFailure
 
 THREADS = 2
 
+Events: TypeAlias = list[Charge | RunFailure]
+
 
 class Thinking:
-    """Plays runs with `play`, and passes what they are charged to `charge`. True while some method is thinking.
+    """Plays runs with `play`, and passes what happens in them to `record`. True while some method is thinking.
 
-    All calls must come from one thread, the only one that calls `charge`; methods think in threads of their own. A run
+    All calls must come from one thread, the only one that calls `record`; methods think in threads of their own. A run
     that may move while its method is thinking is played once more afterwards.
     """
 
-    def __init__(self, play: Callable[[Run], list[Charge]], charge: Callable[[list[Charge]], None]) -> None:
-        self._play, self._charge = play, charge
+    def __init__(self, play: Callable[[Run], Events], record: Callable[[Events], None]) -> None:
+        self._play, self._record = play, record
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="method")
-        self._under_way: dict[int, tuple[Run, Future[list[Charge]]]] = {}
+        self._under_way: dict[int, tuple[Run, Future[Events]]] = {}
         self._moved: dict[int, Run] = {}
 
     def __bool__(self) -> bool:
@@ -33,14 +36,14 @@ class Thinking:
         elif run.schedule.expensive:
             self._under_way[id(run)] = (run, self._threads.submit(self._play, run))
         else:
-            self._charge(self._play(run))
+            self._record(self._play(run))
 
     def collect(self) -> None:
-        """Charges what has been decided by now. Raises what a method raised."""
+        """Records what has been decided by now. Raises what a method raised."""
         for name, (run, future) in list(self._under_way.items()):
             if future.done():
                 del self._under_way[name]
-                self._charge(future.result())
+                self._record(future.result())
                 if self._moved.pop(name, None) is not None:
                     self.play(run)
 
@@ -50,7 +53,17 @@ class Thinking:
         self.collect()
 
     def finish(self) -> None:
-        """Waits for every method to decide, and collects; nothing is played after that."""
+        """Waits for every method to decide, and collects; nothing is played after that.
+
+        Raises what a method raised, when everything that the others decided is recorded.
+        """
         self._threads.shutdown(wait=True)
         self._moved.clear()
-        self.collect()
+        errors = []
+        while self._under_way:
+            try:
+                self.collect()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

@@ -5,6 +5,6 @@ Pure: no ray, no I/O, no wall clock.
 """
 
 from hpo.methods.protocol import InvalidOption, Schedule, Searcher, Setting
-from hpo.methods.registry import METHODS, build, describe
+from hpo.methods.registry import METHODS, build, defaults, describe
 
-__all__ = ["METHODS", "InvalidOption", "Schedule", "Searcher", "Setting", "build", "describe"]
+__all__ = ["METHODS", "InvalidOption", "Schedule", "Searcher", "Setting", "build", "defaults", "describe"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from hpo.errors import HpoError
@@ -17,7 +17,8 @@ __all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Settin
 class Setting:
     """All that a method may know of the study before it plays. It knows nothing of clocks, clusters and other methods.
 
-    Methods see oriented values: larger is better, whatever the study's mode.
+    Methods see oriented values: larger is better, whatever the study's mode. In `start` and `prior` the values of stepped
+    ranges are exact levels, however they were computed.
     """
 
     space: SearchSpace
@@ -28,6 +29,12 @@ class Setting:
     start: tuple[Config, ...] = ()  # configurations to try before any other
     prior: tuple[Observation, ...] = ()  # earlier results to learn from
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
+
+    def __post_init__(self) -> None:
+        if self.space.stepped:
+            snapped = tuple(replace(o, config=self.space.snap(o.config)) for o in self.prior)
+            object.__setattr__(self, "prior", snapped)
+            object.__setattr__(self, "start", tuple(self.space.snap(config) for config in self.start))
 
 
 @runtime_checkable

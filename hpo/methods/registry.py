@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
 # -- factories and their options ----------------------------------------------------------------------------------
 
@@ -28,10 +28,10 @@ def load(path: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidOption(
-            f"{path!r} must name a class as module:Class, but it cannot be imported: {error}"
+            f"{shown(path)} must name a class as module:Class, but it cannot be imported: {error}"
         ) from error
     if not callable(found):
-        raise InvalidOption(f"{path!r} must name a class or a function, but it is {type(found).__name__}")
+        raise InvalidOption(f"{shown(path)} must name a class or a function, but it is {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 
@@ -43,13 +43,19 @@ def keywords(factory: Callable[..., Any], beyond: int) -> tuple[str, ...] | None
     return tuple(p.name for p in parameters[beyond:] if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
+def default_values(factory: Callable[..., Any], beyond: int) -> dict[str, Any]:
+    """Returns the defaults of a factory's options by name; options without a default are left out."""
+    parameters = list(inspect.signature(factory).parameters.values())[beyond:]
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
 def check_options(owner: str, given: Mapping[str, Any], known: tuple[str, ...] | None) -> None:
     """Raises InvalidOption for the first option that `owner` does not know; with `known` None it knows all."""
     if known is None:
         return
     for name in given:
         if name not in known:
-            raise InvalidOption(f"{owner} has no option {name!r}; {nearest(name, known)}")
+            raise InvalidOption(f"{owner} has no option {shown(name)}; {nearest(name, known)}")
 
 
 # -- searchers ----------------------------------------------------------------------------------------------------
@@ -83,12 +89,12 @@ def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
     """Builds the searcher that a method's option `searcher` names: a name, or {name: {option: value}}."""
     name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
     if not isinstance(name, str) or not isinstance(given or {}, Mapping):
-        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {chosen!r}")
+        raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {shown(chosen)}")
     options: dict[str, Any] = dict(given or {})
     if name in SEARCHERS:
         check_options(f"searcher {name} of {method}", options, searcher_options(name))
     elif ":" not in name:
-        raise InvalidOption(f"{method} knows no searcher {name!r}; {nearest(name, SEARCHERS)}")
+        raise InvalidOption(f"{method} knows no searcher {shown(name)}; {nearest(name, SEARCHERS)}")
     return build_searcher(name, setting, **options)
 
 
@@ -234,7 +240,20 @@ def build(method: Method, setting: Setting) -> Schedule:
         return built_by(name, load(name), setting, method.options)
     if name in _installed():
         return built_by(name, load(_installed()[name].value), setting, method.options)
-    raise InvalidOption(f"there is no method {name!r}; {nearest(name, [*METHODS, *_installed()])}")
+    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *_installed()])}")
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Returns the defaults of the options of a method of the table, by name; none for a third party's method."""
+    method = METHODS.get(name)
+    if isinstance(method, Whole):
+        return default_values(load(method.schedule), 1)
+    if not isinstance(method, Composition):
+        return {}
+    found = default_values(load(method.schedule), 2)
+    if method.searcher is None:
+        return {**found, "searcher": method.default}
+    return {**default_values(load(SEARCHERS[method.searcher]), 1), **found}
 
 
 def describe() -> list[tuple[str, str]]:

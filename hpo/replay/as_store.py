@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hpo.game.run import Run
 from hpo.replay.weather import Weather
@@ -33,9 +34,19 @@ def tables(study: Study, runs: Sequence[Run], charges: Sequence[Charge], weather
     rows: dict[str, list[Mapping[str, object]]] = {
         "epochs": [*trained.values()],
         "charges": [builders.charge_row(study.study, charge) for charge in charges],
+        "run_failures": [builders.run_failure_row(study.study, failure) for run in runs for failure in run.failures],
         "trials": [*builders.trial_rows(study.study, runs, study.kinds, {})],
         "runs": [*builders.run_rows(study.study, list(runs), methods, effort)],
     }
     made = {name: schema.to_table(name, rows.get(name, []), study.kinds, distinct=True) for name in schema.TABLES}
+    return StudyData(study.study, _definition(study, runs), {"replay": True}, **made)
+
+
+def _definition(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
+    """Returns the study as it was replayed: with the budget and the virtual workers of its runs."""
+    slots = {run.key.method: run.rules.parallelism for run in runs}
     budget = {**study.definition["budget"], "epochs": runs[0].ledger.budget if runs else study.budget.epochs}
-    return StudyData(study.study, {**study.definition, "budget": budget}, {"replay": True}, **made)
+    methods = [{**method, "parallelism": slots[method["label"]]} for method in study.definition["methods"]]
+    own = {method.label for method in study.methods if method.parallelism is not None}
+    shared = next((number for label, number in slots.items() if label not in own), study.parallelism)
+    return {**study.definition, "budget": budget, "methods": methods, "parallelism": shared}

@@ -14,6 +14,7 @@ from hpo.game.arena import Arena
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
 from hpo.game.runs import Cost, epoch_cost, runs_of
+from hpo.game.script import Script
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
 from hpo.replay.sources import CurvesError, RecordedTable
@@ -25,6 +26,11 @@ from hpo.store.recover import recorded, scripts
 from hpo.study.space import Config
 from hpo.study.study import Study
 from hpo.study.values import Charge, Observation, TrialKey
+
+PLAYED = (  # what a run's decisions depend on besides its method: with other values, a replay asks what would have been
+    "trainable", "data", "model", "fixed", "early_stopping", "space", "parallelism", "clock", "metric", "mode", "budget",
+    "start", "prior",
+)  # fmt: skip
 
 Times = Literal["declared", "recorded"]
 
@@ -68,7 +74,8 @@ def replay(
     weather = weather or Weather()
     times = times or ("recorded" if data is None else "declared")
     curves = _curves(study, table, data, times, between, weather)
-    stored = scripts(data) if data is not None and study.clock == "arrival" else {}
+    as_it_was = data is not None and workers is None and budget is None and weather.calm
+    stored = _scripts(study, data) if data is not None and as_it_was else {}
     cost = _declared_cost(study) if times == "declared" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
@@ -76,6 +83,17 @@ def replay(
     ]
     charges = Arena(runs, curves).play()
     return Replay(study, runs, charges, curves.answers, weather)
+
+
+def _scripts(study: Study, data: StudyData) -> dict[str, Script]:
+    """Returns the order of arrival to repeat, by run: of the methods that the store holds as the study has them now."""
+    then, now = data.definition, study.definition
+    if study.clock != "arrival" or any(then.get(name, value) != value for name, value in now.items() if name in PLAYED):
+        return {}
+    before = {method["label"]: method for method in then.get("methods", ())}
+    same = [method for method in now["methods"] if before.get(method["label"]) == method]
+    names = {f"{method['label']}/{seed}" for method in same for seed in study.seeds}
+    return {run: script for run, script in scripts(data).items() if run in names}
 
 
 def _curves(

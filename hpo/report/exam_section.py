@@ -14,6 +14,7 @@ from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
 from hpo.report.tables import Cell, Column, Table
+from hpo.results.failures import failed_exams
 from hpo.store import StudyData
 from hpo.store import columns as stored
 
@@ -25,7 +26,10 @@ MEASURES = ("accuracy", "precision", "recall", "f1")
 def exams(data: StudyData, looks: Looks) -> Section:
     """Returns the winners' results on data that no method ever saw."""
     title = "Final exam"
-    rows = _rows(data)
+    rows, failed = _rows(data), failed_exams(data)
+    told = [Text(f"{failed[:1].upper()}{failed[1:]}. The same command takes failed exams again.")] if failed else []
+    if not rows and told:
+        return Section("exam", title, told)
     if not rows:
         text = "No winner has been tested: the study asks for no final exam, or the exam is still to come."
         return Section("exam", title, [Text(text)])
@@ -33,7 +37,7 @@ def exams(data: StudyData, looks: Looks) -> Section:
         "Each run's winner, chosen by validation, was tested once on data that no method saw. Validation picks the "
         "luckiest of many trials, so its value tends to be too high; trust the test columns."
     )
-    parts: list[Part] = [Text(lead), table(_exam_table(data, rows))]
+    parts: list[Part] = [*told, Text(lead), table(_exam_table(data, rows))]
     chart = _selection(data, rows, looks)
     if chart is not None:
         parts.append(chart)

@@ -22,6 +22,8 @@ Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Corners = tuple[tuple[float, float], ...]
 
+CLOSE = 1e-9  # relative tolerance of virtual times, which are sums
+
 
 @dataclass(frozen=True)
 class Played:
@@ -29,6 +31,7 @@ class Played:
 
     `best`: the best value so far, with the metric's own sign; NaN before the first finite value. `seconds`: training
     time of the epoch, NaN if unknown. `trial`: the trial's number within the run. `charge`: epochs charged each time.
+    `after`: how many charges had passed when the epoch's segment was handed out: its decision depends on them.
     """
 
     trial: Whole
@@ -38,6 +41,7 @@ class Played:
     seconds: Vector
     charge: int
     rows: Whole  # the charges' places in the stored table
+    after: Whole
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -64,13 +68,14 @@ def played(charges: pa.Table, epochs: pa.Table, mode: str, charge: int = 1) -> d
     rows = np.lexsort((order, run))
     bounds = np.searchsorted(run[rows], np.arange(len(names) + 1))
     number, epoch = stored.whole(charges, "number"), stored.whole(charges, "epoch")
-    value = stored.numbers(charges, "value")
+    value, at, seen = (stored.numbers(charges, name) for name in ("value", "at", "seen"))
     seconds = epoch_seconds(charges, epochs)
     found = {}
     for name, start, stop in zip(names, bounds, bounds[1:], strict=False):
         mine = rows[start:stop]
         best = best_so_far(value[mine], mode)
-        found[name] = Played(number[mine], epoch[mine], value[mine], best, seconds[mine], charge, mine)
+        after = decided_after(seen[mine], order[mine], number[mine], epoch[mine], at[mine])
+        found[name] = Played(number[mine], epoch[mine], value[mine], best, seconds[mine], charge, mine, after)
     return found
 
 
@@ -128,12 +133,55 @@ def epochs_to(curve: Iterable[tuple[float, float]], target: float, mode: str) ->
     return next((int(x) for x, value in curve if sign * value >= sign * target), None)
 
 
-def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
+def decided_after(seen: Vector, order: Whole, trial: Whole, epoch: Whole, at: Vector) -> Whole:
+    """Returns how many charges of a run had passed when each epoch's segment was handed out [charges].
+
+    `seen`: how many events had, in the run's order; NaN where the store does not have it, since an earlier version wrote
+    it. There the virtual clock `at` tells: a trial that paused was resumed after all that ended before its epoch began,
+    and nothing is known about what decided other segments.
+    """
+    known = np.isfinite(seen)
+    after = np.searchsorted(order, np.where(known, seen, 0.0))
+    if not known.all():
+        after = np.where(known, after, _resumed_after(trial, epoch, at))
+    return np.minimum(after, np.arange(len(order)))
+
+
+def _resumed_after(trial: Whole, epoch: Whole, at: Vector) -> Whole:
+    """Returns how many charges had ended when a paused trial was resumed, by the virtual clock; 0 elsewhere [charges]."""
+    rows = np.lexsort((epoch, trial))
+    later = np.flatnonzero(np.diff(trial[rows]) == 0) + 1  # epochs after the first of their trial
+    mine, took = trial[rows[later]], at[rows[later]] - at[rows[later - 1]]
+    tick = _ticks(trial, at, mine, took)
+    paused = took > tick[mine] * (1 + CLOSE)
+    resumed = rows[later[paused]]
+    began = at[resumed] - tick[mine[paused]]
+    after = np.zeros(len(trial), dtype=np.int64)
+    after[resumed] = np.searchsorted(np.maximum.accumulate(at), began * (1 + CLOSE), side="right")
+    return after
+
+
+def _ticks(trial: Whole, at: Vector, mine: Whole, took: Vector) -> Vector:
+    """Returns the virtual time of an epoch by trial, as the clock bounds it [trials].
+
+    It is at most what any epoch of the trial took, pauses included, and what passed before the first one ended. If all
+    epochs end at multiples of the least bound, every epoch takes that long.
+    """
+    tick = np.full(int(trial.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(tick, trial, at)
+    np.minimum.at(tick, mine, took)
+    least = tick.min(initial=np.inf)
+    even = least > 0 and np.allclose(at / least, np.round(at / least), rtol=0, atol=1e-6)
+    return np.full_like(tick, least) if even else tick
+
+
+def ends_alone(trial: Whole, seconds: Vector, workers: int, after: Whole | None = None) -> Vector:
     """Returns when each charged epoch would have ended with the method alone on `workers` workers, in seconds [charges].
 
-    List scheduling in the order of the run's clock: an epoch starts once its trial's previous epoch has ended and a
-    worker is free, on the worker that became free last before then (the trial's own unless it paused). Unknown
-    durations count as the mean of the known ones, or as 0 if none is known.
+    List scheduling in the order of the run's clock: an epoch starts once its trial's previous epoch has ended, the first
+    `after` charges have (its segment was decided by them; default: none) and a worker is free, on the worker that became
+    free last before then (the trial's own unless it paused). Unknown durations count as the mean of the known ones, or
+    as 0 if none is known.
     """
     if not len(trial):
         return np.array([])
@@ -144,8 +192,12 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
     free = [0.0] * workers
     ready = [0.0] * (int(trial.max()) + 1)
     ends = []
-    for number, duration in zip(trial.tolist(), durations.tolist(), strict=True):
-        begin = ready[number]
+    passed, latest = [0.0], 0.0  # when the first n charges had ended
+    decided = [0] * len(trial) if after is None else after.tolist()
+    for number, duration, needs in zip(trial.tolist(), durations.tolist(), decided, strict=True):
+        begin, decision = ready[number], passed[needs]
+        if decision > begin:  # not max(): a call costs more than the comparison
+            begin = decision
         place = bisect_right(free, begin) - 1
         if place >= 0:
             del free[place]
@@ -155,6 +207,9 @@ def ends_alone(trial: Whole, seconds: Vector, workers: int) -> Vector:
         insort(free, end)
         ready[number] = end
         ends.append(end)
+        if end > latest:
+            latest = end
+        passed.append(latest)
     return np.array(ends)
 
 

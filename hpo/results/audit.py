@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from hpo.results.compare import compare
 from hpo.results.values import Comparison, MethodSummary, RunSummary
+from hpo.store import StoreError
 from hpo.store import columns as stored
+from hpo.store.checks.head import stored_study
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
@@ -26,11 +28,22 @@ CLOSE = 1e-9  # relative tolerance: sums may run in another order
 
 
 def audit(data: StudyData) -> list[str]:
-    """Returns a sentence for every figure of the comparison that the epochs do not confirm; none before the first charge."""
-    if not data.charges.num_rows or not data.runs.num_rows:
+    """Returns a sentence for every figure of the comparison that the epochs do not confirm; none before the first charge.
+
+    A study that is not whole can be compared by nobody; `hpo.store.verify` says what it lacks.
+    """
+    if not data.charges.num_rows or not data.runs.num_rows or not _whole(data):
         return []
     said, derived = compare(data), compare(from_epochs(data))
     return [*_runs(said, derived), *_methods(said, derived), *_verdicts(said, derived)]
+
+
+def _whole(data: StudyData) -> bool:
+    try:
+        stored_study(data)
+    except StoreError:
+        return False
+    return True
 
 
 def from_epochs(data: StudyData) -> StudyData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hpo.errors import HpoError
 from hpo.results import anytime, statistics
+from hpo.results.failures import failed_exams, without_result
 from hpo.results.method_summaries import Rules, method_summaries
 from hpo.results.pair_tests import POINT, block_kind, block_values, pair_tests, ranking, whole_blocks
 from hpo.results.run_summaries import run_summaries
@@ -103,7 +104,17 @@ def _compared(
         point=point,
         workers=workers,
         notes=tuple(_notes(runs, labels)),
+        failure=_of_each(studies, without_result, every=True),
+        failed_exams=_of_each(studies, failed_exams),
     )
+
+
+def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], every: bool = False) -> str:
+    """Returns the studies' clauses as one, of several studies with their names; with `every`, only if all have one."""
+    found = {data.name: text for data in studies if (text := clause(data))}
+    if every and len(found) < len(studies):
+        return ""
+    return "; ".join(text if len(studies) == 1 else f"{name}: {text}" for name, text in found.items())
 
 
 # -- notes --------------------------------------------------------------------------------------------------------

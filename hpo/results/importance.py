@@ -160,5 +160,8 @@ def _trials(data: StudyData, space: SearchSpace) -> tuple[list[tuple[dict[str, V
         notes.append(f"Trials left out because they failed or have no value: {lost:,}.")
     if enough and len(whole) < len(useful):
         notes.append(f"Trials left out because they were stopped early: {len(useful) - len(whole):,}.")
-    pairs = [(stored.config(row, section), float(row["best_value"])) for row in chosen]
-    return [(config, value) for config, value in pairs if config in space], epochs, notes
+    pairs = [(space.snap(stored.config(row, section)), float(row["best_value"])) for row in chosen]
+    inside = [(config, value) for config, value in pairs if config in space]
+    if outside := len(pairs) - len(inside):
+        notes.append(f"Trials left out because their configuration is outside the search space: {outside:,}.")
+    return inside, epochs, notes

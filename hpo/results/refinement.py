@@ -59,6 +59,7 @@ def plan(data: StudyData, importance: Importance, *, method: str | None = None, 
     """
     space = parse_space(data.definition["space"])
     found, value, label = winner(data, method)
+    found = space.snap(found)
     most, least = most_and_least(importance, found)
     changes = {name: tuple(neighbours(space, found, name, points)) for name in dict.fromkeys((most, least))}
     return RefinePlan(data.name, label, found, value, most, least, changes)
@@ -194,10 +195,15 @@ def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: st
 def from_study(data: StudyData, base: Config) -> Refinement:
     """Returns the refinement of `base` from a study's trials of any method, paired by training seed."""
     space, section = parse_space(data.definition["space"]), data.definition["space"]
+    base = space.snap(base)
     space.check(base)
     rows = {row["trial"]: row for row in data.trials.to_pylist()}
     results = [
-        (stored.config(row, section), int(row["seed"]), math.nan if row["best_value"] is None else row["best_value"])
+        (
+            space.snap(stored.config(row, section)),
+            int(row["seed"]),
+            math.nan if row["best_value"] is None else row["best_value"],
+        )
         for row in rows.values()
         if row["status"] in ("completed", "failed")
     ]

@@ -51,7 +51,7 @@ def _summary(
     data: StudyData, row: Mapping[str, Any], run: anytime.Played | None, winner: Winner | None, workers: int
 ) -> RunSummary:
     mode, budget = data.definition["mode"], int(row["budget_epochs"])
-    ends = anytime.ends_alone(run.trial, run.seconds, workers) if run else np.array([])
+    ends = anytime.ends_alone(run.trial, run.seconds, workers, run.after) if run else np.array([])
     status = str(row["status"])
     return RunSummary(
         study=data.name,

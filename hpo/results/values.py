@@ -175,6 +175,7 @@ class Comparison:
 
     `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
     on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
+    `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
     study: str
@@ -193,6 +194,8 @@ class Comparison:
     point: float = 0.01
     workers: int = 1
     notes: tuple[str, ...] = field(default=())
+    failure: str = ""
+    failed_exams: str = ""
 
     @property
     def verdict(self) -> str:
@@ -210,6 +213,7 @@ class Comparison:
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
             "ranking": _ranking(self.ranking),
+            "failure": self.failure or None, "failed_exams": self.failed_exams or None,
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

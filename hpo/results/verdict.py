@@ -13,7 +13,21 @@ if TYPE_CHECKING:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Returns which methods are better than which, or that it is undecided and how many more blocks would help."""
+    """Returns which methods are better than which, or that it is undecided and how many more blocks would help.
+
+    Failures come first: why there is no result at all, or which final exams are missing.
+    """
+    if comparison.failure:
+        return _sentence(comparison.failure)
+    found = _standings(comparison)
+    return f"{_sentence(comparison.failed_exams)} {found}" if comparison.failed_exams else found
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
+def _standings(comparison: Comparison) -> str:
     methods = [m.method for m in comparison.methods if m.runs]
     if not methods:
         return "Undecided: no run is complete yet."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.results import anytime
+from hpo.results.failures import failed_exams, without_result
 from hpo.store import StudyData
 from hpo.store.columns import PREFIX
 from hpo.text import plain
@@ -26,6 +27,8 @@ def progress(data: StudyData) -> dict[str, Any]:
             "runs": _runs(data),
             "failures": data.failures.to_pylist()[-FAILURES:],
             "failed": data.failures.num_rows,
+            "failure": without_result(data) or None,
+            "failed_exams": failed_exams(data) or None,
             "trained_epochs": _trained(data),
             "updated": max(data.epochs.column("finished").to_pylist(), default=None) if data.epochs.num_rows else None,
         }

@@ -26,8 +26,9 @@ def config(row: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> di
 def _typed(value: Any, domain: Mapping[str, Any]) -> Any:
     options = domain.get("values") or ()
     equal = [option for option in options if type(option) is type(value) and option == value]
+    close = [option for option in options if option == value and isinstance(option, bool) == isinstance(value, bool)]
     alike = [option for option in options if str(option) == str(value)]
-    return (equal or alike or [value])[0]
+    return (equal or close or alike or [value])[0]
 
 
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -49,13 +50,15 @@ def codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
 
 
 def exams(data: StudyData, winners: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """Returns the exams of each winner (trial, epoch), with `winner` before retrainings.
+    """Returns the exams of each winner (trial, epoch) that did not fail, with `winner` before retrainings.
 
     A retraining counts for whatever epoch won if the study fixes its length (`final: {epochs: N}`).
     """
     fixed = (data.definition.get("final") or {}).get("epochs")
     taken: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
     for row in sorted(data.exams.to_pylist(), key=lambda row: (row["exam"] != "winner", row["exam"])):
+        if row.get("reason") is not None:
+            continue
         again = row["exam"] != "winner" and fixed is not None
         if not again or row["epoch"] == fixed:
             taken.setdefault((row["trial"], None if again else row["epoch"]), []).append(row)

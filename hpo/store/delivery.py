@@ -12,21 +12,23 @@ from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout, schema
 from hpo.store.errors import StoreError, Unreachable
-from hpo.store.lease import RENEW_SECONDS, Lease, TakenOver
+from hpo.store.lease import RENEW_SECONDS, Gone, Lease, LeaseLost
 from hpo.store.parquet import to_bytes
-from hpo.store.spool import Spool
+from hpo.store.spool import Refused, Spool
 
 BATCH_SECONDS = 1.0
 LONGEST_BATCH_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
+DECIDED = ("charges", "run_failures")  # tables that can be played again from the others
 
 
 class Delivery:
     """Keeps rows safe from the moment they are handed over, and writes them to the tables soon after.
 
     While the store cannot be reached, has no room or refuses the credentials, rows wait in the spool and the thread
-    tries again with growing pauses. Only a writer that has taken over ends the delivery.
+    tries again with growing pauses. Only a lost lease ends the delivery: another writer has taken over, or the study was
+    moved or deleted, which must not be taken for an empty store.
     """
 
     def __init__(self, place: Place, study: str, lease: Lease, spool: Spool, kinds: Mapping[str, str]) -> None:
@@ -39,6 +41,7 @@ class Delivery:
         self._begun = time.monotonic()
         self._error: BaseException | None = None
         self.trouble = ""
+        self.refused = ""  # which rows no table can hold, and where they are kept
         self._thread = threading.Thread(target=self._loop, name="store", daemon=True)
 
     def start(self) -> None:
@@ -110,8 +113,8 @@ class Delivery:
         """Renews the lease before a row is accepted after a long silence, such as a suspended process."""
         try:
             self._lease.renew()
-        except TakenOver as error:
-            self._error = error
+        except LeaseLost as error:
+            self._end(error)
             raise
         except StoreError as error:
             self.trouble = str(error)
@@ -124,7 +127,7 @@ class Delivery:
             try:
                 self._round()
                 pause, self.trouble = 0.0, ""
-            except TakenOver as error:
+            except LeaseLost as error:
                 self._end(error)
             except StoreError as error:
                 pause, self.trouble = min(LONGEST_PAUSE_SECONDS, max(BATCH_SECONDS, 2 * pause)), str(error)
@@ -153,7 +156,8 @@ class Delivery:
 
     def _end(self, error: BaseException) -> None:
         with self._changed:
-            self._error = error
+            waits = isinstance(error, Gone) and self._spool.folder.is_dir()
+            self._error = Gone(f"{error}; results that it lacks wait in {self._spool.folder}") if waits else error
             self._changed.notify_all()
 
     def _round(self) -> None:
@@ -164,7 +168,9 @@ class Delivery:
         try:
             self.deliver()
             for table in list(snapshots):
-                whole = schema.to_table(table, snapshots[table], self._kinds, distinct=True)
+                whole, refused = schema.fitting(table, snapshots[table], self._kinds, distinct=True)
+                self._set_aside(table, [(table, row, why) for row, why in refused])
+                self._lease.hold()
                 self._place.replace(layout.snapshot(self._study, table), to_bytes(whole))
                 del snapshots[table]
         finally:
@@ -179,17 +185,40 @@ class Delivery:
             self._lease.renew()
 
     def deliver(self) -> None:
-        """Writes all ended batches to the tables, epochs before the charges that refer to them."""
+        """Writes all ended batches to the tables, epochs before the charges that refer to them.
+
+        A row that no table can hold is set aside: it must not hold up the others.
+        """
         with self._changed:
             batches = self._spool.batches()
         for batch in batches:
-            rows = self._spool.rows(batch)
+            rows, late = self._spool.rows(batch), self._late(batch)
+            refused: list[Refused] = [
+                (table, row, "there is no such table")
+                for table in rows.keys() - set(schema.TABLES)
+                for row in rows[table]
+            ]
             for table in schema.TABLES:
-                if table in rows:
-                    content = to_bytes(schema.to_table(table, rows[table], self._kinds))
-                    self._place.create(layout.part(self._study, table, self._named(batch)), content)
+                if table not in rows or (late and table in DECIDED):  # others decided since, and perhaps otherwise
+                    continue
+                whole, left = schema.fitting(table, rows[table], self._kinds)
+                refused += [(table, row, why) for row, why in left]
+                self._lease.hold()
+                self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
+            self._set_aside(batch, refused)
             self._spool.drop(batch)
             self._renew()
+
+    def _set_aside(self, batch: str, refused: Sequence[Refused]) -> None:
+        """Keeps rows that no table can hold where they hold up no others."""
+        if not refused:
+            return
+        try:
+            self.refused = self._spool.set_aside(batch, refused)
+        except OSError as error:
+            raise StoreError(
+                f"rows that cannot be stored must be kept in {self._spool.folder}, but: {error.strerror}; make room"
+            ) from None
 
     def _named(self, batch: str) -> str:
         """Returns the name under which a batch is stored: its own, so that a second delivery changes nothing.
@@ -198,6 +227,10 @@ class Delivery:
         come after theirs, since the first row written counts.
         """
         mine = self._lease.generation
-        if layout.generation(batch) >= mine - 1:
+        if not self._late(batch):
             return batch
         return f"{mine:06d}-{self._lease.token}-late-{batch}"
+
+    def _late(self, batch: str) -> bool:
+        """Whether others may have written since the batch was."""
+        return layout.generation(batch) < self._lease.generation - 1

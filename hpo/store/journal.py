@@ -28,10 +28,9 @@ class Journal:
     def write(self, event: str, **facts: Any) -> None:
         """Appends a line, which survives the process when this returns."""
         line = json.dumps({"event": event, "time": time.time(), **facts}, default=str) + "\n"
-        with suppress(OSError):  # the store reports a full disk
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(line)
+        # The store reports a full disk, and a folder that is gone.
+        with suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
+            stream.write(line)
 
     def close(self) -> None:
         """Ends the log."""
@@ -54,6 +53,8 @@ class PostedJournal(Journal):
 
     def __init__(self, folder: Path, name: str, place: Place, study: str) -> None:
         super().__init__(folder / f"{name}.log")
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
         self._place, self._study = place, study
         self._began = time.monotonic()
         self._closing = threading.Event()
@@ -72,6 +73,8 @@ class PostedJournal(Journal):
                 self._post(ended)
 
     def _post(self, ended: bool) -> None:
+        if self._place.read(layout.head(self._study)) is None:
+            return  # the study was moved or deleted: a log alone would make half a store
         for path in sorted(self._path.parent.glob("*.log")):
             self._place.replace(layout.log(self._study, path.stem), path.read_bytes())
             if ended or path != self._path:

@@ -1,6 +1,7 @@
 """Where everything of a study lies below the store's root: the one owner of paths. Pure.
 
     <study>/study.json                      the head: schema, digest, definition, environment
+    <study>/seal.json                       digests of the files of a study that has ended
     <study>/<table>/000003-1a2b3c-000017    .parquet: batch 17 of the third writer, whose token is 1a2b3c
     <study>/<table>/000003-whole            .parquet: all files before it, merged by the third writer
     <study>/<table>/current                 .parquet: a snapshot (trials, runs), replaced whole
@@ -31,6 +32,11 @@ def checked(study: str) -> str:
 def head(study: str) -> str:
     """Returns the path of the study's head."""
     return f"{checked(study)}/study.json"
+
+
+def seal(study: str) -> str:
+    """Returns the path of the seal of a study that has ended."""
+    return f"{checked(study)}/seal.json"
 
 
 def table(study: str, name: str) -> str:

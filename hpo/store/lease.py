@@ -23,9 +23,19 @@ FORGOTTEN_SECONDS = 3600.0  # far more than the clocks of two machines differ
 
 log = logging.getLogger(__name__)
 
+_held: set[str] = set()  # the tokens of this process's leases: one that it gave up does not keep it out
 
-class TakenOver(StoreError):
-    """Another writer has taken over the study: this one must stop."""
+
+class LeaseLost(StoreError):
+    """The right to write is lost: this writer must stop."""
+
+
+class TakenOver(LeaseLost):
+    """Another writer has taken over the study."""
+
+
+class Gone(LeaseLost):
+    """The lease is no longer in the store: somebody has moved or deleted the study."""
 
 
 class Lease:
@@ -42,6 +52,7 @@ class Lease:
         self.token = uuid.uuid4().hex[:6]
         self._since = time.time()
         self._renewed = time.monotonic()
+        _held.add(self.token)
 
     @classmethod
     def take(cls, place: Place, study: str) -> Lease:
@@ -79,16 +90,43 @@ class Lease:
         begun = time.monotonic()
         last, content = _last(self._place, self._study)
         if last > self.generation:
-            raise TakenOver(
-                f"a study must have one writer, but {_who(content or b'')} has taken over {self._study} in "
-                f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; the study goes on there"
-            )
+            raise self._taken_over(content)
+        self.hold()
         self._place.replace(layout.lease(self._study, self.generation), self._content())
         self._renewed = begun
 
+    def hold(self) -> None:
+        """Checks that the lease is still there and still this writer's. Call before anything is written.
+
+        A store that is not there is not an empty one: whoever wrote on would make half a store in its place. Raises Gone
+        or TakenOver.
+        """
+        content = self._place.read(layout.lease(self._study, self.generation))
+        if content is not None and _parsed(content).get("token") == self.token:
+            return
+        last, newest = _last(self._place, self._study)
+        if content is not None or last > self.generation:
+            raise self._taken_over(newest)
+        raise Gone(
+            f"a study must stay where it is while it is written, but {self._study} is gone from {self._place.uri}: it was "
+            "moved or deleted; nothing is written in its place; move it back, and the same command goes on"
+        )
+
     def release(self) -> None:
-        """Lets the next writer in."""
+        """Lets the next writer in. Raises LeaseLost if there is no lease to release."""
+        _held.discard(self.token)
+        self.hold()
         self._place.replace(layout.lease(self._study, self.generation), self._content(released=True))
+
+    def abandon(self) -> None:
+        """Gives up a lease that is lost: should it come back, it keeps no writer out."""
+        _held.discard(self.token)
+
+    def _taken_over(self, content: bytes | None) -> TakenOver:
+        return TakenOver(
+            f"a study must have one writer, but {_who(content or b'')} has taken over {self._study} in "
+            f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; the study goes on there"
+        )
 
     def _content(self, released: bool = False) -> bytes:
         mine = {
@@ -120,14 +158,15 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _gone(place: Place, study: str, number: int, content: bytes) -> bool:
-    """Tells whether the holder has released its lease, has died on this machine, or has been silent elsewhere."""
+    """Tells whether the holder has released its lease or lost it, has died on this machine, or has been silent elsewhere."""
     holder = _parsed(content)
     if holder.get("released") or time.time() - holder.get("renewed", time.time()) > FORGOTTEN_SECONDS:
         return True
     mine = _process(os.getpid())
     theirs = holder.get("process")
     if mine and theirs and mine["system"] == theirs["system"]:
-        return bool(_process(holder["pid"]) != theirs)
+        lost = mine == theirs and holder.get("token") not in _held
+        return lost or bool(_process(holder["pid"]) != theirs)
     log.warning("%s in %s may be in use by %s; waiting for a sign of it", study, place.uri, _who(content))
     return _silent(place, study, number, content)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ LISTINGS = 20  # tries to list and read a table whose files a compaction is dele
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study as a store holds it. `warnings` name the files that could not be read."""
+    """A study as a store holds it. `warnings` name the files that could not be read; `digest` is its head's, if it has one."""
 
     name: str
     definition: dict[str, Any]
@@ -31,7 +31,9 @@ class StudyData:
     trials: pa.Table
     runs: pa.Table
     exams: pa.Table
+    run_failures: pa.Table = field(default_factory=lambda: schema.to_table("run_failures", [], {}))
     warnings: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass
@@ -106,7 +108,9 @@ def data(study: str, head: dict[str, Any], found: dict[str, Rows]) -> StudyData:
     """Makes the study's head and tables one value."""
     warnings = tuple(text for table in schema.TABLES for text in found[table].warnings)
     arrow = {table: found[table].table for table in schema.TABLES}
-    return StudyData(study, head["study"], head.get("environment", {}), **arrow, warnings=warnings)
+    return StudyData(
+        study, head["study"], head.get("environment", {}), **arrow, warnings=warnings, digest=str(head["digest"])
+    )
 
 
 def files(where: Place, study: str, table: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hpo.errors import StudyError
 from hpo.game.curves import Curves
+from hpo.game.script import Event, Script
 from hpo.store.reader import StudyData, read
 from hpo.study.space import Value
 from hpo.study.study import Study
@@ -24,12 +25,17 @@ def recorded(curves: Curves, data: StudyData, metric: str) -> None:
         curves.fail(row["trial"], row["reason"])
 
 
-def scripts(data: StudyData) -> dict[str, dict[int, tuple[str, int]]]:
-    """Returns the stored order of every run's events, which the arrival clock repeats: run -> order -> (trial, epoch)."""
-    found: dict[str, dict[int, tuple[str, int]]] = {}
+def scripts(data: StudyData, cause: str = "") -> dict[str, Script]:
+    """Returns the stored events of each run, which its next player must meet again, by the run's name.
+
+    `cause`: what is known to differ from the time of these events.
+    """
+    found: dict[str, dict[int, Event]] = {}
+    for row in data.run_failures.to_pylist():
+        found.setdefault(row["run"], {})[row["order"]] = Event(row["number"], row["trial"], row["epoch"] + 1, True)
     for row in data.charges.to_pylist():
-        found.setdefault(row["run"], {})[row["order"]] = (row["trial"], row["epoch"])
-    return found
+        found.setdefault(row["run"], {})[row["order"]] = Event(row["number"], row["trial"], row["epoch"])
+    return {run: Script(run, events, cause) for run, events in found.items()}
 
 
 def prior_observations(study: Study) -> Sequence[Observation]:
@@ -50,7 +56,8 @@ def prior_observations(study: Study) -> Sequence[Observation]:
         raise StudyError(f"prior must hold every hyperparameter of the space, but {study.prior} has no {missing[0]!r}")
     found = []
     for row in data.epochs.select([*columns, "epoch", "attempt", study.metric]).to_pylist():
-        config = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
+        given = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
+        config = study.space.snap(given)
         value = row[study.metric]
         if row["attempt"] == 0 and value is not None and value == value and config in study.space:
             found.append(Observation(config, row["epoch"], sign * value))

@@ -12,7 +12,8 @@ from hpo.store import schema
 from hpo.store.columns import PREFIX
 from hpo.store.effort import Effort
 from hpo.study.space import Config
-from hpo.study.values import Charge, EpochRecord, Failure, Method, RunKey, TrialKey
+from hpo.study.values import Charge, EpochRecord, Failure, Method, RunFailure, RunKey, TrialKey
+from hpo.text import encodable
 
 Row = dict[str, Any]
 Kinds = Mapping[str, str]  # hyperparameter -> type of its column: float, int, bool or str
@@ -49,6 +50,7 @@ def charge_row(study: str, charge: Charge) -> Row:
         "epoch": charge.epoch,
         "at": float(charge.at),
         "value": float(charge.value),
+        "seen": charge.seen,
     }
 
 
@@ -63,6 +65,17 @@ def failure_row(study: str, failure: Failure) -> Row:
     }
 
 
+def run_failure_row(study: str, failure: RunFailure) -> Row:
+    """Builds the row of a failed trial as a run met it."""
+    return {
+        **_run(study, failure.run),
+        "order": failure.order,
+        "trial": failure.trial,
+        "number": failure.number,
+        "epoch": failure.epoch,
+    }
+
+
 def exam_row(study: str, exam: Mapping[str, Any]) -> Row:
     """Builds the row of a winner's test: trial, exam, seed, epoch and test metrics.
 
@@ -70,6 +83,8 @@ def exam_row(study: str, exam: Mapping[str, Any]) -> Row:
     metric that is not a number.
     """
     own = {name: exam[name] for name in schema.columns("exams") if name in exam}
+    if isinstance(own.get("classes"), list | tuple):
+        own["classes"] = [encodable(str(name)) for name in own["classes"]]
     for name in own.keys() & {"confusion", "classes"}:
         if own[name] is not None and not isinstance(own[name], str):
             own[name] = json.dumps(own[name])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hpo.store.errors import StoreError
+from hpo.text import encodable, one_line
 
 VERSION = 2
 VERSION_KEY = b"hpo_schema"
@@ -49,6 +50,10 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "epoch": (_WHOLE, "the epoch that was charged"),
         "at": (_REAL, "virtual time of the epoch's end, in ticks"),
         "value": (_REAL, "the study's metric after the epoch"),
+        "seen": (
+            _WHOLE,
+            "events of the run that had passed when the epoch's segment was handed out; 0: no result decides",
+        ),
     },
     "failures": {
         "study": (_TEXT, "the study's name"),
@@ -56,6 +61,16 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "epoch": (_WHOLE, "epochs that it had trained"),
         "kind": (_TEXT, "invalid, diverged, memory, error or lost"),
         "reason": (_TEXT, "one sentence"),
+    },
+    "run_failures": {
+        "study": (_TEXT, "the study's name"),
+        "run": (_TEXT, "method/seed"),
+        "method": (_TEXT, "the method's label"),
+        "seed": (_WHOLE, "the run's seed"),
+        "order": (_WHOLE, "place in the order of the run's events, which charges and failures share"),
+        "trial": (_TEXT, "the trial that failed"),
+        "number": (_WHOLE, "the trial's number in the run, from 0"),
+        "epoch": (_WHOLE, "epochs of the trial that the run had been charged for"),
     },
     "trials": {
         "study": (_TEXT, "the study's name"),
@@ -97,6 +112,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "exam": (_TEXT, "winner: as it won; retrain/k: trained anew with seed k"),
         "seed": (_WHOLE, "training seed"),
         "epoch": (_WHOLE, "epochs trained before the test"),
+        "reason": (_TEXT, "why it failed; null where it did not. One that failed may be taken again"),
         "confusion": (_TEXT, "confusion matrix as JSON, rows are true classes"),
         "classes": (_TEXT, "names of the classes as JSON, in the order of the confusion matrix"),
     },
@@ -114,7 +130,8 @@ _KEYS = {
     "epochs": ("trial", "epoch", "attempt"),
     "charges": ("run", "order"),
     "failures": ("trial",),
-    "exams": ("trial", "exam", "epoch"),
+    "run_failures": ("run", "order"),
+    "exams": ("trial", "exam", "epoch", "reason"),
     "trials": ("run", "number"),
     "runs": ("run",),
 }
@@ -129,12 +146,13 @@ def columns(table: str) -> tuple[str, ...]:
 def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
     """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
     found = {}
-    for name, value in values.items():
+    for given, value in values.items():
+        name = encodable(given)
         if name in _COLUMNS[table] or name.startswith("config_"):
             raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
         try:
             found[name] = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
     return found
 
@@ -142,7 +160,37 @@ def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
 def to_table(
     table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
 ) -> pa.Table:
-    """Returns rows as Arrow, with a column for each metric that any row has. Raises StoreError if a row does not fit."""
+    """Returns rows as Arrow, with a column for each metric that any row has. Raises StoreError if a row does not fit.
+
+    Text that UTF-8 cannot hold fits with escapes.
+    """
+    try:
+        return _to_table(table, rows, kinds, distinct)
+    except UnicodeEncodeError:
+        return _to_table(table, [_escaped(row) for row in rows], kinds, distinct)
+
+
+def fitting(
+    table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
+) -> tuple[pa.Table, list[tuple[Mapping[str, Any], str]]]:
+    """Returns the rows that fit as Arrow, and the others with the reason."""
+    try:
+        return to_table(table, rows, kinds, distinct), []
+    except StoreError:
+        refused = [(row, why) for row in rows if (why := _misfit(table, row, kinds))]
+        left_out = {id(row) for row, _ in refused}
+        return to_table(table, [row for row in rows if id(row) not in left_out], kinds, distinct), refused
+
+
+def _misfit(table: str, row: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
+    try:
+        to_table(table, [row], kinds)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _to_table(table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool) -> pa.Table:
     fields = [_field(table, column) for column in _COLUMNS[table]]
     if table in ("epochs", "trials"):
         about = {"about": "hyperparameter of the configuration"}
@@ -154,8 +202,14 @@ def to_table(
     schema = pa.schema(fields, metadata=_metadata(distinct))
     try:
         return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise StoreError(f"a row of {table} must fit its columns, but: {str(error).splitlines()[0][:200]}") from None
+    except UnicodeEncodeError:
+        raise
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"a row of {table} must fit its columns, but: {one_line(error)}") from None
+
+
+def _escaped(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {encodable(name): encodable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _field(table: str, column: str) -> pa.Field:
@@ -197,8 +251,12 @@ def upgraded(name: str, part: pa.Table) -> pa.Table:
 
 
 def misfits(name: str, part: pa.Table) -> list[str]:
-    """Returns the columns of a file whose types are not this version's."""
-    return [c for c, (kind, _) in _COLUMNS[name].items() if part.schema.field(c).type not in (kind, pa.null())]
+    """Returns the columns of a file whose types are not this version's, and those of metrics that hold no numbers."""
+    own = _COLUMNS[name]
+    metrics = [f for f in part.schema if f.name not in own and not f.name.startswith("config_") and name in _METRICS]
+    texts = [f.name for f in metrics if not (pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
+                                             or pa.types.is_null(f.type))]  # fmt: skip
+    return [c for c, (kind, _) in own.items() if part.schema.field(c).type not in (kind, pa.null())] + texts
 
 
 def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:

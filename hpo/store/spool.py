@@ -6,56 +6,82 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.files import write_whole
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout
 from hpo.store.errors import StoreError
 
 Rows = dict[str, list[dict[str, Any]]]
+Refused = tuple[str, Mapping[str, Any], str]  # table, row, reason
 
 log = logging.getLogger(__name__)
 
 
 class Spool:
-    """Append-only files of JSON lines, one file a batch. A line survives the process when `append` returns."""
+    """Append-only files of JSON lines, one file a batch. A line survives the process when `append` returns.
 
-    def __init__(self, folder: Path, generation: int, token: str) -> None:
-        self.folder = folder
+    `spare`: where rows wait instead if the place that `folder` lies in is gone; without one, the folder is made anew.
+    """
+
+    def __init__(self, folder: Path, generation: int, token: str, spare: Path | None = None) -> None:
+        self.folder, self._spare = folder, spare
         self._generation, self._token = generation, token
         self._sequence = 0
         self._file: int | None = None
         self._size = 0
 
-    @staticmethod
-    def place(place: Place, study: str, digest: str) -> Path:
-        """Returns the folder: beside a local store's tables; for S3 in HPO_SPOOL (default: XDG_STATE_HOME).
+    @classmethod
+    def of(cls, place: Place, study: str, digest: str, made: str, generation: int, token: str) -> Spool:
+        """Returns the spool of a writer: beside a local store's tables, for S3 in `elsewhere`.
 
-        The study's digest is part of the name, so that rows for a store that has since been deleted do not end up in
-        a new study of the same name.
+        What an earlier writer of a local store had to keep elsewhere comes back.
         """
-        if isinstance(place, LocalPlace):
-            return place.root / layout.spool(study)
+        elsewhere = cls.elsewhere(place, study, digest, made)
+        if not isinstance(place, LocalPlace):
+            return cls(elsewhere, generation, token)
+        spool = cls(place.root / layout.spool(study), generation, token, elsewhere)
+        for path in elsewhere.glob("*.jsonl"):
+            write_whole(spool.folder / path.name, path.read_bytes())
+            path.unlink()
+        return spool
+
+    @staticmethod
+    def elsewhere(place: Place, study: str, digest: str, made: str) -> Path:
+        """Returns the study's folder on this machine: in HPO_SPOOL (default: XDG_STATE_HOME).
+
+        The study's digest, and what tells a store from others at its address, are part of the name, so that rows for a
+        store that has since been deleted do not end up in a new one.
+        """
         state = os.environ.get("HPO_SPOOL") or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        name = hashlib.sha256(f"{place.uri.rstrip('/')} {study} {digest}".encode()).hexdigest()[:16]
+        uri = str(place.root) if isinstance(place, LocalPlace) else place.uri.rstrip("/")
+        name = hashlib.sha256(" ".join(filter(None, (uri, study, digest, made))).encode()).hexdigest()[:16]
         return Path(state).expanduser() / "hpo-arena" / f"{layout.checked(study)}-{name}"
 
     def append(self, table: str, row: Mapping[str, Any]) -> None:
         """Appends a row. Raises StoreError, with nothing of the row kept, if there is no room for it."""
-        line = json.dumps([table, row]).encode() + b"\n"
+        line = json.dumps([table, row], default=str).encode() + b"\n"
         try:
             if self._file is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(self._path(self._sequence), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-                self._size = 0
+                self._file, self._size = self._open(), 0
             self._write(self._file, line)
         except OSError as error:
             raise StoreError(
                 f"results must be kept in {self.folder}, but: {error.strerror}; make it writable, or make room"
             ) from None
+
+    def _open(self) -> int:
+        try:
+            self.folder.mkdir(parents=self._spare is None, exist_ok=True)
+        except FileNotFoundError:  # the store was moved or deleted, and must not be made anew
+            assert self._spare is not None
+            self.folder, self._spare = self._spare, None
+            return self._open()
+        return os.open(self._path(self._sequence), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def _write(self, file: int, line: bytes) -> None:
         written = 0
@@ -95,6 +121,18 @@ class Spool:
                 log.warning("%s has an unreadable line; a copy is kept as %s.damaged", path, path.name)
                 path.with_name(f"{path.name}.damaged").write_bytes(path.read_bytes())
         return found
+
+    def set_aside(self, batch: str, refused: Sequence[Refused]) -> str:
+        """Keeps rows (table, row, reason) that no table can hold, beside the batches; returns a sentence that names them."""
+        path = self.folder / f"{batch}.refused"
+        table, _, why = refused[0]
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        said = f"a row of {table}{others} cannot be stored and is kept in {path}: {why}"
+        if not path.exists():
+            log.warning("%s", said)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(entry, default=str) + "\n" for entry in refused))
+        return said
 
     def drop(self, batch: str) -> None:
         """Deletes a batch that the store has."""

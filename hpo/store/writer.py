@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
-from hpo.store import compaction, layout, reader, rows, schema
+from hpo.store import agreement, compaction, layout, reader, rows, schema, seal
 from hpo.store.delivery import Delivery
-from hpo.store.errors import StoreError
+from hpo.store.differences import differences
+from hpo.store.errors import StoreError, Unreachable
 from hpo.store.journal import Journal, PostedJournal
 from hpo.store.lease import TTL_SECONDS, Lease
 from hpo.store.reader import StudyData
 from hpo.store.spool import Spool
-from hpo.study.values import Charge, EpochRecord, Failure, TrialKey
+from hpo.study.values import Charge, EpochRecord, Failure, RunFailure, TrialKey
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,16 @@ class StudyWriter:
 
     def __init__(
         self, where: Place, study: str, lease: Lease, delivery: Delivery, kinds: Mapping[str, str], stored: StudyData,
-        head: dict[str, Any],
+        head: dict[str, Any], environment: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self._place, self._study, self._lease = where, study, lease
         self._delivery, self._kinds = delivery, dict(kinds)
-        self._closed, self._head = False, head
+        self._closed = self._given_up = False
+        self._head = head
+        self._versions = agreement.installed(environment)
+        self._versions_noted = False
         self.stored = stored
+        self.changes = agreement.changes(agreement.decided_with(head["environment"]), self._versions)
 
     @classmethod
     def open(
@@ -45,29 +51,42 @@ class StudyWriter:
     ) -> StudyWriter:  # fmt: skip
         """Takes the study's lease and delivers what an earlier writer left in the spool.
 
-        Raises StoreError, with nothing written, if the store cannot be used, holds another study of the same name,
-        or has another writer.
+        Raises StoreError, with nothing written, if the store cannot be used, holds another study of the same name or
+        runs of a method that has changed since, or has another writer.
         """
         where = place(uri)
-        _head(where, study, digest)
+        _head(where, study, definition, digest)
         lease = Lease.take(where, study)
         try:
-            head = _head(where, study, digest)  # again: another writer may have come and gone since
-            if head is None or (head["study"], head["schema"]) != (definition, schema.VERSION):
-                known = {**head.get("environment", {}), **environment} if head else environment
-                head = {"schema": schema.VERSION, "digest": digest, "study": definition, "environment": known}
-                where.replace(layout.head(study), json.dumps(head, indent=2).encode())
-            spool = Spool(Spool.place(where, study, digest), lease.generation, lease.token)
+            head = _head(where, study, definition, digest)  # again: another writer may have come and gone since
+            seal.open(where, study)
+            made = uuid.uuid4().hex if head is None else head.get("made", "")
+            spool = Spool.of(where, study, digest, made, lease.generation, lease.token)
             delivery = Delivery(where, study, lease, spool, space_kinds)
             delivery.deliver()
             found = reader.tables(where, study)
             compaction.finish(where, found)
+            now = {
+                "digest": digest,
+                "study": definition,
+                "environment": environment,
+                **({"made": made} if made else {}),
+            }
+            head = _renewed(where, study, head, found, now)
             stored = reader.data(study, head, found)
         except BaseException:
             _let_go(lease)
             raise
         delivery.start()
-        return cls(where, study, lease, delivery, space_kinds, stored, head)
+        return cls(where, study, lease, delivery, space_kinds, stored, head, environment)
+
+    @staticmethod
+    def check(uri: str, *, study: str, definition: Mapping[str, Any], digest: str) -> None:
+        """Raises StoreError, as `open` would, if the store cannot be used or holds another study of the same name.
+
+        Writes nothing and takes no lease.
+        """
+        _head(place(uri), study, definition, digest)
 
     # -- results --------------------------------------------------------------------------------------------------
 
@@ -81,7 +100,14 @@ class StudyWriter:
 
     def charge(self, charge: Charge) -> None:
         """Takes a charged epoch."""
+        if not self._versions_noted:  # no sooner: before this one, nothing was decided with these versions
+            self._versions_noted = True
+            self._note(agreement.DECIDED_WITH, self._versions)
         self._delivery.hand("charges", rows.charge_row(self._study, charge))
+
+    def run_failure(self, failure: RunFailure) -> None:
+        """Takes a trial's failure as one run met it."""
+        self._delivery.hand("run_failures", rows.run_failure_row(self._study, failure))
 
     def exam(self, exam: Mapping[str, Any]) -> None:
         """Takes a winner's test. Raises StoreError for a metric that is named like a column or is not a number."""
@@ -93,14 +119,18 @@ class StudyWriter:
 
     def note(self, found: Mapping[str, Sequence[str]]) -> None:
         """Adds what workers trained on (name -> values) to that of earlier ones in the head's environment."""
+        self._note("trained_on", found)
+
+    def _note(self, section: str, found: Mapping[str, Sequence[str]]) -> None:
         environment = self._head.get("environment", {})
-        known = dict(environment.get("trained_on", {}))
+        known = dict(environment.get(section, {}))
         for name, values in found.items():
             known[name] = list(dict.fromkeys([*known.get(name, ()), *values]))
-        if known == environment.get("trained_on", {}) or self._delivery.failed:
+        if known == environment.get(section, {}) or self._delivery.failed:
             return
-        self._head = {**self._head, "environment": {**environment, "trained_on": known}}
+        self._head = {**self._head, "environment": {**environment, section: known}}
         try:
+            self._lease.hold()
             self._place.replace(layout.head(self._study), json.dumps(self._head, indent=2).encode())
         except StoreError as error:
             log.warning("the environment of %s stays as it was: %s", self._study, error)
@@ -117,8 +147,8 @@ class StudyWriter:
 
     @property
     def trouble(self) -> str:
-        """Why results wait in the spool; empty if the store has all but the last batch."""
-        return self._delivery.trouble
+        """Why results wait in the spool, or which cannot be stored at all; empty if the store has all but the last batch."""
+        return self._delivery.trouble or self._delivery.refused
 
     @property
     def waiting(self) -> int:
@@ -130,7 +160,11 @@ class StudyWriter:
 
         Raises Unreachable after a minute of trying; the results are in the spool then, for the next writer to deliver.
         """
-        self._delivery.flush()
+        try:
+            self._delivery.flush()
+        except Unreachable:
+            self._given_up = True  # `close` need not wait for as long again
+            raise
 
     def close(self, *, compact: bool) -> None:
         """Delivers everything, with `compact` merges the files of each table, and lets the next writer in."""
@@ -138,32 +172,63 @@ class StudyWriter:
             return
         self._closed = True
         try:
-            if not self._delivery.failed:
+            if not self._delivery.failed and not self._given_up:
                 self._delivery.flush()
                 self._delivery.stop()
                 if compact:
                     self._compact()
         finally:
             self._delivery.stop()
-            if not self._delivery.failed:
+            if self._delivery.failed:
+                self._lease.abandon()
+            else:
                 _let_go(self._lease)
 
     def _compact(self) -> None:
-        """Merges the files of each table. A table of many files is only slower to read, so that no error matters."""
+        """Merges the files of each table and seals them.
+
+        A table of many files is only slower to read, and a study without a seal only harder to verify, so that no error
+        matters.
+        """
         try:
             compaction.compact(self._place, self._study, self._lease.generation)
+            seal.make(self._place, self._study)
         except StoreError as error:
             log.warning("the files of %s stay as they are: %s", self._study, error)
 
 
-def _head(where: Place, study: str, digest: str) -> dict[str, Any] | None:
+def _head(where: Place, study: str, definition: Mapping[str, Any], digest: str) -> dict[str, Any] | None:
     head = reader.head(where, study)
     if head is not None and head["digest"] != digest:
+        stored = head.get("study")
+        found = differences(stored if isinstance(stored, Mapping) else {}, definition)
         raise StoreError(
-            f"a store must hold one study of a name, but {where.uri} has another study {study!r} with other data, space, "
-            "budget or clock; give this one another name or store"
+            f"a store must hold one study of a name, but {where.uri} has another study {study!r}, which differs in "
+            f"{found or 'its digest'}; give this one another name or store"
         )
     return head
+
+
+def _renewed(
+    where: Place, study: str, head: dict[str, Any] | None, found: Mapping[str, reader.Rows], now: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the head for what the study is `now`, and writes it where the store has another one.
+
+    Raises StoreError, with nothing written, if a method has changed whose runs the store holds.
+    """
+    before: dict[str, Any] = {} if head is None else head
+    environment, methods = before.get("environment", {}), now["study"].get("methods", ())
+    known = agreement.methods(head, found["runs"].table.to_pylist()) if head is not None else {}
+    charged = set(found["charges"].table["method"].unique().to_pylist())
+    merged = agreement.merged(known, methods, charged, f"{where.uri}/{study}")
+    if head is not None and (head["study"], head["schema"]) == (now["study"], schema.VERSION):
+        return head
+    versions = agreement.decided_with(environment) if charged else agreement.installed(now["environment"])
+    noted = {agreement.DECIDED_WITH: versions} if versions else {}
+    environment = {**environment, **now["environment"], **noted}
+    renewed = {**before, "schema": schema.VERSION, **now, "environment": environment, "methods": merged}
+    where.replace(layout.head(study), json.dumps(renewed, indent=2).encode())
+    return renewed
 
 
 def _let_go(lease: Lease) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from hpo.errors import HpoError
+from hpo.study.levels import FINEST, Levels
+from hpo.text import cut, shown
 
 Value: TypeAlias = float | int | str | bool
 
@@ -33,6 +36,8 @@ def _check_range(low: float, high: float, log: bool, step: float | None) -> None
         raise InvalidSpace(f"low > 0 must hold where log is true, but got low={low}")
     if step is not None and not step > 0:
         raise InvalidSpace(f"step > 0 must hold, but got step={step}")
+    if step is not None and math.isinf(step):
+        raise InvalidSpace(f"step must be finite, but got step={step}")
     if log and step is not None:
         raise InvalidSpace(f"log and step exclude each other, but got (log=true, step={step})")
 
@@ -44,15 +49,18 @@ def _check_grid(domain: Float | Int | Choice, grid: Sequence[Value] | None) -> N
         raise InvalidSpace("grid must name at least one value, but got an empty list")
     for value in grid:
         if not domain.contains(value):
-            raise InvalidSpace(f"every grid value must lie in {domain.describe()}, but got {value!r}")
+            raise InvalidSpace(f"every grid value must lie in {domain.describe()}, but got {shown(value)}")
     for i, value in enumerate(grid):
         if any(same(value, other) for other in grid[:i]):
-            raise InvalidSpace(f"grid values must differ, but got {value!r} twice")
+            raise InvalidSpace(f"grid values must differ, but got {shown(value)} twice")
 
 
 @dataclass(frozen=True)
 class Float:
-    """A real hyperparameter in [low, high]; `log` spreads it evenly over magnitudes, `step` restricts it to low + k * step."""
+    """A real hyperparameter in [low, high]; `log` spreads it evenly over magnitudes, `step` restricts it to low + k * step.
+
+    Each level of a stepped range has one value, see Levels. Grid values that equal a level up to rounding become it.
+    """
 
     low: float
     high: float
@@ -62,27 +70,48 @@ class Float:
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
+        if self.levels is not None and self.low < self.high and self.levels.step < self.levels.finest:
+            raise InvalidSpace(
+                f"step must be at least {self.levels.finest:g}, {FINEST} spacings of floats near the range's ends, "
+                f"but got step={self.step}"
+            )
+        if self.grid is not None:
+            object.__setattr__(self, "grid", tuple(self.snap(value) for value in self.grid))
         _check_grid(self, self.grid)
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """The values of a stepped range; None for a continuous one."""
+        return None if self.step is None else Levels(self.low, self.high, self.step)
+
+    def snap(self, value: Value) -> Value:
+        """Returns the level that a value equals up to rounding (0.30000000000000004 is 0.3); other values unchanged."""
+        if self.levels is None or isinstance(value, bool | str):
+            return value
+        level = self.levels.nearest(value)
+        return value if level is None or level == value else level
 
     @property
     def size(self) -> float:
         """The number of distinct values; inf for a continuous range."""
         if self.low == self.high:
             return 1
-        return math.inf if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return math.inf if self.levels is None else self.levels.count
 
     def describe(self) -> str:
-        return f"[{self.low:g}, {self.high:g}]"
+        return f"[{self.low:g}, {self.high:g}]" + (f" by {self.step:g}" if self.step else "")
 
     def contains(self, value: Value) -> bool:
-        return isinstance(value, float | int) and not isinstance(value, bool) and self.low <= value <= self.high
+        if isinstance(value, bool | str) or not self.low <= value <= self.high:
+            return False
+        return self.levels is None or self.levels.nearest(value) == value
 
     def decode(self, unit: float) -> float:
         """Returns the value at `unit` in [0, 1]."""
         unit = min(1.0, max(0.0, float(unit)))
-        if self.step is not None:
-            count = int(self.size)
-            return float(self.low + min(count - 1, int(unit * count)) * self.step)
+        if self.levels is not None:
+            count = self.levels.count
+            return self.levels.value(min(count - 1, int(unit * count)))
         if self.log:
             value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
         else:
@@ -91,12 +120,12 @@ class Float:
         return min(self.high, max(self.low, float(f"{value:.12g}")))
 
     def encode(self, value: Value) -> float:
-        """Returns the place of `value` in [0, 1]; `decode(encode(v)) == v` up to rounding."""
+        """Returns the place of `value` in [0, 1]; `decode(encode(v)) == v`, in a continuous range up to rounding."""
         number = float(value)
         if self.low == self.high:
             return 0.5
-        if self.step is not None:
-            return (round((number - self.low) / self.step) + 0.5) / self.size
+        if self.levels is not None:
+            return (self.levels.place(number) + 0.5) / self.levels.count
         if self.log:
             return (math.log(number) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (number - self.low) / (self.high - self.low)
@@ -183,7 +212,7 @@ class Choice:
             raise InvalidSpace("values must name at least one value, but got an empty list")
         for i, value in enumerate(self.options):
             if any(same(value, other) for other in self.options[:i]):
-                raise InvalidSpace(f"values must differ, but got {value!r} twice")
+                raise InvalidSpace(f"values must differ, but got {shown(value)} twice")
         _check_grid(self, self.grid)
 
     @property
@@ -192,7 +221,7 @@ class Choice:
         return len(self.options)
 
     def describe(self) -> str:
-        return "{" + ", ".join(map(str, self.options)) + "}"
+        return "{" + cut(", ".join(map(str, self.options)), 200) + "}"
 
     def contains(self, value: Value) -> bool:
         return any(same(value, option) for option in self.options)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from hpo.errors import HpoError
 from hpo.study.domains import InvalidSpace
 from hpo.study.yaml_file import Document
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
 # pydantic puts the member of a union that it tried among the keys of a location
 _UNION_MEMBERS = frozenset({"str", "int", "float", "bool", "dict[str,nullable[dict[str,any]]]"})
@@ -58,18 +58,24 @@ def first(error: ValidationError) -> Any:
 def explain(problem: Any, fields: Mapping[str, Any], section: str) -> str:
     """Describes one of pydantic's problems: what must hold, what was found, which name was probably meant."""
     kind, got, context = problem["type"], problem.get("input"), problem.get("ctx") or {}
-    name = ".".join(str(p) for p in problem["loc"]) or "the study"
+    name = ".".join(str(p) for p in problem["loc"] if p not in _UNION_MEMBERS) or "the study"
     last = str(problem["loc"][-1]) if problem["loc"] else ""
     if kind == "extra_forbidden":
         valid = [f.alias or n for n, f in fields.items() if n != "folder"]
-        return f"unknown key {last!r}{f' in {section}' if section else ''}; {nearest(last, valid)}"
+        return f"unknown key {shown(last)}{f' in {section}' if section else ''}; {nearest(last, valid)}"
+    if problem["loc"] and problem["loc"][-1] in _UNION_MEMBERS and isinstance(got, list | dict):
+        return f"{name} must be a single value, but got {shown(got)}"
     if kind == "missing":
         return f"{name} must be given, but it is missing"
     if kind in ("greater_than_equal", "greater_than"):
         sign, bound = (">=", context.get("ge")) if kind == "greater_than_equal" else (">", context.get("gt"))
-        return f"{name} {sign} {bound} must hold, but got {got!r}"
+        return f"{name} {sign} {bound} must hold, but got {shown(got)}"
+    if kind == "less_than_equal":
+        return f"{name} <= {context.get('le')} must hold, but got {shown(got)}"
     if kind == "value_error":
         return str(context.get("error", problem["msg"]))
+    if kind == "string_pattern_mismatch" and context.get("pattern") == r"\S":
+        return f"{name} must not be blank, but got {shown(got)}"
     if kind == "string_pattern_mismatch":
-        return f"{name} must be letters, digits, '.', '_' and '-', but got {got!r}"
-    return f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {got!r}"
+        return f"{name} must be letters, digits, '.', '_' and '-', but got {shown(got)}"
+    return f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {shown(got)}"

@@ -8,7 +8,9 @@ from typing import Any
 
 from hpo.study.messages import Located
 from hpo.study.values import Method
+from hpo.text import shown
 
+MOST_WORKERS = 100_000  # virtual ones, of a run
 Entry = str | Mapping[str, Mapping[str, Any] | None]
 
 
@@ -19,7 +21,7 @@ def parse_methods(entries: Sequence[Entry]) -> tuple[Method, ...]:
         method = _method(i, entry)
         if any(other.label == method.label for other in methods):
             raise Located(
-                ("methods", i), f"methods must differ, but got {method.label!r} twice; give one of them a `label`"
+                ("methods", i), f"methods must differ, but got {shown(method.label)} twice; give one of them a `label`"
             )
         methods.append(method)
     return tuple(methods)
@@ -28,15 +30,21 @@ def parse_methods(entries: Sequence[Entry]) -> tuple[Method, ...]:
 def _method(place: int, entry: Entry) -> Method:
     """One entry; `label` and `parallelism` are ours, all other options the method's."""
     if isinstance(entry, Mapping) and len(entry) != 1:
-        raise Located(("methods", place), f"a method must be a name or one name with options, but got {entry}")
+        raise Located(("methods", place), f"a method must be a name or one name with options, but got {shown(entry)}")
     name, given = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
     options = dict(given or {})
     label = str(options.pop("label", name))
     parallelism = options.pop("parallelism", None)
-    if parallelism is not None and not (isinstance(parallelism, int) and parallelism >= 1):
-        raise Located(("methods", place, name, "parallelism"), f"parallelism >= 1 must hold, but got {parallelism!r}")
+    whole = isinstance(parallelism, int) and not isinstance(parallelism, bool)
+    if parallelism is not None and not (whole and 1 <= parallelism <= MOST_WORKERS):
+        raise Located(
+            ("methods", place, name, "parallelism"),
+            f"parallelism >= 1 must hold, and <= {MOST_WORKERS}, but got {shown(parallelism)}",
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+:-]*", label):
-        raise Located(("methods", place), f"a method's label must be letters, digits and . _ + : -, but got {label!r}")
+        raise Located(
+            ("methods", place), f"a method's label must be letters, digits and . _ + : -, but got {shown(label)}"
+        )
     return Method(name, label, options, parallelism)
 
 
@@ -46,7 +54,8 @@ def chosen(entries: Sequence[Any], names: Iterable[str]) -> list[Any]:
     for entry in entries:
         if isinstance(entry, dict) and len(entry) == 1:
             name, options = next(iter(entry.items()))
-            by_label[str((options or {}).get("label", name))] = entry
+            label = options.get("label", name) if isinstance(options, dict) else name
+            by_label[str(label)] = entry
         else:
             by_label[str(entry)] = entry
     return [by_label.get(name, name) for name in names]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hpo.study.early_stopping import EarlyStopping
+from hpo.study.modes import mode_of, unknown
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]  # epochs fit into any table, and sums of them too
+Seed = Annotated[int, Field(ge=0, le=1_000_000_000_000)]  # an exam's seed is some 10,000 times as large: 64 bits
+Name = Annotated[str, Field(pattern=r"\S")]
 
 
 class Section(BaseModel):
@@ -28,13 +30,19 @@ class Stopping(Section):
     """Early stopping of every trial by its own curve."""
 
     patience: Positive
-    metric: str = "val_loss"
+    metric: Name = "val_loss"
     mode: Literal["min", "max"] | None = None
 
+    @model_validator(mode="after")
+    def _oriented(self) -> Stopping:
+        if (self.mode or mode_of(self.metric)) is None:
+            raise ValueError(unknown(self.metric, "early_stopping.mode"))
+        return self
+
     @property
-    def rule(self) -> EarlyStopping:
-        lower = "loss" in self.metric or "error" in self.metric
-        return EarlyStopping(self.patience, self.metric, self.mode or ("min" if lower else "max"))
+    def rule(self) -> dict[str, Any]:
+        """The rule as a task has it: patience, metric, mode."""
+        return {"patience": self.patience, "metric": self.metric, "mode": self.mode or mode_of(self.metric)}
 
 
 class Resources(Section):
@@ -65,23 +73,33 @@ class Track(Section):
 
 
 class Final(Section):
-    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once."""
+    """The final exam of each run's winner: `retrain` it on all training data or not, then test it once.
+
+    `train`: how many of all training images `retrain: full` takes, stratified; by default every one.
+    """
 
     retrain: Literal["none", "train", "full"] = "none"
+    train: Positive | None = None
     epochs: Positive | None = None
     seeds: Positive = 1
+
+    @model_validator(mode="after")
+    def _whole_set(self) -> Final:
+        if self.train is not None and self.retrain != "full":
+            raise ValueError(f"train needs `retrain: full`, but got (retrain={self.retrain}, train={self.train})")
+        return self
 
 
 class Data(Section):
     """The data of an image or tabular task."""
 
-    name: str
-    root: str | None = None
+    name: Name
+    root: Name | None = None
     train: int | float | None = None
     validation: int | float | str | None = None
     test: int | float | str | None = None
     balanced: bool = False
-    seed: int = 0
+    seed: Seed = 0
     download: bool = False
     augment: str | None = None
     class_weights: Literal["none", "log", "balanced"] | None = None
@@ -94,5 +112,5 @@ class Model(Section):
     """The backbone and its weights; further keys belong to the model (a vision transformer's patch size, say)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-    name: str
-    weights: str | None = None
+    name: Name
+    weights: Name | None = None

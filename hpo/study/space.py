@@ -10,7 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.study.combinations import Combinations, Condition, Config, Family, active
 from hpo.study.domains import Choice, Domain, Float, Int, InvalidSpace, Value, same
+from hpo.text import shown
 
 __all__ = [
     "Choice",
@@ -28,8 +30,6 @@ __all__ = [
     "same",
 ]
 
-Config: TypeAlias = Mapping[str, Value]
-Condition: TypeAlias = Mapping[str, tuple[Value, ...]]
 Vector: TypeAlias = NDArray[np.float64]
 
 
@@ -51,7 +51,11 @@ class SearchSpace:
         for name, condition in conditions.items():
             _check_condition(name, condition, domains)
         self.domains: dict[str, Domain] = {name: domains[name] for name in _parents_first(domains, conditions)}
-        self.conditions: dict[str, Condition] = {n: conditions[n] for n in self.domains if n in conditions}
+        self.conditions: dict[str, Condition] = {
+            n: {parent: tuple(_snap(domains[parent], v) for v in values) for parent, values in conditions[n].items()}
+            for n in self.domains
+            if n in conditions
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,10 +71,7 @@ class SearchSpace:
 
     def active(self, name: str, config: Config) -> bool:
         """Reports whether `name` exists in a configuration; `config` must hold the hyperparameters before it."""
-        return all(
-            parent in config and any(same(config[parent], value) for value in values)
-            for parent, values in self.conditions.get(name, {}).items()
-        )
+        return active(self.conditions.get(name, {}), config)
 
     def decode(self, cube: Sequence[float] | Vector) -> dict[str, Value]:
         """Returns the configuration at a point of the unit cube, shape [len(space)]."""
@@ -99,47 +100,44 @@ class SearchSpace:
         """Draws one configuration, uniformly from the unit cube."""
         return self.decode(rng.random(len(self)))
 
-    def grid(self, points: int = 5) -> list[dict[str, Value]]:
+    def grid(self, points: int = 5) -> Combinations:
         """Returns every combination of grid values once; a range without grid values takes `points` of them."""
-        configs: list[dict[str, Value]] = [{}]
-        for name, domain in self.domains.items():
-            values = domain.values(points)
-            configs = [
-                {**config, **extra}
-                for config in configs
-                for extra in ([{name: value} for value in values] if self.active(name, config) else [{}])
-            ]
-        return configs
+        return Combinations({name: domain.values(points) for name, domain in self.domains.items()}, self.conditions)
 
     @property
     def size(self) -> float:
         """The number of distinct configurations; inf where a range is continuous."""
-        if not self.conditions:
-            return math.prod(d.size for d in self.domains.values())
         if any(math.isinf(d.size) for d in self.domains.values()):
             return math.inf
-        roots = {parent for condition in self.conditions.values() for parent in condition} | set(self.conditions)
-        free = math.prod(d.size for n, d in self.domains.items() if n not in roots)
-        linked = [n for n in self.domains if n in roots]
-        if math.prod(self.domains[n].size for n in linked) > 1e6:
-            return math.inf  # too many to count one by one; callers only want to know whether the space is small
-        part = SearchSpace({n: self.domains[n] for n in linked}, self.conditions)
-        return free * len(part.grid(points=1_000_000))
+        family = Family(self.names, self.conditions)
+        return family.count({name: family.grouped_size(name, int(d.size)) for name, d in self.domains.items()})
+
+    @property
+    def stepped(self) -> bool:
+        """Whether a range of reals has steps."""
+        return any(isinstance(d, Float) and d.step is not None for d in self.domains.values())
+
+    def snap(self, config: Config) -> dict[str, Value]:
+        """Returns a configuration with the exact levels of stepped ranges where its values equal them up to rounding.
+
+        Values that others computed, or older versions stored, need it: 0.1 * 3 is not 0.3.
+        """
+        return {n: _snap(self.domains[n], v) if n in self.domains else v for n, v in config.items()}
 
     def check(self, config: Config) -> None:
         """Raises InvalidSpace if `config` is not a configuration of this space."""
         for name in config:
             if name not in self.domains:
-                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {name!r}")
+                raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {shown(name)}")
         for name, domain in self.domains.items():
             if not self.active(name, config):
                 if name in config:
                     needs = " and ".join(f"{p} in {list(v)}" for p, v in self.conditions[name].items())
-                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={config[name]!r}")
+                    raise InvalidSpace(f"{name} exists only where {needs}, but got {name}={shown(config[name])}")
             elif name not in config:
                 raise InvalidSpace(f"a configuration must give {name} a value, but gives none")
             elif not domain.contains(config[name]):
-                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {config[name]!r}")
+                raise InvalidSpace(f"{name} must lie in {domain.describe()}, but got {shown(config[name])}")
 
     def __contains__(self, config: object) -> bool:
         try:
@@ -152,13 +150,13 @@ class SearchSpace:
 def _check_condition(name: str, condition: Condition, domains: Mapping[str, Domain]) -> None:
     for parent, values in condition.items():
         if parent not in domains:
-            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {parent!r}")
+            raise InvalidSpace(f"{name} must depend on a hyperparameter of the space, but got {shown(parent)}")
         if not values:
             raise InvalidSpace(f"{name} must name the values of {parent} for which it exists, but names none")
         for value in values:
-            if not domains[parent].contains(value):
+            if not domains[parent].contains(_snap(domains[parent], value)):
                 raise InvalidSpace(
-                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {value!r}"
+                    f"{name} must depend on values of {parent} in {domains[parent].describe()}, but got {shown(value)}"
                 )
 
 
@@ -175,11 +173,13 @@ def _parents_first(domains: Mapping[str, Domain], conditions: Mapping[str, Condi
     return ordered
 
 
+def _snap(domain: Domain, value: Value) -> Value:
+    return domain.snap(value) if isinstance(domain, Float) else value
+
+
 def combinations(space: SearchSpace, points: int = 5) -> int:
-    """Counts the grid's points; without conditions it multiplies instead of listing them."""
-    if not space.conditions:
-        return math.prod(len(d.values(points)) for d in space.domains.values())
-    return len(space.grid(points))
+    """Counts the grid's points, without listing them."""
+    return space.grid(points).total
 
 
 def pairs(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.study.messages import Located, at
 from hpo.study.space import Choice, Domain, Float, Int, InvalidSpace, SearchSpace, Value
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
+LONGEST_NAME = 100
 _KEYS = {
     "float": ("type", "low", "high", "log", "step", "grid", "if"),
     "int": ("type", "low", "high", "log", "step", "grid", "if"),
@@ -23,36 +24,60 @@ def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
     domains: dict[str, Domain] = {}
     conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
     for name, entry in section.items():
+        check_name(name, "space")
         domains[name] = _domain(name, entry)
         condition = entry.get("if")
         if condition is not None:
             if not isinstance(condition, dict) or not condition:
                 raise Located(
-                    ("space", name, "if"), f"if must map a hyperparameter to its values, but got {condition!r}"
+                    ("space", name, "if"), f"if must map a hyperparameter to its values, but got {shown(condition)}"
                 )
+            for parent, values in condition.items():
+                _check_scalars(("space", name, "if", parent), values if isinstance(values, list) else [values])
             conditions[name] = {p: tuple(v) if isinstance(v, list) else (v,) for p, v in condition.items()}
     with at("space"):
         return SearchSpace(domains, conditions)
 
 
+def check_name(name: str, section: str) -> None:
+    """Raises Located for a hyperparameter's name that tables and messages could not show."""
+    if not name.isprintable() or name != name.strip() or not 0 < len(name) <= LONGEST_NAME:
+        raise Located(
+            (section, name),
+            f"a hyperparameter's name must be 1 to {LONGEST_NAME} characters without blanks around them, "
+            f"but got {shown(name)}",
+        )
+
+
+def _check_scalars(location: tuple[str | int, ...], values: Sequence[Any]) -> None:
+    """Raises Located for a value that is a list or a mapping: tables have a column of single values for each name."""
+    for i, value in enumerate(values):
+        if isinstance(value, list | dict):
+            raise Located((*location, i), f"a value must be a number, a text, true or false, but got {shown(value)}")
+
+
 def _domain(name: str, entry: Mapping[str, Any]) -> Domain:
     kind = entry.get("type")
-    if kind not in _KEYS:
-        raise Located(("space", name, "type"), f"{name}.type must be float, int or choice, but got {kind!r}")
+    if not isinstance(kind, str) or kind not in _KEYS:
+        raise Located(("space", name, "type"), f"{name}.type must be float, int or choice, but got {shown(kind)}")
     for key in entry:
         if key not in _KEYS[kind]:
-            raise Located(("space", name, key), f"{name} has no key {key!r}; {nearest(key, _KEYS[kind])}")
+            raise Located(("space", name, key), f"{name} has no key {shown(key)}; {nearest(key, _KEYS[kind])}")
     for key in ("values",) if kind == "choice" else ("low", "high"):
-        if key not in entry:
-            raise Located(("space", name), f"{name} must have the key {key!r}, but it is missing")
+        if entry.get(key) is None:
+            raise Located(("space", name), f"{name} must have the key {shown(key)}, but it is missing")
     number = (int,) if kind == "int" else (int, float)
     for key in ("low", "high", "step"):
         value = entry.get(key)
         if value is not None and (not isinstance(value, number) or isinstance(value, bool)):
-            raise Located(("space", name, key), f"{name}.{key} must be a number of type {kind}, but got {value!r}")
+            raise Located(("space", name, key), f"{name}.{key} must be a number of type {kind}, but got {shown(value)}")
     for key in ("grid", "values"):
+        if entry.get(key) is None and key == "grid":
+            continue
         if key in entry and not isinstance(entry[key], list):
-            raise Located(("space", name, key), f"{name}.{key} must be a list, but got {entry[key]!r}")
+            raise Located(("space", name, key), f"{name}.{key} must be a list, but got {shown(entry[key])}")
+        if key in entry:
+            _check_scalars(("space", name, key), entry[key])
     with at("space", name, prefix=f"{name}: "):
         return _build(kind, entry)
 
@@ -63,7 +88,7 @@ def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
         return Choice(tuple(entry["values"]), grid)
     log = entry.get("log", False)
     if not isinstance(log, bool):
-        raise InvalidSpace(f"log must be true or false, but got {log!r}")
+        raise InvalidSpace(f"log must be true or false, but got {shown(log)}")
     if kind == "int":
         return Int(entry["low"], entry["high"], log, entry.get("step"), grid)
     floats = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in grid) if grid else grid

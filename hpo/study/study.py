@@ -15,17 +15,18 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from hpo.errors import StudyError
 from hpo.study.messages import Located, at, explain, first, sentence
-from hpo.study.methods_file import chosen, parse_methods
-from hpo.study.sections import Budget, Data, Final, Model, Positive, Resources, Section, Stopping, Track
+from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
+from hpo.study.modes import Mode, mode_of, unknown
+from hpo.study.sections import Budget, Data, Final, Model, Name, Resources, Section, Seed, Stopping, Track
 from hpo.study.space import SearchSpace, Value
-from hpo.study.space_file import kind_of, parse_space
+from hpo.study.space_file import check_name, kind_of, parse_space
 from hpo.study.values import Method, TrialKey, digest
 from hpo.study.yaml_file import Document
-from hpo.text import nearest
+from hpo.text import cut, nearest, shown
 
 __all__ = ["Resources", "Study", "find", "presets"]
 
-Count = Annotated[int, Field(ge=0)]
+LONGEST = 800  # characters of a sentence about a study, however long the names and values in it
 Scalar = bool | int | float | str
 
 OURS = ("image_classifier", "mlp")  # trainables of this project: only their data and model sections have a known form
@@ -35,28 +36,41 @@ class Study(Section):
     """A whole, valid study, built by `Study.load`. Two studies of one name share a store only if their digests agree."""
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    trainable: str = "image_classifier"
+    trainable: Name = "image_classifier"
     data: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
     space_file: dict[str, dict[str, Any]] = Field(alias="space")
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     budget: Budget
     methods_file: list[str | dict[str, dict[str, Any] | None]] = Field(alias="methods", min_length=1)
-    seeds: Annotated[list[Count], Field(min_length=1)] = Field(default_factory=lambda: [0])
-    parallelism: Positive = 4
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
+    parallelism: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 4
     clock: Literal["virtual", "arrival"] = "virtual"
     early_stopping: Stopping | None = None
     resources: Resources = Resources()
-    metric: str = "val_accuracy"
-    mode: Literal["min", "max"] = "max"
+    metric: Name = "val_accuracy"
+    mode: Mode
     final: Final = Final()
-    store: str = "results"
+    store: Name = "results"
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # for all checkpoints of the study together
     track: Track = Track()
     start: list[dict[str, Scalar]] = Field(default_factory=list)
-    prior: str | None = None
+    prior: Name | None = None
     folder: Path = Field(default=Path(), exclude=True)
     _document: Document | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _oriented(cls, values: Any) -> Any:
+        """Fills in the mode that the metric's name tells, so that the study and its definition always have one."""
+        if not isinstance(values, Mapping) or values.get("mode") is not None:
+            return values
+        metric = values.get("metric", cls.model_fields["metric"].default)
+        named = isinstance(metric, str) and metric.strip()
+        mode = mode_of(metric) if named else "max"  # what is no name is refused as such
+        if mode is None:
+            raise Located(("metric",), unknown(metric))
+        return {**values, "mode": mode}
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -66,10 +80,12 @@ class Study(Section):
                 f"epochs={self.budget.epochs}); otherwise no run could train a trial to the end"
             )
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ, but got {self.seeds}")
+            raise ValueError(f"seeds must differ, but got {shown(self.seeds)}")
         both = sorted(set(self.fixed) & set(self.space_file))
         if both:
-            raise ValueError(f"a hyperparameter must be searched or fixed, but got {both[0]!r} in space and in fixed")
+            raise ValueError(
+                f"a hyperparameter must be searched or fixed, but got {shown(both[0])} in space and in fixed"
+            )
         return self
 
     # -- loading --------------------------------------------------------------------------------------------------
@@ -85,9 +101,11 @@ class Study(Section):
         values = document.values
         for key, value in changes.items():
             if value is not None and key == "epochs":
-                values["budget"] = {**(values.get("budget") or {}), "epochs": value}
+                if isinstance(budget := values.get("budget") or {}, dict):  # anything else is refused below
+                    values["budget"] = {**budget, "epochs": value}
             elif value is not None and key == "methods":
-                values["methods"] = chosen(values.get("methods") or [], value)
+                known = values.get("methods")
+                values["methods"] = chosen(known if isinstance(known, list) else [], value)
             elif value is not None:
                 values[key] = value
         try:
@@ -95,25 +113,43 @@ class Study(Section):
             study._document = document
             study.validate_parts()
         except ValidationError as error:
-            raise StudyError(sentence(document, error, cls.model_fields)) from None
+            raise StudyError(cut(sentence(document, error, cls.model_fields), LONGEST)) from None
         except Located as error:
-            raise StudyError(f"{document.place(error.location)}: {error}") from None
+            raise StudyError(f"{document.place(error.location)}: {cut(str(error), LONGEST)}") from None
         return study
 
     def validate_parts(self) -> None:
         """Raises Located if the space, the methods' form, a start configuration, the data or the model is invalid."""
         space = self.space
+        for name in self.fixed:
+            check_name(name, "fixed")
+        self._validate_folds()
         for i, config in enumerate(self.start):
             with at("start", i):
-                space.check(config)
+                space.check(space.snap(config))
         _ = self.methods
         if self.trainable in OURS:
             _validate_part("data", Data, self.data)
             if self.model:
                 _validate_part("model", Model, self.model)
 
+    def _validate_folds(self) -> None:
+        """Raises Located where no run could train a trial to the end, because each epoch is charged once for each fold."""
+        folds, budget = self.data.get("folds"), self.budget
+        if folds is None:
+            return
+        if isinstance(folds, bool) or not isinstance(folds, int) or folds < 1:
+            raise Located(("data", "folds"), f"data.folds must be a whole number >= 1, but got {shown(folds)}")
+        if budget.max_epochs * folds > budget.epochs:
+            raise Located(
+                ("data", "folds"),
+                f"budget.max_epochs * data.folds <= budget.epochs must hold, but got (max_epochs={budget.max_epochs}, "
+                f"folds={folds}, epochs={budget.epochs}); otherwise no run could train a trial to the end",
+            )
+
     def error(self, location: Sequence[str | int], message: str) -> StudyError:
         """Returns an error about the part of the study at `location`, with its place in the file."""
+        message = cut(message, LONGEST)
         return StudyError(f"{self._document.place(location)}: {message}" if self._document else message)
 
     # -- the parts ------------------------------------------------------------------------------------------------
@@ -135,14 +171,12 @@ class Study(Section):
     @cached_property
     def task(self) -> dict[str, Any]:
         """What all trials share and their curves depend on, as the trainable receives it; plain JSON values."""
-        stopping = self.early_stopping.rule if self.early_stopping else None
         return {
             "trainable": self.trainable,
             "data": self.data,
             "model": self.model,
             "fixed": self.fixed,
-            "early_stopping": stopping
-            and {"patience": stopping.patience, "metric": stopping.metric, "mode": stopping.mode},
+            "early_stopping": self.early_stopping.rule if self.early_stopping else None,
         }
 
     def located(self) -> dict[str, Any]:
@@ -209,7 +243,7 @@ def find(source: str | Path) -> tuple[Path, Path]:
         return path, path.parent
     if str(source) in known:
         return known[str(source)], Path()
-    raise StudyError(f"STUDY must be a file or a preset, but got {str(source)!r}; {nearest(str(source), known)}")
+    raise StudyError(f"STUDY must be a file or a preset, but got {shown(str(source))}; {nearest(str(source), known)}")
 
 
 def _validate_part(name: str, section: type[Section], given: Mapping[str, Any]) -> None:

@@ -164,7 +164,9 @@ class Observation:
 class Charge:
     """One epoch that a run was charged for. `order` counts the run's events from 0 in the order of its clock.
 
-    `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run.
+    `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run. `seen` counts
+    the events that had passed when the epoch's segment was handed out: its decision depends on them. It is 0 where no
+    result decides, and None where it was not recorded.
     """
 
     run: RunKey
@@ -174,6 +176,21 @@ class Charge:
     epoch: int
     at: float
     value: float
+    seen: int | None = None
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """A failed trial as one run met it: an event of the run like a charge, with a place in the same order.
+
+    `epoch`: the epochs of the trial that the run had been charged for.
+    """
+
+    run: RunKey
+    order: int
+    trial: str
+    number: int
+    epoch: int
 
 
 @dataclass(frozen=True)

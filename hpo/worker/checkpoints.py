@@ -9,17 +9,20 @@ import re
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.storage.errors import StorageError
+from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 60.0  # with a place that does not answer, before a trial begins anew
 PAUSE_SECONDS = 1.0
+CHECKSUM = "HPO.crc32"  # in the archive's global header
 
 _NAME = re.compile(r"^(?P<trial>[0-9a-f]{16})-(?P<epoch>\d{6})\.tar$")
 
@@ -44,6 +47,7 @@ class Checkpoints:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._opened: Place | None = None
+        self._study: Path | None = None  # the folder that the place lies in, if there is one
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[Place]:
@@ -51,6 +55,8 @@ class Checkpoints:
         try:
             if self._opened is None:
                 self._opened = place(self.uri, large=True)
+                if isinstance(self._opened, LocalPlace) and self._opened.root.parent.is_dir():
+                    self._study = self._opened.root.parent
             yield self._opened
         except StorageError as error:
             raise OSError(str(error)) from None
@@ -60,11 +66,13 @@ class Checkpoints:
         with tempfile.TemporaryDirectory() as scratch:
             write(Path(scratch))
             packed = io.BytesIO()
-            with tarfile.open(fileobj=packed, mode="w") as tar:
+            with tarfile.open(fileobj=packed, mode="w", pax_headers={CHECKSUM: _checksum(Path(scratch))}) as tar:
                 for file in sorted(Path(scratch).iterdir()):
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
         with self._place() as where:
+            if self._study is not None and not self._study.is_dir():
+                raise StorageError(f"{self._study} must stay where it is, but it is gone; move it back")
             where.replace(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:
@@ -72,23 +80,29 @@ class Checkpoints:
         return len(content)
 
     @contextlib.contextmanager
-    def open(self, trial: str, at_most: int | None = None) -> Iterator[tuple[int, Path] | None]:
-        """Yields the epoch and the unpacked folder of the trial's newest readable checkpoint, or None.
+    def opened(self, trial: str, at_most: int | None = None) -> Iterator[Iterator[tuple[int, Path]]]:
+        """Yields the epochs and unpacked folders of the trial's readable checkpoints, the newest first.
 
         A checkpoint beyond epoch `at_most` does not count.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
-                if at_most is not None and epoch > at_most:
-                    continue
-                try:
-                    with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
-                        tar.extractall(scratch, filter="data")
-                except (OSError, tarfile.TarError):
-                    continue  # torn or deleted: an older one, or none, only costs epochs trained again
-                yield epoch, Path(scratch)
-                return
-            yield None
+            yield self._unpacked(trial, at_most, Path(scratch))
+
+    def _unpacked(self, trial: str, at_most: int | None, scratch: Path) -> Iterator[tuple[int, Path]]:
+        for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
+            if at_most is not None and epoch > at_most:
+                continue
+            folder = scratch / str(epoch)
+            try:
+                with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
+                    tar.extractall(folder, filter="data")
+                    kept = tar.pax_headers.get(CHECKSUM)
+                if kept not in (None, found := _checksum(folder)):  # none: written by a version before this one
+                    raise ValueError(f"its checksum must be {kept}, but is {found}")
+            except Exception as error:  # torn, altered or deleted: tarfile raises a dozen kinds for it
+                log.warning("could not unpack the checkpoint of trial %s at epoch %d: %s", trial, epoch, error)
+                continue
+            yield epoch, folder
 
     def _patiently(self, trial: str) -> list[tuple[str, int]]:
         """Returns the trial's checkpoints by name and epoch; a place that does not answer for a minute counts as empty."""
@@ -151,3 +165,11 @@ class Checkpoints:
     def _delete(self, name: str) -> None:
         with contextlib.suppress(OSError), self._place() as where:
             where.delete(name)
+
+
+def _checksum(folder: Path) -> str:
+    """Returns a checksum of the files' names and contents: a changed one must not resume a trial as if it were sound."""
+    found = 0
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found = zlib.crc32(file.read_bytes(), zlib.crc32(str(file.relative_to(folder)).encode(), found))
+    return f"{found:08x}"

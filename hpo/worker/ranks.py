@@ -15,6 +15,8 @@ import ray
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from hpo.worker.devices import hide_what_was_not_given
+
 
 class Rank:
     """One process of the trial, with the user's trainable as one member of a process group.
@@ -23,6 +25,7 @@ class Rank:
     """
 
     def __init__(self) -> None:
+        hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         self._trainable: Any = None
 
     def meeting_point(self) -> tuple[str, int]:

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.study.early_stopping import EarlyStopping
+from hpo.text import encodable
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
+from trainables.early_stopping import EarlyStopping
+from trainables.faults import is_memory, is_process_fault
 from trainables.task import Task
 
 log = logging.getLogger(__name__)
 
 SAVE_SHARE = 0.05  # of the epochs' time: what checkpoints may take
+FAULT = "process"  # the kind of a failure that is the process's
 REPORT_SECONDS = 0.05  # short epochs are reported together, so that the driver is not flooded
 
 
@@ -79,8 +82,7 @@ class Training:
         self._saved = 0
         self._unsaved_seconds = 0.0
         self._save_seconds = 0.0
-        stopping = assignment.task.get("early_stopping")
-        self._rule = EarlyStopping(**stopping) if stopping else None
+        self._rule = EarlyStopping.of(Task.from_json(assignment.task))
         self._checkpoints = Checkpoints(assignment.checkpoints)
         if live is not None and live.continues(assignment):
             self.epoch, self.history, self._trainable = live.epoch, live.history, live._trainable
@@ -95,14 +97,18 @@ class Training:
         return same and self._trainable is not None and self.epoch <= other.stop and self.epoch >= other.known
 
     def step(self) -> Report:
-        """Trains until there is enough to report. Whatever the trainable raises becomes the trial's failure."""
+        """Trains until there is enough to report. Whatever the trainable raises becomes the trial's failure.
+
+        A failure of kind FAULT is the process's: it must end, and the trial is not to blame.
+        """
         report = Report()
         try:
             self._advance(report)
         except Exception as error:
             report.failure = {"epoch": self.epoch, "kind": _kind(error), "reason": _reason(error)}
             report.done = True
-            self.close()
+            if report.failure["kind"] != FAULT:  # a process that is to end can free nothing
+                self.close()
         return report
 
     def close(self) -> None:
@@ -119,7 +125,7 @@ class Training:
         if self._trainable is None:
             self._build()
             found = getattr(self._trainable, "provenance", {})
-            report.provenance = {str(name): str(value) for name, value in found.items()}
+            report.provenance = {encodable(str(name)): encodable(str(value)) for name, value in found.items()}
         report.records.extend(self._recovered)
         self._recovered = []
         began = time.perf_counter()
@@ -145,16 +151,37 @@ class Training:
         arguments = {"config": config, "task": task, "seed": given.seed, "max_epochs": given.max_epochs}
         if given.packed and self._make is _own_process:
             self._berth = Berth.of(task.trainable, config, task, whole=given.alone)
-        self._trainable = self._make(task.trainable, arguments)
+        self._trainable = self._make(task.trainable, dict(arguments))
         if self._berth is not None:
             self._berth.probe(self._trainable)
-        with self._checkpoints.open(given.trial, at_most=given.stop) as found:
-            if found is not None:
-                epoch, folder = found
-                self.history = json.loads((folder / "curve.json").read_text())
-                self._trainable.load(folder)
-                self.epoch = self._saved = epoch
-                self._recovered = [{**row, "recovered": True} for row in self.history[given.known :]]
+        with self._checkpoints.opened(given.trial, at_most=given.stop) as found:
+            for epoch, folder in found:
+                if self._resumes(epoch, folder):
+                    return
+                self._trainable = None  # frees its memory before there is another
+                self._trainable = self._make(task.trainable, dict(arguments))
+
+    def _resumes(self, epoch: int, folder: Path) -> bool:
+        """Loads a checkpoint; False where it is damaged, which only costs epochs trained again.
+
+        Nothing tells a damaged checkpoint from a trainable whose `load` is wrong: that one begins anew each time, and
+        ends, because what a trial raises in training counts.
+        """
+        try:
+            history = json.loads((folder / "curve.json").read_text())
+            if [row["epoch"] for row in history] != list(range(1, epoch + 1)):
+                raise ValueError(f"its curve must have the epochs 1 to {epoch}")
+            self._trainable.load(folder)
+        except Exception as error:  # whatever a trainable's own code raises on damaged files
+            if _kind(error) in (FAULT, "memory"):
+                raise
+            trial = self.assignment.trial
+            log.warning("the checkpoint of trial %s at epoch %d is not usable: %s", trial, epoch, _reason(error))
+            return False
+        self.history = history
+        self.epoch = self._saved = epoch
+        self._recovered = [{**row, "recovered": True} for row in history[self.assignment.known :]]
+        return True
 
     def _train(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -163,7 +190,7 @@ class Training:
         if self._berth is not None:
             self._berth.measure()
         self.epoch += 1
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = {encodable(name): float(value) for name, value in metrics.items()}
         record = {"epoch": self.epoch, "metrics": numbers, "seconds": seconds, "ended": False, "finished": time.time()}
         self.history.append(record)
         if self._rule is not None and not self.assignment.exam:
@@ -205,21 +232,27 @@ def _own_process(trainable: str, arguments: dict[str, Any]) -> Any:
 
 
 def _kind(error: BaseException) -> str:
-    """Returns a failure's kind by the names of the exception's classes, so that trainables need not import this package."""
+    """Returns a failure's kind by the names of the exception's classes, so that trainables need not import this package,
+    and by the words of libraries.
+    """
+    if is_memory(error):
+        return "memory"
+    if is_process_fault(error):
+        return FAULT
     names = {cls.__name__ for cls in type(error).__mro__}
-    for kind, members in (
-        ("data", {"BadData"}),
-        ("invalid", {"InvalidConfig"}),
-        ("diverged", {"Diverged"}),
-        ("memory", {"OutOfMemory", "MemoryError", "OutOfMemoryError"}),
+    for kind, name in (
+        ("study", "BadStudy"),
+        ("data", "BadData"),
+        ("invalid", "InvalidConfig"),
+        ("diverged", "Diverged"),
     ):
-        if names & members:
+        if name in names:
             return kind
     return "error"
 
 
 def _reason(error: BaseException) -> str:
     """Returns the whole message on one line, with the class of an exception that is not one of the known kinds."""
-    text = " ".join(str(error).split()) or "no message"
+    text = encodable(" ".join(str(error).split())) or "no message"
     own = _kind(error) != "error"
     return text[:500] if own else f"{type(error).__name__}: {text}"[:500]

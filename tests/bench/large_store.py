@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pyarrow.compute as pc
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from hpo.storage.place import place
-from hpo.store import StudyData, layout, schema
+from hpo.store import StudyData, columns, layout, schema
 from hpo.store.parquet import to_bytes
+from hpo.study.study import Study
 from tests.simulated import large_study
 
 KINDS = {"learning_rate": "float", "batch_size": "int", "layers": "str"}
@@ -23,13 +25,14 @@ KINDS = {"learning_rate": "float", "batch_size": "int", "layers": "str"}
 
 def write(uri: str, name: str, *, trials: int, files: int = 4, seed: int = 0) -> int:
     """A finished study of 50 runs x `trials` trials x 20 epochs; returns its epoch rows, as many as its charges."""
-    data = large_study(name, trials=trials, seed=seed)
+    data, digest = _named(large_study(name, trials=trials, seed=seed), trials)
     rng, where = np.random.default_rng(seed), place(uri)
     n = data.epochs.num_rows
     of = pc.index_in(data.epochs["trial"], value_set=data.trials["trial"].combine_chunks())
     own = data.trials.take(of)
+    seeds = pa.array(_seeds(len(data.trials), trials))
     more = {
-        "study": pa.array([name] * n), "seed": pa.array(np.zeros(n, np.int64)), "max_epochs": pa.array(np.full(n, 20)),
+        "study": pa.array([name] * n), "seed": seeds.take(of), "max_epochs": pa.array(np.full(n, 20)),
         "worker": pa.array(rng.integers(0, 16, n)).cast(pa.string()), "ended": pa.array(np.zeros(n, bool)),
         "finished": pa.array(1.76e9 + np.sort(rng.random(n)) * 1e5), "loss": pa.array(rng.random(n)),
         "val_loss": pa.array(rng.random(n)), "config_batch_size": own["config_batch_size"],
@@ -51,9 +54,29 @@ def write(uri: str, name: str, *, trials: int, files: int = 4, seed: int = 0) ->
     trials_table, runs_table = _standing(name, played, data)
     where.replace(layout.snapshot(name, "trials"), to_bytes(trials_table))
     where.replace(layout.snapshot(name, "runs"), to_bytes(runs_table))
-    head = {"schema": schema.VERSION, "digest": name, "study": data.definition, "environment": {}}
+    head = {"schema": schema.VERSION, "digest": digest, "study": data.definition, "environment": {}}
     where.replace(layout.head(name), json.dumps(head).encode())
     return n
+
+
+def _seeds(of: int, trials: int) -> Any:
+    """The seed of each of so many trials: ten seeds of one method follow one another."""
+    return np.arange(of) // trials % 10
+
+
+def _named(data: StudyData, trials: int) -> tuple[StudyData, str]:
+    """The study with trials named by their content, and its digest."""
+    study = Study.model_validate({**data.definition, "methods": ["random"]})
+    configs = [columns.config(row, data.definition["space"]) for row in data.trials.to_pylist()]
+    names = pa.array([study.key(c, int(s), 20).id for c, s in zip(configs, _seeds(len(configs), trials), strict=True)])
+    old = data.trials["trial"].combine_chunks()
+
+    def renamed(table: pa.Table) -> pa.Table:
+        found = names.take(pc.index_in(table["trial"].combine_chunks(), value_set=old))
+        return table.set_column(table.column_names.index("trial"), "trial", found)
+
+    tables = {table: renamed(getattr(data, table)) for table in ("epochs", "charges", "trials")}
+    return replace(data, **tables), study.digest
 
 
 def _standing(name: str, played: Any, data: StudyData) -> tuple[pa.Table, pa.Table]:

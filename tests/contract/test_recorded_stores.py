@@ -23,7 +23,8 @@ RECORDED = Path(__file__).parents[1] / "recorded_stores"
 sys.path.insert(0, str(RECORDED))
 import make  # noqa: E402
 
-TIMES = ("seconds", "finished", "train_seconds", "worker")
+TIMES = ("seconds", "finished", "train_seconds", "worker", "seen")  # and what earlier versions did not record
+LATER = ("run_failures",)  # tables that the recorded version did not have
 
 
 @pytest.fixture
@@ -55,9 +56,12 @@ def contents() -> dict[str, bytes]:
 
 
 def close(found: Any, recorded: Any) -> bool:
-    """Whether JSON values are equal, numbers but for the last digits: other processors round otherwise."""
+    """Whether JSON values are equal, numbers but for the last digits: other processors round otherwise.
+
+    Later versions may add keys.
+    """
     if isinstance(recorded, dict):
-        return found.keys() == recorded.keys() and all(close(found[name], recorded[name]) for name in recorded)
+        return found.keys() >= recorded.keys() and all(close(found[name], recorded[name]) for name in recorded)
     if isinstance(recorded, list):
         return len(found) == len(recorded) and all(map(close, found, recorded))
     if isinstance(recorded, float):
@@ -75,6 +79,13 @@ def timeless(found: Any) -> Any:
 def figures(found: Any) -> Any:
     """A comparison without its sentences, whose wording may change."""
     return {name: value for name, value in json.loads(json.dumps(found)).items() if name not in ("verdict", "notes")}
+
+
+def without_time_alone(found: Any) -> Any:
+    """A comparison without the times alone: the recorded ones let a promotion begin before what it followed from."""
+    if isinstance(found, dict):
+        return {n: without_time_alone(v) for n, v in found.items() if n not in ("wall_seconds", "anytime_seconds")}
+    return [without_time_alone(value) for value in found] if isinstance(found, list) else found
 
 
 def opened() -> Dispatch:
@@ -110,7 +121,8 @@ def test_a_complete_store_is_read_verified_and_compared_as_it_was(unpacked: Any)
     assert data.warnings == ()
     assert data.environment["python"] == "3.11"
     assert {row["exam"] for row in data.exams.to_pylist()} == {"retrain/0"}
-    assert close(figures(compare(data).to_json()), figures(json.loads(Path("compare.json").read_text())))
+    found, recorded = compare(data).to_json(), json.loads(Path("compare.json").read_text())
+    assert close(without_time_alone(figures(found)), without_time_alone(figures(recorded)))
 
 
 def test_a_complete_store_wants_nothing_more(unpacked: Any) -> None:
@@ -148,7 +160,7 @@ def test_a_study_whose_driver_was_killed_ends_as_an_undisturbed_one(unpacked: An
     resumed = played(dispatch)
     assert len(resumed) > sum(row.get("recovered", False) for row in resumed)
     assert store.verify("store") == []
-    for table in schema.TABLES:
+    for table in set(schema.TABLES) - set(LATER):
         assert close(rows(table), tables[table]), table
     found = compare(store.read("store")).to_json()
     assert close(timeless(figures(found)), timeless(figures(undisturbed)))

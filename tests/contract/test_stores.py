@@ -291,6 +291,96 @@ def test_a_writer_that_wakes_up_after_it_was_taken_over_accepts_no_result(uri, m
     assert [e for _, e, _ in cells(store.read(uri))] == [1]
 
 
+# -- a store that is moved or deleted while it is written --------------------------------------------------------------
+
+
+def move(old, new):
+    """Moves a whole store, as `mv` or `aws s3 mv --recursive` would."""
+    if not old.startswith("s3://"):
+        Path(old).rename(new)
+        return
+    for entry in place(old).files():
+        place(new).replace(entry.name, place(old).read(entry.name))
+    place(old).delete_all()
+
+
+def until_gone(writer, first):
+    """Hands epochs over until the writer refuses; returns those that it took and its sentence."""
+    taken = []
+    for number in range(first, first + 200):
+        try:
+            epoch(writer, 1, number)
+        except StoreError as error:
+            return taken, str(error)
+        taken.append(number)
+        time.sleep(0.05)
+    raise AssertionError("the writer went on")
+
+
+@pytest.mark.parametrize("renewal", [False, True])
+def test_a_store_that_is_moved_away_stops_its_writer_and_is_not_made_anew(uri, renewal, monkeypatch, tmp_path):
+    monkeypatch.setenv("HPO_SPOOL", str(tmp_path / "state"))
+    writer = open_writer(uri)
+    with writer.journal() as log:
+        for number in (1, 2):
+            epoch(writer, 1, number)
+            charge(writer, number - 1, 1, number)
+        writer.flush()
+        move(uri, f"{uri}-moved")
+        if renewal:  # the lease is due before anything is delivered
+            writer._lease._renewed -= 2 * lease.RENEW_SECONDS
+        taken, said = until_gone(writer, 3)
+        assert "a study must stay where it is while it is written, but s is gone from" in said
+        assert "move it back, and the same command goes on" in said
+        log.write("failed")
+        writer.note({"device": ["cpu"]})
+        with pytest.raises(StoreError, match="is gone from"):
+            writer.flush()
+        writer.close(compact=True)
+    assert place(uri).files() == []
+    assert not Path(uri).exists()
+    assert cells(store.read(f"{uri}-moved")) == [(key(1).id, 1, 0), (key(1).id, 2, 0)]
+    move(f"{uri}-moved", uri)
+    again = open_writer(uri)
+    assert [e for _, e, _ in cells(again.stored)] == [1, 2, *taken]  # nothing that was taken is lost
+    for number in range(1, 9):  # as a driver that trains some of them again
+        epoch(again, 1, number, 0.9)
+        charge(again, number - 1, 1, number)
+    again.close(compact=True)
+    data = store.read(uri)
+    assert [e for _, e, _ in cells(data)] == list(range(1, max(8, taken[-1] if taken else 0) + 1))
+    assert data.charges.num_rows == 8
+    assert list((tmp_path / "state").rglob("*.jsonl")) == []
+
+
+def test_results_for_a_store_that_was_deleted_do_not_come_up_in_a_new_one(uri, monkeypatch, tmp_path):
+    monkeypatch.setenv("HPO_SPOOL", str(tmp_path / "state"))
+    writer = open_writer(uri)
+    epoch(writer, 1, 1)
+    writer.flush()
+    place(uri).delete_all()
+    until_gone(writer, 2)
+    writer.close(compact=False)
+    assert place(uri).files() == []
+    new = open_writer(uri)
+    assert new.stored.epochs.num_rows == 0
+    new.close(compact=False)
+
+
+def test_a_store_that_was_replaced_by_another_one_is_not_written_by_the_old_ones_writer(uri, monkeypatch, tmp_path):
+    monkeypatch.setenv("HPO_SPOOL", str(tmp_path / "state"))
+    writer = open_writer(uri)
+    move(uri, f"{uri}-moved")
+    with contextlib.suppress(StoreError):  # the delivery may notice first
+        other = Lease.take(place(uri), "s")  # of the same number as the old one
+    _, said = until_gone(writer, 1)
+    assert "has taken over s in" in said or "is gone from" in said
+    writer.close(compact=False)
+    assert place(uri).names("s/lease") == [layout.lease("s", 1)]
+    assert json.loads(place(uri).read(layout.lease("s", 1)))["token"] == other.token
+    assert place(uri).names("s/epochs") == []
+
+
 def test_what_workers_trained_on_outlives_its_writer_and_shows_where_they_differed(uri):
     writer = open_writer(uri)
     writer.note({"data_digest": ["ab"], "device": ["cpu"]})

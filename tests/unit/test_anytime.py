@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.game.contract import SPACE, Landscape
+from hpo.game.contract import play as play_method
+from hpo.methods.protocol import Setting
 from hpo.results import anytime
+from hpo.store import rows as builders
+from hpo.study.values import Method
 from tests.simulated import simulated_study
 
 finite = st.floats(-10, 10)
@@ -99,6 +104,93 @@ def test_time_alone_lies_between_its_bounds(rows: list[tuple[int, float]], worke
     end = anytime.ends_alone(trial, seconds, workers).max()
     longest = max(seconds[trial == t].sum() for t in set(trial.tolist()))
     assert max(longest, seconds.sum() / workers) - 1e-9 <= end <= seconds.sum() + 1e-9
+
+
+def halving() -> dict[str, np.ndarray]:
+    """Successive halving of 4 trials to 1, 2 and 4 epochs (eta 2) on 2 virtual workers, one tick an epoch.
+
+    Rung 1: trials 0 to 3. Rung 2: trials 0 and 1 resume when all four have ended. Rung 4: trial 0 resumes when both have.
+    """
+    return {
+        "trial": np.array([0, 1, 2, 3, 0, 1, 0, 0]),
+        "epoch": np.array([1, 1, 1, 1, 2, 2, 3, 4]),
+        "at": np.array([1.0, 1, 2, 2, 3, 3, 4, 5]),
+        "seen": np.array([0.0, 0, 1, 2, 4, 4, 6, 6]),
+        "seconds": np.array([1.0, 5, 1, 1, 1, 1, 1, 1]),
+    }
+
+
+def ends(run: dict[str, np.ndarray], workers: int, *, old: bool = False) -> list[float]:
+    seen = np.full(len(run["trial"]), math.nan) if old else run["seen"]
+    after = anytime.decided_after(seen, np.arange(len(seen)), run["trial"], run["epoch"], run["at"])
+    return anytime.ends_alone(run["trial"], run["seconds"], workers, after).tolist()
+
+
+def test_a_synchronous_rung_waits_for_its_slowest_trial_by_hand() -> None:
+    # Worker A: trial 0 until 1, trial 2 until 2 (decided after trial 0). Worker B: trial 1 until 5. Trial 3 was decided
+    # after trial 1 ended, at 5: it ends at 6. Rung 2 begins when all four are done, at 6: both end at 7. Then trial 0 alone.
+    assert ends(halving(), 2) == [1, 5, 2, 6, 7, 7, 8, 9]
+    # Without the rule, trial 0 went on to 4 epochs before trial 1 had trained its first.
+    run = halving()
+    assert anytime.ends_alone(run["trial"], run["seconds"], 2).tolist()[4:] != ends(run, 2)[4:]
+    assert ends(run, 1) == [1, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_an_old_store_tells_from_its_virtual_clock_when_a_paused_trial_was_resumed() -> None:
+    # Trials 2 and 3 are new and start as soon as a worker is free; trials 0 and 1 paused for a tick, and wait for all four.
+    assert ends(halving(), 2, old=True)[:6] == [1, 5, 2, 3, 6, 6]
+
+
+def test_ashas_promotion_waits_only_for_what_had_passed_when_it_was_decided_by_hand() -> None:
+    # ASHA (eta 2, rungs 1 and 3) on 2 workers. Events: 0 ends, 1 ends; then trial 1 is promoted (the best of 2) while
+    # trial 2, handed out after event 0, trains for long. The promotion waits for events 0 and 1, not for trial 2.
+    run = {
+        "trial": np.array([0, 1, 2, 1, 1, 3]),
+        "epoch": np.array([1, 1, 1, 2, 3, 1]),
+        "at": np.array([1.0, 1, 2, 2, 3, 3]),
+        "seen": np.array([0.0, 0, 1, 2, 2, 3]),
+        "seconds": np.array([2.0, 1, 9, 1, 1, 1]),
+    }
+    # Trial 0 until 2, trial 1 until 1; trial 2 was handed out after event 0, at 2: until 11, on the worker that became
+    # free last. Trial 1 goes on after events 0 and 1, at 2: until 3 and 4. Trial 3 was handed out after event 2: 11 to 12.
+    assert ends(run, 2) == [2, 1, 11, 3, 4, 12]
+
+
+def test_a_run_under_way_counts_failures_among_the_events_that_a_decision_saw() -> None:
+    # Order 1 was a failure without a charge: what was handed out after two events was handed out after one charge.
+    after = anytime.decided_after(
+        np.array([0.0, 2.0]), np.array([0, 2]), np.array([0, 2]), np.array([1, 1]), np.ones(2)
+    )
+    assert after.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "asha", "sha", "hyperband", "tpe", "median-stopping"])
+def test_nothing_begins_before_what_decided_it_has_ended(name: str) -> None:
+    setting = Setting(SPACE, budget=60, max_epochs=9, parallelism=4)
+    game = play_method(Method(name, name), setting, Landscape(failing=0.2))
+    rows = [builders.charge_row("s", charge) for charge in game.charges]
+    run = anytime.played(pa.Table.from_pylist(rows), NO_EPOCHS, "max")[f"{name}/0"]
+    seconds = np.random.default_rng(0).gamma(1.0, 1.0, len(run))
+    found = anytime.ends_alone(run.trial, seconds, 4, run.after)
+    begun = found - seconds
+    orders = [charge.order for charge in game.charges]
+    for i, charge in enumerate(game.charges):
+        passed = [found[j] for j, order in enumerate(orders) if order < charge.seen]
+        assert begun[i] >= max(passed, default=0.0) - 1e-9
+    assert found.max() >= anytime.ends_alone(run.trial, seconds, 4).max() * 0.8  # it is no faster, but for luck
+    oblivious = name in ("random", "grid")
+    assert (run.after == 0).all() == oblivious
+    assert (run.after <= np.arange(len(run))).all()
+
+
+def test_a_charge_holds_how_many_events_had_passed_when_its_segment_was_handed_out() -> None:
+    """In a full training the first `parallelism` trials depend on nothing, and every other one on all events before it."""
+    setting = Setting(SPACE, budget=12, max_epochs=3, parallelism=2)
+    game = play_method(Method("tpe", "tpe"), setting, Landscape())
+    assert [(c.number, c.epoch, c.seen) for c in game.charges] == [
+        (0, 1, 0), (1, 1, 0), (0, 2, 0), (1, 2, 0), (0, 3, 0), (1, 3, 0),
+        (2, 1, 5), (3, 1, 6), (2, 2, 5), (3, 2, 6), (2, 3, 5), (3, 3, 6),
+    ]  # fmt: skip
 
 
 def test_bands_begin_where_the_last_curve_begins() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hpo import methods
 from hpo.game.arena import Arena
 from hpo.game.curves import Curves
-from hpo.game.run import Rules, Run, replayed
+from hpo.game.run import Rules, Run
+from hpo.game.script import Script
 from hpo.methods.protocol import Method, Setting
 from hpo.study.space import Choice, Float, SearchSpace
 from hpo.study.values import Charge, RunKey, TrialKey
@@ -125,13 +126,13 @@ def test_a_run_played_over_stored_curves_goes_on_as_it_would_have(name, clock, c
     first = Arena([fresh()], Curves())
     whole = play(first, Oracle(0.2, 0.1, 0.2), lambda n: picks.randrange(n), slots=3)
     stored = [c for c in whole if c.order < crash]
-    again = Arena([fresh(replayed(stored) if clock == "arrival" else None)], first.curves)
+    again = Arena([fresh(Script.of(stored) if clock == "arrival" else None)], first.curves)
     repeated = again.play()
     if clock == "virtual":
         assert told(repeated) == told(whole)
     else:
         assert told(repeated[: len(stored)]) == told(stored)
-    full = Arena([fresh(replayed(whole) if clock == "arrival" else None)], first.curves)
+    full = Arena([fresh(Script.of(whole) if clock == "arrival" else None)], first.curves)
     assert told(full.play()) == told(whole)
 
 

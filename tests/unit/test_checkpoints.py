@@ -37,8 +37,8 @@ def test_beyond_the_limit_the_oldest_are_deleted_but_none_of_a_trial_in_training
 @pytest.mark.parametrize(("at_most", "found"), [(2, None), (3, 3), (4, 3), (None, 3)])
 def test_a_checkpoint_at_the_last_epoch_wanted_is_used_and_none_beyond_it(tmp_path, at_most, found):
     kept = place(tmp_path)
-    with kept.open(NAMES[0], at_most=at_most) as opened:
-        assert (opened and opened[0]) == found
+    with kept.opened(NAMES[0], at_most=at_most) as opened:
+        assert next((epoch for epoch, _ in opened), None) == found
 
 
 def test_a_segment_that_ends_where_its_checkpoint_is_trains_nothing_again(tmp_path):

@@ -406,4 +406,6 @@ def test_the_final_training_takes_the_whole_training_part(tmp_path):
     assert (len(subset.train), len(whole.train)) == (6, 18)
     assert rows(whole.test) == rows(subset.test)
     assert rows(whole.validation) == rows(subset.validation)
+    some = data.load(Data.of(Task.from_json({**task, "train_on": 15})), image_size=8)
+    assert (len(some.train), rows(some.validation), rows(some.test)) == (15, rows(whole.validation), rows(whole.test))
     assert task["data"]["train"] == 6

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpo import store
+from hpo.errors import StudyFailed
 from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.store import StudyWriter
@@ -122,3 +123,16 @@ def thinking(playing: Dispatch) -> list[Future]:
 def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         time.sleep(0.01)
+
+
+def test_a_study_that_stops_early_by_a_metric_that_nobody_reports_fails_in_a_sentence(tmp_path: Path) -> None:
+    playing = dispatch(tmp_path)
+    given = playing.next()
+    assert given is not None
+    stopping = {"patience": 2, "metric": "val_los", "mode": "min"}
+    report = Training(replace(given, task={**given.task, "early_stopping": stopping})).step()
+    with pytest.raises(
+        StudyFailed, match=r"early_stopping\.metric must be .* but got 'val_los'; did you mean 'val_loss'"
+    ):
+        playing.report(given, report, "here:1")
+    playing.finish(complete=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo import store
+from hpo.errors import StudyError
 from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.results.compare import compare
@@ -14,6 +16,7 @@ from hpo.store import StudyData, StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Training
 from trainables import tabular
+from trainables.mlp import Mlp
 from trainables.sections import Data
 
 STUDY = """
@@ -95,6 +98,27 @@ def test_retraining_follows_the_study_file(tmp_path: Path, final: str, epochs: i
     for run in compare(data).runs:
         assert run.incumbent is not None
         assert run.incumbent.exams == len(names)
+
+
+def test_the_final_training_takes_as_much_of_the_whole_training_part_as_the_study_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = []
+
+    class Recorded(Mlp):
+        def test(self) -> dict[str, Any]:
+            tables.append(self.table)
+            return super().test()
+
+    monkeypatch.setattr("trainables.mlp.Mlp", Recorded)
+    data = play(tmp_path, "{retrain: full, train: 90}", TABLE)
+    assert len(data.exams) == 1
+    assert [(len(table.train), len(table.validation), len(table.test)) for table in tables] == [(90, 20, 20)]
+
+
+def test_a_size_of_the_final_training_needs_the_whole_training_part(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"train needs `retrain: full`, but got \(retrain=train, train=90\)"):
+        play(tmp_path, "{retrain: train, train: 90}", TABLE)
 
 
 def test_the_store_holds_the_digest_of_the_training_data(tmp_path: Path) -> None:

@@ -118,3 +118,18 @@ def test_a_picture_in_an_unknown_format_is_refused(capsys, tmp_path):
     code, out, err = ended(capsys, "compare", tmp_path, "--picture", "curves.gif")
     assert (code, out) == (2, "")
     assert err == "hpo: --picture must end in .svg, .png or .pdf, but got curves.gif\n"
+
+
+@pytest.mark.parametrize("command", ["compare", "importance"])
+def test_an_output_that_is_a_folder_is_refused_before_the_store_is_read(capsys, tmp_path, command):
+    code, out, err = ended(capsys, command, tmp_path / "none", "-o", tmp_path)
+    assert (code, out) == (2, "")
+    assert err == f"hpo: --output must be a file that can be written, but {tmp_path} is not: it is a folder\n"
+
+
+def test_neither_markup_nor_emoji_is_interpreted(capsys, broken):
+    broken(StudyError("study.yaml:100:3: [red]a[/red] :smile:"))
+    assert ended(capsys, "studies")[2] == "hpo: study.yaml:100:3: [red]a[/red] :smile:\n"
+    for path in (path for room in ("hpo", "cluster", "trainables") for path in Path(room).rglob("*.py")):
+        for made in re.findall(r"\bConsole\(.*\)", path.read_text()):
+            assert "markup=False, emoji=False" in made, path

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpo import cli
 from hpo.replay.curve_forest import CurveForest
-from hpo.replay.sources import CurvesError, knows, load
+from hpo.replay.sources import CurvesError, Raw, knows, load
+from hpo.replay.sources import table as checked
 from hpo.study.space import Choice, Float, SearchSpace
 
 HERE = Path(__file__).parents[1] / "recorded_curves"
@@ -190,6 +195,166 @@ def test_options_that_cannot_hold_are_refused_in_one_sentence(tmp_path, capsys, 
     assert (ended.value.code, told.out) == (2, "")
     assert says in told.err
     assert len(told.err.strip().splitlines()) == 1
+
+
+# -- curves with holes, cells without content, formats that look like others ----------------------------------------
+
+BROKEN = "trials that reported on after a NaN or infinity, and count as failed there: 1"
+
+
+@given(st.lists(st.lists(st.floats(), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_a_tools_curve_fails_at_its_first_nan_or_infinity_and_no_other_curve_changes(curves):
+    configs = [[0.01 * (i + 1), "adam"] for i in range(len(curves))]
+    none = np.zeros(len(curves), bool)
+    found = checked(
+        "made", SPACE, Raw(["rate", "optimizer"], configs, np.array(curves), np.ones(len(curves)), none, True)
+    )
+    ends = [next((i for i, v in enumerate(c) if not math.isfinite(v)), 3) for c in curves]
+    assert found.known.tolist() == ends
+    for curve, end, row in zip(curves, ends, found.values, strict=True):
+        assert row[:end].tolist() == curve[:end]
+        assert np.isnan(row[end:]).all()
+    on = [any(map(math.isfinite, c[end:])) for c, end in zip(curves, ends, strict=True)]
+    assert found.failed.tolist() == on
+    assert found.notes == ((BROKEN.replace(": 1", f": {sum(on)}"),) if any(on) else ())
+
+
+def test_one_infinity_ends_one_curve_of_optunas_storage_as_failed(tmp_path):
+    source = database(tmp_path)
+    with sqlite3.connect(source) as connection:
+        connection.execute(
+            "UPDATE trial_intermediate_values SET intermediate_value = NULL, intermediate_value_type = 'INF_POS' "
+            "WHERE trial_id = 1 AND step = 1"
+        )
+    connection.close()
+    table = load(source, SPACE, "val_loss", task="curves", mode="min")
+    assert table.known.tolist() == [1, 4, 4, 1, 1, 4, 4, 2, 2, 2, 2, 4]
+    assert np.flatnonzero(table.failed).tolist() == [0, 3, 4]
+    assert table.notes == (BROKEN,)
+
+
+def test_one_nan_ends_one_curve_of_optunas_journal_as_failed(tmp_path):
+    lines = [json.loads(line) for line in (HERE / "optuna.journal").read_text().splitlines()]
+    of = {line["study_id"]: line["study_id"] for line in lines if line["op_code"] == 4}
+    assert of
+    wrong = next(line for line in lines if line["op_code"] == 7 and line["step"] == 2)
+    wrong["intermediate_value"] = math.nan
+    (tmp_path / "j.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = load(str(tmp_path / "j.log"), SPACE, "val_loss", task="curves", mode="min")
+    assert table.known.tolist()[0] == 2
+    assert table.failed[0]
+    assert table.notes == (BROKEN,)
+
+
+def tune(folder: Path, *trials: tuple[dict, list]) -> str:
+    """An experiment of Ray Tune: a configuration and the reported values of each trial."""
+    for i, (config, values) in enumerate(trials):
+        trial = folder / "experiment" / f"trial_{i}"
+        trial.mkdir(parents=True)
+        (trial / "params.json").write_text(json.dumps(config))
+        reports = [
+            {"training_iteration": e + 1, "val_loss": v, "time_this_iter_s": math.nan} for e, v in enumerate(values)
+        ]
+        (trial / "result.json").write_text("".join(json.dumps(report) + "\n" for report in reports))
+    return str(folder / "experiment")
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, None])
+def test_one_value_that_is_no_number_ends_one_curve_of_tunes_experiment_as_failed(tmp_path, broken):
+    configs = [{"rate": 0.1, "optimizer": "adam"}, {"rate": 0.2, "optimizer": "sgd"}]
+    source = tune(tmp_path, (configs[0], [3.0, 2.0, 1.0]), (configs[1], [3.0, broken, 1.0]))
+    assert knows(source)
+    table = load(source, SPACE, "val_loss")
+    assert (table.known.tolist(), table.failed.tolist()) == ([3, 1], [False, True])
+    assert table.values[1, 0] == 3.0
+    assert np.isnan(table.values[1, 1:]).all()
+    assert table.notes == (BROKEN,)
+    assert table.seconds.tolist() == [1.0, 1.0]
+
+
+def test_how_many_curves_failed_at_a_nan_is_said(tmp_path, capsys):
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY)
+    configs = [{"rate": 0.1, "optimizer": "adam"}, {"rate": 0.2, "optimizer": "sgd"}]
+    source = tune(tmp_path, (configs[0], [4.0, 3.0, 2.0, 1.0]), (configs[1], [3.0, math.nan, 1.0, 1.0]))
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["replay", str(study), "--curves", source])
+    assert f"warning: {BROKEN}\n" in capsys.readouterr().err
+
+
+NOTHING = SearchSpace({"rate": Float(1e-3, 1.0), "depth": Choice((None, "full")), "layers": Choice((None, 3))})
+
+
+@pytest.mark.parametrize("none", ["", "None"])
+def test_an_empty_cell_means_the_choice_none(tmp_path, none):
+    rows = [f"0.{i},{depth},{layers},1,0.{i}" for i, (depth, layers) in enumerate([(none, 3), ("full", none)], 1)]
+    source = write(tmp_path, *rows, head="config_rate,config_depth,config_layers,epoch,val_loss")
+    assert [tuple(c.values()) for c in load(source, NOTHING, "val_loss").configs] == [
+        (0.1, None, 3),
+        (0.2, "full", None),
+    ]
+
+
+def test_an_empty_cell_of_optunas_dataframe_means_none_where_the_space_has_it_and_inactive_elsewhere(tmp_path):
+    space = SearchSpace(
+        {"optimizer": Choice(("adam", None)), "momentum": Float(0.0, 1.0)}, {"momentum": {"optimizer": ("adam",)}}
+    )
+    head = "number,value,params_momentum,params_optimizer,state"
+    path = tmp_path / "trials.csv"
+    path.write_text("\n".join([head, "0,0.5,0.9,adam,COMPLETE", "1,0.6,,,COMPLETE", "2,0.7,0.8,adam,COMPLETE"]) + "\n")
+    found = load(str(path), space, "val_loss")
+    assert [dict(c) for c in found.configs] == [
+        {"optimizer": "adam", "momentum": 0.9},
+        {"optimizer": None},
+        {"optimizer": "adam", "momentum": 0.8},
+    ]
+
+
+def test_a_trial_that_failed_before_it_had_a_whole_configuration_is_left_out_and_counted(tmp_path):
+    path = tmp_path / "trials.csv"
+    rows = ["0,0.5,0.1,adam,COMPLETE", "1,,0.2,,FAIL", "2,,0.3,sgd,FAIL"]
+    path.write_text("\n".join(["number,value,params_rate,params_optimizer,state", *rows]) + "\n")
+    table = load(str(path), SPACE, "val_loss")
+    assert [c["rate"] for c in table.configs] == [0.1, 0.3]
+    assert table.failed.tolist() == [False, True]
+    assert table.notes == ("trials left out, since they failed before they had a whole configuration: 1",)
+
+
+def test_arrays_are_tasksets_only_with_all_of_its_keys(tmp_path):
+    ours = {"names": ["rate"], "configs": [[0.1], [0.2]], "values": [[1.0], [2.0]]}
+    space = SearchSpace({"rate": Float(0.001, 1.0)})
+    np.savez(tmp_path / "ours.npz", **ours, hp_names=["rate"])
+    assert load(str(tmp_path / "ours.npz"), space, "val_loss").values.tolist() == [[1.0], [2.0]]
+    np.savez(tmp_path / "none.npz", hp_names=["rate"], configs=[[0.1]])
+    with pytest.raises(
+        CurvesError, match=r"must have the keys names, configs, values \(or TaskSet's: tasks, hp_names, hp"
+    ):
+        load(str(tmp_path / "none.npz"), space, "val_loss")
+
+
+@pytest.mark.parametrize("name", ["jsonl", "params"])
+def test_a_format_is_not_recognised_by_one_key(tmp_path, name):
+    if name == "jsonl":
+        (tmp_path / "curves.jsonl").write_text('{"worker_id": "node-1", "loss": 1.0}\n')
+        source = str(tmp_path / "curves.jsonl")
+        with pytest.raises(CurvesError, match=r"must be a \.npz, \.csv or \.parquet file, an Optuna storage"):
+            load(source, SPACE, "val_loss")
+    else:  # a folder of anybody's with a params.json in it is no experiment of Tune
+        (tmp_path / "some" / "thing").mkdir(parents=True)
+        (tmp_path / "some" / "thing" / "params.json").write_text("{}")
+        assert not knows(str(tmp_path / "some"))
+
+
+def test_a_long_table_with_a_column_state_is_no_dataframe_of_optuna(tmp_path):
+    rows = ["0.1,adam,1,1.0,done,7", "0.2,adam,1,2.0,done,7"]
+    table = load(write(tmp_path, *rows, head=f"{HEAD},state,params_x"), SPACE, "val_loss")
+    assert table.values.tolist() == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("seconds", ["inf", "-1"])
+def test_seconds_that_cannot_be_are_refused(tmp_path, seconds):
+    with pytest.raises(CurvesError, match="seconds must be finite and >= 0"):
+        load(write(tmp_path, f"0.1,adam,1,1.0,{seconds}", head=f"{HEAD},seconds"), SPACE, "val_loss")
 
 
 # -- between ------------------------------------------------------------------------------------------------------

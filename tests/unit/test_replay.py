@@ -15,6 +15,7 @@ from hpo.replay import RecordedCurves, Weather, from_store, replay, sweep
 from hpo.replay.sources import CurvesError, RecordedTable, load
 from hpo.report.sweeps import picture as sweep_picture
 from hpo.report.sweeps import table as sweep_table
+from hpo.results.compare import compare
 from hpo.study.study import Study
 from hpo.worker.training import Training
 
@@ -222,6 +223,19 @@ def test_from_one_to_ten_thousand_workers(tmp_path, workers):
     found = replay(study, table=recorded_table(study), workers=workers, budget=6_000, weather=storm)
     assert {run.ledger.committed for run in found.runs} == {6_000}
     assert {run.rules.parallelism for run in found.runs} == {workers}
+
+
+@pytest.mark.parametrize("methods", ["[random,", "[{random: {parallelism: 1}},"])
+def test_the_time_alone_is_that_on_the_workers_of_the_replay(tmp_path, methods):
+    path = tmp_path / "sequential.yaml"
+    path.write_text(RECORDED.replace("[random,", methods) + "parallelism: 1\n")
+    study = Study.load(path)
+    comparison = compare(replay(study, table=recorded_table(study), workers=16).data)
+    assert comparison.workers == 16
+    took = {run.method: run.wall_seconds for run in comparison.runs}
+    assert (took["random"] == 24) == ("parallelism" in methods)
+    assert took["asha"] < 24
+    assert compare(replay(study, table=recorded_table(study)).data).workers == 1
 
 
 def test_a_method_that_names_its_workers_keeps_them(tmp_path):

@@ -72,8 +72,8 @@ def test_a_picture_shows_one_study(uri: str, tmp_path: Path) -> None:
 
 def test_an_export_names_its_files(uri: str, tmp_path: Path) -> None:
     paths = typed("export", uri, tmp_path / "out", "--study", "digits").splitlines()
-    assert [Path(path).name for path in paths] == [f"{table}.csv" for table in
-                                                   ("epochs", "charges", "failures", "trials", "runs", "exams")]  # fmt: skip
+    tables = ("epochs", "charges", "failures", "run_failures", "trials", "runs", "exams")
+    assert [Path(path).name for path in paths] == [f"{table}.csv" for table in tables]
     with (tmp_path / "out" / "charges.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 64

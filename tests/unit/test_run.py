@@ -9,7 +9,8 @@ import pytest
 
 from hpo.game.arena import Arena
 from hpo.game.curves import Curves
-from hpo.game.run import Rules, Run, replayed
+from hpo.game.run import Rules, Run
+from hpo.game.script import Script
 from hpo.study.values import Charge, Decision, RunKey, Segment, TrialKey
 
 
@@ -296,10 +297,10 @@ def test_a_stored_arrival_order_is_repeated_with_its_failures() -> None:
         charges += run.play(curves)
     assert [(c.order, c.number) for c in charges] == [(1, 1), (3, 0), (4, 5), (5, 4)]
     again = Written(segments)
-    assert run_of(again, workers=4, clock="arrival", script=replayed(charges)).play(curves) == charges
+    assert run_of(again, workers=4, clock="arrival", script=Script.of(charges)).play(curves) == charges
     assert (again.told, again.failed) == (live.told, live.failed)
     assert live.failed == [(3, 0), (2, 0)]
-    cut_off = run_of(Written(segments), workers=4, clock="arrival", script=replayed(charges[:2]))
+    cut_off = run_of(Written(segments), workers=4, clock="arrival", script=Script.of(charges[:2]))
     assert charged(cut_off.play(curves)) == [(1, 1), (0, 1), (4, 1), (5, 1)], "after the stored order, by arrival"
 
 

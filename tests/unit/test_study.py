@@ -49,7 +49,7 @@ def test_a_run_may_train_exactly_one_trial_to_the_end(tmp_path):
         ({"methods": "[random, random]"}, "methods must differ, but got 'random' twice; give one of them a `label`"),
         ({"methods": "[random, {tpe: {label: random}}]"}, "methods must differ, but got 'random' twice"),
         ({"methods": "[{random: {label: a b}}]"}, "label must be letters, digits and . _ . : -, but got 'a b'"),
-        ({"methods": "[{random: {parallelism: 0}}]"}, "parallelism >= 1 must hold, but got 0"),
+        ({"methods": "[{random: {parallelism: 0}}]"}, "parallelism >= 1 must hold, and <= 100000, but got 0"),
         ({"methods": "[{random: {}, tpe: {}}]"}, "a method must be a name or one name with options"),
         ({"trainable": "image_classifier", "data": "{nmae: digits}"}, "unknown key 'nmae' in data; did you mean 'name'"),
         ({"trainable": "mlp", "data": "{name: x, folds: 1}"}, r"folds >= 2 must hold, but got 1"),
@@ -148,3 +148,110 @@ def test_relative_paths_start_at_the_files_folder(tmp_path, root, weights, found
 def test_a_presets_paths_start_at_the_working_folder(tmp_path):
     assert find("digits")[1] == Path()
     assert find(tmp_path / "small.yaml")[1] == tmp_path
+
+
+# -- which is better ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode"),
+    [
+        *(("val_loss", "min"), ("loss", "min"), ("validation_error", "min"), ("Error_rate", "min"), ("logloss", "min")),
+        *(("val_accuracy", "max"), ("f1", "max"), ("val_auc", "max"), ("recall", "max"), ("top1_accuracy", "max")),
+        *(("val_reward", None), ("map50", None), ("seconds", None), ("prefaccuracy", None)),
+    ],
+)
+def test_the_mode_follows_from_the_metrics_name_or_must_be_given(tmp_path, metric, mode):
+    if mode is None:
+        with pytest.raises(StudyError, match=r"small\.yaml:11:1: mode must be min or max, because the metric's name"):
+            load(tmp_path, more=f"metric: {metric}")
+        with pytest.raises(StudyError, match=r"small\.yaml:11:1: early_stopping\.mode must be min or max, because"):
+            load(tmp_path, more=f"early_stopping: {{patience: 2, metric: {metric}}}")
+        mode = "min"
+        study = load(
+            tmp_path, more=f"metric: {metric}\nmode: min\nearly_stopping: {{patience: 2, metric: {metric}, mode: min}}"
+        )
+    else:
+        study = load(tmp_path, more=f"metric: {metric}\nearly_stopping: {{patience: 2, metric: {metric}}}")
+    assert (study.mode, study.definition["mode"], study.task["early_stopping"]["mode"]) == (mode, mode, mode)
+
+
+def test_a_mode_that_is_given_holds_and_an_inferred_one_gives_the_same_digest(tmp_path):
+    assert load(tmp_path, more="metric: val_loss\nmode: max").mode == "max"
+    inferred, given = load(tmp_path), load(tmp_path, more="metric: val_accuracy\nmode: max")
+    assert inferred.digest == given.digest == "bf72560915ca5c97"
+
+
+# -- what YAML can say and no study means -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("? [a]\n: 1", r"1:1: a key must be a single value, but got \('a',\)"),
+        ("seeds: [1" + "0" * 400 + "]", r"11:9: a whole number must fit into 64 bits, but got 1000+\.\.\.0+$"),
+        ("seeds: [" + "9" * 5000 + "]", "1:1: a study file must be valid YAML, but it cannot be read"),
+        ("seeds: !!python/object:os.system [0]", "11:1: a value must be written without a tag, but got 'tag:yaml.org"),
+        ("store: !!set {a, b}", "11:1: a value must be written without a tag, but got a CommentedSet"),
+        ("prior: " + "[" * 300 + "]" * 300, "11:27: mappings and lists must be nested at most 20 deep"),
+        ("prior: " + "[" * 5000, "11:27: mappings and lists must be nested at most 20 deep"),
+        ("".join(f"k{i}: &k{i} [{', '.join([f'*k{i - 1}' if i else 'x'] * 10)}]\n" for i in range(9)), "aliases must"),
+        ("prior: &x [*x]", "11:1: prior: input should be a valid string"),
+        ("checkpoints_gb: .inf", "11:1: a number must be finite, but got inf"),
+        ("checkpoints_gb: .nan", "11:1: a number must be finite, but got nan"),
+        ("store: 2001-99-99", "1:1: a study file must be valid YAML, but it cannot be read"),
+        ("store: ' '", "11:1: store must not be blank, but got ' '"),
+        ("metric: ''", "11:1: metric must not be blank, but got ''"),
+        ("fixed: {' ': 1}", "11:9: a key must not be blank, but got ' '"),
+        ('fixed: {"a\\nb": 1}', "11:9: a hyperparameter's name must be 1 to 100 characters"),
+        ("seeds: [1000000000001]", "11:9: seeds.0 <= 1000000000000 must hold, but got 1000000000001"),
+        ("mode: " + "x" * 5000, r"mode: input should be 'min' or 'max', but got 'x+\.\.\.x+'$"),
+        ("store: \a", r"11:8: a study file must be valid YAML, but it has the special character '\\x07'"),
+    ],
+)  # fmt: skip
+def test_what_no_study_means_is_refused_in_a_short_sentence_with_its_place(tmp_path, more, says):
+    with pytest.raises(StudyError, match=says) as refused:
+        load(tmp_path, more=more)
+    assert str(refused.value).startswith(f"{tmp_path / 'small.yaml'}:")
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"epochs": 10**30}, "9:10: a whole number must fit into 64 bits"),
+        ({"epochs": 10**10}, "budget.epochs <= 1000000000 must hold, but got 10000000000"),
+        ({"trainable": "image_classifier", "data": "{name: digits, validation: []}"}, "validation must be a single value"),
+        ({"data": "{folds: many}"}, "data.folds must be a whole number >= 1, but got 'many'"),
+        ({"data": "{folds: 7}"}, "budget.max_epochs . data.folds <= budget.epochs must hold, but got .max_epochs=4, folds=7"),
+        ({"methods": "[{random: {parallelism: true}}]"}, "parallelism >= 1 must hold"),
+        ({"methods": "[{grid: {points: [1]}}]"}, "points must be a whole number"),
+    ],
+)  # fmt: skip
+def test_numbers_and_values_without_measure_are_refused(tmp_path, part, says):
+    from hpo.live.validation import validate
+
+    with pytest.raises(StudyError, match=says):
+        validate(load(tmp_path, **part))
+
+
+@pytest.mark.parametrize("values", ["[[1], 2]", "[{a: 1}]"])
+def test_a_choice_of_lists_or_mappings_is_refused_with_the_place_of_the_value(tmp_path, values):
+    path = tmp_path / "small.yaml"
+    load(tmp_path)
+    path.write_text(path.read_text().replace("[adam, sgd]", values))
+    with pytest.raises(
+        StudyError, match=r"small\.yaml:8:\d+: a value must be a number, a text, true or false, but got"
+    ):
+        Study.load(path)
+
+
+def test_a_budget_of_the_command_line_does_not_hide_a_budget_that_is_none(tmp_path):
+    load(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        path.read_text().replace("{epochs: 24, max_epochs: 4}", "[24, 4]").replace("methods: [", "methods: {a: [")
+    )
+    path.write_text(path.read_text().replace("}}]", "}}]}"))
+    with pytest.raises(StudyError, match="budget"):
+        Study.load(path, epochs=8, methods=["random"])

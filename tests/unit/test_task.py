@@ -17,8 +17,9 @@ from hpo.study.study import Study, presets
 from hpo.study.values import canonical
 from hpo.worker.training import Assignment, Training
 from trainables.curves import Curves
+from trainables.early_stopping import EarlyStopping
 from trainables.errors import BadData, BadTrainable
-from trainables.sections import ARCHITECTURE, Data, ImageTask, Model, Stopping
+from trainables.sections import ARCHITECTURE, Data, ImageTask, Model
 from trainables.task import Section, Task
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,7 @@ def test_an_image_task_is_read_once_into_frozen_values():
     found = ImageTask.of(Task.from_json({**STUDY, "data": {"name": "digits", "root": None, "validation": "val"}}))
     assert found.data == Data("digits", validation="val")
     assert (found.model.name, found.model.weights, found.model.architecture) == ("digits_net", "DEFAULT", {})
-    assert found.stopping == Stopping(2, "val_loss", "min")
+    assert found.stopping == EarlyStopping(2, "val_loss", "min")
     with pytest.raises(FrozenInstanceError):
         found.data.name = "mnist"
 

@@ -33,6 +33,7 @@ class Link:
         self.interrupted: str = ""  # the signal's name
         self.excused: set[str] = set()  # Tune's trials that were given to a free process that had died before
         self.last_words = "it left no message"
+        self._faults: dict[str, str] = {}  # Tune's trial -> why its process is about to end
         self._observe = observe
         self._running: dict[str, dict[str, Assignment]] = {}  # Tune's trial -> our trial -> its assignment
         self._seen: dict[str, tuple[str, int]] = {}  # Tune's trial -> worker and sequence number of its last report
@@ -84,6 +85,8 @@ class Link:
             if "reports" not in result or self._seen.get(name) == stamp or name not in self._running:
                 return
             self._seen[name] = stamp
+            if fault := str(result.get("fault", "")):
+                self._faults[name] = fault
             if stamp[0] not in self._workers:
                 self._workers.add(stamp[0])
                 self._started_last = time.monotonic()
@@ -106,7 +109,7 @@ class Link:
                 current = running[0]
                 self._deaths[current.trial] += name not in self.excused
                 if self._deaths[current.trial] >= WORKER_DEATHS:
-                    reason = f"{WORKER_DEATHS} of its workers died, the last one with: {self.last_words}"
+                    reason = f"{WORKER_DEATHS} of its workers died, the last one with: {self._faults.get(name, self.last_words)}"
                     self.dispatch.lost(current, reason)
             self._forget(name)
 
@@ -121,7 +124,7 @@ class Link:
         return time.monotonic() - max(self._handed_last, self._started_last) < KEEP_SECONDS
 
     def _forget(self, name: str) -> None:
-        for kept in (self._running, self._seen, self._handed):
+        for kept in (self._running, self._seen, self._handed, self._faults):
             kept.pop(name, None)
         self.excused.discard(name)
         self.dispatch.busy = len(self._running)

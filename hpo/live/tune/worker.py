@@ -6,21 +6,29 @@ import json
 import os
 import socket
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import ray
 from ray import tune
 
-from hpo.worker.training import REPORT_SECONDS, Assignment, Training
+from hpo.worker.devices import hide_what_was_not_given
+from hpo.worker.training import FAULT, REPORT_SECONDS, Assignment, Training
 
 
 class SegmentWorker(tune.Trainable):
-    """Trains the assignments that its Tune trial carries, one after the other, and reports on each."""
+    """Trains the assignments that its Tune trial carries, one after the other, and reports on each.
+
+    A process that cannot compute any more first reports what it has trained and what is wrong, then ends: Tune sees it
+    die, and another process takes its work. It frees nothing before, because calls to a dead device may never return.
+    """
 
     _training: Training | None = None
     _sequence = 0
+    _fault = ""  # what is wrong with this process
 
     def setup(self, config: dict[str, Any]) -> None:
+        hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         ranks, cpus = int(config["ranks"]), float(config["rank_cpus"])
 
         def make(trainable: str, arguments: dict[str, Any]) -> Any:
@@ -40,11 +48,16 @@ class SegmentWorker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._fault:
+            os._exit(1)
         began, done = time.monotonic(), False
         reports: list[tuple[str, dict[str, Any]]] = []
-        while not done and (not reports or time.monotonic() - began < REPORT_SECONDS):
+        while not (done or self._fault) and (not reports or time.monotonic() - began < REPORT_SECONDS):
             assert self._training is not None
             report = self._training.step()
+            if report.failure is not None and report.failure["kind"] == FAULT:
+                self._fault = report.failure["reason"]
+                report = replace(report, failure=None, done=False)
             reports.append((self._training.assignment.trial, asdict(report)))
             if report.done and self._left:
                 self._begin()
@@ -53,7 +66,7 @@ class SegmentWorker(tune.Trainable):
         self._sequence += 1
         worker = f"{socket.gethostname()}:{os.getpid()}"
         text = json.dumps(reports)  # as text, because Tune flattens nested results before its scheduler sees them
-        return {"reports": text, "worker": worker, "sequence": self._sequence, "done": done}
+        return {"reports": text, "worker": worker, "sequence": self._sequence, "fault": self._fault, "done": done}
 
     def cleanup(self) -> None:
         if self._training is not None:

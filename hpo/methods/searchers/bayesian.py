@@ -17,7 +17,7 @@ from hpo.methods.searchers.history import Seen, ranks, standing
 from hpo.methods.searchers.one_thread import one_thread
 from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Choice, Config, Vector
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
 BEST, LAST = 150, 150  # the most points that the process is fitted to: its cost grows with their cube
 CANDIDATES = 1000
@@ -47,7 +47,7 @@ class Bayesian(Searching):
         super().__init__(setting, tag=0xBA7E5)
         if acquisition not in NAMES:
             raise InvalidOption(
-                f"acquisition must be one of {', '.join(NAMES)}, but got {acquisition!r}"
+                f"acquisition must be one of {', '.join(NAMES)}, but got {shown(acquisition)}"
                 + "; "
                 + nearest(str(acquisition), NAMES)
             )

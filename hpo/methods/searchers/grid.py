@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+
 import numpy as np
 
 from hpo.methods import options
 from hpo.methods.protocol import Setting
+from hpo.methods.searchers.orders import Drawn, Shuffled, Spread
+from hpo.study.combinations import Combinations
 from hpo.study.space import Config
 from hpo.study.values import digest
 
-SPREAD = 4096  # grids of at most this size are ordered by distance, larger ones by a random permutation
+SPREAD = 4096  # grids of at most this size are ordered by distance
+LISTED = 2**20  # larger grids, of at most this size, by a random permutation; beyond it each next point is drawn
 
 
 class Grid:
     """Suggests the grid's points, farthest first: each next point has the greatest distance to those before it.
 
-    Ends after the last point. Points that earlier results trained to R come last. Option points: how many values a range
-    has where the study names no grid values.
+    Grids of more than 4096 points come in a random order instead, of more than 2^20 point by point as they are needed:
+    no grid is too large. Ends after the last point. Points that earlier results trained to R come last. Option points:
+    how many values a range has where the study names no grid values.
     """
 
     oblivious = True
     expensive = False
 
     def __init__(self, setting: Setting, *, points: int = 5) -> None:
-        configs = setting.space.grid(options.whole("points", points, 1))
-        order = _farthest_first(np.array([setting.space.features(c) for c in configs]), setting.seed)
-        known = {digest(dict(o.config)) for o in setting.prior if o.epoch >= setting.max_epochs}
-        ordered = sorted((configs[i] for i in order), key=lambda config: digest(dict(config)) in known)
-        listed = [*setting.start, *ordered]
-        self._left = list({digest(dict(config)): config for config in listed}.values())[::-1]
+        self._grid = setting.space.grid(options.whole("points", points, 1))
+        self._order = _order(setting, self._grid)
+        self._given = {digest(dict(config)): config for config in setting.start}
+        self._start = deque(self._given.values())
+        self._known = {digest(dict(o.config)) for o in setting.prior if o.epoch >= setting.max_epochs}
+        self._last: deque[Config] = deque()
 
     def suggest(self) -> Config | None:
-        return self._left.pop() if self._left else None
+        if self._start:
+            return self._start.popleft()
+        for number in self._order:
+            config = self._grid[number]
+            name = digest(config)
+            if name in self._given:
+                continue
+            if name not in self._known:
+                return config
+            self._last.append(config)
+        return self._last.popleft() if self._last else None
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
         """Learns nothing."""
@@ -43,22 +60,12 @@ class Grid:
         """Learns nothing."""
 
 
-def _farthest_first(points: np.ndarray[tuple[int, int], np.dtype[np.float64]], seed: int) -> list[int]:
-    """Returns the indices of points [n, d] in such an order that each maximises the least distance to its predecessors.
-
-    The seed draws the first point, and which of equally far ones comes next.
-    """
-    rng = np.random.default_rng([seed, 0x6121D])
-    shuffled = rng.permutation(len(points))
-    if len(points) > SPREAD:
-        return [int(i) for i in shuffled]
-    points = points[shuffled]
-    nearest = np.full(len(points), np.inf)
-    order = []
-    here = 0
-    for _ in range(len(points)):
-        order.append(int(shuffled[here]))
-        nearest = np.minimum(nearest, ((points - points[here]) ** 2).sum(axis=1))
-        nearest[here] = -1.0
-        here = int(nearest.argmax())
-    return order
+def _order(setting: Setting, grid: Combinations) -> Iterator[int]:
+    """Returns the numbers of the grid's points in the order in which they are suggested."""
+    rng = np.random.default_rng([setting.seed, 0x6121D])
+    if grid.total > LISTED:
+        return Drawn(grid.total, rng)
+    numbers = rng.permutation(grid.total)
+    if grid.total > SPREAD:
+        return Shuffled(numbers)
+    return Spread(np.array([setting.space.features(config) for config in grid]), numbers)

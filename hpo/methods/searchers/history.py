@@ -114,7 +114,7 @@ class History:
         if space.size > LISTED:
             return None
         if self._left is None:
-            listed = space.grid(points=LISTED)
+            listed = list(space.grid(points=LISTED))
             self._left = [listed[i] for i in rng.permutation(len(listed))]
         while self._left:
             left = self._left.pop()

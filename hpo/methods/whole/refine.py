@@ -16,7 +16,7 @@ from hpo.methods.schedules.roster import Composed
 from hpo.study.neighbours import neighbours
 from hpo.study.space import Config, InvalidSpace, SearchSpace
 from hpo.study.values import Decision, Observation, Segment, digest
-from hpo.text import nearest
+from hpo.text import nearest, shown
 
 FINEST = 64  # values of a range: the search ends when even steps of that size bring nothing new
 
@@ -127,10 +127,11 @@ def _given(setting: Setting, incumbent: Mapping[str, Any] | None) -> Config | No
     """Returns the incumbent that option, start or prior name. Raises InvalidOption if it does not belong to the space."""
     if incumbent is not None:
         try:
-            setting.space.check(incumbent)
+            snapped = setting.space.snap(incumbent)
+            setting.space.check(snapped)
         except (InvalidSpace, TypeError, AttributeError) as error:
             raise InvalidOption(f"incumbent of refine must be a configuration of the space: {error}") from error
-        return dict(incumbent)
+        return snapped
     if setting.start:
         return setting.start[0]
     known = [o for o in setting.prior if o.config in setting.space]
@@ -144,7 +145,7 @@ def _checked_order(order: Sequence[str] | None, space: SearchSpace) -> tuple[str
     for name in order:
         if name not in space.domains:
             raise InvalidOption(
-                f"order of refine must name hyperparameters, but got {name!r}; {nearest(name, space.names)}"
+                f"order of refine must name hyperparameters, but got {shown(name)}; {nearest(name, space.names)}"
             )
     return _most_then_least([*order, *(name for name in space.names if name not in order)])
 

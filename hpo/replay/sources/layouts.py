@@ -18,14 +18,21 @@ from hpo.replay.sources.table import CurvesError, Raw, matrix
 from hpo.study.values import digest
 from hpo.text import nearest
 
+ARRAYS = ("names", "configs", "values")
+TASKSET = ("tasks", "hp_names", "hp")
 LOSSES = {"train_loss": "train_loss", "val_loss": "valid_loss", "valid_loss": "valid_loss", "test_loss": "test_loss"}
 
 
 def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
     """Reads an .npz file."""
     with np.load(path, allow_pickle=False) as file:
-        if "hp_names" in file:
-            return _taskset(file, path, metric, task)
+        if not set(ARRAYS) <= set(file):
+            if set(TASKSET) <= set(file):
+                return _taskset(file, path, metric, task)
+            raise CurvesError(
+                f"{path} must have the keys {', '.join(ARRAYS)} (or TaskSet's: {', '.join(TASKSET)} and its losses), "
+                f"but has {', '.join(file) or 'none'}"
+            )
         names = [str(name) for name in file["names"]]
         rows = [[item.item() if hasattr(item, "item") else item for item in row] for row in file["configs"]]
         values = np.asarray(file["values"], dtype=np.float64)
@@ -48,7 +55,7 @@ def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
         raise CurvesError(
             f"--task must name one of {path.name}'s tasks, but got {task!r}; {nearest(task or '', tasks)}"
         )
-    if metric not in LOSSES:
+    if metric not in LOSSES or LOSSES[metric] not in file:
         raise CurvesError(f"the study's metric must be one of {', '.join(LOSSES)} for {path.name}, but got {metric!r}")
     values = np.asarray(file[LOSSES[metric]][tasks.index(task)], dtype=np.float64)[:, 1:]
     failed = ~np.isfinite(values)
@@ -67,7 +74,10 @@ def read_table(path: Path) -> Any:
     """Reads a CSV or Parquet file as an Arrow table."""
     from pyarrow import csv, parquet
 
-    return csv.read_csv(path) if path.suffix == ".csv" else parquet.read_table(path)
+    if path.suffix == ".parquet":
+        return parquet.read_table(path)
+    options = csv.ConvertOptions()
+    return csv.read_csv(path, convert_options=csv.ConvertOptions(null_values=[*options.null_values, "None"]))
 
 
 def of_task(whole: Any, source: str, task: str | None) -> Any:
@@ -96,7 +106,7 @@ def long(whole: Any, metric: str, source: str) -> Raw:
         _, points, seconds = curves.setdefault(
             digest([row.get("seed"), row.get("trial"), *map(str, config)]), (config, {}, [])
         )
-        if row["epoch"] is None or row["epoch"] < 1:
+        if not isinstance(row["epoch"], int | float) or not row["epoch"] >= 1 or row["epoch"] % 1:
             raise CurvesError(f"{source} must count epochs from 1, but has epoch {row['epoch']} of {config}")
         if row["epoch"] in points and not row.get("attempt"):
             raise CurvesError(f"{source} must record each epoch once, but has epoch {row['epoch']} of {config} twice")

@@ -24,6 +24,7 @@ from hpo.replay.sources.table import CurvesError, Raw, matrix
 from hpo.text import nearest
 
 MAGIC = b"SQLite format 3\0"
+LONGEST_LINE = 2**16  # bytes: the first line of a journal creates a study, and is far shorter
 STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
 DIRECTIONS = {0: "not set", 1: "min", 2: "max", "MINIMIZE": "min", "MAXIMIZE": "max", "NOT_SET": "not set"}
 STUDY, DELETED, TRIAL, PARAM, STATE, VALUE = 0, 1, 4, 5, 6, 7  # the journal's operations that concern curves
@@ -64,13 +65,22 @@ class Study:
 def is_storage(path: Path) -> bool:
     """Reports whether a file is a SQLite storage or a journal."""
     with path.open("rb") as file:
-        head = file.read(len(MAGIC))
-    return head == MAGIC or head.startswith((b'{"op_code"', b'{"worker_id"'))
+        if file.read(len(MAGIC)) == MAGIC:
+            return True
+        file.seek(0)
+        first = file.readline(LONGEST_LINE)
+    try:
+        entry = json.loads(first)
+    except ValueError:  # also bytes that are no text
+        return False
+    return isinstance(entry, dict) and {"op_code", "worker_id"} <= entry.keys()
 
 
 def is_dataframe(columns: Sequence[str]) -> bool:
-    """Reports whether columns are those of `study.trials_dataframe()`."""
-    return "state" in columns and any(name.startswith("params_") for name in columns)
+    """Reports whether columns are those of `study.trials_dataframe()`, and not those of the long layout."""
+    values = any(name == "value" or name.startswith(("value_", "values_", "intermediate_values_")) for name in columns)
+    params = any(name.startswith("params_") for name in columns)
+    return "state" in columns and params and values and "epoch" not in columns
 
 
 def read(path: Path, task: str | None, mode: str | None) -> Raw:
@@ -213,7 +223,7 @@ def read_dataframe(whole: Any, source: str) -> Raw:
         trials.append(
             Trial(
                 state,
-                {name.removeprefix("params_"): row[name] for name in params if row[name] is not None},
+                _row_config(row, params, measured=bool(told) or value is not None),
                 {step: _finite(v) for step, v in told.items()},
                 None if value is None or state != "COMPLETE" else float(value),
                 *(
@@ -223,6 +233,15 @@ def read_dataframe(whole: Any, source: str) -> Raw:
             )
         )
     return _raw(trials, source)
+
+
+def _row_config(row: Mapping[str, Any], params: Sequence[str], measured: bool) -> dict[str, Any]:
+    """Returns a row's parameters: an empty cell is None, or a parameter that the trial did not ask for.
+
+    A row without any value, of a parameter or a result, is a trial that never began: it has no parameters.
+    """
+    found = {name.removeprefix("params_"): row[name] for name in params}
+    return found if measured or any(value not in (None, "") for value in found.values()) else {}
 
 
 def _external(value: Any, distribution: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def finished(data: StudyData, study: Study, seconds: Mapping[str, float] | None 
         values = [
             v for e in range(1, whole + 1) if isinstance(c := curves.cell(trial, e), Trained) and (v := c.value) == v
         ]
-        config = {n: row.get(f"config_{n}") for n in study.space.names}
+        config = _config(study, row)
         ended = curves.closed(trial) and not isinstance(curves.cell(trial, len(values) + 1), Failed)
         if ended and values:
             values += [best(values)] * (whole - len(values))
@@ -63,3 +64,9 @@ def finished(data: StudyData, study: Study, seconds: Mapping[str, float] | None 
         np.array([(seconds or {}).get(trial, 1.0) for trial, _, _ in found.values()]),
     )
     return as_table(f"the store of {data.name}", study.space, raw)
+
+
+def _config(study: Study, row: Mapping[str, Any]) -> dict[str, Value | None]:
+    """Returns the values in a row of `trials`, None for those that do not exist; older stores hold inexact levels."""
+    found = {name: row.get(f"config_{name}") for name in study.space.names}
+    return {**found, **study.space.snap({name: value for name, value in found.items() if value is not None})}

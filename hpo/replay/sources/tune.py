@@ -25,8 +25,8 @@ RESULT, TABLE, CONFIG, ERROR = "result.json", "progress.csv", "params.json", "er
 
 
 def is_experiment(path: Path) -> bool:
-    """Reports whether a folder holds trials of Ray Tune."""
-    return path.is_dir() and next(_trials(path), None) is not None
+    """Reports whether a folder holds trials of Ray Tune: configurations, and beside one of them what came of it."""
+    return path.is_dir() and any((trial / name).exists() for trial in _trials(path) for name in (RESULT, TABLE, ERROR))
 
 
 def _trials(path: Path) -> Iterator[Path]:

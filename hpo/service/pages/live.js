@@ -126,13 +126,15 @@
     const budget = state.runs.reduce((sum, run) => sum + run.budget_epochs, 0);
     const done = state.runs.filter((run) => run.status === "complete").length;
     const share = budget ? Math.floor((100 * charged) / budget) : 0;
-    const all = done === state.runs.length ? "Complete" : "In progress";
-    return `${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained.`;
+    const over = done === state.runs.length;
+    const all = over ? (state.failure ? "Failed" : "Complete") : "In progress";
+    const trouble = [state.failure, state.failed_exams].filter(Boolean).map((said) => `${said[0].toUpperCase()}${said.slice(1)}. `);
+    return `${trouble.join("")}${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained.`;
   }
 
   function draw(state) {
     last = state;
-    say(summary(state));
+    say(summary(state), Boolean(state.failure || state.failed_exams));
     legend(state);
     chart(state);
     document.getElementById("runs").replaceChildren(...state.runs.map(row));

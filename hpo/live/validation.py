@@ -1,0 +1,126 @@
+"""Whether a study can be played at all: what `hpo check`, `hpo run`, `hpo submit` and `hpo refine` refuse alike.
+
+Reads the study's store, its prior and what its trainable looks at; writes nothing and asks for no cluster.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.errors import HpoError
+from hpo.game.runs import schedule_of
+from hpo.store import StudyWriter
+from hpo.store.recover import prior_observations
+from hpo.study import environment
+from hpo.study.messages import Located
+from hpo.study.study import Study
+from hpo.text import meant, one_line, shown
+from trainables import DECLARED, declarations
+from trainables.errors import BadStudy, BadTrainable, NotHere
+from trainables.task import Task
+
+METHODS = ("train_epoch", "save", "load", "test")  # what a trainable must have
+
+
+def validate(study: Study, *, elsewhere: bool = False) -> None:
+    """Raises StudyError, with the place in the study file, or StoreError for a study that could not be played.
+
+    `elsewhere`: it trains on other machines, so that data and weights may be missing on this one.
+    """
+    _parts(study)
+    prior = prior_observations(study)
+    for method in study.methods:
+        schedule_of(study, method, study.seeds[0], prior)
+    if study.trainable in DECLARED:
+        environment.check_torch()
+    _trainable(study, elsewhere)
+    StudyWriter.check(study.store, study=study.study, definition=study.definition, digest=study.digest)
+
+
+def validate_to_submit(study: Study) -> None:
+    """Like `validate`, for a machine that plays no part in the study: it may lack its store, its prior and its code."""
+    _parts(study)
+    for method in study.methods:
+        schedule_of(study, method, study.seeds[0])
+    try:
+        declarations(study.trainable)
+    except BadTrainable:
+        return
+    _trainable(study, elsewhere=True)
+
+
+def _parts(study: Study) -> None:
+    try:
+        study.validate_parts()
+    except Located as error:
+        raise study.error(error.location, str(error)) from None
+
+
+def _trainable(study: Study, elsewhere: bool) -> None:
+    """Raises StudyError if the trainable is none, lacks the study's metrics, or refuses the study by its `check`."""
+    try:
+        kind = declarations(study.trainable)
+    except BadTrainable as error:
+        raise study.error(("trainable",), str(error)) from None
+    if study.trainable not in DECLARED:
+        _shape(study, kind)
+    task = Task.from_json(study.located())
+    names = _declared(study, kind, "metrics", task)
+    if names is not None:
+        _metrics(study, [str(name) for name in names])
+    try:
+        _declared(study, kind, "check", task, study.space.domains, dict(study.fixed))
+    except NotHere as error:
+        if not elsewhere:
+            raise study.error(error.location, str(error)) from None
+    except BadStudy as error:
+        raise study.error(error.location, str(error)) from None
+
+
+def _shape(study: Study, kind: type[Any]) -> None:
+    """Raises StudyError for a class that workers could not build or train."""
+    missing = [name for name in METHODS if not callable(getattr(kind, name, None))]
+    if missing:
+        raise study.error(
+            ("trainable",),
+            f"a trainable must have the methods {', '.join(METHODS)}, but {study.trainable} has no {missing[0]}",
+        )
+    try:
+        inspect.signature(kind).bind({}, task={}, seed=0, max_epochs=1)
+    except TypeError as error:
+        raise study.error(
+            ("trainable",),
+            f"a trainable must be built as Class(config, task=, seed=, max_epochs=), but {study.trainable} is not: {error}",
+        ) from None
+    except ValueError:
+        return  # a class whose signature Python cannot tell
+
+
+def _declared(study: Study, kind: type[Any], name: str, *arguments: Any) -> Any:
+    """Calls a static declaration of the trainable; returns None where it has none."""
+    if getattr(kind, name, None) is None:
+        return None
+    if not isinstance(inspect.getattr_static(kind, name), staticmethod | classmethod):
+        raise study.error(("trainable",), f"{name} of {study.trainable} must be static: nothing is built to call it")
+    try:
+        return getattr(kind, name)(*arguments)
+    except BadStudy:
+        raise
+    except Exception as error:  # a user's code; an error of ours without a location is a sentence already
+        what = str(error) if isinstance(error, HpoError) else f"{type(error).__name__}: {one_line(error)}"
+        raise study.error(("trainable",), f"{name} of {study.trainable} must accept the study, but: {what}") from None
+
+
+def _metrics(study: Study, names: list[str]) -> None:
+    wanted: Mapping[tuple[str, ...], str] = {("metric",): study.metric}
+    if study.early_stopping is not None:
+        wanted = {**wanted, ("early_stopping", "metric"): study.early_stopping.metric}
+    for location, metric in wanted.items():
+        if metric not in names:
+            raise study.error(
+                location,
+                f"{'.'.join(location)} must be one of the metrics that {study.trainable} reports ({', '.join(names)}), "
+                f"but got {shown(metric)}{meant(metric, names)}",
+            )

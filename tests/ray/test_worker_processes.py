@@ -1,0 +1,139 @@
+"""Worker processes on a real cluster: one that cannot compute any more is replaced, and each sees only its trial's GPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from conftest import hpo, rows
+
+pytestmark = pytest.mark.timeout(600)
+
+STUDY = """
+study: instant
+trainable: {trainable}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
+budget: {{epochs: 36, max_epochs: 6}}
+methods: [random]
+seeds: [0]
+resources: {{cpus: 1, gpus: {gpus}}}
+"""
+
+DYING = """
+import os
+from pathlib import Path
+
+from trainables.curves import Curves
+
+DEAD = []  # once it has something in it, nothing in this process can compute
+
+
+class Dying(Curves):
+    def train_epoch(self):
+        mark = Path(os.environ["MARKS"]) / "died"
+        if self.epoch == 2 and not mark.exists():
+            mark.touch()
+            DEAD.append(True)
+        if DEAD:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\\nCUDA kernel errors might ...")
+        return super().train_epoch()
+
+    def close(self):
+        assert not DEAD, "a dead device must not be asked to free anything"
+"""
+
+SEEING = """
+import os
+
+from trainables.curves import Curves
+
+
+class Seeing(Curves):
+    def __init__(self, config, *, task, seed, max_epochs, group=None):
+        super().__init__(config, task=task, seed=seed, max_epochs=max_epochs)
+
+    def train_epoch(self):
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return super().train_epoch() | {"gpus": -1 if seen is None else len(seen.split(",")) if seen else 0}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Returns a function that writes a study of one of the trainables above, importable by worker processes."""
+    (tmp_path / "dying.py").write_text(DYING)
+    (tmp_path / "seeing.py").write_text(SEEING)
+    monkeypatch.setenv("MARKS", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+
+    def write(trainable: str, gpus: float = 0) -> Path:
+        path = tmp_path / "study.yaml"
+        path.write_text(STUDY.format(trainable=trainable, gpus=gpus))
+        return path
+
+    return write
+
+
+def test_a_process_that_cannot_compute_any_more_ends_and_another_one_trains_its_trial(study, tmp_path):
+    from hpo.store import read, verify
+
+    answers = {
+        name: hpo("run", study(name), "--store", tmp_path / name[:5], "--workers", 1, "--format", "json", "--no-report",
+                  "--quiet", timeout=240)
+        for name in ("curves", "dying:Dying")
+    }  # fmt: skip
+    (sound,), (dying,) = (json.loads(answer.stdout)["runs"] for answer in answers.values())
+    assert answers["dying:Dying"].returncode == 0, answers["dying:Dying"].stderr
+    assert (tmp_path / "died").exists()
+    assert dying["failed_trials"] == 0
+    assert (dying["charged_epochs"], dying["wasted_epochs"], sound["wasted_epochs"]) == (36, 2, 0)
+    assert [row["value"] for row in rows(tmp_path / "dying", "charges")] == [
+        row["value"] for row in rows(tmp_path / "curve", "charges")
+    ]
+    data = read(str(tmp_path / "dying"), "instant")
+    assert len(set(data.epochs["worker"].to_pylist())) == 2
+    assert verify(str(tmp_path / "dying")) == []
+
+
+@pytest.fixture
+def cluster(study, monkeypatch: pytest.MonkeyPatch):
+    """Yields the address of someone else's cluster, a node with two GPUs as far as Ray knows; its processes see both."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    for name in ("RAY_ADDRESS", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        monkeypatch.delenv(name, raising=False)
+    from ray.cluster_utils import Cluster
+
+    sizes = {"num_cpus": 3, "num_gpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args=sizes)
+    try:
+        yield nodes.address
+    finally:
+        nodes.shutdown()
+
+
+def test_a_trial_sees_as_many_gpus_as_it_asked_for(study, cluster, tmp_path):
+    from hpo.store import read
+
+    seen = {}
+    for gpus in (0, 1):
+        store = tmp_path / f"store-{gpus}"
+        answer = hpo("run", study("seeing:Seeing", gpus), "--store", store, "--address", cluster, "--workers", 1,
+                     "--budget", 6, "--no-report", "--quiet", timeout=240)  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        seen[gpus] = set(read(str(store), "instant").epochs["gpus"].to_pylist())
+    assert seen == {0: {0}, 1: {1}}
+
+
+def test_a_cluster_of_our_own_hides_gpus_from_what_asks_for_none(study, tmp_path, monkeypatch):
+    from hpo.store import read
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    answer = hpo("run", study("seeing:Seeing"), "--store", tmp_path / "store", "--workers", 1, "--budget", 6,
+                 "--no-report", "--quiet", timeout=240)  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert set(read(str(tmp_path / "store"), "instant").epochs["gpus"].to_pylist()) == {0}

@@ -1,0 +1,180 @@
+"""What the image classifier declares before it is built: its metrics, and a check of the study.
+
+Reads folder listings, and files of weights without their values. Imports torch only to look into a model.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.text import meant, nearest, shown
+from trainables import sources, splits
+from trainables.catalog import Catalog
+from trainables.checking import check_values, in_section, values
+from trainables.errors import BadStudy, InvalidConfig, NotHere
+from trainables.sections import ARCHITECTURE, AUGMENTATIONS, Data, Model
+from trainables.settings import Settings, valid
+from trainables.sources import Part, Source
+from trainables.task import Task
+
+FEWEST_LAYERS = 18  # alexnet's: every model has as many
+METRICS = ("loss", "accuracy", "precision", "recall", "f1")
+
+
+class Declared:
+    """The image classifier's declarations, apart from it, so that `hpo check` need not import torch for them."""
+
+    @staticmethod
+    def metrics(task: Task) -> tuple[str, ...]:
+        """Returns the names of an epoch's metrics."""
+        return (*METRICS, *(f"val_{name}" for name in METRICS), "images_per_second")
+
+    @staticmethod
+    def check(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        """Raises BadStudy for a study that cannot work: its hyperparameters, model, weights, data or splits.
+
+        Raises NotHere, last, for files and packages that this machine lacks.
+        """
+        check_values(space, fixed, valid)
+        _check_nesterov(space, fixed)
+        data, model = _data(task), _model(task, space, fixed)
+        _check_sizes(data)
+        missing: NotHere | None = None
+        try:
+            if not _plain(model, space, fixed):
+                from trainables.model_check import check_model  # imports torch, which takes seconds
+
+                check_model(model, space, fixed)
+        except NotHere as error:
+            missing = error
+        _check_images(data)
+        if missing is not None:
+            raise missing
+
+
+def _plain(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
+    """Whether the model is the one that comes with this package, used within the bounds of every model."""
+    numbers = [valid("finetuned_layers", value) for _, value in values("finetuned_layers", space, fixed)]
+    sizes = [value for _, value in values("image_size", space, fixed)]
+    usual = all(n is None or n <= FEWEST_LAYERS for n in numbers) and all(size >= 32 for size in sizes)
+    return usual and model.name == "digits_net" and model.weights == "DEFAULT"
+
+
+def _check_nesterov(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Raises BadStudy where nesterov contradicts every optimizer or momentum that it can meet."""
+    names = [name for name in ("nesterov", "optimizer", "momentum") if name in space or name in fixed]
+    if "nesterov" not in names:
+        return
+    error: InvalidConfig | None = None
+    for chosen in product(*(values(name, space, fixed) for name in names)):
+        try:
+            Settings.of({name: value for name, (_, value) in zip(names, chosen, strict=True)})
+            return
+        except InvalidConfig as refused:
+            error = refused
+    raise BadStudy(("space" if "nesterov" in space else "fixed", "nesterov"), str(error))
+
+
+# -- the sections -------------------------------------------------------------------------------------------------
+
+
+def _data(task: Task) -> Data:
+    """Returns the data section. Raises BadStudy for names that do not exist."""
+    with in_section("data"):
+        data = Data.read(task.data)
+    known = [name for name, _ in sources.names()]
+    if data.name not in known:
+        raise BadStudy(
+            ("data", "name"),
+            f"data.name must be a known data set, but got {shown(data.name)}; {nearest(data.name, known)}",
+        )
+    if data.augment not in AUGMENTATIONS:
+        names = ", ".join(AUGMENTATIONS)
+        near = meant(data.augment, AUGMENTATIONS)
+        raise BadStudy(("data", "augment"), f"data.augment must be one of {names}, but got {shown(data.augment)}{near}")
+    return data
+
+
+def _model(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> Model:
+    """Returns the model section. Raises BadStudy for sizes that the model does not take."""
+    with in_section("model"):
+        model = Model.of(task)
+        for name, value in model.architecture.items():
+            valid(name, value)
+    sized = [(section, name) for section, names in (("model", model.architecture), ("fixed", fixed), ("space", space))
+             for name in names if name in ARCHITECTURE]  # fmt: skip
+    if sized and not (model.weights == "none" and model.name.startswith("vit_")):
+        raise BadStudy(
+            sized[0],
+            f"{sized[0][1]} can be set only for a vision transformer with weights: none, but got "
+            f"{model.name} with weights: {model.weights}",
+        )
+    return model
+
+
+# -- the data -----------------------------------------------------------------------------------------------------
+
+
+def _check_sizes(data: Data) -> None:
+    """Raises BadStudy for a size that no part can have."""
+    for key in ("train", "validation", "test"):
+        share: Any = getattr(data, key)
+        if share is None or (isinstance(share, str) and (key != "train" or splits.is_share(share))):
+            continue
+        number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not number or not (0 < share <= 1 if isinstance(share, float) else share >= 1):
+            wanted = "a fraction in (0, 1], a count >= 1 or 'N per class'"
+            raise BadStudy(("data", key), f"data.{key} must be {wanted}, but got {shown(share)}")
+
+
+def _check_images(data: Data) -> None:
+    """Raises BadStudy for splits that the listed images cannot give, NotHere for images that are not there."""
+    if data.root is not None and data.root.startswith("s3://"):
+        return
+    root = Path(data.root or "").expanduser()
+    if data.root is not None and not data.download and data.name != "digits" and not root.exists():
+        raise NotHere(("data", "root"), f"data.root must exist, but there is none at {root}")
+    if data.name in sources.TORCHVISION:
+        _check_ready(data, list(sources.TORCHVISION[data.name][1]))
+    elif data.name == "npz":
+        _check_ready(data, _arrays(root))
+    else:
+        with in_section("data"):
+            try:
+                Catalog(_digits() if data.name == "digits" else sources.image_folder(root)).plan(data)
+            except OSError as error:
+                raise NotHere(("data", "root"), f"data.root must be readable, but it is not: {error}") from None
+
+
+def _check_ready(data: Data, parts: list[str]) -> None:
+    """Raises BadStudy for a split that is named, but not ready in the data."""
+    ready = [name for name in parts if name not in ("all", "train")]
+    for key in ("validation", "test"):
+        share = getattr(data, key)
+        if isinstance(share, str) and not splits.is_share(share) and sources.READY.get(share, share) not in ready:
+            wanted = f"a fraction, a count, 'N per class' or a ready split ({', '.join(ready) or 'none here'})"
+            raise BadStudy(("data", key), f"data.{key} must be {wanted}, but got {shown(share)}{meant(share, ready)}")
+
+
+def _arrays(path: Path) -> list[str]:
+    """Returns the ready splits of an .npz file by the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = [Path(name).stem for name in file.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadStudy(("data", "root"), f"data.root must be an .npz file, but {path} is not: {error}") from None
+    parts = {word for name in names for word in re.split(r"_", name)}
+    return sorted({sources.READY.get(part, part) for part in parts} & {"train", "validation", "test"})
+
+
+def _digits() -> Source:
+    """The digits without their images, which need scikit-learn: 1,797 labels."""
+    labels = np.repeat(np.arange(10, dtype=np.int64), (178, 182, 177, 183, 181, 182, 181, 179, 174, 180))
+    return Source(tuple("0123456789"), {"all": Part(labels, lambda i: np.zeros((8, 8), np.uint8))})
