@@ -40,7 +40,7 @@ def check(data: StudyData) -> list[str]:
     over = bool(rows) and all(row["status"] == "complete" for row in rows.values())
     problems = [
         *data.warnings, *head(data, study), *identity.names(data), *identity.trials(data, study), *standing.runs(data),
-        *standing.failures(data), *ledger.curves(book, data),
+        *standing.failures(data), *standing.run_failures(data), *ledger.curves(book, data),
     ]  # fmt: skip
     trials = _by_run(data)
     for run in sorted(book.places.keys() | rows.keys() | trials.keys()):

@@ -47,7 +47,7 @@ MEASURED = {  # measurements and remarks that nothing is derived from
     ("epochs", "worker"), ("epochs", "finished"), ("epochs", "loss"), ("epochs", "accuracy"), ("epochs", "val_loss"),
     ("epochs", "ended"), ("exams", "test_accuracy"), ("exams", "test_loss"), ("exams", "confusion"), ("exams", "classes"),
 }  # fmt: skip
-GONE = {("exams", "deleted")}  # an exam that failed leaves no row either
+GONE = {("exams", "deleted")}  # the rows of the other winners say nothing about it
 
 
 @pytest.fixture(scope="module")

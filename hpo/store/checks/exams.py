@@ -31,6 +31,9 @@ def exams(data: StudyData, study: Study) -> Iterator[str]:
         elif seed != (right := seeds[trial] if exam == "winner" else 10_000 * (seeds[trial] + 1) + int(place)):
             yield f"the exam {exam} of trial {trial} must have the seed {right}, but has {seed}"
     metrics = [name for name in data.exams.column_names if name not in schema.columns("exams")]
+    for row in data.exams.to_pylist():
+        if row["reason"] is not None and any(row[name] is not None for name in metrics):
+            yield f"the exam {row['exam']} of trial {row['trial']} failed ({row['reason']}), but has test metrics"
     for name in metrics:
         if any(math.isinf(value) for value in numbers(data.exams, name)):
             yield f"an exam has an infinite {name}"

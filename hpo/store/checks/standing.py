@@ -115,3 +115,31 @@ def counts(row: Row, rows: Sequence[Row], total: int) -> Iterator[str]:
         yield "it is over, but its row has the status partial"
     elif row["status"] == "complete" and row["reason"] and row["charged_epochs"] == row["budget_epochs"]:
         yield "it used up its budget, but gives a reason why not"
+
+
+def run_failures(data: StudyData) -> Iterator[str]:
+    """Checks that each failure that a run met stands in a gap of the run's order, and that no gap lacks one.
+
+    Stores of earlier versions have no such rows, and runs under way may have gone on since their trials were written.
+    """
+    met = data.run_failures.to_pylist()
+    over = {row["run"] for row in data.runs.to_pylist() if row["status"] == "complete"}
+    stood = {(row["run"], row["number"]): row for row in data.trials.to_pylist()}
+    orders: dict[str, set[int]] = {}
+    for run, order in zip(data.charges["run"].to_pylist(), data.charges["order"].to_pylist(), strict=True):
+        orders.setdefault(run, set()).add(order)
+    for row in met:
+        run, order = row["run"], row["order"]
+        trial = stood.get((run, row["number"]))
+        if run != f"{row['method']}/{row['seed']}":
+            yield f"run {run}: a failure is that of method {row['method']} with seed {row['seed']}"
+        elif order < 0 or order in orders.get(run, ()):
+            yield f"run {run}: its order {order} is both a failure and a charge"
+        elif run in over and (trial is None or (trial["trial"], trial["status"]) != (row["trial"], "failed")):
+            yield f"run {run}: trial {row['trial']} failed at order {order}, but is not its failed trial {row['number']}"
+        elif run in over and trial is not None and trial["epochs"] != row["epoch"]:
+            yield f"run {run}: trial {row['trial']} failed after {row['epoch']} epochs, but was charged {trial['epochs']}"
+    places = {run: orders.get(run, set()) | {row["order"] for row in met if row["run"] == run} for run in over}
+    for run, taken in sorted(places.items()) if met else ():
+        if taken and len(taken) != max(taken) + 1:
+            yield f"run {run}: {max(taken) + 1 - len(taken)} of its orders are neither a charge nor a failure"
