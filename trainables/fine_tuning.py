@@ -54,7 +54,7 @@ class FineTuning:
         self.epoch = 0
         self.machine = machine_for(settings, task.model)
         self.model, key = self._build(task.model)
-        self.network = Network(self.model, settings.image_size)
+        self.network = Network(self.model, settings.image_size, self.machine.format)
         altered = augmentation(task.data.augment)
         self.feed = Feed(self.network, self.machine, dataset, key, settings.reuse_activations, altered, self.shard)
         self.evaluation = Evaluation(self.feed, settings.label_smoothing)

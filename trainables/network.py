@@ -17,6 +17,7 @@ from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 from hpo.text import one_line
 from trainables import backbones
 from trainables.backbones import Head
+from trainables.boundary import Boundary, on_the_way, order_of
 from trainables.errors import BadData, InvalidConfig
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
@@ -42,15 +43,6 @@ class Layer:
     position: int  # in the graph
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """A clean cut before the graph's step `position`; the value that crosses it is [N, *shape]. At 0 it is the image."""
-
-    position: int
-    value: str
-    shape: tuple[int, ...]
-
-
 class _Tracer(fx.Tracer):
     """Enters a module only if it holds others: a module without parts is one step, whatever package it is from."""
 
@@ -60,12 +52,14 @@ class _Tracer(fx.Tracer):
 
 
 class Network:
-    """The graph of a model with a `Head`, for images of `image_size` px.
+    """The graph of a model with a `Head`, for images of `image_size` px that lie in memory in `layout`.
 
     Raises InvalidConfig for images that are too small for the model, BadData for a model that torch.fx cannot trace.
     """
 
-    def __init__(self, model: nn.Module, image_size: int) -> None:
+    def __init__(
+        self, model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format
+    ) -> None:
         self.model = model
         self._graph = _trace(model)
         self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
@@ -73,9 +67,9 @@ class Network:
         self._output = _returned(self._graph)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         self._head = self._head_position()
-        self._shapes = _shapes(model, self._graph, image_size)
+        self._values = _values(model, self._graph, image_size, layout)
         self.layers = tuple(self._layers())
-        self.boundaries = tuple(self._boundaries(image_size))
+        self.boundaries = tuple(self._boundaries())
 
     def cut(self, finetuned: int | None) -> int:
         """Returns the position of the first step that is trained with the last `finetuned` layers (None: all)."""
@@ -88,20 +82,29 @@ class Network:
         return max((b for b in self.boundaries if b.position <= cut), key=lambda b: b.position)
 
     def section(self, start: Boundary, stop: Boundary | None = None) -> nn.Module:
-        """Returns the part from `start` to `stop` (None: the logits) as a module that shares the model's parameters."""
+        """Returns the part from `start` to `stop` (None: the logits) as a module that shares the model's parameters.
+
+        On the way to a `stop`, the value at each boundary is settled: it is the same bits from whatever `start`.
+        """
         graph = fx.Graph()
+        settling = on_the_way(self.boundaries, start, stop)
         known: dict[fx.Node, fx.Node] = {}
         first = self._input if start.position == 0 else self._named(start.value)
         known[first] = graph.placeholder("activations")
+        if start.position in settling:
+            known[first] = graph.call_function(start.settled, (known[first],))
 
         def find(node: fx.Node) -> fx.Node:
             if node not in known and node.op == "get_attr":
                 known[node] = graph.node_copy(node)
             return known[node]
 
-        for node in self._nodes[start.position : stop.position if stop else None]:
+        for position, node in enumerate(self._nodes[start.position : stop.position if stop else None], start.position):
             if node.op != "get_attr":
                 known[node] = graph.node_copy(node, find)
+            if boundary := settling.get(position + 1):
+                value = self._named(boundary.value)
+                known[value] = graph.call_function(boundary.settled, (known[value],))
         graph.output(find(self._named(stop.value) if stop else self._output))
         return fx.GraphModule(self.model, graph)
 
@@ -147,8 +150,9 @@ class Network:
                     found.append((str(node.target), kind, size, self._position[node]))
         return [Layer(len(found) - i, *layer) for i, layer in enumerate(found)]
 
-    def _boundaries(self, image_size: int) -> Iterator[Boundary]:
-        yield Boundary(0, self._input.name, (3, image_size, image_size))
+    def _boundaries(self) -> Iterator[Boundary]:
+        pictures = self._values[self._input.name]
+        yield Boundary(0, self._input.name, tuple(pictures.shape[1:]), order_of(pictures))
         live: set[fx.Node] = {self._input}
         last = {
             node: max((self._position.get(user, len(self._nodes)) for user in node.users), default=-1)
@@ -160,9 +164,9 @@ class Network:
             live = {n for n in live if last[n] > position}
             if len(live) == 1:
                 (value,) = live
-                shape = self._shapes.get(value.name)
-                if shape and value is not self._input and shape[0] == _ROWS:
-                    yield Boundary(position + 1, value.name, shape[1:])
+                found = self._values.get(value.name)
+                if found is not None and value is not self._input and found.dim() and len(found) == _ROWS:
+                    yield Boundary(position + 1, value.name, tuple(found.shape[1:]), order_of(found))
 
 
 def describe(name: str) -> list[Layer]:
@@ -171,7 +175,7 @@ def describe(name: str) -> list[Layer]:
     return list(Network(backbones.outline(name, size), size).layers)
 
 
-_ROWS = 2  # images in the pass that finds the shapes
+_ROWS = 2  # images in the pass that finds shapes and strides
 
 
 def _returned(graph: fx.Graph) -> fx.Node:
@@ -213,42 +217,49 @@ def _trace(model: nn.Module) -> fx.Graph:
         model.train(training)
 
 
-class _Shapes(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps each step's value."""
+
+    def __init__(self, module: fx.GraphModule, layout: torch.memory_format) -> None:
         super().__init__(module)
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.values: dict[str, Tensor] = {}
+        self._layout = layout
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if isinstance(value, Tensor) and n.op != "get_attr":
-            self.shapes[n.name] = tuple(value.shape)
+            convolved = n.op == "call_module" and isinstance(self.fetch_attr(str(n.target)), conv._ConvNd)
+            if convolved and value.dim() == 4:  # the meta device's are always contiguous
+                value = value.contiguous(memory_format=self._layout)
+            self.values[n.name] = value
         return value
 
 
 class _Measured(nn.Module):
-    """Runs the graph and returns each step's shape; a module, so that its parameters can be replaced."""
+    """Runs the graph and returns each step's value; a module, so that its parameters can be replaced."""
 
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, model: nn.Module, graph: fx.Graph, layout: torch.memory_format) -> None:
         super().__init__()
         self.inner = fx.GraphModule(model, graph)
+        self._layout = layout
 
-    def forward(self, images: Tensor) -> dict[str, tuple[int, ...]]:
-        interpreter = _Shapes(self.inner)
-        interpreter.run(images)
-        return interpreter.shapes
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        recorder = _Recorder(self.inner, self._layout)
+        recorder.run(images)
+        return recorder.values
 
 
-def _shapes(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
-    """Returns every step's shape for two images, found on the meta device: no arithmetic, no memory."""
-    measured = _Measured(model, graph).eval()
+def _values(model: nn.Module, graph: fx.Graph, image_size: int, layout: torch.memory_format) -> dict[str, Tensor]:
+    """Returns every step's value for two images on the meta device, its shape and strides: no arithmetic, no memory."""
+    measured = _Measured(model, graph, layout).eval()
     values = {**dict(measured.named_parameters()), **dict(measured.named_buffers())}
     nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
-    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta")
+    images = torch.empty(_ROWS, 3, image_size, image_size, device="meta", memory_format=layout)
     try:
         with torch.no_grad():
-            shapes: dict[str, tuple[int, ...]] = torch.func.functional_call(measured, nothing, (images,))
+            found: dict[str, Tensor] = torch.func.functional_call(measured, nothing, (images,))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise InvalidConfig(
             f"image_size must suit the model, but {image_size} px do not ({one_line(error)})"
         ) from error
-    return shapes
+    return found
