@@ -57,9 +57,9 @@ class FineTuning:
         self.network = Network(self.model, settings.image_size, self.machine.format)
         altered = augmentation(task.data.augment)
         self.feed = Feed(self.network, self.machine, dataset, key, settings.reuse_activations, altered, self.shard)
-        self.evaluation = Evaluation(self.feed, settings.label_smoothing)
         weighted = dataset.class_weights(task.data.class_weights)
         self.class_weights = None if weighted is None else weighted.to(self.machine.device)
+        self.evaluation = Evaluation(self.feed, self.class_weights)
         self._stopping = task.stopping
         self._best: tuple[float, State] | None = None  # where early stopping is on
         self._stage: Stage | None = None
