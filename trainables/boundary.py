@@ -42,7 +42,7 @@ class Boundary:
 
 def order_of(value: Tensor) -> tuple[int, ...]:
     """Returns the dimensions of the value as they lie in memory, the outermost first; rows are always outermost."""
-    return (0, *sorted(range(1, value.dim()), key=lambda dimension: -value.stride(dimension)))
+    return (0, *sorted(range(1, value.dim()), key=lambda dimension: -value.stride()[dimension]))
 
 
 def on_the_way(boundaries: Sequence[Boundary], start: Boundary, stop: Boundary | None) -> dict[int, Boundary]:

@@ -63,9 +63,9 @@ class Record:
         return record
 
     def failure(self, trial: str, failure: Mapping[str, Any]) -> None:
-        """Records the failure that ended a trial. Raises StudyFailed where no trial could do better: for bad data."""
-        if failure["kind"] == "data":
-            raise StudyFailed(f"the study's data cannot be used: {failure['reason']}")
+        """Records the failure that ended a trial. Raises StudyFailed where no trial could do better: bad data or weights."""
+        if failure["kind"] in ("data", "weights"):
+            raise StudyFailed(f"the study's {failure['kind']} cannot be used: {failure['reason']}")
         self.failures[trial] = failure["kind"]
         self._writer.failure(Failure(trial, self.curves.known(trial), failure["reason"], failure["kind"]))
 

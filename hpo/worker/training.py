@@ -208,6 +208,7 @@ def _kind(error: BaseException) -> str:
     """Returns a failure's kind by the names of the exception's classes, so that trainables need not import this package."""
     names = {cls.__name__ for cls in type(error).__mro__}
     for kind, members in (
+        ("weights", {"BadWeights"}),
         ("data", {"BadData"}),
         ("invalid", {"InvalidConfig"}),
         ("diverged", {"Diverged"}),
