@@ -52,12 +52,7 @@ def quotas(
         wanted = np.full(number, share // number) + (np.arange(number) < share % number)
     else:
         wanted = _proportional(counts, share)
-    if counts.min() < 1:
-        title = _title(int(np.argmin(counts)), classes)
-        raise BadData(
-            f"{what} must hold at least one image of each class, but none of class {title} is left; "
-            "train, validation and test need one each"
-        )
+    _require_all(counts, what, classes)
     if wanted.min() < 1:
         hint = "; write 1.0 for all of them" if share == 1 else ""
         raise BadData(f"{what} must hold at least one image of each of the {number} classes, but got {share}{hint}")
@@ -69,6 +64,15 @@ def quotas(
             f"but there are {counts.sum()}, {counts[k]} of that class"
         )
     return wanted
+
+
+def _require_all(counts: Indexes, what: str, classes: Sequence[str]) -> None:
+    if counts.min() < 1:
+        title = _title(int(np.argmin(counts)), classes)
+        raise BadData(
+            f"{what} must hold at least one image of each class, but none of class {title} is left; "
+            "train, validation and test need one each"
+        )
 
 
 def _title(k: int, classes: Sequence[str]) -> str:

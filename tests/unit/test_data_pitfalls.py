@@ -94,11 +94,12 @@ def test_whatever_a_library_raises_is_one_image_that_cannot_be_read(tmp_path, mo
 
     def breaks(picture, size, crop=False):
         if picture.filename.endswith("0.png"):
+            picture.close()
             raise struct.error("unpack requires a buffer of 4 bytes")
         return pixels(picture, size, crop=crop)
 
     monkeypatch.setattr("trainables.pixels.pixels", breaks)
-    with pytest.raises(BadData, match=r"2 of 12 images .*cat/0\.png, .*\(the first: unpack requires a buffer"):
+    with pytest.raises(BadData, match=r"2 of 12 images .*cat/0\.png.* \(the first: unpack requires a buffer"):
         load(root)
 
 
