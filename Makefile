@@ -1,6 +1,6 @@
 # Targets: demo, test, test-quick, soak, s3, lint, bench, image, lock. All but image first install requirements.lock, with its
-# hashes checked, into .venv. test-quick runs the unit and contract tests that train no network, in under two minutes on two
-# cores; test runs everything but benches, soak and s3. A CPU build of torch that is already in .venv stays, and then the CUDA
+# hashes checked, into .venv. test-quick runs the unit and contract tests without networks and S3, in under two minutes on
+# two cores; test runs everything but benches, soak and s3. A CPU build of torch that is already in .venv stays, and then the CUDA
 # libraries are left out.
 
 PYTHON ?= python3
@@ -26,7 +26,7 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 test: .venv/ready ## one file at a time on each of up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
 
-test-quick: .venv/ready ## unit and contract tests, without those that train networks
+test-quick: .venv/ready ## unit and contract tests, without those that train networks or need S3
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk

@@ -36,9 +36,9 @@ TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_sec
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of slow files, which `make test-quick` leaves out."""
+    """Marks the tests that `make test-quick` leaves out: slow files, and the S3 variants of a contract."""
     for item in items:
-        if item.path.name in SLOW:
+        if item.path.name in SLOW or "moto" in item.name:
             item.add_marker("slow")
 
 

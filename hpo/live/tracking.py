@@ -175,6 +175,10 @@ class MlFlow:
         request = urllib.request.Request(
             f"{self._url}/api/2.0/mlflow/{what}", data=content, headers={"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
-            found: dict[str, Any] = json.loads(answer.read() or b"{}")
-            return found
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+                found: dict[str, Any] = json.loads(answer.read() or b"{}")
+                return found
+        except urllib.error.HTTPError as error:
+            error.close()  # it is an answer too
+            raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -49,9 +48,7 @@ class CmaEs(Searching):
 
     def _distribution(self) -> Any:
         if self._engine is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                from cmaes import CMA, get_warm_start_mgd
+            from cmaes import CMA, get_warm_start_mgd
 
             encode, width = self.setting.space.encode, len(self.setting.space)
             mean = encode(self.setting.start[0]) if self.setting.start else np.full(width, 0.5)

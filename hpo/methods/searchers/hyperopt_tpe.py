@@ -22,7 +22,8 @@ def suggest(
 ) -> Config:
     """Returns what hyperopt's tpe.suggest answers to configurations and their places, 0 for the best; options are its own."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hyperopt 0.3 uses NumPy names that NumPy deprecates
+        # hyperopt 0.3 sets the shape of arrays, which NumPy 2.5 deprecates.
+        warnings.filterwarnings("ignore", "Setting the shape on a NumPy array", DeprecationWarning)
         import hyperopt
 
         domain = hyperopt.Domain(_nothing, _hyperopt_space(hyperopt, space), pass_expr_memo_ctrl=False)
