@@ -41,7 +41,7 @@ class Dataset:
     """The three splits of a task; with k folds, `train` and `validation` are those of the first of `folds`.
 
     `digest` depends on the decoded images and their labels alone, so it is equal on every node; `skipped` names the
-    corrupt images.
+    corrupt images, and `remarks` are sentences about ready splits that are not used.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Dataset:
     digest: str
     skipped: tuple[str, ...] = ()
     folds: tuple[tuple[Split, Split], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def fold(self, k: int) -> Dataset:
         """Returns the data set whose validation split is fold `k` (from 0) and whose training split is the others."""
@@ -110,5 +111,13 @@ def _read(folder: Path) -> Dataset:
     else:
         train, validation, test = part(0, ends[1]), part(ends[1], ends[2]), part(pool, pool + tested)
     return Dataset(
-        about["name"], tuple(about["classes"]), train, validation, test, about["digest"], tuple(about["skipped"]), folds
+        about["name"],
+        tuple(about["classes"]),
+        train,
+        validation,
+        test,
+        about["digest"],
+        tuple(about["skipped"]),
+        folds,
+        tuple(about["remarks"]),
     )

@@ -22,16 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.text import one_line
 from trainables import sources
 from trainables.cache import locked
 from trainables.catalog import Catalog
 from trainables.errors import BadData
 from trainables.remote import fetch
 from trainables.sections import Data
-from trainables.sources import UNREADABLE, Source
+from trainables.sources import Source
 from trainables.splits import Indexes
 
-FORMAT = 1  # of the cached files: raise it when decoding changes
+FORMAT = 2  # of the cached files: raise it when decoding changes
 BLOCK = 1 << 22  # bytes read at a time
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,13 @@ def _fingerprint(data: Data, root: Path) -> str:
     """Changes when files under `root` do. Named sets never change."""
     if data.name not in ("image_folder", "npz"):
         return str(root)
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    return _digest(str(root), [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for p in files])
+    if not root.exists():
+        return str(root)
+    files = [root] if root.is_file() else sorted(sources.files_below(root))
+    found = [(path, path.stat() if path.exists() else path.lstat()) for path in files]  # a link may lead nowhere
+    return _digest(
+        str(root), [(str(path.relative_to(root)), about.st_size, about.st_mtime_ns) for path, about in found]
+    )
 
 
 def _source(data: Data, root: Path, cache: Path) -> Source:
@@ -93,6 +99,8 @@ def _source(data: Data, root: Path, cache: Path) -> Source:
 def _build(data: Data, image_size: int, source: Source, folder: Path) -> None:
     catalog = Catalog(source)
     plan = catalog.plan(data)
+    for remark in catalog.remarks:
+        log.warning("%s", remark)
     with _appearing(folder) as partial:
         _check_room(partial, sum(map(len, plan)) * image_size**2 * 3 * (3 if data.folds else 2))
         _write(catalog, plan, data, image_size, partial)
@@ -126,10 +134,11 @@ def _check_room(folder: Path, needed: int) -> None:
 
 def _write(catalog: Catalog, plan: list[Indexes], data: Data, image_size: int, folder: Path) -> None:
     chosen = np.concatenate(plan)
-    raw, good = _decode(catalog, chosen, image_size, folder / "raw.npy", crop=data.fit == "crop")
+    raw, faults = _decode(catalog, chosen, image_size, folder / "raw.npy", crop=data.fit == "crop")
+    good = np.array([row not in faults for row in range(len(chosen))], dtype=bool)
     skipped = [catalog.called(int(i)) for i in chosen[~good]]
     if skipped:
-        _report(skipped, len(chosen), data)
+        _report(skipped, faults[min(faults)], len(chosen), data)
     ends = np.cumsum([0, *map(len, plan)])
     rows = [a + np.flatnonzero(good[a:b]) for a, b in pairwise(ends)]
     _check_classes(catalog, rows, chosen)
@@ -150,6 +159,7 @@ def _write(catalog: Catalog, plan: list[Indexes], data: Data, image_size: int, f
         "sizes": [len(r) for r in rows],
         "folds": data.folds or 0,
         "skipped": skipped,
+        "remarks": catalog.remarks,
         "digest": _content(folder / "images.npy", labels),
     }
     (folder / "about.json").write_text(json.dumps(about))
@@ -157,26 +167,29 @@ def _write(catalog: Catalog, plan: list[Indexes], data: Data, image_size: int, f
 
 def _decode(
     catalog: Catalog, chosen: Indexes, size: int, path: Path, *, crop: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Decodes into a mapped file [n, S, S, 3]; returns it, and which images could be read, [n]."""
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Decodes into a mapped file [n, S, S, 3]; returns it, and why rows could not be read."""
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (len(chosen), size, size, 3))
-    good = np.zeros(len(chosen), dtype=bool)
+    faults: dict[int, str] = {}
 
     def one(row: int) -> None:
         try:
             images[row] = catalog.pixels(int(chosen[row]), size, crop=crop)
-            good[row] = True
-        except UNREADABLE as error:
-            log.debug("%s: %s", catalog.called(int(chosen[row])), error)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a damaged file makes a library raise
+            faults[row] = one_line(error)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes without the interpreter's lock
         list(pool.map(one, range(len(chosen)), chunksize=64))
-    return images, good
+    return images, faults
 
 
-def _report(skipped: list[str], total: int, data: Data) -> None:
+def _report(skipped: list[str], reason: str, total: int, data: Data) -> None:
     shown = ", ".join(skipped[:5]) + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
-    found = f"{len(skipped)} of {total} images of {data.root or data.name} cannot be read: {shown}"
+    found = (
+        f"{len(skipped)} of {total} images of {data.root or data.name} cannot be read: {shown} (the first: {reason})"
+    )
     if data.corrupt == "refuse":
         raise BadData(f"every image must be readable, but {found}; remove them, or set data.corrupt: skip")
     log.warning("%s; skipped", found)

@@ -14,10 +14,13 @@ from trainables.measures import confusion, measures
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Measures the feed's network; the loss is unweighted, with the trial's label smoothing."""
+    """Measures the feed's network. The loss is cross-entropy, in which no hyperparameter of the trial has a part.
+
+    `class_weights` [K] are the task's, the same for all trials: the loss is then the weighted mean.
+    """
 
     feed: Feed
-    label_smoothing: float
+    class_weights: Tensor | None
 
     @torch.no_grad()
     def of(self, source: Source) -> tuple[dict[str, float], Tensor]:
@@ -33,8 +36,9 @@ class Evaluation:
             rows = slice(first, first + size)
             with feed.machine.autocast():
                 logits = source.section(feed.rows(source, mine[rows])).float()
-            total += cross_entropy(logits, labels[rows], label_smoothing=self.label_smoothing, reduction="sum")
+            total += cross_entropy(logits, labels[rows], self.class_weights, reduction="sum")
             predicted[rows] = logits.argmax(1)
         matrix = confusion(labels, predicted, len(feed.dataset.classes))
         shard.sum([total, matrix])
-        return {"loss": float(total) / len(source.labels), **measures(matrix)}, matrix
+        whole = len(source.labels) if self.class_weights is None else float(self.class_weights[source.labels].sum())
+        return {"loss": float(total) / whole, **measures(matrix)}, matrix

@@ -1,8 +1,8 @@
 """Activations of a frozen backbone at a boundary, computed once per node and shared by all trials that start there.
 
 Only the part before the first trained layer is kept, in evaluation mode: a fixed function of the images. Activations
-are computed in passes of equal size, kept or not: libraries choose kernels by the size, and training would amplify the
-differences in rounding.
+are computed in passes of equal size and in equal layouts, kept or not, from whatever earlier boundary: libraries choose
+kernels by size and layout, and training would amplify the differences in rounding.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.boundary import Boundary
 from trainables.kept_arrays import Kept, keep, lookup
 from trainables.machine import Machine
-from trainables.network import Boundary
 from trainables.untraced import AnyNetwork
 
+FORMAT = 2  # of kept activations: raise it when other bits are computed
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def frozen_rows(section: nn.Module, machine: Machine, batch: Tensor, size: int) -> Tensor:
-    """Returns the output of the frozen `section` for `batch` [N, ...], packed by `Machine.pack`, `size` rows a pass.
+def frozen_rows(section: nn.Module, stop: Boundary, machine: Machine, batch: Tensor, size: int) -> Tensor:
+    """Returns the output of the frozen `section` to `stop` for `batch` [N, ...], packed, `size` rows a pass.
 
     A smaller last pass is filled up, so that a row's bits depend neither on N nor on the rows beside it.
     """
@@ -33,7 +34,7 @@ def frozen_rows(section: nn.Module, machine: Machine, batch: Tensor, size: int) 
         missing = size - len(part)
         whole = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
         with machine.autocast():
-            found.append(machine.pack(section(whole))[: len(part)])
+            found.append(stop.pack(section(whole))[: len(part)])
     return found[0] if len(found) == 1 else torch.cat(found)
 
 
@@ -51,7 +52,7 @@ class Activations:
         self._last: tuple[Boundary, Boundary, nn.Module] | None = None
 
     def before(self, boundary: Boundary) -> tuple[Boundary, Kept | None]:
-        """Returns the boundary and its activations [N, ...], packed by `Machine.pack`.
+        """Returns the boundary and its activations [N, ...], packed.
 
         Without room for them, returns the nearest earlier boundary that is kept, or the image's with None.
         """
@@ -79,13 +80,11 @@ class Activations:
 
     def _rows(self, start: Boundary, kept: Kept | None, stop: Boundary, rows: slice, size: int) -> Tensor:
         section = self._section(start, stop)
-        # A copy of the kept rows: the first step may work in place.
-        batch = (
-            self._machine.prepare(self._images[rows])
-            if kept is None
-            else self._machine.unpack(kept.values[rows].clone())
-        )
-        return frozen_rows(section, self._machine, batch, size)
+        if kept is None:
+            batch = self._machine.prepare(self._images[rows])
+        else:  # a copy: the first step may work in place
+            batch = start.unpack(kept.values[rows].clone().to(self._machine.device))
+        return frozen_rows(section, stop, self._machine, batch, size)
 
     def _section(self, start: Boundary, stop: Boundary) -> nn.Module:
         if self._last is None or self._last[:2] != (start, stop):
@@ -101,4 +100,4 @@ class Activations:
         return self._network.boundaries[0], None
 
     def _name(self, boundary: Boundary) -> str:
-        return f"{self._key}-{boundary.position}-{boundary.value}"
+        return f"{FORMAT}-{self._key}-{boundary.position}-{boundary.value}"

@@ -14,24 +14,25 @@ from torch import Tensor, nn
 
 from trainables.augment import Augmentation
 from trainables.batches import gather
+from trainables.boundary import Boundary
 from trainables.data import Dataset, Split
 from trainables.draws import Draws
 from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine
-from trainables.network import Boundary
 from trainables.parallel import Shard
 from trainables.untraced import AnyNetwork
 
 
 @dataclass(frozen=True)
 class Source:
-    """One split: `rows` [N, ...] are images as bytes or kept activations; `section` leads from `boundary` to logits.
+    """One split: `rows` [N, ...] are images as bytes or activations kept at `start`; `section` leads on to logits.
 
-    `frozen` leads from the rows to the boundary, where the rows are not the boundary's own activations.
+    `section` begins at `boundary`. `frozen` leads from `start` to it, where they differ.
     """
 
     rows: Tensor
+    start: Boundary
     labels: Tensor
     frozen: nn.Module | None
     boundary: Boundary
@@ -98,7 +99,7 @@ class Feed:
             rows = rows.to(self.machine.device)
         frozen = self.network.section(start, boundary) if start != boundary else None
         labels = split.labels.to(self.machine.device)
-        return Source(rows, labels, frozen, boundary, self.network.section(boundary), kept)
+        return Source(rows, start, labels, frozen, boundary, self.network.section(boundary), kept)
 
     def _has_room(self, size: int) -> bool:
         """Whether the GPU has room for rows of `size` bytes."""
@@ -122,7 +123,8 @@ class Feed:
         if source.rows.dtype == torch.uint8:
             inputs = self.machine.prepare(gather(source.rows, rows))
         else:
-            inputs = self.machine.unpack(source.rows.index_select(0, rows.to(source.rows.device)))
+            chosen = source.rows.index_select(0, rows.to(source.rows.device))
+            inputs = source.start.unpack(chosen.to(self.machine.device, non_blocking=True))
         # A GPU would idle over a small batch filled up to a whole pass.
         return self._to_boundary(source, inputs, len(rows) if inputs.is_cuda else self.machine.chunk)
 
@@ -133,7 +135,7 @@ class Feed:
     def _to_boundary(self, source: Source, inputs: Tensor, size: int) -> Tensor:
         if source.frozen is None:
             return inputs
-        return self.machine.unpack(frozen_rows(source.frozen, self.machine, inputs, size))
+        return source.boundary.unpack(frozen_rows(source.frozen, source.boundary, self.machine, inputs, size))
 
     # -- the memory probe's inputs --------------------------------------------------------------------------------
 
@@ -152,9 +154,9 @@ class Feed:
         rows = gather(split.images, torch.arange(min(count, len(split))))
         if keep and self.reuse and frozen is not None:
             some = self.machine.prepare(rows[: self.machine.chunk])
-            kept = frozen_rows(frozen, self.machine, some, self.machine.chunk)
-            rows, frozen = kept[torch.arange(len(rows)) % len(kept)], None
+            kept = frozen_rows(frozen, boundary, self.machine, some, self.machine.chunk)
+            rows, start, frozen = kept[torch.arange(len(rows)) % len(kept)], boundary, None
         whole = rows.nbytes // len(rows) * len(split)
         resident = torch.empty(whole if self._has_room(whole) else 0, dtype=torch.uint8, device=self.machine.device)
         labels = split.labels[: len(rows)].to(self.machine.device)
-        return Source(rows, labels, frozen, boundary, self.network.section(boundary), None), resident
+        return Source(rows, start, labels, frozen, boundary, self.network.section(boundary), None), resident

@@ -54,14 +54,14 @@ class FineTuning:
         self.epoch = 0
         self.machine = machine_for(settings, task.model)
         self.model, key = self._build(task.model)
-        self.network = network_of(self.model, settings.image_size)
+        self.network = network_of(self.model, settings.image_size, self.machine.format)
         if settings.unfreeze_every and not self.network.layers:
             raise InvalidConfig(f"unfreeze_every must be 0 for {task.model.name}, whose layers cannot be told apart")
         altered = augmentation(task.data.augment)
         self.feed = Feed(self.network, self.machine, dataset, key, settings.reuse_activations, altered, self.shard)
-        self.evaluation = Evaluation(self.feed, settings.label_smoothing)
         weighted = dataset.class_weights(task.data.class_weights)
         self.class_weights = None if weighted is None else weighted.to(self.machine.device)
+        self.evaluation = Evaluation(self.feed, self.class_weights)
         self._stopping = task.stopping
         self._best: tuple[float, State] | None = None  # where early stopping is on
         self._stage: Stage | None = None

@@ -48,6 +48,8 @@ class ImageClassifier(Declared):
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group)) for part in sets]
         self.provenance = {"data_digest": whole.digest, "device": self.models[0].machine.name}
+        if whole.remarks:
+            self.provenance["data_remarks"] = "; ".join(whole.remarks)
 
     @staticmethod
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:

@@ -52,18 +52,6 @@ class Machine:
         batch = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.format)
         return batch.mul_(scale).add_(shift)
 
-    def pack(self, value: Tensor) -> Tensor:
-        """Returns a step's output as rows that can be kept: in memory order, of a NumPy type; still on the device."""
-        rows = value.permute(0, 2, 3, 1) if value.dim() == 4 and self.channels_last else value
-        rows = rows.contiguous()
-        return rows.view(torch.int16) if rows.dtype == torch.bfloat16 else rows
-
-    def unpack(self, rows: Tensor) -> Tensor:
-        """Returns the value that `pack` was given, on the device."""
-        value = rows.view(torch.bfloat16) if rows.dtype == torch.int16 else rows
-        value = value.to(self.device, non_blocking=True)
-        return value.permute(0, 3, 1, 2) if value.dim() == 4 and self.channels_last else value
-
 
 @contextmanager
 def lent_generators(device: torch.device, seed: int) -> Iterator[None]:

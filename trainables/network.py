@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import fx, nn
 from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 
 from trainables import backbones
 from trainables.backbones import Head
+from trainables.boundary import Boundary, on_the_way, order_of
 from trainables.errors import BadData
-from trainables.tracing import ROWS, returned, shapes_of, trace
+from trainables.tracing import ROWS, returned, trace, values_of
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (conv._ConvNd,)),
@@ -40,23 +42,16 @@ class Layer:
     position: int  # in the graph
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """A clean cut before the graph's step `position`; the value that crosses it is [N, *shape]. At 0 it is the image."""
-
-    position: int
-    value: str
-    shape: tuple[int, ...]
-
-
 class Network:
-    """The graph of a model with a `Head`, for images of `image_size` px.
+    """The graph of a model with a `Head`, for images of `image_size` px that lie in memory in `layout`.
 
     Raises InvalidConfig for images of a size that the model does not take, CannotTrace for a model that torch.fx cannot
     trace.
     """
 
-    def __init__(self, model: nn.Module, image_size: int) -> None:
+    def __init__(
+        self, model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format
+    ) -> None:
         self.model = model
         self._graph = trace(model)
         self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
@@ -64,9 +59,9 @@ class Network:
         self._output = returned(self._graph)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         self._head = self._head_position()
-        self._shapes = shapes_of(model, self._graph, image_size)
+        self._values = values_of(model, self._graph, image_size, layout)
         self.layers = tuple(self._layers())
-        self.boundaries = tuple(self._boundaries(image_size))
+        self.boundaries = tuple(self._boundaries())
 
     def cut(self, finetuned: int | None) -> int:
         """Returns the position of the first step that is trained with the last `finetuned` layers (None: all)."""
@@ -79,20 +74,29 @@ class Network:
         return max((b for b in self.boundaries if b.position <= cut), key=lambda b: b.position)
 
     def section(self, start: Boundary, stop: Boundary | None = None) -> nn.Module:
-        """Returns the part from `start` to `stop` (None: the logits) as a module that shares the model's parameters."""
+        """Returns the part from `start` to `stop` (None: the logits) as a module that shares the model's parameters.
+
+        On the way to a `stop`, the value at each boundary is settled: it is the same bits from whatever `start`.
+        """
         graph = fx.Graph()
+        settling = on_the_way(self.boundaries, start, stop)
         known: dict[fx.Node, fx.Node] = {}
         first = self._input if start.position == 0 else self._named(start.value)
         known[first] = graph.placeholder("activations")
+        if start.position in settling:
+            known[first] = graph.call_function(start.settled, (known[first],))
 
         def find(node: fx.Node) -> fx.Node:
             if node not in known and node.op == "get_attr":
                 known[node] = graph.node_copy(node)
             return known[node]
 
-        for node in self._nodes[start.position : stop.position if stop else None]:
+        for position, node in enumerate(self._nodes[start.position : stop.position if stop else None], start.position):
             if node.op != "get_attr":
                 known[node] = graph.node_copy(node, find)
+            if boundary := settling.get(position + 1):
+                value = self._named(boundary.value)
+                known[value] = graph.call_function(boundary.settled, (known[value],))
         graph.output(find(self._named(stop.value) if stop else self._output))
         return fx.GraphModule(self.model, graph)
 
@@ -138,8 +142,9 @@ class Network:
                     found.append((str(node.target), kind, size, self._position[node]))
         return [Layer(len(found) - i, *layer) for i, layer in enumerate(found)]
 
-    def _boundaries(self, image_size: int) -> Iterator[Boundary]:
-        yield Boundary(0, self._input.name, (3, image_size, image_size))
+    def _boundaries(self) -> Iterator[Boundary]:
+        pictures = self._values[self._input.name]
+        yield Boundary(0, self._input.name, tuple(pictures.shape[1:]), order_of(pictures))
         live: set[fx.Node] = {self._input}
         last = {
             node: max((self._position.get(user, len(self._nodes)) for user in node.users), default=-1)
@@ -151,9 +156,9 @@ class Network:
             live = {n for n in live if last[n] > position}
             if len(live) == 1:
                 (value,) = live
-                shape = self._shapes.get(value.name)
-                if shape and value is not self._input and shape[0] == ROWS:
-                    yield Boundary(position + 1, value.name, shape[1:])
+                found = self._values.get(value.name)
+                if found is not None and value is not self._input and found.dim() and len(found) == ROWS:
+                    yield Boundary(position + 1, value.name, tuple(found.shape[1:]), order_of(found))
 
 
 def describe(name: str) -> list[Layer]:

@@ -1,6 +1,6 @@
 """Weights of backbones: found, downloaded, read, and fitted to a model; how their images were normalized.
 
-Reads weight files with weights_only and downloads what a study names; writes only into the cache directory.
+Downloads what a study names (trainables.weight_files reads it); writes only into the cache directory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
+from trainables import weight_files
 from trainables.cache import cache_directory, locked
 from trainables.errors import BadWeights
 from trainables.model_names import known, timm_config, timm_model
@@ -75,7 +76,7 @@ def load_weights(name: str, weights: str, image_size: int) -> State | None:
     """
     path = _path(name, weights)
     if path is not None:
-        return _read(path)
+        return weight_files.read(path)
     if weights == "none":
         return None
     if name.startswith("timm:"):
@@ -101,7 +102,7 @@ def _path(name: str, weights: str) -> Path | None:
 
 
 def _is_path(weights: str) -> bool:
-    return "/" in weights or weights.endswith((".pth", ".pt", ".safetensors"))
+    return "/" in weights or weights.lower().endswith(weight_files.SUFFIXES)
 
 
 def _enum(name: str, weights: str) -> Any:
@@ -124,30 +125,6 @@ def _download(name: str, weights: str, get: Callable[[], Mapping[str, Tensor]]) 
             f"weights {weights} of {name} must be downloaded, and that failed ({error}); "
             "give a local file as model.weights, or none"
         ) from error
-
-
-def _read(path: Path) -> State:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return _unpickle(path)
-    except Exception as error:  # whatever a file that holds something else makes the readers raise
-        raise BadWeights(f"{path} must hold weights that torch can read with weights_only, but: {error}") from error
-
-
-def _unpickle(path: Path) -> State:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:  # the old format cannot be mapped
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError("it must be a dictionary of tensors")
-    return content
 
 
 @lru_cache(maxsize=16)

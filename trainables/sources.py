@@ -5,23 +5,23 @@ A source names its classes and its parts: ready splits, or one part "all". An im
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from hpo.text import one_line
 from trainables.errors import BadData
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-READY = {"training": "train", "trainval": "train", "val": "validation", "valid": "validation", "dev": "validation"}
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+READY = {"training": "train", "trainval": "train", "val": "validation", "valid": "validation", "dev": "validation",
+         "testing": "test"}  # fmt: skip
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """Images in `parts`: "all", or "train" and perhaps "validation" and "test"."""
+    """Images in `parts`: "all", or "train" and perhaps "validation" and "test".
+
+    `remarks` are sentences about what was found beside them and is not used, or not as its name says.
+    """
 
     classes: tuple[str, ...]
     parts: Mapping[str, Part]
+    remarks: tuple[str, ...] = ()
 
 
 def names() -> list[tuple[str, str]]:
@@ -49,46 +53,6 @@ def names() -> list[tuple[str, str]]:
         ("npz", "arrays of images and labels in one .npz file (also MedMNIST's and Keras's names)"),
     ]
     return own + [(name, f"torchvision.datasets.{kind}") for name, (kind, _) in TORCHVISION.items()]
-
-
-def pixels(image: Image.Image | NDArray[Any], size: int, *, crop: bool = False) -> NDArray[np.uint8]:
-    """Decodes and closes an image; returns uint8 [size, size, 3]: all of it, squeezed, or with `crop` its middle.
-
-    Any mode becomes RGB, transparent pixels become white, and EXIF orientation is applied.
-    """
-    with Image.fromarray(_as_bytes(image)) if isinstance(image, np.ndarray) else image as opened:
-        opened.draft(None, (2 * size, 2 * size))  # a JPEG decodes to the nearest larger eighth: several times faster
-        picture = ImageOps.exif_transpose(opened)
-    if picture.mode.startswith("I"):  # 16 bits a pixel
-        picture = Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
-    # Box filter first where the image is much larger, then bilinear: antialiased, and fast.
-    box = _middle(*picture.size) if crop else None
-    shrunk = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
-    return np.asarray(shrunk, dtype=np.uint8)
-
-
-def _middle(width: int, height: int) -> tuple[float, float, float, float]:
-    """Left, upper, right and lower edge of the largest square in the middle."""
-    side = min(width, height)
-    left, upper = (width - side) / 2, (height - side) / 2
-    return left, upper, left + side, upper + side
-
-
-def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Returns [H, W], [H, W, 1], [H, W, 3] or [3, H, W], in 0..255 or float in 0..1, as uint8 [H, W] or [H, W, 3]."""
-    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise ValueError(f"an image must have shape [H, W] or [H, W, 1 or 3], but got {list(array.shape)}")
-    if np.issubdtype(array.dtype, np.floating):
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise ValueError("an image of floats must lie in [0, 1]")
-        array = (array * 255).round()
-    return np.ascontiguousarray(array, dtype=np.uint8)
 
 
 # -- digits -------------------------------------------------------------------------------------------------------
@@ -114,15 +78,30 @@ def image_folder(root: Path) -> Source:
     """
     if not root.is_dir():
         raise BadData(f"data.root must be a folder of images, but there is none at {root}")
-    ready = {READY.get(p.name.lower(), p.name.lower()): p for p in _folders(root)}
-    ready = {name: ready[name] for name in ("train", "validation", "test") if name in ready}
-    if "train" not in ready:
-        ready = {"all": root}
+    ready, remarks = _ready(root)
     learned = next(iter(ready.values()))
     classes = tuple(p.name for p in _folders(learned))
     if len(classes) < 2:
         raise BadData(f"{learned} must hold a folder for each of at least two classes, but got {list(classes)}")
-    return Source(classes, {name: _folder_part(name, folder, classes) for name, folder in ready.items()})
+    return Source(classes, {name: _folder_part(name, folder, classes) for name, folder in ready.items()}, remarks)
+
+
+def _ready(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The folders of ready splits, or the root as "all"; and remarks about folders that are something else."""
+    found = _folders(root)
+    ready = {split(p.name): p for p in found if split(p.name) in SPLITS}
+    if "train" in ready:
+        unused = [p.name for p in found if p not in ready.values()]
+        remarks = (f"{root} holds {', '.join(unused)} beside its ready splits, which are not used",) if unused else ()
+        return {name: ready[name] for name in SPLITS if name in ready}, remarks
+    titles = ", ".join(p.name for p in ready.values())
+    remark = f"{root} has no folder train, so that {titles} counts as a class and not as a ready split"
+    return {"all": root}, (remark,) if ready else ()
+
+
+def split(name: str) -> str:
+    """Returns the ready split that a name means, else the name in small letters."""
+    return READY.get(name.lower(), name.lower())
 
 
 def _folder_part(name: str, folder: Path, classes: tuple[str, ...]) -> Part:
@@ -132,7 +111,7 @@ def _folder_part(name: str, folder: Path, classes: tuple[str, ...]) -> Part:
     paths: list[Path] = []
     labels: list[int] = []
     for k, title in enumerate(classes):
-        files = _files(folder / title)
+        files = sorted(files_below(folder / title))
         if name in ("train", "all") and not any(is_image(p) for p in files):
             raise BadData(f"every class must have images, but {folder / title} has none")
         paths += files
@@ -145,13 +124,21 @@ def _folders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file below `folder` but hidden ones, sorted; decoding finds the files that are no images."""
-    found = []
-    for parent, below, names in os.walk(folder, followlinks=True):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        found += [Path(parent) / name for name in names if not name.startswith(".") and name.lower() != "thumbs.db"]
-    return sorted(found)
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yields every file below `folder` but hidden ones, through links too; decoding finds the files that are no images.
+
+    A link to a folder that it lies in is not followed.
+    """
+    real = folder.resolve()
+    if real in above:
+        return
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name.lower() == "thumbs.db":
+            continue
+        if path.is_dir():
+            yield from files_below(path, (*above, real))
+        else:
+            yield path
 
 
 def is_image(path: Path) -> bool:
@@ -174,7 +161,9 @@ def npz(path: Path) -> Source:
     """Returns the arrays `images` and `labels` (or x and y) of a .npz file, or those of ready splits.
 
     Ready splits are `train_images`, `train_labels`, `val_images`, ... (MedMNIST) or `x_train`, `y_train`, ... (Keras).
-    Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], uint8 or float in [0, 1]; labels numbers or strings [n].
+    Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], whole numbers in 0..255 or floats in [0, 1];
+    labels are numbers or strings [n] or [n, 1], or one-hot [n, K]. Raises BadData for other values and for several
+    labels an image.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:  # numpy leaves bad ones open
@@ -187,7 +176,7 @@ def npz(path: Path) -> Source:
     for split in ("", "train", "val", "valid", "validation", "dev", "test"):
         pair = _pair(arrays, split)
         if pair:
-            found[READY.get(split, split) or "all"] = pair
+            found[READY.get(split, split) or "all"] = (pair[0], _single(path, pair[1]))
     if not found or ("train" not in found and "all" not in found):
         raise BadData(f"{path} must hold arrays images and labels (or train_images, ...), but got {sorted(arrays)}")
     values = np.unique(np.concatenate([labels for _, labels in found.values()]))
@@ -202,13 +191,34 @@ def _pair(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any],
         for names in ((f"{split}_{image}", f"{split}_{label}"), (f"{image}_{split}", f"{label}_{split}")):
             x, y = (arrays.get(name.strip("_")) for name in names)
             if x is not None and y is not None:
-                return x, y.reshape(len(y), -1)[:, 0] if y.ndim else y
+                return x, y
     return None
+
+
+def _single(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
+    """The label of each image, [n], from labels [n] or [n, 1], or one-hot ones [n, K]."""
+    if labels.ndim < 2:
+        return labels
+    table = labels.reshape(len(labels), -1)
+    if table.shape[1] == 1:
+        return table[:, 0]
+    if table.dtype.kind in "biuf" and np.isin(table, (0, 1)).all():
+        if (table.sum(1) == 1).all():
+            return np.asarray(table.argmax(1))
+        row = int(np.flatnonzero(table.sum(1) != 1)[0])
+        raise BadData(f"{path} must hold one label for each image, but image {row} has {int(table[row].sum())} of them")
+    raise BadData(f"{path} must hold labels of shape [n], or one-hot ones [n, K], but got {list(labels.shape)}")
 
 
 def _array_part(path: Path, images: NDArray[Any], labels: NDArray[np.int64]) -> Part:
     if len(images) != len(labels):
         raise BadData(f"{path} must hold as many labels as images, but got {len(labels)} and {len(images)}")
+    if images.dtype.kind in "iu" and images.dtype != np.uint8 and images.size:
+        low, high = images.min(), images.max()
+        if low < 0 or high > 255:
+            raise BadData(
+                f"images of {path} must lie in 0..255, but got {low}..{high}; scale them to uint8, or to [0, 1]"
+            )
     return Part(labels.astype(np.int64), lambda i: images[i])
 
 

@@ -6,6 +6,7 @@ The size of a part is a fraction (0.2), a count (2000), or a count in each class
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,41 +24,59 @@ def is_share(value: object) -> bool:
     return isinstance(value, int | float) or (isinstance(value, str) and bool(_PER_CLASS.fullmatch(value)))
 
 
-def quotas(counts: Indexes, share: Share, *, balanced: bool = False, what: str = "train") -> Indexes:
-    """Returns how many images of each class to take, [K], of `counts` [K]; `what` names the part in messages.
+def quotas(
+    counts: Indexes, share: Share, *, balanced: bool = False, what: str = "train", classes: Sequence[str] = ()
+) -> Indexes:
+    """Returns how many images of each class to take, [K], of `counts` [K].
+
+    `what` names the part in messages, `classes` the classes.
 
     Stratified: in proportion to `counts`, rounded so that the sum is exact, at least one of each class. Balanced: the
     same number of each class, where the count does not divide one more of the first classes; a fraction is then a
     fraction of the rarest class. Raises BadData where a class has too few images.
     """
-    classes = len(counts)
+    number = len(counts)
     if isinstance(share, str):
         match = _PER_CLASS.fullmatch(share)
         if not match:
             raise BadData(f"{what} must be a fraction, a count or 'N per class', but got {share!r}")
-        wanted = np.full(classes, int(match[1]))
+        wanted = np.full(number, int(match[1]))
     elif isinstance(share, float):
         if not 0 < share <= 1:
             raise BadData(f"{what} must be a fraction in (0, 1] or a whole number of images, but got {share}")
         if balanced:
-            wanted = np.full(classes, int(share * counts.min()))
+            wanted = np.full(number, int(share * counts.min()))
         else:
             wanted = _proportional(counts, round(share * int(counts.sum())))
     elif balanced:
-        wanted = np.full(classes, share // classes) + (np.arange(classes) < share % classes)
+        wanted = np.full(number, share // number) + (np.arange(number) < share % number)
     else:
         wanted = _proportional(counts, share)
+    _require_all(counts, what, classes)
     if wanted.min() < 1:
         hint = "; write 1.0 for all of them" if share == 1 else ""
-        raise BadData(f"{what} must hold at least one image of each of the {classes} classes, but got {share}{hint}")
+        raise BadData(f"{what} must hold at least one image of each of the {number} classes, but got {share}{hint}")
     short = np.flatnonzero(wanted > counts)
     if len(short):
         k = int(short[0])
         raise BadData(
-            f"{what}: {share} needs {wanted.sum()} images, {wanted[k]} of class number {k}, "
+            f"{what}: {share} needs {wanted.sum()} images, {wanted[k]} of class {_title(k, classes)}, "
             f"but there are {counts.sum()}, {counts[k]} of that class"
         )
     return wanted
+
+
+def _require_all(counts: Indexes, what: str, classes: Sequence[str]) -> None:
+    if counts.min() < 1:
+        title = _title(int(np.argmin(counts)), classes)
+        raise BadData(
+            f"{what} must hold at least one image of each class, but none of class {title} is left; "
+            "train, validation and test need one each"
+        )
+
+
+def _title(k: int, classes: Sequence[str]) -> str:
+    return repr(classes[k]) if classes else f"number {k}"
 
 
 def _proportional(counts: Indexes, total: int) -> Indexes:
@@ -82,11 +101,15 @@ def take(labels: Indexes, wanted: Indexes, rng: np.random.Generator) -> tuple[In
     return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
-def folds(labels: Indexes, count: int, rng: np.random.Generator) -> list[Indexes]:
+def folds(labels: Indexes, count: int, rng: np.random.Generator, classes: Sequence[str] = ()) -> list[Indexes]:
     """Divides `labels` [n] into `count` stratified parts whose sizes differ by at most one in each class."""
-    rarest = np.bincount(labels).min()
-    if rarest < count:
-        raise BadData(f"{count} folds need at least {count} images of each class, but one class has {rarest}")
+    counts = np.bincount(labels)
+    rarest = int(np.argmin(counts))
+    if counts[rarest] < count:
+        raise BadData(
+            f"{count} folds need at least {count} images of each class, "
+            f"but class {_title(rarest, classes)} has {counts[rarest]}"
+        )
     place = np.empty(len(labels), dtype=np.int64)
     dealt = 0
     for k in range(int(labels.max()) + 1):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules import batchnorm, normalization
+from torch.nn.modules import batchnorm, conv, normalization
 
 from hpo.text import one_line
 from trainables.backbones import Head
@@ -62,50 +62,59 @@ def trace(model: nn.Module) -> fx.Graph:
         model.train(training)
 
 
-class _Shapes(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps each step's value."""
+
+    def __init__(self, module: fx.GraphModule, layout: torch.memory_format) -> None:
         super().__init__(module)
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.values: dict[str, Tensor] = {}
+        self._layout = layout
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if isinstance(value, Tensor) and n.op != "get_attr":
-            self.shapes[n.name] = tuple(value.shape)
+            convolved = n.op == "call_module" and isinstance(self.fetch_attr(str(n.target)), conv._ConvNd)
+            if convolved and value.dim() == 4:  # the meta device's are always contiguous
+                value = value.contiguous(memory_format=self._layout)
+            self.values[n.name] = value
         return value
 
 
 class _Measured(nn.Module):
-    """Runs the graph and returns each step's shape; a module, so that its parameters can be replaced."""
+    """Runs the graph and returns each step's value; a module, so that its parameters can be replaced."""
 
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, model: nn.Module, graph: fx.Graph, layout: torch.memory_format) -> None:
         super().__init__()
         self.inner = fx.GraphModule(model, graph)
+        self._layout = layout
 
-    def forward(self, images: Tensor) -> dict[str, tuple[int, ...]]:
-        interpreter = _Shapes(self.inner)
-        interpreter.run(images)
-        return interpreter.shapes
-
-
-def shapes_of(model: nn.Module, graph: fx.Graph, image_size: int) -> dict[str, tuple[int, ...]]:
-    """Returns every step's shape for two images."""
-    shapes: dict[str, tuple[int, ...]] = dry_run(_Measured(model, graph).eval(), image_size)
-    return shapes
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        recorder = _Recorder(self.inner, self._layout)
+        recorder.run(images)
+        return recorder.values
 
 
-def dry_run(model: nn.Module, image_size: int) -> Any:
+def values_of(
+    model: nn.Module, graph: fx.Graph, image_size: int, layout: torch.memory_format = torch.contiguous_format
+) -> dict[str, Tensor]:
+    """Returns every step's value for two images that lie in memory in `layout`: only shapes and strides mean anything."""
+    values: dict[str, Tensor] = dry_run(_Measured(model, graph, layout).eval(), image_size, layout)
+    return values
+
+
+def dry_run(model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format) -> Any:
     """Returns what the model returns for two images.
 
     On the meta device, without arithmetic or memory. A model that names a device in `forward`, or decides by values,
     cannot run there, and computes. Raises InvalidConfig for images of a size that the model does not take.
     """
     try:
-        return _on_meta(model, image_size)
+        return _on_meta(model, image_size, layout)
     except Exception as error:  # whatever a model's own code raises on tensors without values
         if next(model.parameters()).is_meta:
             raise _unsuitable(image_size, error) from error
     try:
-        return _computed(model, image_size)
+        return _computed(model, image_size, layout)
     except (RuntimeError, ValueError, AssertionError) as error:
         if is_memory(error) or is_process_fault(error):
             raise
@@ -113,16 +122,17 @@ def dry_run(model: nn.Module, image_size: int) -> Any:
 
 
 @torch.no_grad()
-def _on_meta(model: nn.Module, image_size: int) -> Any:
+def _on_meta(model: nn.Module, image_size: int, layout: torch.memory_format) -> Any:
     values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     nothing = {name: torch.empty_like(value, device="meta") for name, value in values.items()}
-    images = torch.empty(ROWS, 3, image_size, image_size, device="meta")
+    images = torch.empty(ROWS, 3, image_size, image_size, device="meta").contiguous(memory_format=layout)
     return torch.func.functional_call(model, nothing, (images,))
 
 
 @torch.no_grad()
-def _computed(model: nn.Module, image_size: int) -> Any:
-    return model(torch.zeros(ROWS, 3, image_size, image_size, device=next(model.parameters()).device))
+def _computed(model: nn.Module, image_size: int, layout: torch.memory_format) -> Any:
+    images = torch.zeros(ROWS, 3, image_size, image_size, device=next(model.parameters()).device)
+    return model(images.contiguous(memory_format=layout))
 
 
 def _unsuitable(image_size: int, error: Exception) -> InvalidConfig:

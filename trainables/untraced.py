@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 
 from trainables.backbones import Head
+from trainables.boundary import Boundary
 from trainables.errors import InvalidConfig
-from trainables.network import Boundary, Layer, Network
+from trainables.network import Layer, Network
 from trainables.tracing import CannotTrace, dry_run
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ class Untraced:
     def __init__(self, model: nn.Module, image_size: int, reason: str) -> None:
         self.model = model
         self.reason = reason
-        self.boundaries = (Boundary(0, "images", (3, image_size, image_size)),)
+        self.boundaries = (Boundary(0, "images", (3, image_size, image_size), (0, 1, 2, 3)),)
         training = model.training
         dry_run(model.eval(), image_size)
         model.train(training)
@@ -66,13 +68,13 @@ class Untraced:
 AnyNetwork = Network | Untraced
 
 
-def network_of(model: nn.Module, image_size: int) -> AnyNetwork:
+def network_of(model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format) -> AnyNetwork:
     """Returns the model with a `Head` as a graph where torch.fx can trace it, else as one step, and logs why.
 
     Raises InvalidConfig for images of a size that the model does not take.
     """
     try:
-        return Network(model, image_size)
+        return Network(model, image_size, layout)
     except CannotTrace as error:
         log.warning("the model is trained whole or its head alone, and its activations are not reused: %s", error)
         return Untraced(model, image_size, str(error))

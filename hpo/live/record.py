@@ -63,11 +63,11 @@ class Record:
         return record
 
     def failure(self, trial: str, failure: Mapping[str, Any]) -> None:
-        """Records the failure that ended a trial. Raises StudyFailed where the study or its data are bad."""
+        """Records the failure that ended a trial. Raises StudyFailed where no trial could do better: bad study, data, weights."""
         if failure["kind"] == "study":
             raise StudyFailed(failure["reason"])
-        if failure["kind"] == "data":
-            raise StudyFailed(f"the study's data cannot be used: {failure['reason']}")
+        if failure["kind"] in ("data", "weights"):
+            raise StudyFailed(f"the study's {failure['kind']} cannot be used: {failure['reason']}")
         self.failures[trial] = failure["kind"]
         self._writer.failure(Failure(trial, self.curves.known(trial), failure["reason"], failure["kind"]))
 

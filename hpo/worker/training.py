@@ -242,6 +242,7 @@ def _kind(error: BaseException) -> str:
     names = {cls.__name__ for cls in type(error).__mro__}
     for kind, name in (
         ("study", "BadStudy"),
+        ("weights", "BadWeights"),
         ("data", "BadData"),
         ("invalid", "InvalidConfig"),
         ("diverged", "Diverged"),

@@ -80,11 +80,10 @@ def test_checkpoints_lie_in_any_place(uri: str) -> None:
         kept.save(trial, epoch, lambda folder: (folder / "state").write_text("now"))
     kept.save(other, 3, lambda folder: (folder / "state").write_text("other"))
     assert kept.trials() == {trial: 2, other: 3}
-    with kept.open(trial) as found:
-        assert found is not None
-        assert (found[0], (found[1] / "state").read_text()) == (2, "now")
-    with kept.open(trial, at_most=1) as found:
-        assert found is None
+    with kept.opened(trial) as found:
+        assert [(epoch, (folder / "state").read_text()) for epoch, folder in found] == [(2, "now")]
+    with kept.opened(trial, at_most=1) as found:
+        assert list(found) == []
     kept.delete([other])
     assert kept.trials() == {trial: 2}
     kept.delete_all()

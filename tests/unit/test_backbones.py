@@ -72,11 +72,52 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, content):
         backbones.build("digits_net", 3, weights=str(path))
 
 
-def test_pickled_code_is_not_run(tmp_path):
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pickled_model_is_refused_as_weights_without_advice_to_load_it(tmp_path, wrapped):
     path = tmp_path / "weights.pth"
-    torch.save({"model": nn.Linear(2, 2)}, path)
-    with pytest.raises(BadWeights, match="weights_only"):
+    torch.save({"model": nn.Linear(2, 2)} if wrapped else nn.Linear(2, 2), path)
+    with pytest.raises(BadWeights, match=r"holds Python objects .* save model\.state_dict\(\) instead") as caught:
         backbones.build("digits_net", 3, weights=str(path))
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+WRAPPED = {
+    "DataParallel": (lambda s: {f"module.{k}": v for k, v in s.items()}, "the prefix 'module.'"),
+    "Lightning": (
+        lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}, "epoch": 3},
+        "the entry 'state_dict', the prefix 'model.'",
+    ),
+    "compiled": (
+        lambda s: {"model_state_dict": {f"module._orig_mod.{k}": v for k, v in s.items()}, "optimizer": {"lr": 0.1}},
+        "the entry 'model_state_dict', the prefix 'module.', the prefix '_orig_mod.'",
+    ),
+    "torchvision": (lambda s: {"model": s, "model_ema": {"n_averaged": torch.tensor(1)}}, "the entry 'model'"),
+    "averaged": (
+        lambda s: {"ema": {"n_averaged": torch.tensor(1), **{f"module.{k}": v for k, v in s.items()}}},
+        "the entry 'ema', the prefix 'module.'",
+    ),
+    "plain": (dict, ""),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".PTH"])
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_what_training_programs_wrap_around_weights_is_taken_off_and_said(tmp_path, caplog, monkeypatch, kind, suffix):
+    wrap, said = WRAPPED[kind]
+    state = backbones.build("digits_net", 1000, seed=7).state_dict()
+    torch.save(wrap(state), tmp_path / f"weights{suffix}")
+    monkeypatch.chdir(tmp_path)  # the suffix alone says that it is a file
+    given = backbones.build("digits_net", 3, weights=f"weights{suffix}", seed=1).state_dict()
+    assert all(torch.equal(given[key], value) for key, value in state.items() if not key.startswith("classifier."))
+    assert (f"took off {said} to find the weights" in caplog.text) == bool(said)
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"model": {"lr": 0.1}}])
+def test_a_checkpoint_without_weights_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pt")
+    with pytest.raises(BadWeights, match="must hold weights, a dictionary of tensors, but it holds"):
+        backbones.build("digits_net", 3, weights=str(tmp_path / "weights.pt"))
 
 
 def test_names_that_are_not_known_are_answered_with_the_nearest():

@@ -17,6 +17,7 @@ from PIL import Image
 
 from trainables import data, sources
 from trainables.errors import BadData, InvalidConfig
+from trainables.pixels import pixels
 from trainables.sections import Data
 from trainables.task import Task
 
@@ -174,7 +175,7 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     suffix = {"CMYK": "jpg", "F": "tif", "I": "tif"}.get(mode, "png")
     picture.save(tmp_path / f"a.{suffix}")
     with Image.open(tmp_path / f"a.{suffix}") as opened:
-        out = sources.pixels(opened, 8)
+        out = pixels(opened, 8)
     assert out.shape == (8, 8, 3)
     assert out.dtype == np.uint8
     assert abs(out.astype(int).mean() - 128) < 3 or mode == "1"
@@ -182,14 +183,14 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 
 def test_transparent_pixels_are_white_not_what_lies_below():
     picture = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
-    assert (sources.pixels(picture, 4) == 255).all()
+    assert (pixels(picture, 4) == 255).all()
 
 
 def test_a_crop_is_the_middle_in_its_proportions(tmp_path):
     wide = np.zeros((24, 96, 3), np.uint8)
     wide[:, 36:48], wide[:, 48:60] = 100, 200
     for array in (wide, wide.transpose(1, 0, 2)):
-        out = sources.pixels(Image.fromarray(array), 8, crop=True).astype(int)
+        out = pixels(Image.fromarray(array), 8, crop=True).astype(int)
         out = out if array is wide else out.transpose(1, 0, 2)
         assert abs(out[:, :4] - 100).max() < 30, "the left half of the middle square, its edges smoothed"
         assert abs(out[:, 4:] - 200).max() < 30
@@ -199,14 +200,14 @@ def test_a_crop_is_the_middle_in_its_proportions(tmp_path):
 
 def test_pictures_of_any_size_and_turned_ones(tmp_path):
     for size in ((1, 1), (20_000, 3), (3, 20_000)):
-        assert sources.pixels(Image.new("RGB", size, (1, 2, 3)), 8).reshape(-1, 3).tolist() == [[1, 2, 3]] * 64
+        assert pixels(Image.new("RGB", size, (1, 2, 3)), 8).reshape(-1, 3).tolist() == [[1, 2, 3]] * 64
     tall = Image.new("RGB", (8, 8))
     tall.paste((255, 255, 255), (0, 0, 8, 4))  # white above black, to be turned by 90 degrees
     exif = Image.Exif()
     exif[274] = 6
     tall.save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as opened:
-        assert sources.pixels(opened, 8)[0, :, 0].tolist() == [0] * 4 + [255] * 4
+        assert pixels(opened, 8)[0, :, 0].tolist() == [0] * 4 + [255] * 4
 
 
 # -- the cache ----------------------------------------------------------------------------------------------------

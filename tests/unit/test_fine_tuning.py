@@ -199,6 +199,23 @@ def test_the_loss_is_torchs_with_class_weights_and_smoothing():
     assert float(model._loss(logits, labels, labels)) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_the_loss_of_an_evaluation_has_no_part_of_the_configuration(smoothing, weights):
+    about = {**DIGITS, "train": 30, "class_weights": weights}
+    config = {"learning_rate": 1e-30, "optimizer": "sgd", "dropout": 0.0}  # the weights stay as the seed drew them
+    model = classifier({**config, "label_smoothing": smoothing}, task_of(about=about))
+    reported = model.train_epoch()["val_loss"], model.test()["test_loss"]
+    (single,) = model.models
+    for split, found in zip((single.dataset.validation, single.dataset.test), reported, strict=True):
+        with torch.no_grad():
+            logits = single.model.eval()(single.machine.prepare(split.images))
+        given = single.dataset.class_weights(weights)
+        assert found == pytest.approx(float(cross_entropy(logits, split.labels, given)), rel=1e-5)
+    plain_ones = classifier({**config, "label_smoothing": 0.0}, task_of(about=about))
+    assert reported == (plain_ones.train_epoch()["val_loss"], plain_ones.test()["test_loss"])
+
+
 @pytest.mark.parametrize("count", [15, 16, 17, 18, 33])
 def test_no_batch_of_one_is_left_over(count):
     batches = split_batches(torch.arange(count), 16)

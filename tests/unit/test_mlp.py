@@ -82,6 +82,16 @@ def test_learns_with_every_loss(loss):
     assert np.array(tested["confusion"]).sum() == 300
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge", "squared_error"])
+def test_the_reported_loss_is_cross_entropy_whatever_is_trained(loss):
+    model = make({"loss": loss})
+    reported = train(model, 1)[0]["val_loss"]
+    for rows, found in ((model.table.validation, reported), (model.table.test, model.test()["test_loss"])):
+        logits = model._logits(torch.from_numpy(rows.features)).detach()
+        expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(rows.labels))
+        assert found == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_no_hidden_layer_is_a_line():
     linear = Mlp({"layers": 0}, task={"data": SMALL}, seed=0, max_epochs=1)
     assert [tuple(p.shape) for p in linear.linear.parameters()] == [(2, 2), (2,)]

@@ -91,7 +91,7 @@ def test_folds_are_disjoint_stratified_and_even(counts, k):
 
 
 def test_more_folds_than_images_of_a_class_are_refused():
-    with pytest.raises(BadData, match="4 folds need at least 4 images of each class, but one class has 3"):
+    with pytest.raises(BadData, match="4 folds need at least 4 images of each class, but class number 0 has 3"):
         folds(labels_of([3, 9]), 4, np.random.default_rng(0))
 
 

@@ -241,6 +241,7 @@ class Raises:
         ("Diverged", "diverged"),
         ("OutOfMemory", "memory"),
         ("BadData", "data"),
+        ("BadWeights", "weights"),
         ("Other", "error"),
     ],
 )
