@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import hpo
 
 from hpo import store as stores
+from hpo.live.tune import SETTINGS
 from hpo.methods import METHODS
 from hpo.replay import from_store, replay
 from hpo.replay.sources import knows, load
@@ -133,6 +135,8 @@ def tuned(tmp_path_factory) -> tuple[Path, Study]:
     """Runs an experiment of Ray Tune: one trial fails, one ends early, and one setting is the same in all."""
     folder = tmp_path_factory.mktemp("tuned")
     command = [sys.executable, "-c", TUNE, str(folder)]
-    subprocess.run(command, capture_output=True, timeout=400, check=True)
+    # Tune as it is by default: a test before this one may have imported our settings, which switch its loggers off.
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    subprocess.run(command, capture_output=True, timeout=400, check=True, env=environment)
     (folder / "study.yaml").write_text(STUDY)
     return folder / "made", Study.load(folder / "study.yaml")
