@@ -81,10 +81,10 @@ class Record:
         """Records what runs were charged and which failures they met, unless an earlier driver of the study did."""
         for event in events:
             script = self.scripts.get(str(event.run))
+            new = script is None or script.wanted(event.order) is None  # versions before stored no failures of runs
             if isinstance(event, Charge):
-                new = script is None or script.wanted(event.order) is None
                 if new:
                     self._writer.charge(event)
                 self._tracking.charge(event, new=new)
-            elif script is None or event.order >= script.end:
+            elif new:
                 self._writer.run_failure(event)
