@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
-from hpo.text import nearest, shown
+from hpo.text import nearest, one_line, shown
 
 # -- factories and their options ----------------------------------------------------------------------------------
 
@@ -26,9 +26,9 @@ def load(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a user's module raises while it is imported
         raise InvalidOption(
-            f"{shown(path)} must name a class as module:Class, but it cannot be imported: {error}"
+            f"{shown(path)} must name a class as module:Class, but it cannot be imported: {one_line(error)}"
         ) from error
     if not callable(found):
         raise InvalidOption(f"{shown(path)} must name a class or a function, but it is {type(found).__name__}")

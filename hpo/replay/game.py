@@ -9,11 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from hpo.errors import HpoError
 from hpo.game.arena import Arena
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
-from hpo.game.runs import Cost, epoch_cost, runs_of
+from hpo.game.runs import epoch_cost, runs_of
 from hpo.game.script import Script
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
@@ -76,7 +75,7 @@ def replay(
     curves = _curves(study, table, data, times, between, weather)
     as_it_was = data is not None and workers is None and budget is None and weather.calm
     stored = _scripts(study, data) if data is not None and as_it_was else {}
-    cost = _declared_cost(study) if times == "declared" else None
+    cost = epoch_cost(study) if times == "declared" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
         for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost)
@@ -133,16 +132,6 @@ def best_recorded(study: Study, *, table: RecordedTable | None = None, data: Stu
     if not values.size:
         return float("nan")
     return float(values.max() if study.mode == "max" else values.min())
-
-
-def _declared_cost(study: Study) -> Cost:
-    try:
-        return epoch_cost(study)
-    except (ImportError, AttributeError, ValueError, HpoError) as error:
-        raise CurvesError(
-            f"the trainable {study.trainable!r} must be importable, because it declares what an epoch costs, "
-            f"but: {error}"
-        ) from None
 
 
 def _sized(study: Study, workers: int | None, budget: int | None) -> Study:

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from hpo.errors import StudyError
-from hpo.text import one_line, shown
+from hpo.text import encodable, one_line, shown
 
 BYTES = 1_000_000  # of a file
 DEPTH = 20  # of mappings and lists in each other
@@ -137,7 +137,7 @@ class _Plain:
             raise self._error(location, f"a key must be a single value, but got {shown(key)}")
         if isinstance(key, str) and not key.strip():
             raise self._error((*location, key), f"a key must not be blank, but got {shown(str(key))}")
-        return str(key)
+        return self._text(str(key), (*location, key))
 
     def _scalar(self, node: Any, location: Location) -> Any:
         if isinstance(node, bool) or node is None:
@@ -152,7 +152,15 @@ class _Plain:
             return float(node)
         if not isinstance(node, str | date):
             raise self._error(location, f"a value must be written without a tag, but got a {type(node).__name__}")
-        return str(node)
+        return self._text(str(node), location)
+
+    def _text(self, text: str, location: Location) -> str:
+        """Returns text that tables and paths can hold: escapes can write what UTF-8 cannot encode, and NUL."""
+        if encodable(text) != text or "\0" in text:
+            raise self._error(
+                location, f"text must be UTF-8 without NUL, but got {shown(text)}; write it without that escape"
+            )
+        return text
 
     def _error(self, location: Location, message: str) -> StudyError:
         return StudyError(f"{self._document.place(location)}: {message}")

@@ -57,7 +57,7 @@ def finish(study: Study, draw: random.Random, moments: list[int], slow: tuple[st
     return store.read(study.store)
 
 
-def replays(study: Study, data: StudyData) -> None:
+def assert_exact_and_replayed(study: Study, data: StudyData) -> None:
     """The finished study is exact, verified, and replays to the very same events."""
     assert store.verify(study.store) == []
     for row in data.runs.to_pylist():
@@ -79,7 +79,7 @@ def replays(study: Study, data: StudyData) -> None:
 def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, method: str, clock: str) -> None:
     study = written(tmp_path, method, epochs=12 if method in DEAR else 24, clock=clock)
     data = finish(study, random.Random(f"{method} {clock}"), [7, 5])
-    replays(study, data)
+    assert_exact_and_replayed(study, data)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -111,4 +111,4 @@ def test_random_studies_with_kills_are_exact_and_replay(
             more="early_stopping: {patience: 1}" if early else "",
         )  # fmt: skip
         data = finish(study, random.Random(seed), moments, tuple(methods) if slow else ())
-        replays(study, data)
+        assert_exact_and_replayed(study, data)

@@ -81,7 +81,10 @@ def test_defaults_may_be_written_out_and_methods_and_seeds_added(used: Study, tm
 
 def test_a_method_without_charges_may_change(tmp_path: Path) -> None:
     opened(written(tmp_path, "{asha: {eta: 2}}")).finish(complete=False)
-    opened(written(tmp_path, "{asha: {eta: 3}}")).finish(complete=False)
+    changed = written(tmp_path, "{asha: {eta: 3}}")
+    opened(changed).finish(complete=False)
+    (stored,) = store.read(changed.store).definition["methods"]
+    assert stored["options"] == {"eta": 3}
 
 
 # -- decisions ----------------------------------------------------------------------------------------------------

@@ -192,3 +192,12 @@ def test_a_method_that_imports_a_module_that_has_moved_is_told_its_new_place(old
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InvalidOption, match=re.escape(f"{old} has moved: import {new} instead")):
         made("aged:Method")
+
+
+@pytest.mark.parametrize(("source", "says"), [("raise RuntimeError('broken')", "broken"), ("def (", "invalid syntax")])
+def test_a_method_whose_module_breaks_is_refused_with_its_reason(source, says, tmp_path, monkeypatch, request) -> None:
+    name = f"breaks_{request.node.callspec.indices['source']}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InvalidOption, match=rf"must name a class as module:Class, but it cannot be imported: {says}"):
+        made(f"{name}:Method")
