@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from without_ray import writing
+
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live.dispatch import Dispatch
-from hpo.store import StudyWriter
 from hpo.store.lease import Lease
 from hpo.study.study import Study
 from hpo.worker.training import Training
@@ -64,10 +65,7 @@ class Slow:
 
 def opened(study: Study, slow: Sequence[str] = (), environment: dict[str, Any] | None = None) -> Dispatch:
     """Opens the study's store and recovers what it holds. `slow`: methods that think in threads."""
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest,
-        environment=environment or {}, space_kinds=study.kinds,
-    )  # fmt: skip
+    writer = writing(study, environment)
     runs = runs_of(study, cost=epoch_cost(study))
     for run in runs:
         if run.key.method in slow:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interrupted_study import kill, opened, play, written
+from without_ray import writing
 
 from hpo import store
 from hpo.methods import METHODS
 from hpo.replay import from_store, replay
-from hpo.store import StudyData, StudyWriter
+from hpo.store import StudyData
 from hpo.study.study import Study
 
 DEAR = ("bayesian", "asha+bayesian", "multifidelity")
@@ -47,8 +48,7 @@ def finish(study: Study, draw: random.Random, moments: list[int], slow: tuple[st
             dispatch.finish(complete=True)
         else:
             kill(dispatch)
-        StudyWriter.open(study.store, study=study.study, definition=study.definition, digest=study.digest,
-                         environment={}, space_kinds=study.kinds).close(compact=False)  # fmt: skip
+        writing(study).close(compact=False)
         known = stands(study, known)
     dispatch = opened(study, slow)
     assert play(dispatch, draw, slots=3)

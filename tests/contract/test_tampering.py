@@ -13,17 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from without_ray import dispatching, play_to_the_end
 
 from hpo import store
-from hpo.game.runs import runs_of
-from hpo.live.dispatch import Dispatch
 from hpo.results.audit import audit
 from hpo.storage.place import place
 from hpo.store import StudyData, StudyWriter, layout, reader, schema
 from hpo.store.parquet import to_bytes
 from hpo.store.verify import check
 from hpo.study.study import Study
-from hpo.worker.training import Training
 from tests.conftest import hpo
 
 STUDY = """
@@ -55,18 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, StudyData]:
     folder = tmp_path_factory.mktemp("tampering")
     (folder / "study.yaml").write_text(STUDY.format(store=folder / "store"))
     study = Study.load(str(folder / "study.yaml"))
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={"python": "3"},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    dispatch = Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 8)
-    while not dispatch.finished:
-        assignment = dispatch.next()
-        assert assignment is not None
-        training = Training(assignment)
-        while assignment.trial in dispatch.live:
-            dispatch.report(assignment, training.step(), "here:1")
-    dispatch.finish(complete=True)
+    play_to_the_end(dispatching(study, environment={"python": "3"}))
     assert store.verify(study.store) == []
     data = store.read(study.store)
     assert data.failures.num_rows > 1

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from without_ray import dispatching, train
 
-from hpo.game.runs import runs_of
 from hpo.live.assignments import MOST_AT_A_TIME
 from hpo.live.dispatch import Dispatch
-from hpo.store import StudyWriter
 from hpo.study.study import Study
-from hpo.worker.training import Assignment, Training
 
 STUDY = """
 study: batches
@@ -28,17 +26,7 @@ def dispatch(folder: Path, parallelism: int = 30) -> Dispatch:
     path = folder / "batches.yaml"
     path.write_text(STUDY.format(store=folder / "store", parallelism=parallelism))
     study = Study.load(str(path))
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    return Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 0)
-
-
-def trained(playing: Dispatch, given: Assignment) -> None:
-    training = Training(given)
-    while given.trial in playing.live:
-        playing.report(given, training.step(), "here:1")
+    return dispatching(study, ahead=0)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +51,6 @@ def test_the_most_urgent_demands_are_left_for_other_free_slots(tmp_path: Path) -
     assert [given.trial for given in playing.batch(2.0, others=0)] == [urgent[2]]
     assert playing.batch(2.0, others=0) == []
     for given in list(playing.live.values()):
-        trained(playing, given)
+        train(playing, given)
     assert len(playing.batch(2.0, others=0)) > 1
     playing.finish(complete=False)

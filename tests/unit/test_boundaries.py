@@ -16,15 +16,7 @@ from trainables.fine_tuning import FineTuning
 from trainables.sections import ImageTask
 from trainables.settings import Settings
 
-
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path, monkeypatch):
-    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made(name, **more):

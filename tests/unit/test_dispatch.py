@@ -9,15 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from without_ray import dispatching, train
 
 from hpo import store
 from hpo.errors import StudyFailed
-from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
-from hpo.store import StudyWriter
 from hpo.study.study import Study
 from hpo.worker.checkpoints import Checkpoints
-from hpo.worker.training import Assignment, Training
+from hpo.worker.training import Training
 
 STUDY = """
 study: costs
@@ -35,21 +34,7 @@ def dispatch(folder: Path, gigabytes: float = 1.0, methods: str = "[{asha: {eta:
     path = folder / "costs.yaml"
     path.write_text(STUDY.format(store=folder / "store", gigabytes=gigabytes, methods=methods))
     study = Study.load(str(path))
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    return Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 0)
-
-
-def train(playing: Dispatch, given: Assignment) -> list[dict]:
-    """Trains an assignment to its end; returns what its worker reported."""
-    training, records = Training(given), []
-    while given.trial in playing.live:
-        report = training.step()
-        records += report.records
-        playing.report(given, report, "here:1")
-    return records
+    return dispatching(study, ahead=0)
 
 
 @pytest.mark.parametrize("kept", [True, False])

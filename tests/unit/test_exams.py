@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from without_ray import dispatching, play_to_the_end
 
 from hpo import store
 from hpo.errors import StudyError
-from hpo.game.runs import runs_of
-from hpo.live.dispatch import Dispatch
 from hpo.results.compare import compare
-from hpo.store import StudyData, StudyWriter
+from hpo.store import StudyData
 from hpo.study.study import Study
-from hpo.worker.training import Training
 from trainables import tabular
 from trainables.mlp import Mlp
 from trainables.sections import Data
@@ -53,20 +51,10 @@ def play(folder: Path, final: str, text: str = STUDY) -> StudyData:
     path = folder / "exams.yaml"
     path.write_text(text.format(final=final, store=folder / "store"))
     study = Study.load(str(path))
-    for assignments in (True, False):
-        writer = StudyWriter.open(
-            study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-            space_kinds=study.kinds,
-        )  # fmt: skip
-        dispatch = Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 8)
-        while not dispatch.finished:
-            assignment = dispatch.next()
-            assert assignment is not None
-            assert assignments, "the first time had done everything"
-            training = Training(assignment)
-            while assignment.trial in dispatch.live:
-                dispatch.report(assignment, training.step(), "here:1")
-        dispatch.finish(complete=True)
+    play_to_the_end(dispatching(study))
+    again = dispatching(study)
+    assert again.finished, "the first time had done everything"
+    again.finish(complete=True)
     assert store.verify(study.store) == []
     return store.read(study.store)
 

@@ -22,15 +22,7 @@ from trainables.probe import PROBE_STEPS, probing
 DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
 
 
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path, monkeypatch):
-    """A cache of the test's own, nothing left in shared memory, and one thread: results depend on how many."""
-    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def task_of(name="digits_net", about=DIGITS, **more):

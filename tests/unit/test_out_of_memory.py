@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from without_ray import dispatching
 
 from hpo import store
-from hpo.game.runs import runs_of
-from hpo.live.dispatch import Dispatch
-from hpo.store import StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Assignment, Report, Training
 from trainables.curves import Curves
@@ -49,11 +47,7 @@ def test_it_is_tried_once_more_alone_then_fails_and_is_charged_only_what_it_trai
     path = tmp_path / "memory.yaml"
     path.write_text(STUDY.format(store=tmp_path / "store"))
     study = Study.load(str(path))
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 8)
+    dispatch = dispatching(study)
     begun: list[tuple[int, bool, int]] = []  # size, whether it asks for the device, how many ran beside it
     running: dict[str, tuple[Assignment, Training]] = {}
     while not dispatch.finished:
@@ -89,11 +83,7 @@ def test_a_trial_to_be_tried_alone_is_in_no_batch_with_others(tmp_path: Path) ->
     path = tmp_path / "memory.yaml"
     path.write_text(STUDY.format(store=tmp_path / "store"))
     study = Study.load(str(path))
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 8)
+    dispatch = dispatching(study)
     large, beside = dispatch.next(), dispatch.next()
     assert large is not None
     assert beside is not None

@@ -8,23 +8,21 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from without_ray import dispatching, play_to_the_end
 
 from hpo import store
 from hpo.errors import StudyError
 from hpo.game.contract import LANDSCAPES, verify
-from hpo.game.runs import runs_of
-from hpo.live.dispatch import Dispatch
 from hpo.methods import build
 from hpo.methods.protocol import InvalidOption, Setting
 from hpo.replay import from_store, replay
 from hpo.replay.sources.store import finished
 from hpo.results.importance import importance
 from hpo.results.refinement import from_study, plan
-from hpo.store import StudyData, StudyWriter, recover
+from hpo.store import StudyData, recover
 from hpo.study.space import Choice, Float, SearchSpace
 from hpo.study.study import Study
 from hpo.study.values import Method, Observation
-from hpo.worker.training import Training
 
 STUDY = """
 study: steps
@@ -58,18 +56,7 @@ def load(folder: Path, text: str = STUDY) -> Study:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("steps")
     study = load(folder)
-    writer = StudyWriter.open(
-        study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
-        space_kinds=study.kinds,
-    )  # fmt: skip
-    dispatch = Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 8)
-    while not dispatch.finished:
-        assignment = dispatch.next()
-        assert assignment is not None
-        training = Training(assignment)
-        while assignment.trial in dispatch.live:
-            dispatch.report(assignment, training.step(), "here:1")
-    dispatch.finish(complete=True)
+    play_to_the_end(dispatching(study))
     return study
 
 

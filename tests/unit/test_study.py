@@ -206,6 +206,8 @@ def test_a_mode_that_is_given_holds_and_an_inferred_one_gives_the_same_digest(tm
         ('fixed: {"a\\nb": 1}', "11:9: a hyperparameter's name must be 1 to 100 characters"),
         ("seeds: [1000000000001]", "11:9: seeds.0 <= 1000000000000 must hold, but got 1000000000001"),
         ("mode: " + "x" * 5000, r"mode: input should be 'min' or 'max', but got 'x+\.\.\.x+'$"),
+        (r'store: "a\ud800"', r"11:1: text must be UTF-8 without NUL, but got 'a\\ud800'; write it without that escape"),
+        (r'fixed: {"a\0": 1}', r"11:9: text must be UTF-8 without NUL, but got 'a\\x00'"),
         ("store: \a", r"11:8: a study file must be valid YAML, but it has the special character '\\x07'"),
     ],
 )  # fmt: skip

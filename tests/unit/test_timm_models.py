@@ -28,14 +28,7 @@ UNTRACED = "timm:crossvit_tiny_240"
 DIGITS = {"name": "digits", "train": 40, "validation": 20, "test": 20}
 
 
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path, monkeypatch):
-    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", QUICK)

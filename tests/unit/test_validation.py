@@ -64,8 +64,10 @@ def load(folder: Path, text: str) -> Study:
 
 
 @pytest.mark.parametrize("text", [IMAGES, CURVES, PERCEPTRON])
-def test_the_studies_that_the_mistakes_are_made_in_are_valid(tmp_path, text):
+def test_the_studies_that_the_mistakes_are_made_in_are_valid(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
     validate(load(tmp_path, text))
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"], "validation writes nothing"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,10 @@ def test_a_users_trainable_of_the_wrong_shape(tmp_path, monkeypatch, request, so
 def test_a_users_trainable_that_declares_nothing_is_accepted(tmp_path, monkeypatch):
     (tmp_path / "mine_whole.py").write_text(WHOLE)
     monkeypatch.syspath_prepend(tmp_path)
-    validate(load(tmp_path, CURVES.replace("trainable: curves", "trainable: mine_whole:Mine")))
+    monkeypatch.chdir(tmp_path)
+    study = load(tmp_path, CURVES.replace("trainable: curves", "trainable: mine_whole:Mine"))
+    validate(study)
+    assert not Path(study.store).exists(), "validation writes nothing"
 
 
 # -- what is declared is true -------------------------------------------------------------------------------------
