@@ -137,7 +137,7 @@ class _Plain:
             raise self._error(location, f"a key must be a single value, but got {shown(key)}")
         if isinstance(key, str) and not key.strip():
             raise self._error((*location, key), f"a key must not be blank, but got {shown(str(key))}")
-        return self._text(str(key), (*location, key))
+        return self._text(str(key), (*location, str(key)))
 
     def _scalar(self, node: Any, location: Location) -> Any:
         if isinstance(node, bool) or node is None:

@@ -10,14 +10,7 @@ from trainables import pretrain_digits
 from trainables.digits_net import DigitsNet
 from trainables.image_classifier import ImageClassifier
 
-
-@pytest.fixture(autouse=True)
-def one_thread(tmp_path, monkeypatch):
-    monkeypatch.setenv("HPO_CACHE", str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def accuracy(weights, rate, seed, epochs=3):

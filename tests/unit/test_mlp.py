@@ -22,12 +22,7 @@ CONFIG = {"layers": 2, "units_1": 24, "units_2": 12, "activation_1": "relu", "dr
 SMALL = {"name": "synthetic_09", "train": 1000, "validation": 300, "test": 300}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make(config=None, data=None, seed=0):
