@@ -1,4 +1,4 @@
-"""Batches: the order of an epoch cut into pieces, and the images of a piece."""
+"""Batches: the order of an epoch cut into pieces, the images of a piece, and their way to the device."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def split_batches(order: Tensor, size: int) -> list[Tensor]:
 def gather(images: Tensor, rows: Tensor) -> Tensor:
     """Returns rows of images [N, 3, S, S] that lie channels last in memory, in the same layout."""
     return images.permute(0, 2, 3, 1).index_select(0, rows.to(images.device)).permute(0, 3, 1, 2)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Returns the tensor on the device. The CPU does not wait for a GPU's copy: it goes through pinned memory."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()  # torch keeps it until the copy is done
+    return tensor.to(device, non_blocking=True)
