@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from trainables import ranks
 from trainables.image_classifier import ImageClassifier
 from trainables.parallel import Shard, SharedDropout, share
 
@@ -43,12 +43,10 @@ CASES = {
 def train(rank, port, world, folder):
     """A rank: of each case trains one epoch, saves, loads into a new trainable, trains the others, tests."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    group = ranks.join(rank, world, "127.0.0.1", port)
     found = {}
     for case, (task, config) in CASES.items():
-        first, second = (
-            ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS, group=dist.group.WORLD) for _ in "ab"
-        )
+        first, second = (ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS, group=group) for _ in "ab")
         curve = [first.train_epoch()]
         first.save(folder)
         dist.barrier()
@@ -56,15 +54,12 @@ def train(rank, port, world, folder):
         curve += [second.train_epoch() for _ in range(EPOCHS - 1)]
         found[case] = [curve, second.test()]
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
+    ranks.leave()
 
 
 def spawn(function, *arguments):
     """Runs function(rank, port, world, *arguments) in two processes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(function, args=(port, 2, *arguments), nprocs=2)
+    mp.spawn(function, args=(ranks.free_port(), 2, *arguments), nprocs=2)
 
 
 @pytest.mark.timeout(300)  # three processes import torch, on two cores at best
@@ -73,12 +68,12 @@ def test_two_ranks_train_as_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     spawn(train, str(tmp_path))
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    each = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for case, (task, config) in CASES.items():
         alone = ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS)
         expected = [alone.train_epoch() for _ in range(EPOCHS)]
         tested = alone.test()
-        for curve, results in (rank[case] for rank in ranks):
+        for curve, results in (rank[case] for rank in each):
             for found, wanted in zip(curve, expected, strict=True):
                 assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-4)
                 assert found["val_loss"] == pytest.approx(wanted["val_loss"], abs=1e-4)
@@ -126,17 +121,17 @@ def normalized(made, x, gradient):
 
 def normalize(rank, port, world, folder):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    group = ranks.join(rank, world, "127.0.0.1", port)
     found = {}
     for case, (shape, mean, dtype, _) in NORMS.items():
         x, gradient = (tensor[rank::world] for tensor in batch_and_gradient(shape, mean, dtype))
         for i, arguments in enumerate(KINDS):
-            shard = Shard(dist.group.WORLD, total=shape[0])
+            shard = Shard(group, total=shape[0])
             made = nn.Sequential(norm(shape, dtype, arguments))
             share(made, shard)
             found[case, i] = normalized(made[0], x, gradient)
     torch.save(found, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    ranks.leave()
 
 
 @pytest.mark.timeout(300)
