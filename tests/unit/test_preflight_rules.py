@@ -42,8 +42,10 @@ def test_room(needs: Needs, room: int) -> None:
         ({"GPU": 2}, {"GPU": 0.3}, 6),
         ({"GPU": 3}, {"GPU": 0.5}, 6),
         ({"GPU": 1}, {"GPU": 1 / 3}, 3),  # 0.3333 for Ray
-        ({"GPU": 1}, {"GPU": 1 / 7}, 6),  # 0.1429 for Ray: seven of them are more than a GPU
-        ({"GPU": 1}, {"GPU": 0.1428}, 7),
+        ({"GPU": 1}, {"GPU": 1 / 7}, 7),
+        ({"GPU": 1}, {"GPU": 0.14289}, 7),  # 0.1428 for Ray
+        ({"GPU": 1}, {"GPU": 0.14295}, 6),
+        ({"GPU": 1}, {"GPU": 0.3334}, 3),  # 0.3333 for Ray
         ({"GPU": 4}, {"GPU": 1}, 4),
         ({"GPU": 5}, {"GPU": 2}, 2),
         ({"GPU": 1}, {"GPU": 2}, 0),
