@@ -4,8 +4,8 @@ The program is a real executable: `-d` leaves a daemon that listens on a socket 
 arguments it passes its standard input on to that daemon. The driver is a real library whose cuInit finds the daemon by
 CUDA_MPS_PIPE_DIRECTORY, as CUDA's does, and makes it start its server.
 
-FAKE_MPS=refuses: the daemon does not start; deaf: it starts and answers nothing. FAKE_CUDA: what cuInit returns;
-`ignores`: 0, but without the daemon.
+FAKE_MPS=refuses: the daemon does not start; deaf: it starts and answers nothing. FAKE_CUDA: what cuInit returns,
+with 0 for a driver that does without the daemon. FAKE_CUDA_UNTIL: seconds since the epoch until which it is not ready.
 """
 
 from __future__ import annotations
@@ -76,10 +76,13 @@ else:
 DRIVER = r"""
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 int cuInit(unsigned flags) {
     const char *pipes = getenv("CUDA_MPS_PIPE_DIRECTORY"), *answer = getenv("FAKE_CUDA");
+    const char *until = getenv("FAKE_CUDA_UNTIL");
     char path[512];
     FILE *file;
+    if (until != NULL && time(NULL) < atol(until)) return 807;
     if (answer != NULL) return atoi(answer);
     if (pipes == NULL) return 0;
     snprintf(path, sizeof path, "%s/server", pipes);

@@ -170,6 +170,14 @@ class _Sitting:
         return connection
 
 
+def check_cluster(study: Study, address: str) -> None:
+    """Raises ClusterError where the cluster at `address` cannot be reached or cannot run the study."""
+    from cluster.connect import connect
+
+    with connect(address) as connection:
+        _preflight(study, connection, quiet=False)
+
+
 def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
     """Compares what the study needs with what the cluster has: shows a table, and raises where the study cannot run."""
     from rich.console import Console

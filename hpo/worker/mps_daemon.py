@@ -94,7 +94,7 @@ class Daemon:
                 use.close()
                 raise
         if found and not why:
-            why = self._context(CONTEXT_SECONDS)  # not under the lock: several processes may start at once
+            why = self._context()  # not under the lock: several processes may start at once
         if why:
             use.close()
         return why, None if why else use
@@ -122,20 +122,19 @@ class Daemon:
             if time.monotonic() > until:
                 return f"{PROGRAM} does not answer"
             time.sleep(0.05)
-        why = self._context(0)
+        why = self._context()
         if not why and not (self._tell("get_server_list", ANSWER_SECONDS) or "").strip():
             return "CUDA does not use it"
         return why
 
-    def _context(self, patience: float) -> str:
+    def _context(self) -> str:
         """Returns why a process cannot open a CUDA context under the daemon, "" if it can.
 
-        After a fault the server takes no one before all that it hit have ended: `patience` seconds to wait for that.
+        The server takes nobody while it starts, nor after a fault before all that it hit have ended: so it is asked again.
         """
-        until = time.monotonic() + patience
+        until = time.monotonic() + CONTEXT_SECONDS
+        environment, said = {**os.environ, **self.variables}, self.folder / f"said-{os.getpid()}"
         while True:
-            environment = {**os.environ, **self.variables}
-            said = self.folder / f"said-{os.getpid()}"
             why = _ran([sys.executable, "-c", CONTEXT], environment, CONTEXT_SECONDS, said)
             said.unlink(missing_ok=True)
             if not why or time.monotonic() > until:

@@ -117,6 +117,23 @@ def test_trials_on_shares_of_a_gpu_run_under_mps(place: Path) -> None:
     assert (place / "journal").read_text().split() == ["start", "quit"]
 
 
+@pytest.mark.timeout(120)
+def test_a_cluster_whose_gpus_suffice_and_whose_cpus_do_not_is_refused(tmp_path: Path) -> None:
+    """A trial on two GPUs takes CPUs for both ranks, and one for the process that leads them."""
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    path = tmp_path / "study.yaml"
+    path.write_text(SHARED.format(cpus=2, gpus=2, store=tmp_path / "store"))
+    found = hpo("check", path, "--address", address)
+    assert found.returncode == 2, found.stderr
+    assert found.stdout == ""
+    assert found.stderr.splitlines()[-1] == (
+        "hpo: a trial needs 5 CPU and 2 GPU on one node, but the only node has 4 CPU and 2 GPU; lower resources.cpus, or "
+        "choose a cluster with such a node"
+    )
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("gpus", [2, 0.25])
 def test_a_machine_without_the_gpus_of_a_trial_is_refused(tmp_path: Path, gpus: float) -> None:

@@ -20,7 +20,7 @@ PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 USER = """
 import os, sys
 from hpo.worker import mps, mps_daemon
-mps_daemon.ANSWER_SECONDS, mps_daemon.END_SECONDS, mps_daemon.CONTEXT_SECONDS = 3.0, 1.0, 5.0
+mps_daemon.ANSWER_SECONDS, mps_daemon.END_SECONDS, mps_daemon.CONTEXT_SECONDS = 3.0, 1.0, 2.0
 mps.ALSO_IN = ()
 state = mps.join(float(sys.argv[1]))
 assert mps.join(0.0) == state
@@ -183,6 +183,8 @@ def test_a_process_that_the_daemon_does_not_take_goes_without(node):
     """After a fault a server takes nobody until all that it hit have ended."""
     assert node.states(node.user()) == ["on"]
     assert node.states(node.user(FAKE_CUDA="807"))[0].endswith("CUDA answered 807")
+    later = node.user(FAKE_CUDA_UNTIL=str(time.time() + 1.5))
+    assert node.states(later) == ["on"], "it was asked again"
     assert node.states(node.user()) == ["on"], "nothing is wrong for others"
 
 
