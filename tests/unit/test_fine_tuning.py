@@ -13,11 +13,12 @@ from torch.nn.functional import cross_entropy
 
 from trainables.batches import split_batches
 from trainables.contract import verify
+from trainables.draws import Draws
 from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
-from trainables.fine_tuning import FineTuning
 from trainables.image_classifier import ImageClassifier
 from trainables.machine import Machine
 from trainables.probe import PROBE_STEPS, probing
+from trainables.steps import Steps
 
 DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
 
@@ -183,12 +184,17 @@ def test_early_stopping_tests_the_best_epochs_weights(tmp_path):
 
 def test_the_loss_is_torchs_with_class_weights_and_smoothing():
     task = task_of(about={**DIGITS, "train": 30, "class_weights": "balanced"})
-    (model,) = classifier({"label_smoothing": 0.1}, task).models
-    labels = torch.tensor([0, 3, 3, 9])
-    logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
+    (model,) = classifier({"label_smoothing": 0.1, "dropout": 0.0, "learning_rate": 1e-12}, task).models
     model.class_weights = torch.linspace(0.5, 2.0, 10)
-    expected = cross_entropy(logits, labels, model.class_weights, label_smoothing=0.1)
-    assert float(model._loss(logits, labels, labels)) == pytest.approx(float(expected), rel=1e-6)
+    model.choose(model.stage(1))
+    source = model.feed.training(model.part.cut)
+    batch = torch.tensor([0, 3, 11, 29])
+    steps = model.steps(source)
+    steps.take(batch, batch, Draws(0, 0), 0)
+    logits = source.section(model.feed.inputs(source, batch)).detach()
+    expected = cross_entropy(logits, source.labels[batch], model.class_weights, label_smoothing=0.1)
+    assert float(steps.loss) / len(batch) == pytest.approx(float(expected), rel=1e-6)
+    assert torch.equal(steps.predicted[batch], logits.argmax(1))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
@@ -271,8 +277,8 @@ def test_a_probe_leaves_everything_as_it_was(case, monkeypatch):
     config, about, steps = PROBED[case]
     model = classifier({"learning_rate": 0.1, **config}, task_of(about=about))
     taken = []
-    step = FineTuning.step
-    monkeypatch.setattr(FineTuning, "step", lambda self, *given: taken.append(given[2]) or step(self, *given))
+    take = Steps.take
+    monkeypatch.setattr(Steps, "take", lambda self, *given: taken.append(given[0]) or take(self, *given))
 
     def state():
         found = [{name: value.clone() for name, value in m.model.state_dict().items()} for m in model.models]
@@ -305,7 +311,7 @@ def test_a_probe_takes_the_largest_batch_of_both_stages_and_what_a_pass_of_valid
 
 def test_a_probe_that_finds_no_room_says_so(monkeypatch):
     model = classifier()
-    monkeypatch.setattr(FineTuning, "step", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr(Steps, "take", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(OutOfMemory, match="must fit into memory"):
         model.probe()
 
