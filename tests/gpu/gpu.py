@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKERS = min(8, os.cpu_count() or 1)  # of the checks; each holds a CUDA context
+WORKERS = min(14, os.cpu_count() or 1)  # of the checks of fine-tuning; each holds a CUDA context
 PATIENCE = 4  # limits are meant for a machine with a GPU and 16 cores; without a GPU they are so many times as long
 LINES, LETTERS = 108, 11_000  # the most of the table
 WIDTH, REASON = 118, 300  # characters of a line, and of a failed check's reason
@@ -80,7 +80,7 @@ PARTS = (
         110,
         {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS))},
     ),
-    Part("faults", tests("test_gpu_faults.py", "--timeout", "45"), 50),
+    Part("faults", tests("test_gpu_faults.py", "-n", str(min(4, WORKERS)), "--timeout", "45"), 50),
     Part("studies", tests("test_gpu_studies.py", "--timeout", "125"), 130),
     Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows"], 190),
 )

@@ -15,7 +15,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +28,25 @@ from trainables.image_classifier import ImageClassifier
 from trainables.machine import Machine
 from trainables.pretrained import normalization
 from trainables.sections import Data
-from trainables.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CUDA = torch.cuda.is_available()
 needs_gpu = pytest.mark.skipif(not CUDA, reason="no GPU")
 WHOLE = CUDA or "HPO_GPU_WHOLE" in os.environ
-KNOWN = {field.name for field in fields(Settings)}
-DETERMINISTIC = {"deterministic": True} if "deterministic" in KNOWN else {}
-EXACT = bool(DETERMINISTIC) or not CUDA  # whether equal bits can be asked for
+DETERMINISTIC = {"deterministic": True}
+EXACT = {**DETERMINISTIC, "finetuned_layers": "all"}  # where equal bits are asked for, however much rounding would grow
 EXACTLY = {"default": False, "deterministic": True} if CUDA else {"on a CPU": True}
 exactness = pytest.mark.parametrize("exactly", EXACTLY.values(), ids=EXACTLY)
 MODELS = ("digits_net", "mobilenet_v2", "resnet50", "efficientnet_b0", "vit_b_16")
 
+# Where training begins in networks with batch statistics. Their gradients grow towards the first layers while the weights
+# are not trained, and rounding with them: trained whole, two ways to compute a convolution on one CPU end 3 percent apart.
+LATE = {"mobilenet_v2": 30, "resnet50": 20, "efficientnet_b0": 30}
+
 # The largest relative differences of a loss that rounding may make. Sums of float32 in another order differ by some 1e-6
-# in a step. The learning rates here are low, the weights are trained or calibrated ones (a ReLU's sign is no matter of
-# rounding), and the losses near 1, so that two to four epochs of a few steps do not amplify that a thousandfold.
+# in a step. The learning rates here are low, and what is trained begins late, so that two to four epochs of a few steps do
+# not amplify that a thousandfold: two ways to compute a convolution on one CPU end 1e-4 apart at most.
 SAME_DEVICE = 1e-3  # the same kernels, whose atomic additions come in any order
 OTHER_DEVICE = 2e-3  # other kernels: a CPU's and a GPU's, or those for other batch sizes
 ROUNDED = 5e-2  # bfloat16 has 8 bits: 4e-3 for each value
@@ -88,11 +89,11 @@ def task_of(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
 
 
 def config_of(name: str, **more: Any) -> Config:
-    """A configuration without dropout, whose last batch is smaller: hyperparameters that do not exist yet are left out."""
+    """A configuration without dropout, whose last batch is smaller than the others."""
     size = {"image_size": 16} if name == "digits_net" else {"image_size": 32}
     shape = SMALL_VIT if name.startswith("vit") else {}
-    common = {"batch_size": 20, "learning_rate": 1e-4, "dropout": 0.0, "finetuned_layers": "all"}
-    return {**common, **size, **shape, **{key: value for key, value in more.items() if key in KNOWN}}
+    common = {"batch_size": 20, "learning_rate": 1e-4, "dropout": 0.0, "finetuned_layers": LATE.get(name, "all")}
+    return {**common, **size, **shape, **more}
 
 
 def classifier(config: Config, task: Mapping[str, Any], max_epochs: int = 4) -> ImageClassifier:
@@ -183,7 +184,7 @@ RESUMED: dict[str, tuple[str, Config, dict[str, Any]]] = {
     "resnet50, sgd, one_cycle": ("resnet50", {"optimizer": "sgd", "momentum": 0.9, "schedule": "one_cycle"}, {}),
     "efficientnet_b0, two stages, clipped": (
         "efficientnet_b0",
-        {"optimizer": "sgd", "head_epochs": 3, "head_batch_size": 24, "finetuned_layers": 30, "clip_norm": 1.0},
+        {"optimizer": "sgd", "head_epochs": 3, "head_batch_size": 24, "clip_norm": 1.0},
         {},
     ),
 }
@@ -194,10 +195,8 @@ RESUMED: dict[str, tuple[str, Config, dict[str, Any]]] = {
 def test_saved_and_loaded_in_another_process_it_trains_on_as_without_the_pause(
     case, exactly, task_of, tmp_path, measured
 ):
-    if exactly and not EXACT:
-        pytest.skip("no hyperparameter deterministic")
     name, more, about = RESUMED[case]
-    config, task = config_of(name, **more, **(DETERMINISTIC if exactly else {})), task_of(name, **about)
+    config, task = config_of(name, **(EXACT if exactly else {}) | more), task_of(name, **about)
     whole = curve(config, task, 4)
     first = classifier(config, task)
     found = trained(first, 2)
@@ -244,12 +243,15 @@ OPTIONS: dict[str, Option] = {
     "not reused": ({"optimizer": "sgd", "finetuned_layers": 9, "reuse_activations": False}, {}, OTHER_DEVICE),
 }
 FEW = ("momentum", "9 layers", "unfreezing")  # what other models than digits_net are tried with on a CPU
+TWIN = (*FEW, "adam", "clip_norm", "paper001")  # what large networks do on a CPU, too, of the machine with a GPU
 CASES = [(name, option) for name in MODELS for option in OPTIONS if WHOLE or name == "digits_net" or option in FEW]
 
 
 @pytest.mark.parametrize(("name", "option"), CASES)
 def test_every_option_trains_and_as_on_a_cpu(name, option, task_of):
     more, about, within = OPTIONS[option]
+    if name in ("resnet50", "efficientnet_b0") and option not in TWIN:
+        within = None
     config, task = config_of(name, **more), task_of(name, **about)
     with full_float32():
         model = classifier(config, task)
@@ -268,19 +270,25 @@ def test_every_option_trains_and_as_on_a_cpu(name, option, task_of):
     check(found, expected, within or 0.0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "layers"), [*((name, "late") for name in MODELS), *((name, "all") for name in LATE)])
 @needs_gpu
-def test_gpu_and_cpu_curves_agree(name, task_of, measured):
-    """Longer than with every option, and at a size of images with more than one place at the end."""
-    more: Config = {} if name in ("digits_net", "vit_b_16") else {"image_size": 96}
-    config = config_of(name, optimizer="sgd", momentum=0.9, finetuned_layers="all", **more)
-    task = task_of(name)
+def test_gpu_and_cpu_curves_agree(name, layers, task_of, measured):
+    """At a size of images with more than one place at the end. All layers of a network with batch statistics take two
+    steps with all images, at a low rate; the loss before the first step must agree like any other."""
+    config = config_of(name, optimizer="sgd", momentum=0.9, learning_rate=1e-3 if name in LATE else 1e-2)
+    whole = layers == "all" and name in LATE
+    if name in LATE:
+        config["image_size"] = 96
+    if whole:
+        config |= {"finetuned_layers": "all", "batch_size": 48, "learning_rate": 1e-5}
     with full_float32():
-        found = curve(config, task, 3)
+        found = curve(config, task_of(name), 2)
         with on_the_cpu():
-            expected = curve(config, task, 3)
-    difference = check(found, expected, OTHER_DEVICE)
-    measured(f"{name}, GPU / CPU, 3 epochs: difference", difference, "", f"at most {OTHER_DEVICE}", True)
+            expected = curve(config, task_of(name), 2)
+    assert found[0]["loss"] == pytest.approx(expected[0]["loss"], rel=OTHER_DEVICE)
+    within = ROUNDED if whole else OTHER_DEVICE
+    difference = check(found, expected, within)
+    measured(f"{name}, {layers}, GPU / CPU: difference", difference, "", f"at most {within}", True)
 
 
 @needs_gpu
@@ -297,7 +305,9 @@ def test_the_test_is_that_of_the_best_epoch(name, task_of):
     """Whichever of the rule's two directions makes an epoch before the last the best one."""
     config = config_of(name, optimizer="sgd", learning_rate=1e-2 if name == "digits_net" else 1e-3, **DETERMINISTIC)
     without = classifier(config, task_of(name))
-    losses, tests = zip(*[(without.train_epoch()["val_loss"], without.test()["test_loss"]) for _ in range(3)], strict=True)
+    losses, tests = zip(
+        *[(without.train_epoch()["val_loss"], without.test()["test_loss"]) for _ in range(3)], strict=True
+    )
     mode, choose = ("min", min) if losses[2] > min(losses) else ("max", max)
     best = losses.index(choose(losses))
     assert best < 2
@@ -316,12 +326,12 @@ WAYS: dict[str, tuple[str, Config, dict[str, Any]]] = {
     "digits_net": ("digits_net", {"optimizer": "adam"}, {}),
     "mobilenet_v2, 9 layers": ("mobilenet_v2", {"optimizer": "sgd", "momentum": 0.9, "finetuned_layers": 9}, {}),
     "mobilenet_v2, head": ("mobilenet_v2", {"optimizer": "sgd", "finetuned_layers": 0, "dropout": 0.3}, {}),
-    "resnet50, all, dropout, flips_crops": (
+    "resnet50, dropout, flips_crops": (
         "resnet50",
         {"optimizer": "sgd", "clip_norm": 1.0, "dropout": 0.3, "schedule": "cosine"},
         {"about": {"augment": "flips_crops", "class_weights": "log"}},
     ),
-    "efficientnet_b0, bf16": ("efficientnet_b0", {"optimizer": "sgd", "bf16": True, "finetuned_layers": 30}, {}),
+    "efficientnet_b0, bf16": ("efficientnet_b0", {"optimizer": "sgd", "bf16": True}, {}),
     "vit_b_16, rmsprop": ("vit_b_16", {"optimizer": "rmsprop", "learning_rate": 1e-5}, {}),
     "vit_b_16, adadelta": ("vit_b_16", {"optimizer": "adadelta", "label_smoothing": 0.1}, {}),
 }
@@ -330,12 +340,11 @@ SOME = list(WAYS) if WHOLE else ["digits_net", "mobilenet_v2, 9 layers"]
 
 @exactness
 @pytest.mark.parametrize("case", SOME)
-def test_captured_steps_train_as_single_kernels_do(case, exactly, task_of, measured):
-    if "graphs" not in KNOWN or (exactly and not EXACT):
-        pytest.skip("no hyperparameter graphs, or none deterministic")
+def test_captured_steps_train_as_single_kernels_do(case, exactly, task_of, measured, caplog):
     name, more, about = WAYS[case]
-    config, task = config_of(name, **more, **(DETERMINISTIC if exactly else {})), task_of(name, **about)
+    config, task = config_of(name, **(EXACT if exactly else {}) | more), task_of(name, **about)
     captured, single = (curve({**config, "graphs": on}, task, 3) for on in (True, False))
+    assert "cannot be recorded" not in caplog.text
     if exactly:
         assert captured == single
     else:
@@ -359,20 +368,16 @@ def test_kept_activations_train_as_whole_passes_do(name, layers, task_of):
 @pytest.mark.parametrize("case", SOME)
 def test_a_probe_changes_nothing_of_what_is_trained(case, task_of):
     name, more, about = WAYS[case]
-    config, task = config_of(name, **more, **DETERMINISTIC), task_of(name, **about)
+    config, task = config_of(name, **EXACT | more), task_of(name, **about)
     probed = classifier(config, task)
     probed.probe()
     found, expected = trained(probed, 2), curve(config, task)
-    if EXACT:
-        assert found == expected
-    check(found, expected, ROUNDED if config.get("bf16") else SAME_DEVICE)
+    assert found == expected
 
 
 @exactness
 def test_trials_of_one_process_do_not_matter_to_each_other(exactly, task_of):
     """Other models, sizes and cuts, in turns and one after another, and one that fails in its middle."""
-    if exactly and not EXACT:
-        pytest.skip("no hyperparameter deterministic")
     extra = DETERMINISTIC if exactly else {}
     first = config_of("mobilenet_v2", optimizer="sgd", finetuned_layers=9, **extra), task_of("mobilenet_v2")
     second = config_of("mobilenet_v2", optimizer="adam", learning_rate=1e-5, batch_size=16, image_size=64, **extra)
@@ -462,7 +467,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(case, task_of, monkeypatch, measu
     assert (model.training.rows.device.type == "cuda") is resident
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with model.machine.at_work(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model._train()
     finally:
