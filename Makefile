@@ -1,16 +1,18 @@
-# Targets: demo, test, test-quick, soak, s3, lint, bench, image, lock. All but image first install requirements.lock, with its
-# hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones (networks, S3, many studies), in
-# under two minutes on two cores; test runs everything but benches, soak and s3. A CPU build of torch that is already in .venv
-# stays, and then the CUDA libraries are left out.
+# Targets: demo, test, test-quick, soak, s3, lint, bench, gpu, image, lock. All but gpu and image first install
+# requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
+# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. A CPU
+# build of torch that is already in .venv stays, and then the CUDA libraries are left out.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint bench image lock clean
+.PHONY: demo test test-quick soak s3 lint bench gpu image lock clean
 
 VARIANT ?= cpu
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+GPU_JSON ?= gpu.json
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
@@ -24,7 +26,7 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
 test: .venv/ready ## one file at a time on each of up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3 and not gpu"
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
@@ -42,6 +44,9 @@ lint: .venv/ready
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
+
+gpu: ## checks, then measurements, on a GPU, in under nine minutes; installs nothing, and takes .venv or python3 with its torch
+	$(GPU_PYTHON) tests/gpu/gpu.py --json $(GPU_JSON)
 
 image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a short study: minutes; VARIANT=cuda: 7 GB
 	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT)

@@ -34,7 +34,7 @@ FAULT = re.compile(
 # CUDA's answers to a single call, after which the process is as sound as before: torch's AcceleratorError is their class too.
 SOUND = re.compile(
     "invalid argument|invalid configuration argument|invalid device ordinal|no kernel image|not supported|invalid resource "
-    "handle|too many resources requested",
+    "handle|too many resources requested|captur",  # a stream's work for a CUDA graph
     re.IGNORECASE,
 )
 

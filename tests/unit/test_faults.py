@@ -9,9 +9,17 @@ from hpo.worker.training import Training
 from trainables import faults
 from trainables.errors import OutOfMemory, ProcessFault
 
+TOLD = """
+Search for `{}' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more information.
+CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+Device-side assertions were explicitly omitted for this error check; the error probably arose while initializing the DSA \
+handlers."""
 
-class AcceleratorError(RuntimeError):
-    """As torch's class of that name, which a build without GPUs cannot raise."""
+
+def told(what: str, name: str) -> torch.AcceleratorError:
+    """What torch raises for a call of the CUDA runtime that answered with the error `name`."""
+    return torch.AcceleratorError(f"CUDA error: {what}{TOLD.format(name)}")
 
 
 MEMORY = [
@@ -20,7 +28,11 @@ MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
     RuntimeError("CUDA error: out of memory"),
-    AcceleratorError("CUDA error: out of memory"),
+    told("out of memory", "cudaErrorMemoryAllocation"),
+    torch.cuda.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.19 GiB"
+    ),
+    torch.OutOfMemoryError("Allocation on device 0 would exceed allowed memory. (out of memory)"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("GET was unable to find an engine to execute this computation"),
@@ -28,7 +40,10 @@ MEMORY = [
 ]
 FAULTS = [
     ProcessFault("the process must be able to use its device"),
-    AcceleratorError("CUDA error: an illegal memory access was encountered"),
+    told("an illegal memory access was encountered", "cudaErrorIllegalAddress"),
+    told("device-side assert triggered", "cudaErrorAssert"),
+    told("unspecified launch failure", "cudaErrorLaunchFailure"),
+    told("unknown error", "cudaErrorUnknown"),
     RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be reported later"),
     RuntimeError("CUDA error: device-side assert triggered"),
     RuntimeError("CUDA error: unspecified launch failure"),
@@ -51,32 +66,38 @@ NEITHER = [
     ValueError("device-side assert triggered"),
     RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"),
     RuntimeError("Expected more than 1 value per channel when training"),
-    AcceleratorError("CUDA error: invalid argument"),
-    AcceleratorError("CUDA error: no kernel image is available for execution on the device"),
+    told("invalid argument", "cudaErrorInvalidValue"),
+    told("no kernel image is available for execution on the device", "cudaErrorNoKernelImageForDevice"),
+    told("operation not permitted when stream is capturing", "cudaErrorStreamCaptureUnsupported"),
+    told("operation failed due to a previous error during capture", "cudaErrorStreamCaptureInvalidated"),
     RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
     KeyError("attn_mask"),
 ]
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def kind(error: BaseException) -> tuple[bool, bool]:
     return faults.is_memory(error), faults.is_process_fault(error)
 
 
-@pytest.mark.parametrize("error", MEMORY, ids=str)
+@pytest.mark.parametrize("error", MEMORY, ids=first_line)
 def test_memory_that_ran_out(error: Exception) -> None:
     assert kind(error) == (True, False)
     with pytest.raises(OutOfMemory), faults.explained():
         raise error
 
 
-@pytest.mark.parametrize("error", FAULTS, ids=str)
+@pytest.mark.parametrize("error", FAULTS, ids=first_line)
 def test_a_process_that_is_lost(error: Exception) -> None:
     assert kind(error) == (False, True)
     with pytest.raises(ProcessFault), faults.explained():
         raise error
 
 
-@pytest.mark.parametrize("error", NEITHER, ids=str)
+@pytest.mark.parametrize("error", NEITHER, ids=first_line)
 def test_any_other_error_stays_what_it_is(error: Exception) -> None:
     assert kind(error) == (False, False)
     with pytest.raises(type(error)) as raised, faults.explained():
