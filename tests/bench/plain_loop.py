@@ -3,6 +3,7 @@
 Images are decoded once to bytes and stay in memory; a DataLoader's worker processes normalize them and fill pinned batches
 ahead of the steps; bf16 autocast, channels last, a fused optimizer where torch has one, no gradients and evaluation mode
 for the frozen part, metrics summed up on the device. No torch.compile, no CUDA graphs, nothing kept of the frozen part.
+On a CPU it computes in float32: most CPUs only emulate bf16.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class PlainLoop:
         return loss.detach(), logits.detach()
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = self.model(images)
             return cross_entropy(logits, labels), logits
 

@@ -69,13 +69,13 @@ def dataset_of(scale: Scale) -> data.Dataset:
 
 
 def ours(scale: Scale, case: Case, images: int | None = None, **more: Any) -> FineTuning:
-    """Returns a trial of the product's fine-tuning, in bf16; `more` are settings. `images`: the first ones alone."""
+    """Returns a trial of the product's fine-tuning, on a GPU in bf16; `more` are settings. `images`: the first ones."""
     task, dataset = task_of(scale, case.model), dataset_of(scale)
     if images is not None:
         first = data.Split(dataset.train.images[:images], dataset.train.labels[:images])
         dataset = replace(dataset, train=first, digest=f"{dataset.digest}-first{images}")
-    options = {"learning_rate": RATE, "image_size": scale.pixels, "batch_size": case.batch, "bf16": True}
-    settings = Settings(**{**options, "finetuned_layers": case.layers, **more})
+    options: dict[str, Any] = {"learning_rate": RATE, "bf16": torch.cuda.is_available(), **more}
+    settings = Settings(image_size=scale.pixels, batch_size=case.batch, finetuned_layers=case.layers, **options)
     return FineTuning(settings, task, dataset, 0, 10_000)
 
 
