@@ -14,9 +14,16 @@ def split_batches(order: Tensor, size: int) -> list[Tensor]:
     return batches
 
 
-def gather(images: Tensor, rows: Tensor) -> Tensor:
-    """Returns rows of images [N, 3, S, S] that lie channels last in memory, in the same layout."""
-    return images.permute(0, 2, 3, 1).index_select(0, rows.to(images.device)).permute(0, 3, 1, 2)
+def gather(source: Tensor, rows: Tensor, buffer: Tensor | None = None) -> Tensor:
+    """Returns rows of the source in its own layout: images [N, 3, S, S] that lie channels last in memory, or others.
+
+    With a `buffer` of bytes, of the rows' size, they are written there.
+    """
+    images = source.dtype == torch.uint8
+    whole = source.permute(0, 2, 3, 1) if images else source
+    out = None if buffer is None else buffer.view(source.dtype).view(len(rows), *whole.shape[1:])
+    found = torch.index_select(whole, 0, rows.to(source.device), out=out)
+    return found.permute(0, 3, 1, 2) if images else found
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -36,8 +36,9 @@ def pack_optimizer(optimizer: Optimizer, names: Iterable[str]) -> tuple[dict[str
     """Returns the optimizer's state as tensors and values "parameter/key"; `names` are its parameters', in order."""
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
+    state = optimizer.state_dict()["state"]
     for index, name in enumerate(names):
-        for key, value in optimizer.state_dict()["state"].get(index, {}).items():
+        for key, value in state.get(index, {}).items():
             (tensors if isinstance(value, Tensor) else values)[f"{name}/{key}"] = value
     return tensors, values
 
@@ -47,11 +48,10 @@ def unpack_optimizer(
 ) -> None:
     """Gives a new optimizer the state that `pack_optimizer` took from one of the same kind."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name, parameter in zip(names, parameters, strict=True):
-        for full, value in (*tensors.items(), *values.items()):
-            owner, _, key = full.rpartition("/")
-            if owner == name:
-                optimizer.state[parameter][key] = _like(value, parameter)
+    owners = dict(zip(names, parameters, strict=True))
+    for full, value in (*tensors.items(), *values.items()):
+        owner, _, key = full.rpartition("/")
+        optimizer.state[owners[owner]][key] = _like(value, owners[owner])
 
 
 def _like(value: Any, parameter: Tensor) -> Any:
@@ -59,5 +59,5 @@ def _like(value: Any, parameter: Tensor) -> Any:
     if not isinstance(value, Tensor):
         return value
     if value.shape != parameter.shape or value.dim() == 0:
-        return value.clone()  # a step count: it has no layout of a parameter
+        return value.clone().to(parameter.device)  # a step count: it has no layout of a parameter
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

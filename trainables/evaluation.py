@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from trainables.batches import moved
 from trainables.feed import Feed, Source
+from trainables.graphs import Pool, Recorded
 from trainables.measures import confusion, measures
 
 
-@dataclass(frozen=True)
 class Evaluation:
-    """Measures the feed's network. The loss is cross-entropy, in which no hyperparameter of the trial has a part.
+    """Measures the feed's network on a source. The loss is cross-entropy, in which no hyperparameter of the trial has a part.
 
-    `class_weights` [K] are the task's, the same for all trials: the loss is then the weighted mean.
+    `class_weights` [K] are the task's, the same for all trials: the loss is then the weighted mean. On a GPU with a `pool`
+    the passes run as CUDA graphs. The caller has put the network into evaluation mode.
     """
 
-    feed: Feed
-    class_weights: Tensor | None
+    def __init__(self, feed: Feed, source: Source, class_weights: Tensor | None, pool: Pool | None = None) -> None:
+        self._feed, self._source, self._class_weights = feed, source, class_weights
+        count, device = len(source.labels), feed.machine.device
+        self._mine = feed.shard.take(torch.arange(count))
+        self._there = moved(self._mine, device)
+        self._loss = torch.zeros((), device=device)
+        self._predicted = torch.zeros(count, dtype=torch.int64, device=device)
+        self._pass = Recorded(self._measure, device, pool)
 
     @torch.no_grad()
-    def of(self, source: Source) -> tuple[dict[str, float], Tensor]:
-        """Returns the metrics of a split and its confusion matrix [K, K], rows the true classes; over all ranks."""
-        feed, shard, device = self.feed, self.feed.shard, self.feed.machine.device
-        feed.network.model.eval()
-        labels = shard.take(source.labels)
-        mine = shard.take(torch.arange(len(source.labels), device=device))
-        total = torch.zeros((), device=device)
-        predicted = torch.zeros_like(labels)
+    def measure(self) -> tuple[dict[str, float], Tensor]:
+        """Returns the metrics of the split and its confusion matrix [K, K], rows the true classes; over all ranks."""
+        feed, source = self._feed, self._source
+        self._loss.zero_()
         size = feed.rows_at_a_time(source.boundary)
-        for first in range(0, len(mine), size):
-            rows = slice(first, first + size)
-            with feed.machine.autocast():
-                logits = source.section(feed.rows(source, mine[rows])).float()
-            total += cross_entropy(logits, labels[rows], self.class_weights, reduction="sum")
-            predicted[rows] = logits.argmax(1)
-        matrix = confusion(labels, predicted, len(feed.dataset.classes))
-        shard.sum([total, matrix])
-        whole = len(source.labels) if self.class_weights is None else float(self.class_weights[source.labels].sum())
-        return {"loss": float(total) / whole, **measures(matrix)}, matrix
+        for rows, there in zip(self._mine.split(size), self._there.split(size), strict=True):
+            self._pass(there, *feed.staged(source, rows))
+        mine = self._there
+        matrix = confusion(source.labels[mine], self._predicted[mine], len(feed.dataset.classes))
+        feed.shard.sum([self._loss, matrix])
+        weights = self._class_weights
+        whole = len(source.labels) if weights is None else float(weights[source.labels].sum())
+        return {"loss": float(self._loss) / whole, **measures(matrix)}, matrix
+
+    def _measure(self, rows: Tensor, given: Tensor | None = None) -> None:
+        with self._feed.machine.autocast():
+            logits = self._source.section(self._feed.inputs(self._source, rows, given)).float()
+        labels = self._source.labels[rows]
+        self._loss += cross_entropy(logits, labels, self._class_weights, reduction="sum")
+        self._predicted[rows] = logits.argmax(1)

@@ -21,7 +21,10 @@ from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine
 from trainables.parallel import Shard
+from trainables.staging import Staging
 from trainables.untraced import AnyNetwork
+
+RESIDENT_SHARE = 1 / 16  # of a GPU's memory: the most that a split's rows may take to lie there throughout
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Source:
     boundary: Boundary
     section: nn.Module
     kept: Kept | None  # in use for as long as its rows are
+    staging: Staging | None = None  # where the rows lie in the machine's memory, and the device is a GPU
 
 
 @dataclass(frozen=True)
@@ -99,38 +103,57 @@ class Feed:
             rows = rows.to(self.machine.device)
         frozen = self.network.section(start, boundary) if start != boundary else None
         labels = split.labels.to(self.machine.device)
-        return Source(rows, start, labels, frozen, boundary, self.network.section(boundary), kept)
+        return Source(rows, start, labels, frozen, boundary, self.network.section(boundary), kept, self._staging(rows))
 
     def _has_room(self, size: int) -> bool:
-        """Whether the GPU has room for rows of `size` bytes."""
-        return self.machine.device.type == "cuda" and size < 0.25 * torch.cuda.mem_get_info()[0]
+        """Whether rows of `size` bytes lie on the GPU throughout: whatever else does, so that a trial's peak is its own."""
+        if self.machine.device.type != "cuda":
+            return False
+        return size <= RESIDENT_SHARE * torch.cuda.get_device_properties(self.machine.device).total_memory
+
+    def _staging(self, rows: Tensor) -> Staging | None:
+        return Staging() if self.machine.device.type == "cuda" and rows.device.type == "cpu" else None
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def batch(self, source: Source, batch: Tensor, draws: Draws, step: int) -> Tensor:
-        """Returns this rank's inputs of a global batch of sample numbers; sample i is copy i // N of image i % N."""
+    def fetched(self, source: Source, batch: Tensor, there: Tensor, draws: Draws, step: int) -> tuple[Tensor, ...]:
+        """Returns what `inputs` needs of a global batch beside its sample numbers, `batch` on the CPU and `there` on the
+        device: this rank's images where they are altered, its rows where they do not lie on the device; else nothing.
+
+        Sample i is copy i // N of image i % N.
+        """
         count = len(source.rows)
         if self.augmentation is None:
-            return self.rows(source, self.shard.take(batch) % count)
-        images = gather(source.rows, batch % count)
-        original = batch < count if self.copies > 1 else None
-        altered = self.augmentation(images, draws.generator("augmentation", step), original)
-        mine = self.shard.take(altered)
-        return self._to_boundary(source, self.machine.prepare(mine), len(mine))
-
-    def rows(self, source: Source, rows: Tensor) -> Tensor:
-        """Returns the boundary's activations of these rows: the same bits whether they were kept or are computed here."""
-        if source.rows.dtype == torch.uint8:
-            inputs = self.machine.prepare(gather(source.rows, rows))
+            return self.staged(source, self.shard.take(batch))
+        if source.staging is None:
+            images = gather(source.rows, there % count)
         else:
-            chosen = source.rows.index_select(0, rows.to(source.rows.device))
-            inputs = source.start.unpack(chosen.to(self.machine.device, non_blocking=True))
-        # A GPU would idle over a small batch filled up to a whole pass.
-        return self._to_boundary(source, inputs, len(rows) if inputs.is_cuda else self.machine.chunk)
+            images = source.staging.gather(source.rows, batch % count).to(self.machine.device, non_blocking=True)
+        original = there < count if self.copies > 1 else None
+        return (self.shard.take(self.augmentation(images, draws.generator("augmentation", step), original)),)
+
+    def staged(self, source: Source, rows: Tensor) -> tuple[Tensor, ...]:
+        """Returns the rows [N, ...] of these numbers, on their way to the device; nothing where they lie there."""
+        return () if source.staging is None else (source.staging.gather(source.rows, rows % len(source.rows)),)
+
+    def inputs(self, source: Source, rows: Tensor, given: Tensor | None = None) -> Tensor:
+        """Returns the boundary's activations of these samples, whose rows may be `given`.
+
+        They are the same bits whether they were kept or are computed here.
+        """
+        found = gather(source.rows, rows % len(source.rows)) if given is None else given
+        if source.rows.dtype == torch.uint8:
+            inputs = self.machine.prepare(found)
+        else:
+            inputs = source.start.unpack(found.to(self.machine.device, non_blocking=True))
+        # A GPU would idle over a small batch filled up to a whole pass, and altered images are never kept.
+        whole = inputs.is_cuda or given is not None
+        return self._to_boundary(source, inputs, len(rows) if whole else self.machine.chunk)
 
     def rows_at_a_time(self, boundary: Boundary) -> int:
         """Returns how many rows are measured in one pass from the boundary on."""
-        return max(self.machine.chunk, 2**18 // math.prod(boundary.shape))
+        room = 2**22 if self.machine.device.type == "cuda" else 2**18
+        return max(self.machine.chunk, room // math.prod(boundary.shape))
 
     def _to_boundary(self, source: Source, inputs: Tensor, size: int) -> Tensor:
         if source.frozen is None:
@@ -159,4 +182,7 @@ class Feed:
         whole = rows.nbytes // len(rows) * len(split)
         resident = torch.empty(whole if self._has_room(whole) else 0, dtype=torch.uint8, device=self.machine.device)
         labels = split.labels[: len(rows)].to(self.machine.device)
-        return Source(rows, start, labels, frozen, boundary, self.network.section(boundary), None), resident
+        source = Source(
+            rows, start, labels, frozen, boundary, self.network.section(boundary), None, self._staging(rows)
+        )
+        return source, resident

@@ -9,28 +9,29 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from trainables import backbones, checkpoint
 from trainables.augment import augmentation
-from trainables.batches import split_batches
+from trainables.batches import moved, split_batches
 from trainables.data import Dataset
 from trainables.draws import Draws
 from trainables.errors import Diverged, InvalidConfig
 from trainables.evaluation import Evaluation
 from trainables.feed import Feed, Source
+from trainables.graphs import Pool, pool
 from trainables.machine import Machine, give_back_memory
 from trainables.measures import confusion, measures
 from trainables.parallel import Shard, share
 from trainables.pretrained import normalization, weights_digest
 from trainables.sections import ImageTask, Model
 from trainables.settings import Settings, Stage, rate_factor
+from trainables.steps import Steps
 from trainables.trained_part import State, TrainedPart
 from trainables.untraced import network_of
 
@@ -54,14 +55,15 @@ class FineTuning:
         self.epoch = 0
         self.machine = machine_for(settings, task.model)
         self.model, key = self._build(task.model)
-        self.network = network_of(self.model, settings.image_size, self.machine.format)
+        sizes = {**task.model.architecture, **settings.architecture}
+        kind = (task.model.name, tuple(sorted(sizes.items())), len(dataset.classes))
+        self.network = network_of(self.model, settings.image_size, self.machine.format, kind)
         if settings.unfreeze_every and not self.network.layers:
             raise InvalidConfig(f"unfreeze_every must be 0 for {task.model.name}, whose layers cannot be told apart")
         altered = augmentation(task.data.augment)
         self.feed = Feed(self.network, self.machine, dataset, key, settings.reuse_activations, altered, self.shard)
         weighted = dataset.class_weights(task.data.class_weights)
         self.class_weights = None if weighted is None else weighted.to(self.machine.device)
-        self.evaluation = Evaluation(self.feed, self.class_weights)
         self._stopping = task.stopping
         self._best: tuple[float, State] | None = None  # where early stopping is on
         self._stage: Stage | None = None
@@ -92,65 +94,42 @@ class FineTuning:
     def train_epoch(self) -> dict[str, float]:
         """Trains the next epoch; returns its metrics on the training (as trained) and the validation split."""
         began = time.perf_counter()
-        self._enter(self.stage(self.epoch + 1))
-        metrics = self._train()
-        if len(self.validation.labels):
-            metrics |= {f"val_{name}": value for name, value in self.evaluation.of(self.validation)[0].items()}
+        with self.machine.at_work():
+            self._enter(self.stage(self.epoch + 1))
+            metrics = self._train()
+            if len(self.validation.labels):
+                self.part.evaluation_mode()
+                metrics |= {f"val_{name}": value for name, value in self._validation.measure()[0].items()}
         self.epoch += 1
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise Diverged(self.epoch, name, metrics[name])
         self._remember(metrics)
-        if self.training.kept is None:
+        if self.training.kept is None and self.machine.device.type == "cpu":
             give_back_memory()
         metrics["images_per_second"] = self.feed.samples / (time.perf_counter() - began)
         return metrics
 
     def _train(self) -> dict[str, float]:
         assert self._stage is not None
-        source, samples, device = self.training, self.feed.samples, self.machine.device
+        order = torch.randperm(self.feed.samples, generator=self.draws.generator("order"))
+        sizes = self._stage.batch_size
+        batches = split_batches(order, sizes)
         # On the device once: a copy in each step would make the CPU wait for the GPU.
-        order = torch.randperm(samples, generator=self.draws.generator("order")).to(device)
-        batches = split_batches(order, self._stage.batch_size)
-        total = torch.zeros((), device=device)
-        predicted = torch.zeros(samples, dtype=torch.int64, device=device)
-        labels = source.labels.repeat(self.feed.copies)
+        there = split_batches(moved(order, self.machine.device), sizes)
+        steps, draws = self._steps, self.draws
         self.part.train_mode()
-        with self.draws.lent(device):
-            for step, batch in enumerate(batches):
-                progress = (self.epoch + step / len(batches)) / self.max_epochs
+        steps.begin()
+        with draws.lent(self.machine.device):
+            for number, batch in enumerate(batches):
+                progress = (self.epoch + number / len(batches)) / self.max_epochs
                 self.part.set_rate(self._stage.learning_rate * rate_factor(self.settings.schedule, progress))
-                loss, logits = self.step(source, self._compiled, labels, batch, step)
-                total += loss * len(batch)
-                predicted[self.shard.take(batch)] = logits.argmax(1)
-        self.shard.sum([total, predicted])
+                steps.take(batch, there[number], draws, number)
+        self.shard.sum([steps.loss, steps.predicted])
         return {
-            "loss": float(total) / samples,
-            **measures(confusion(labels, predicted, len(self.dataset.classes))),
+            "loss": float(steps.loss) / len(order),
+            **measures(confusion(steps.labels, steps.predicted, len(self.dataset.classes))),
         }
-
-    def step(
-        self, source: Source, section: Callable[[Tensor], Tensor], labels: Tensor, batch: Tensor, step: int
-    ) -> tuple[Tensor, Tensor]:
-        """Takes one step on the global `batch`; returns this rank's share of its mean loss, and its logits."""
-        rows = self.shard.take(batch)
-        self.shard.total = len(batch)
-        self.part.optimizer.zero_grad(set_to_none=True)  # before the pass: its activations take the room
-        with self.machine.autocast():
-            logits = section(self.feed.batch(source, batch, self.draws, step))
-        loss = self._loss(logits.float(), labels[rows], labels[batch] if self.shard.world > 1 else labels[rows])
-        loss.backward()
-        self.shard.sum(p.grad for p in self.part.parameters)
-        if self.settings.clip_norm:
-            nn.utils.clip_grad_norm_(self.part.parameters, self.settings.clip_norm)
-        self.part.optimizer.step()
-        return loss.detach(), logits.detach()
-
-    def _loss(self, logits: Tensor, labels: Tensor, all_labels: Tensor) -> Tensor:
-        """This rank's share of the global batch's mean loss: the shares sum to the loss of a single process."""
-        whole = len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
-        smoothing = self.settings.label_smoothing
-        return cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing, reduction="sum") / whole
 
     @property
     def draws(self) -> Draws:
@@ -175,9 +154,19 @@ class FineTuning:
         self.choose(stage)
         if reason := self.feed.no_reuse(self.part.cut):
             log.info("activations of the training images are not reused: %s", reason)
-        self.training = self.feed.training(self.part.cut)
+        memory = pool(self.machine.device, wanted=self.settings.graphs and self.shard.world == 1)
+        self.training, size = self.feed.training(self.part.cut), stage.batch_size
+        self._steps = self.steps(self.training, batch_size=size, pool=memory)
         self.validation = self.feed.validation(self.part.cut)
-        self._compiled = torch.compile(self.training.section) if self.settings.compile else self.training.section
+        self._validation = self.evaluation(self.validation, memory)
+
+    def steps(self, source: Source, *, batch_size: int = 0, pool: Pool | None = None) -> Steps:
+        """Returns the steps of the present stage on a source, neither compiled nor recorded without the last arguments."""
+        return Steps(self.feed, source, self.part, self.settings, self.class_weights, batch_size=batch_size, pool=pool)
+
+    def evaluation(self, source: Source, pool: Pool | None = None) -> Evaluation:
+        """Returns the evaluation of the present stage on a source."""
+        return Evaluation(self.feed, source, self.class_weights, pool)
 
     # -- the best epoch and the test ------------------------------------------------------------------------------
 
@@ -191,14 +180,16 @@ class FineTuning:
 
     def test(self) -> tuple[dict[str, float], Tensor]:
         """Returns the test split's metrics and confusion matrix [K, K]: of the best epoch's weights, if they are kept."""
-        self._enter(self._stage or self.stage(1))
-        current = self.part.copy() if self._best else {}
-        if self._best is not None:
-            self.part.restore(self._best[1])
-        try:
-            return self.evaluation.of(self.feed.test(self.part.cut))
-        finally:
-            self.part.restore(current)
+        with self.machine.at_work():
+            self._enter(self._stage or self.stage(1))
+            current = self.part.copy() if self._best else {}
+            if self._best is not None:
+                self.part.restore(self._best[1])
+            self.part.evaluation_mode()
+            try:
+                return self.evaluation(self.feed.test(self.part.cut)).measure()
+            finally:
+                self.part.restore(current)
 
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
@@ -228,12 +219,19 @@ class FineTuning:
         self._best = (values["best"], part["best"]) if "best" in values else None
         if self.epoch:
             self._stage = None
-            self._enter(self.stage(self.epoch))
-            self.part.restore(part["model"])
-            self.part.unpack_optimizer(part["optimizer"], values["optimizer"])
+            with self.machine.at_work():
+                self._enter(self.stage(self.epoch))
+                self.part.restore(part["model"])
+                self.part.unpack_optimizer(part["optimizer"], values["optimizer"])
 
 
 def machine_for(settings: Settings, model: Model) -> Machine:
     """Returns the GPU where there is one, else the CPU, in the settings' layout and precision."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Machine(device, settings.channels_last, settings.bf16, normalization(model.name, model.weights))
+    return Machine(
+        device,
+        settings.channels_last,
+        settings.bf16,
+        normalization(model.name, model.weights),
+        settings.deterministic,
+    )

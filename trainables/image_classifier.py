@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.distributed import ProcessGroup
 
+from hpo.text import one_line
 from trainables import data
 from trainables.errors import InvalidConfig
 from trainables.faults import explained
@@ -55,7 +56,7 @@ class ImageClassifier(Declared):
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
         """Returns the parts of a trial that decide its memory: data, backbone, cut, batch, image size, optimizer, ..."""
         names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
-                 "momentum", "bf16", "channels_last", "compile", "reuse_activations")  # fmt: skip
+                 "momentum", "bf16", "channels_last", "compile", "graphs", "deterministic", "reuse_activations")  # fmt: skip
         settings, asked = Settings.of(config), ImageTask.of(task)
         parts = {"model": asdict(asked.model), "data": asdict(asked.data), **settings.architecture}
         return json.dumps(parts | {name: getattr(settings, name) for name in names}, sort_keys=True)
@@ -117,5 +118,11 @@ def _explained() -> Iterator[None]:
         if "more than 1 value per channel" in str(error):
             raise InvalidConfig(
                 "batch_size must be at least 2 where batch normalization sees 1x1 maps, but got 1"
+            ) from error
+        raise
+    except RuntimeError as error:
+        if "does not have a deterministic implementation" in str(error):
+            raise InvalidConfig(
+                f"deterministic must be false for this model, but got true: {one_line(error)}"
             ) from error
         raise

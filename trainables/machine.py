@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
 
 from trainables.pretrained import Normalization
+
+# cuBLAS reads it when it starts, long before a trial may ask for deterministic algorithms; of two sizes that it takes for
+# them, the one that Hopper has anyway.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Machine:
     channels_last: bool
     bf16: bool
     normalization: Normalization
+    deterministic: bool = False
 
     @property
     def name(self) -> str:
@@ -37,6 +43,22 @@ class Machine:
     def format(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Runs the block on this process's own stream of a GPU, and by deterministic algorithms where they are asked for.
+
+        Steps cannot be recorded on a GPU's default stream.
+        """
+        with _deterministic() if self.deterministic else nullcontext():
+            if self.device.type != "cuda":
+                yield
+                return
+            caller, own = torch.cuda.current_stream(self.device), _stream(self.device)
+            own.wait_stream(caller)
+            with torch.cuda.stream(own):
+                yield
+            caller.wait_stream(own)
+
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
@@ -51,6 +73,26 @@ class Machine:
         scale, shift = self._affine
         batch = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.format)
         return batch.mul_(scale).add_(shift)
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """This process's stream of a device: one for all its trials, because libraries keep memory for each stream."""
+    return torch.cuda.Stream(device)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Lends torch its deterministic algorithms."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    convolutions = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    try:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = convolutions
 
 
 @contextmanager

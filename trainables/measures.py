@@ -8,7 +8,10 @@ from torch import Tensor
 
 def confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
     """Returns int64 [classes, classes], rows the true classes, columns the predicted ones; labels are int64 [N]."""
-    return torch.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=labels.device)
+    # bincount would make the CPU wait for a GPU, to learn the largest value.
+    counts.scatter_add_(0, labels * classes + predicted, torch.ones_like(labels))
+    return counts.reshape(classes, classes)
 
 
 def measures(matrix: Tensor) -> dict[str, float]:
@@ -16,7 +19,7 @@ def measures(matrix: Tensor) -> dict[str, float]:
 
     A class that is never predicted has precision 0; a class that is predicted but never occurs has recall 0.
     """
-    counts = matrix.double()
+    counts = matrix.cpu().double()
     hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
     seen = (true + predicted) > 0
     precision, recall = hits / predicted.clamp(min=1), hits / true.clamp(min=1)

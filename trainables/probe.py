@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from trainables.batches import split_batches
+from trainables.batches import moved, split_batches
 from trainables.fine_tuning import FineTuning
 from trainables.settings import Stage
 
@@ -30,7 +30,8 @@ def probing(model: FineTuning) -> Iterator[None]:
         resident.clear()
         model.choose(stage)
         before = model.part.copy()  # until it is restored, it stands for the best weights that early stopping keeps
-        resident += _try(model, stage)
+        with model.machine.at_work():
+            resident += _try(model, stage)
         model.part.restore(before)
     yield
     model.model.zero_grad(set_to_none=True)
@@ -39,17 +40,18 @@ def probing(model: FineTuning) -> Iterator[None]:
 
 def _try(model: FineTuning, stage: Stage) -> list[Tensor]:
     """Takes some steps and a pass of validation; returns stand-ins for the rows that lie on the GPU all epoch."""
-    feed, cut, device = model.feed, model.part.cut, model.machine.device
-    model.model.eval()
+    feed, cut = model.feed, model.part.cut
     size = max(map(len, split_batches(torch.arange(feed.samples), stage.batch_size)))
     source, resident = feed.training_stand_in(cut, size)
-    labels = source.labels.repeat(feed.copies)
+    steps, batch = model.steps(source), torch.arange(size)
+    there = moved(batch, model.machine.device)
     model.part.train_mode()
-    with model.draws.lent(device):
-        for step in range(PROBE_STEPS):
-            model.step(source, source.section, labels, torch.arange(size, device=device), step)
+    with model.draws.lent(model.machine.device):
+        for number in range(PROBE_STEPS):
+            steps.take(batch, there, model.draws, number)
     if not len(model.dataset.validation):
         return [resident]
     source, more = feed.validation_stand_in(cut)
-    model.evaluation.of(source)
+    model.part.evaluation_mode()
+    model.evaluation(source).measure()
     return [resident, more]

@@ -54,6 +54,8 @@ class Settings:
     bf16: bool = False
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = True
+    deterministic: bool = False
     reuse_activations: bool = True
     patch_size: int = 0
     projection_dim: int = 0

@@ -28,20 +28,28 @@ class TrainedPart:
         for parameter in self.parameters:
             parameter.requires_grad_()
         self.optimizer = make_optimizer(self.parameters, settings)
+        self._modules = list(dict.fromkeys(network.trained_modules(self.cut)))
+        network.model.eval()
 
     def train_mode(self) -> None:
-        """Puts this part into training mode and everything before it into evaluation mode."""
-        self._network.model.eval()
-        for module in self._network.trained_modules(self.cut):
+        """Puts this part into training mode; everything before it stays in evaluation mode."""
+        for module in self._modules:
             module.train()
+
+    def evaluation_mode(self) -> None:
+        for module in self._modules:
+            module.eval()
 
     def set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):  # which a recorded step reads
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def state(self) -> State:
         """Returns the trained parameters and the statistics that training moves: the tensors themselves, no copies."""
-        modules = {id(module) for module in self._network.trained_modules(self.cut)}
+        modules = {id(module) for module in self._modules}
         buffers = {
             f"{prefix}.{name}": buffer
             for prefix, module in self._network.model.named_modules()

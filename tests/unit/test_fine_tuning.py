@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,15 @@ import torch
 from reuse import NETWORKS, SMALL_VIT, TINY, curves, farthest
 from torch.nn.functional import cross_entropy
 
+from trainables import network
 from trainables.batches import split_batches
 from trainables.contract import verify
+from trainables.draws import Draws
 from trainables.errors import BadData, Diverged, InvalidConfig, OutOfMemory
-from trainables.fine_tuning import FineTuning
 from trainables.image_classifier import ImageClassifier
 from trainables.machine import Machine
 from trainables.probe import PROBE_STEPS, probing
+from trainables.steps import Steps
 
 DIGITS = {"name": "digits", "train": 80, "validation": 40, "test": 40}
 
@@ -183,12 +187,17 @@ def test_early_stopping_tests_the_best_epochs_weights(tmp_path):
 
 def test_the_loss_is_torchs_with_class_weights_and_smoothing():
     task = task_of(about={**DIGITS, "train": 30, "class_weights": "balanced"})
-    (model,) = classifier({"label_smoothing": 0.1}, task).models
-    labels = torch.tensor([0, 3, 3, 9])
-    logits = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
+    (model,) = classifier({"label_smoothing": 0.1, "dropout": 0.0, "learning_rate": 1e-12}, task).models
     model.class_weights = torch.linspace(0.5, 2.0, 10)
-    expected = cross_entropy(logits, labels, model.class_weights, label_smoothing=0.1)
-    assert float(model._loss(logits, labels, labels)) == pytest.approx(float(expected), rel=1e-6)
+    model.choose(model.stage(1))
+    source = model.feed.training(model.part.cut)
+    batch = torch.tensor([0, 3, 11, 29])
+    steps = model.steps(source)
+    steps.take(batch, batch, Draws(0, 0), 0)
+    logits = source.section(model.feed.inputs(source, batch)).detach()
+    expected = cross_entropy(logits, source.labels[batch], model.class_weights, label_smoothing=0.1)
+    assert float(steps.loss) / len(batch) == pytest.approx(float(expected), rel=1e-6)
+    assert torch.equal(steps.predicted[batch], logits.argmax(1))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
@@ -271,8 +280,8 @@ def test_a_probe_leaves_everything_as_it_was(case, monkeypatch):
     config, about, steps = PROBED[case]
     model = classifier({"learning_rate": 0.1, **config}, task_of(about=about))
     taken = []
-    step = FineTuning.step
-    monkeypatch.setattr(FineTuning, "step", lambda self, *given: taken.append(given[2]) or step(self, *given))
+    take = Steps.take
+    monkeypatch.setattr(Steps, "take", lambda self, *given: taken.append(given[0]) or take(self, *given))
 
     def state():
         found = [{name: value.clone() for name, value in m.model.state_dict().items()} for m in model.models]
@@ -305,7 +314,7 @@ def test_a_probe_takes_the_largest_batch_of_both_stages_and_what_a_pass_of_valid
 
 def test_a_probe_that_finds_no_room_says_so(monkeypatch):
     model = classifier()
-    monkeypatch.setattr(FineTuning, "step", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr(Steps, "take", lambda self, *given: torch.empty(2**60, dtype=torch.uint8))
     with pytest.raises(OutOfMemory, match="must fit into memory"):
         model.probe()
 
@@ -315,3 +324,18 @@ def test_compiled_it_trains_the_same():
     plain_one, compiled = (classifier({"finetuned_layers": 4, "compile": on, "dropout": 0.0}) for on in (False, True))
     for _ in range(2):
         assert plain(compiled.train_epoch()) == pytest.approx(plain(plain_one.train_epoch()), abs=1e-5)
+
+
+def test_a_second_trial_of_an_architecture_is_not_traced_again_and_the_first_is_not_kept(monkeypatch):
+    first = classifier({"finetuned_layers": 9, "dropout": 0.1}).models[0]
+    expected = first.train_epoch()
+    gone = weakref.ref(first.model)
+    del first
+    gc.collect()
+    assert gone() is None
+    monkeypatch.setattr(network, "trace", lambda model: pytest.fail("traced again"))
+    again = classifier({"finetuned_layers": 9, "dropout": 0.1}).models[0]
+    assert plain(again.train_epoch()) == plain(expected)
+    assert again.network.model is again.model
+    with pytest.raises(pytest.fail.Exception, match="traced again"):
+        classifier({"image_size": 40})
