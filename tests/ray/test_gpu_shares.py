@@ -15,14 +15,34 @@ import pytest
 from conftest import hpo
 
 from cluster.needs import room
+from hpo.store import StudyData
 
 SEED, DRAWS = 20, 6
+DYING = """
+import os
+from pathlib import Path
+
+from trainables.curves import Curves
+
+DEAD = []  # once it has something in it, nothing in this process can compute
+
+
+class Dying(Curves):
+    def train_epoch(self):
+        mark = Path(os.environ["TMPDIR"]) / "died"
+        if self.epoch == 2 and not mark.exists():
+            mark.touch()
+            DEAD.append(True)
+        if DEAD:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        return super().train_epoch()
+"""
 SHARED = """
 study: shared
-trainable: curves
+trainable: {trainable}
 data: {{seconds: 0.2}}
 space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
-budget: {{epochs: 16, max_epochs: 4}}
+budget: {{epochs: {epochs}, max_epochs: 4}}
 methods: [random]
 parallelism: 4
 resources: {{cpus: {cpus}, gpus: {gpus}, pack: false}}
@@ -35,6 +55,7 @@ def place() -> Iterator[Path]:
     """The temporary folder of the cluster's processes, and a program and a driver for MPS."""
     folder = Path(tempfile.mkdtemp(prefix="mps-", dir="/tmp"))  # a short path: sockets lie below it
     fake_mps.program(folder)
+    (folder / "dying.py").write_text(DYING)
     yield folder
     shutil.rmtree(folder)
 
@@ -47,6 +68,8 @@ def cluster(place: Path) -> Iterator[None]:
     patch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
     patch.setenv("LD_LIBRARY_PATH", str(place))
     patch.setenv("TMPDIR", str(place))
+    patch.setenv("PYTHONPATH", os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")]))
+    patch.syspath_prepend(str(place))
     patch.setenv("FAKE_MPS_JOURNAL", str(place / "journal"))
     patch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     patch.delenv("HPO_MPS", raising=False)
@@ -86,8 +109,8 @@ def test_trials_are_counted_as_ray_packs_them() -> None:
         assert packed(share, expected) == expected, share
 
 
-@pytest.mark.timeout(120)
-def test_trials_on_shares_of_a_gpu_run_under_mps(place: Path) -> None:
+def played(place: Path, trainable: str, epochs: int) -> StudyData:
+    """What the store holds of a study of trials on 0.6 of a GPU, two at a time."""
     from hpo.game.runs import runs_of
     from hpo.live.dispatch import Dispatch
     from hpo.live.tune.driver import drive
@@ -97,24 +120,45 @@ def test_trials_on_shares_of_a_gpu_run_under_mps(place: Path) -> None:
     if shutil.which("cc") is None:
         pytest.skip("the fake driver is compiled")
     fake_mps.driver(place)
-    path = place / "shared.yaml"
-    path.write_text(SHARED.format(cpus=0.5, gpus=0.6, store=place / "store"))
+    path, store = place / "shared.yaml", place / trainable.partition(":")[0]
+    path.write_text(SHARED.format(trainable=trainable, epochs=epochs, cpus=0.5, gpus=0.6, store=store))
     study = Study.load(str(path))
     writer = StudyWriter.open(
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
     seen: set[int] = set()
-    dispatch = Dispatch(study, runs_of(study), writer, str(place / "checkpoints"), 64)
+    dispatch = Dispatch(study, runs_of(study), writer, str(store / "checkpoints"), 64)
     drive(dispatch, study.resources, observe=lambda dispatch, slots: seen.add(slots))
     assert seen == {2}
-    found = read(study.store, study.study)
+    return read(study.store, study.study)
+
+
+def events(place: Path, last: str) -> list[str]:
+    """What the daemon did, once it has done `last`."""
+    until = time.monotonic() + 20
+    while not (place / "journal").read_text().endswith(f"{last}\n") and time.monotonic() < until:
+        time.sleep(0.1)
+    return (place / "journal").read_text().split()
+
+
+@pytest.mark.timeout(120)
+def test_trials_on_shares_of_a_gpu_run_under_mps(place: Path) -> None:
+    found = played(place, "curves", epochs=16)
     assert len({row["worker"] for row in found.epochs.to_pylist()}) == 2
     assert found.environment["trained_on"]["mps"] == ["on"]
-    until = time.monotonic() + 20
-    while "quit" not in (place / "journal").read_text() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert (place / "journal").read_text().split() == ["start", "quit"]
+    assert events(place, "quit") == ["start", "quit"]
+
+
+@pytest.mark.timeout(120)
+def test_after_a_fault_the_next_process_does_without_mps(place: Path) -> None:
+    found = played(place, "dying:Dying", epochs=80)  # enough that a new process has time to start
+    assert found.failures.num_rows == 0
+    assert found.runs.to_pylist()[0]["charged_epochs"] == 80
+    on, off = found.environment["trained_on"]["mps"]
+    assert on == "on"
+    assert off.startswith("off: a process met a fault under it: CUDA error: device-side assert")
+    assert events(place, "quit") == ["start", "quit"] * 2
 
 
 @pytest.mark.timeout(120)
@@ -124,7 +168,7 @@ def test_a_cluster_whose_gpus_suffice_and_whose_cpus_do_not_is_refused(tmp_path:
 
     address = ray.get_runtime_context().gcs_address
     path = tmp_path / "study.yaml"
-    path.write_text(SHARED.format(cpus=2, gpus=2, store=tmp_path / "store"))
+    path.write_text(SHARED.format(trainable="curves", epochs=16, cpus=2, gpus=2, store=tmp_path / "store"))
     found = hpo("check", path, "--address", address)
     assert found.returncode == 2, found.stderr
     assert found.stdout == ""
@@ -138,7 +182,7 @@ def test_a_cluster_whose_gpus_suffice_and_whose_cpus_do_not_is_refused(tmp_path:
 @pytest.mark.parametrize("gpus", [2, 0.25])
 def test_a_machine_without_the_gpus_of_a_trial_is_refused(tmp_path: Path, gpus: float) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(SHARED.format(cpus=1, gpus=gpus, store=tmp_path / "store"))
+    path.write_text(SHARED.format(trainable="curves", epochs=16, cpus=1, gpus=gpus, store=tmp_path / "store"))
     found = hpo("run", path, "--workers", 1)
     assert found.returncode == 2, found.stderr
     (sentence,) = [line for line in found.stderr.splitlines() if line.startswith("hpo: ")]
