@@ -68,8 +68,8 @@ class Outcome:
 def tests(files: str, *options: str) -> list[str]:
     """Returns the command line that runs files of checks: no warning fails them, and a hanging one ends first."""
     return [
-        sys.executable, "-m", "pytest", *(f"tests/gpu/{file}" for file in files.split()), "-q", "-m", "gpu", "-p", "no:cacheprovider",
-        "--import-mode=importlib", "-o", "filterwarnings=default", "--tb=short", *options,
+        sys.executable, "-m", "pytest", *(f"tests/gpu/{file}" for file in files.split()), "-q", "-m", "gpu",
+        "-p", "no:cacheprovider", "--import-mode=importlib", "-o", "filterwarnings=default", "--tb=short", *options,
     ]  # fmt: skip
 
 
@@ -80,7 +80,12 @@ PARTS = (
         110,
         {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS))},
     ),
-    Part("faults", tests("test_gpu_faults.py test_gpu_ranks.py", "-n", str(min(4, WORKERS)), "--timeout", "45"), 50),
+    Part(
+        "faults",
+        tests("test_gpu_faults.py test_gpu_ranks.py", "-n", str(min(4, WORKERS)), "--timeout", "45"),
+        50,
+        {"HPO_MPS": "0"},
+    ),
     Part("studies", tests("test_gpu_studies.py", "--timeout", "125"), 130),
     Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows"], 190),
 )
