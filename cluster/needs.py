@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GIB = 2**30
+GRAIN = 10_000  # Ray counts in ten-thousandths, and cuts off the rest
+WHOLE = ("GPU",)  # Ray counts these by devices, and a request below 1 takes its share of a single one
 
 
 class PreflightError(ClusterError):
@@ -58,8 +60,8 @@ class Node:
 
     def room(self, needs: Needs) -> int:
         """Returns how many trials fit at once."""
-        pairs = ((self.cpus, needs.cpus), (self.gpus, needs.gpus), (self.memory, needs.memory))
-        return min((_times(have, need) for have, need in pairs if need > 0), default=1)
+        have = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory}
+        return room(have, {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory}, most=1)
 
     def gpu_share(self, needs: Needs) -> int:
         """Returns the bytes of GPU memory that one trial gets here, by the smallest GPU; 0 if unknown."""
@@ -119,6 +121,22 @@ class Report:
         return sum(node.room(self.needs) for node in self.nodes)
 
     @property
+    def shortage(self) -> str:
+        """Returns why no node has room for a trial, and "" where one has or may come."""
+        if self.room or self.elastic or not self.nodes:
+            return ""
+        needs = self.needs
+        most = max(self.nodes, key=lambda node: (node.gpus, node.cpus) if needs.gpus else (node.cpus, node.gpus))
+        lacking = (("gpus", most.gpus < needs.gpus), ("cpus", most.cpus < needs.cpus), ("memory_gb", True))
+        scarce = next(name for name, lacks in lacking if lacks)
+        largest = "only node" if len(self.nodes) == 1 else f"largest of the {len(self.nodes)}"
+        return (
+            f"a trial needs {_amounts(needs.cpus, needs.gpus, needs.memory)} on one node, but the {largest} has "
+            f"{_amounts(most.cpus, most.gpus, most.memory if needs.memory else 0)}; lower resources.{scarce}, or choose a "
+            "cluster with such a node"
+        )
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Returns why the study cannot run here, one sentence each; empty if it can."""
         return tuple(self._reasons())
@@ -171,14 +189,8 @@ class Report:
         if not self.nodes:
             yield "a cluster must have at least one node, but this one has none"
             return
-        if self.room == 0 and not self.elastic:
-            most = max(
-                self.nodes, key=lambda node: (node.gpus, node.cpus) if self.needs.gpus else (node.cpus, node.gpus)
-            )
-            yield (
-                f"a trial needs {_amounts(self.needs.cpus, self.needs.gpus, self.needs.memory)} on one node, but the "
-                f"largest of the {len(self.nodes)} has {_amounts(most.cpus, most.gpus, most.memory if self.needs.memory else 0)}"
-            )
+        if shortage := self.shortage:
+            yield shortage
         for node in self.nodes:
             if node.room(self.needs):
                 yield from node.complaints(self.needs)
@@ -189,9 +201,23 @@ class Report:
                 )
 
 
-def _times(have: float, need: float) -> int:
-    """Returns how many times `need` fits into `have`, both rounded to Ray's four decimals."""
-    return round(have * 10_000) // max(1, round(need * 10_000))
+def room(have: Mapping[str, float], need: Mapping[str, float], most: int) -> int:
+    """Returns how many times Ray packs `need` onto an empty node with the resources `have`; `most` for a need of nothing.
+
+    2 GPUs hold 0.6 of a GPU twice, once on each, and never three times.
+    """
+    return min((_times(name, have.get(name, 0), amount) for name, amount in need.items() if amount > 0), default=most)
+
+
+def _times(name: str, have: float, need: float) -> int:
+    grains = max(1, _grains(need))
+    if name in WHOLE and grains < GRAIN:
+        return int(have) * (GRAIN // grains)
+    return _grains(int(have) if name in WHOLE else have) // grains
+
+
+def _grains(amount: float) -> int:
+    return int(amount * GRAIN)  # to the bit: 0.3334 times 10,000 is less than 3334 for Ray, too
 
 
 def _public(version: str) -> str:

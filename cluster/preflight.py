@@ -51,6 +51,16 @@ def preflight(
     return Report(needs, nodes, elastic)
 
 
+def check_room(needs: Needs) -> None:
+    """Raises PreflightError if no living node has room for a trial; asks the nodes nothing."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    nodes = tuple(_node(node, SILENT, here, None, PATIENCE_SECONDS) for node in _living())
+    if shortage := Report(needs, nodes).shortage:
+        raise PreflightError(shortage)
+
+
 def _living() -> list[dict[str, Any]]:
     import ray
 

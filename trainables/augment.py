@@ -1,7 +1,6 @@
 """Augmentation presets: altered copies of image batches, drawn from a generator that the caller owns. No global seed.
 
-Geometric presets draw their parameters for each image and alter the whole batch in one call; the policies are
-torchvision.transforms.v2's own, image by image.
+All draw on the CPU and alter the whole batch on the images' device, and the CPU never waits for a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from torch import Generator, Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from trainables.batches import moved
 from trainables.errors import BadData
+from trainables.policies import Policy
 
 Alter = Callable[[Tensor, Generator], Tensor]
 
@@ -34,15 +35,16 @@ class Augmentation:
     def __call__(self, images: Tensor, generator: Generator, original: Tensor | None = None) -> Tensor:
         """Returns an altered copy of the batch.
 
-        `images` [N, 3, S, S] are uint8, or float in [0, 1]; so is the copy. `original` bool [N] marks the rows to leave
-        unaltered. The draws depend on the generator and N alone.
+        `images` are uint8 [N, 3, S, S] on any device; so is the copy. `original` bool [N] marks the rows to leave
+        unaltered. The draws depend on the generator (on the CPU), N and S alone.
         """
         if not len(images):
             return images
-        altered = self.alter(images, generator)
+        with torch.autocast(images.device.type, enabled=False):  # places in bfloat16 would be half a pixel off
+            altered = self.alter(images, generator)
         if original is None:
             return altered
-        return torch.where(original.to(images.device)[:, None, None, None], images, altered)
+        return torch.where(moved(original, images.device)[:, None, None, None], images, altered)
 
 
 def augmentation(preset: str) -> Augmentation | None:
@@ -58,7 +60,7 @@ def _uniform(count: int, low: float, high: float, generator: Generator) -> Tenso
 
 def _flip(images: Tensor, generator: Generator, flip: Callable[[Tensor], Tensor]) -> Tensor:
     """Flips each image with probability 1/2."""
-    chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    chosen = moved(torch.rand(len(images), generator=generator) < 0.5, images.device)
     return torch.where(chosen[:, None, None, None], flip(images), images)
 
 
@@ -67,10 +69,9 @@ def _rotate_zoom(images: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     zero = torch.zeros_like(angle)
     theta = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)  # [N, 2, 3]
-    pixels = images.float()
-    grid = functional.affine_grid(theta.to(pixels), list(pixels.shape), align_corners=False)
-    moved = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return moved.to(images.dtype) if images.is_floating_point() else moved.round().to(images.dtype)
+    grid = functional.affine_grid(moved(theta, images.device), list(images.shape), align_corners=False)
+    turned = functional.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return turned.round_().to(images.dtype)
 
 
 def _paper001(images: Tensor, generator: Generator) -> Tensor:
@@ -85,7 +86,7 @@ def _flips_crops(images: Tensor, generator: Generator) -> Tensor:
     count, _, height, width = images.shape
     pad = max(1, height // 8)
     padded = functional.pad(images.float(), (pad,) * 4, mode="replicate").to(images.dtype)
-    offset = torch.randint(0, 2 * pad + 1, (count, 2), generator=generator).to(images.device)
+    offset = moved(torch.randint(0, 2 * pad + 1, (count, 2), generator=generator), images.device)
     rows = offset[:, :1] + torch.arange(height, device=images.device)  # [N, S]
     columns = offset[:, 1:] + torch.arange(width, device=images.device)
     which = torch.arange(count, device=images.device)[:, None, None]
@@ -93,22 +94,13 @@ def _flips_crops(images: Tensor, generator: Generator) -> Tensor:
     return _flip(cropped.permute(0, 3, 1, 2), generator, v2.functional.horizontal_flip)
 
 
-def _each(transform: Callable[[Tensor], Tensor]) -> Alter:
-    """Applies a torchvision transform to each image; lends it torch's global generator, which it draws from."""
-
-    def alter(images: Tensor, generator: Generator) -> Tensor:
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return torch.stack([transform(image) for image in images])
-
-    return alter
-
+RANDAUGMENT = Policy(rounds=2, bin=9, shear=0.3, translation=None, rotation=30.0, factor=0.9, bits=4)
+TRIVIALAUGMENT = Policy(rounds=1, bin=None, shear=0.99, translation=32.0, rotation=135.0, factor=0.99, bits=6)
 
 PRESETS: dict[str, Augmentation | None] = {
     "none": None,
     "paper001": Augmentation("paper001", _paper001, copies=4),
     "flips_crops": Augmentation("flips_crops", _flips_crops),
-    "randaugment": Augmentation("randaugment", _each(v2.RandAugment())),
-    "trivialaugment": Augmentation("trivialaugment", _each(v2.TrivialAugmentWide())),
+    "randaugment": Augmentation("randaugment", RANDAUGMENT),
+    "trivialaugment": Augmentation("trivialaugment", TRIVIALAUGMENT),
 }

@@ -26,6 +26,7 @@ FAULT = re.compile(
     "space|hardware stack|uncorrectable|the launch timed out|context is destroyed|initialization error|unknown error)"
     "|device-side assert triggered|illegal memory access|unspecified launch failure"
     "|CU(?:DNN|BLAS|SOLVER|SPARSE)_STATUS_(?:NOT_INITIALIZED|EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)"
+    "|MPS (?:client|server)"
     "|nccl(?:UnhandledCuda|System|Internal|Remote)Error|NCCL communicator was aborted"
     "|CUDA driver error: (?!out of memory)",
     re.IGNORECASE,

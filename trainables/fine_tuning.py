@@ -55,7 +55,9 @@ class FineTuning:
         self.epoch = 0
         self.machine = machine_for(settings, task.model)
         self.model, key = self._build(task.model)
-        self.network = network_of(self.model, settings.image_size, self.machine.format)
+        sizes = {**task.model.architecture, **settings.architecture}
+        kind = (task.model.name, tuple(sorted(sizes.items())), len(dataset.classes))
+        self.network = network_of(self.model, settings.image_size, self.machine.format, kind)
         if settings.unfreeze_every and not self.network.layers:
             raise InvalidConfig(f"unfreeze_every must be 0 for {task.model.name}, whose layers cannot be told apart")
         altered = augmentation(task.data.augment)

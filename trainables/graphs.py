@@ -75,8 +75,15 @@ class Recorded:
                 self._work(*own)
         except Exception as error:  # whatever a model's own code, or a library, does that no graph can hold
             log.warning("a step cannot be recorded as a CUDA graph, and runs as it is: %s", one_line(error))
+            _end_recording(self._device)
             return None
         return _Recording(graph, own)
+
+
+def _end_recording(device: torch.device) -> None:
+    """Ends a recording that failed: torch's generator draws nothing more until another one has been completed."""
+    with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=torch.cuda.current_stream(device)):
+        torch.zeros(1, device=device)
 
 
 class Pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ CONTEXT_BYTES = 600 * 10**6  # CUDA itself takes them of a GPU for each process;
 
 
 class Gpu:
-    """The GPU that this process sees first."""
+    """The GPU that this process sees first, whichever it uses at the moment."""
 
     def __init__(self, cuda: Any) -> None:
         self._cuda = cuda
@@ -23,11 +24,11 @@ class Gpu:
 
     def reset(self) -> None:
         """Restarts `peak` here."""
-        self._cuda.reset_peak_memory_stats()
+        self._cuda.reset_peak_memory_stats(0)
 
     def peak(self) -> int:
         """Returns the most bytes taken since `reset`."""
-        return int(self._cuda.max_memory_reserved()) + CONTEXT_BYTES
+        return int(self._cuda.max_memory_reserved(0)) + CONTEXT_BYTES
 
     def release(self) -> None:
         """Returns unused memory to the device."""
@@ -60,6 +61,14 @@ class Cpu:
         gc.collect()
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def release_unused() -> None:
+    """Returns the GPU memory that this process no longer uses; does nothing where CUDA has not started."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def memory() -> Gpu | Cpu:

@@ -6,11 +6,11 @@ tensor with one row for each image: activations can be kept there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules import activation, batchnorm, conv, normalization, pooling
 
 from trainables import backbones
@@ -42,24 +42,52 @@ class Layer:
     position: int  # in the graph
 
 
+@dataclass(frozen=True)
+class Outline:
+    """A model's steps, and each one's value without its contents: the same for all models of one architecture."""
+
+    graph: fx.Graph
+    values: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module, image_size: int, layout: torch.memory_format) -> Outline:
+        """Raises InvalidConfig for images of a size that the model does not take, CannotTrace."""
+        graph = trace(model)
+        values = values_of(model, graph, image_size, layout)
+        graph.owning_module = None  # it would keep this model for as long as the outline is kept
+        return cls(graph, {name: value.to("meta") for name, value in values.items()})
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether the model has all that the graph takes from it: a model's code may leave constants behind in tracing."""
+        taken = [str(node.target) for node in self.graph.nodes if node.op == "get_attr"]
+        return all(hasattr(model, name) for name in taken if "." not in name)
+
+
 class Network:
     """The graph of a model with a `Head`, for images of `image_size` px that lie in memory in `layout`.
+
+    `outline` is that of another model of the same architecture, which spares tracing this one.
 
     Raises InvalidConfig for images of a size that the model does not take, CannotTrace for a model that torch.fx cannot
     trace.
     """
 
     def __init__(
-        self, model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format
+        self,
+        model: nn.Module,
+        image_size: int,
+        layout: torch.memory_format = torch.contiguous_format,
+        outline: Outline | None = None,
     ) -> None:
         self.model = model
-        self._graph = trace(model)
+        known = outline is not None and outline.fits(model)
+        self.outline = outline if outline is not None and known else Outline.of(model, image_size, layout)
+        self._graph, self._values = self.outline.graph, self.outline.values
         self._nodes = [node for node in self._graph.nodes if node.op not in ("placeholder", "output")]
         self._input = next(node for node in self._graph.nodes if node.op == "placeholder")
         self._output = returned(self._graph)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         self._head = self._head_position()
-        self._values = values_of(model, self._graph, image_size, layout)
         self.layers = tuple(self._layers())
         self.boundaries = tuple(self._boundaries())
 

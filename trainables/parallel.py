@@ -5,9 +5,10 @@ The caller starts the processes and the torch.distributed group (gloo on CPUs, n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -46,25 +47,32 @@ class Shard:
                 value.copy_(part.view_as(value))
 
 
-class _AllReduce(torch.autograd.Function):
-    """The sum over ranks; its gradient is the sum over ranks as well."""
+class _Normalized(torch.autograd.Function):
+    """(x - mean) / deviation over the global batch, whose mean and deviation depend on x as well."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group  # type: ignore[attr-defined]  # ctx takes any attribute
-        total = value.clone()
-        dist.all_reduce(total, group=group)
-        return total
+    def forward(ctx: Any, x: Tensor, mean: Tensor, deviation: Tensor, shard: Shard, count: int) -> Tensor:
+        """`x` is this rank's part; `mean` and `deviation` [1, C, 1, ...] are over all `count` values of a channel."""
+        normalized = (x - mean).div_(deviation)
+        ctx.save_for_backward(normalized, deviation)
+        ctx.shard, ctx.count = shard, count
+        return normalized
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        total = gradients[0].clone()
-        dist.all_reduce(total, group=ctx.group)  # type: ignore[attr-defined]
-        return total, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (gradient,), (normalized, deviation) = gradients, ctx.saved_tensors
+        over = _but_channels(gradient)
+        sums = torch.stack([gradient.sum(over, keepdim=True), (gradient * normalized).sum(over, keepdim=True)])
+        ctx.shard.sum([sums])
+        mean, along = sums / ctx.count
+        return (gradient - mean).sub_(normalized * along).div_(deviation), None, None, None, None
 
 
 class SharedBatchNorm(_BatchNorm):
-    """Batch normalization by the statistics of the global batch, on any device; torch's SyncBatchNorm needs GPUs."""
+    """Batch normalization by the statistics of the global batch, on any device; torch's SyncBatchNorm needs GPUs.
+
+    Computes in float32 at least, and returns the input's type.
+    """
 
     shard: Shard
 
@@ -74,22 +82,47 @@ class SharedBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        over = [0, *range(2, input.dim())]
-        count = self.shard.total * input[0:1].new_ones(input.shape[2:]).sum()
-        local = torch.cat([input.sum(over), (input * input).sum(over)])
-        mean, square = (cast(Tensor, _AllReduce.apply(local, self.shard.group)) / count).chunk(2)
-        variance = square - mean * mean
-        self._track(mean.detach(), variance.detach(), count)
-        shape = (1, -1, *[1] * (input.dim() - 2))
-        scale = torch.rsqrt(variance + self.eps) * self.weight
-        return input * scale.reshape(shape) + (self.bias - mean * scale).reshape(shape)
+        count = self.shard.total * math.prod(input.shape[2:])
+        if count < 2:  # torch's own words
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean, variance = _statistics(x.detach(), self.shard, count)
+        self._track(mean.flatten(), variance.flatten(), count)
+        out = cast(Tensor, _Normalized.apply(x, mean, (variance + self.eps).sqrt_(), self.shard, count))
+        if self.affine:
+            out = out * self.weight.view_as(mean) + self.bias.view_as(mean)
+        return out.to(input.dtype)
 
-    def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
-            weight = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-            self.running_mean.lerp_(mean, weight)
-            self.running_var.lerp_(variance * count / (count - 1), weight)
+            weight: Any = self.momentum
+            if weight is None:  # the mean over all batches; the count stays on the device
+                weight = (1 / self.num_batches_tracked).to(self.running_mean.dtype)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
+            self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), weight)
+
+
+def _statistics(x: Tensor, shard: Shard, count: int) -> tuple[Tensor, Tensor]:
+    """The mean and variance of the global batch's `count` values a channel, [1, C, 1, ...], from this rank's part `x`.
+
+    Chan, Golub and LeVeque 1983: each rank's mean and sum of squares about it are merged, so that a mean that is large
+    beside the deviation costs no digits. One message.
+    """
+    over, own = _but_channels(x), x.numel() // max(1, x.shape[1])
+    mean = x.sum(over, keepdim=True) / max(1, own)
+    parts = x.new_zeros(shard.world, 3, *mean.shape)  # a row for each rank, zeros but for this one's
+    parts[shard.rank, 0], parts[shard.rank, 1] = mean, (x - mean).square_().sum(over, keepdim=True)
+    parts[shard.rank, 2].fill_(own)
+    shard.sum([parts])
+    means, squares, counts = parts.unbind(1)
+    apart = means - means[0]  # rank 0 always has rows
+    mean = means[0] + (apart * counts).sum(0) / count
+    return mean, (squares + counts * (means - mean).square_()).sum(0) / count
+
+
+def _but_channels(x: Tensor) -> list[int]:
+    return [0, *range(2, x.dim())]
 
 
 class SharedDropout(nn.Dropout):
@@ -100,8 +133,9 @@ class SharedDropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return input
-        whole = torch.empty(self.shard.total, *input.shape[1:], dtype=input.dtype, device=input.device)
-        return input * self.shard.take(whole.bernoulli_(1 - self.p).div_(1 - self.p))
+        # Of ones, so that a GPU's own dropout kernel draws, as in a single process.
+        whole = torch.ones(self.shard.total, *input.shape[1:], dtype=input.dtype, device=input.device)
+        return input * self.shard.take(nn.functional.dropout(whole, self.p))
 
 
 class SharedStochasticDepth(StochasticDepth):  # type: ignore[misc]  # torchvision has no types

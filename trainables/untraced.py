@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from torch import nn
 from trainables.backbones import Head
 from trainables.boundary import Boundary
 from trainables.errors import InvalidConfig
-from trainables.network import Layer, Network
+from trainables.network import Layer, Network, Outline
 from trainables.tracing import CannotTrace, dry_run
 
 log = logging.getLogger(__name__)
@@ -68,13 +68,30 @@ class Untraced:
 AnyNetwork = Network | Untraced
 
 
-def network_of(model: nn.Module, image_size: int, layout: torch.memory_format = torch.contiguous_format) -> AnyNetwork:
+_outlines: dict[Hashable, Outline] = {}
+"""Of the architectures that this process has met last."""
+OUTLINES = 16
+
+
+def network_of(
+    model: nn.Module,
+    image_size: int,
+    layout: torch.memory_format = torch.contiguous_format,
+    architecture: Hashable = None,
+) -> AnyNetwork:
     """Returns the model with a `Head` as a graph where torch.fx can trace it, else as one step, and logs why.
 
-    Raises InvalidConfig for images of a size that the model does not take.
+    A model with an `architecture` is traced for the first of its kind: the kind must be equal only where all steps and
+    their sizes are. Raises InvalidConfig for images of a size that the model does not take.
     """
+    kind = architecture and (architecture, image_size, layout)
     try:
-        return Network(model, image_size, layout)
+        network = Network(model, image_size, layout, _outlines.get(kind))
     except CannotTrace as error:
         log.warning("the model is trained whole or its head alone, and its activations are not reused: %s", error)
         return Untraced(model, image_size, str(error))
+    if kind is not None:
+        _outlines[kind] = network.outline
+        while len(_outlines) > OUTLINES:
+            del _outlines[next(iter(_outlines))]
+    return network

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
+
+import typer
 
 from hpo.cli.options import StudyArgument, load_study
 from hpo.game.runs import schedule_of
@@ -11,12 +14,22 @@ from hpo.study.study import Study
 MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 
 
-def check(study: StudyArgument) -> None:
+def check(
+    study: StudyArgument,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="A", help="A running Ray cluster, auto or HOST:PORT: check that it can run the study."),
+    ] = None,
+) -> None:
     """Validate a study as `hpo run` does and print its plan, without training."""
     from hpo.live.validation import validate
 
     loaded = load_study(study)
-    validate(loaded)
+    validate(loaded, elsewhere=address is not None)
+    if address is not None:
+        from hpo.live.session import check_cluster
+
+        check_cluster(loaded, address)
     print(plan_text(loaded))
 
 

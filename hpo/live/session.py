@@ -29,6 +29,7 @@ from hpo.text import encodable
 
 if TYPE_CHECKING:
     from cluster.connect import Connection
+    from cluster.needs import Needs
 
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
@@ -152,39 +153,55 @@ class _Sitting:
             raise
 
     def _connected(self) -> Connection:
-        """Returns a cluster that can run the study; one of our own needs no preflight."""
+        """Returns a cluster that can run the study; of one of our own, only the room is in doubt."""
         from cluster.connect import connect
+        from cluster.preflight import check_room
 
-        connection = connect(self.address, workers=self.workers, cpus_per_worker=self.study.resources.cpus)
+        connection = connect(self.address, workers=self.workers, cpus_per_worker=self.study.resources.cpus_in_all)
         self.listen()
-        if not connection.local:
-            try:
+        try:
+            if connection.local:
+                check_room(_needs(self.study))
+            else:
                 _preflight(self.study, connection, self.quiet)
-            except BaseException:
-                connection.close()
-                raise
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+
+def check_cluster(study: Study, address: str) -> None:
+    """Raises ClusterError where the cluster at `address` cannot be reached or cannot run the study."""
+    from cluster.connect import connect
+
+    with connect(address) as connection:
+        _preflight(study, connection, quiet=False)
 
 
 def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
     """Compares what the study needs with what the cluster has: shows a table, and raises where the study cannot run."""
     from rich.console import Console
 
-    from cluster.preflight import Needs, installed, preflight
+    from cluster.preflight import preflight
 
-    needs = Needs(
-        cpus=study.resources.cpus,
+    report = preflight(connection, _needs(study))
+    if not quiet or not report.ok:
+        Console(stderr=True, markup=False, emoji=False).print(report.table())
+    report.check()
+
+
+def _needs(study: Study) -> Needs:
+    from cluster.preflight import Needs, installed
+
+    return Needs(
+        cpus=study.resources.cpus_in_all,
         gpus=study.resources.gpus,
-        memory=int((study.resources.memory_gb or 0) * 2**30),
+        memory=study.resources.memory,
         packages=installed(environment.PACKAGES),
         python=".".join(platform.python_version_tuple()[:2]),
         data_root=study.located()["data"].get("root"),
         store=_absolute(study.store),
     )
-    report = preflight(connection, needs)
-    if not quiet or not report.ok:
-        Console(stderr=True, markup=False, emoji=False).print(report.table())
-    report.check()
 
 
 def tracking(study: Study) -> Tracking:

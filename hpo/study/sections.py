@@ -58,6 +58,21 @@ class Resources(Section):
         """Whether a trial starts only when the memory measured for its kind is free."""
         return 0 < self.gpus < 1 if self.pack is None else self.pack
 
+    @property
+    def ranks(self) -> int:
+        """The processes that train a trial: one for each GPU where there are several."""
+        return int(self.gpus) if self.gpus > 1 else 1
+
+    @property
+    def cpus_in_all(self) -> float:
+        """The CPUs of a trial: each rank takes `cpus`, and the process that leads several of them one more."""
+        return self.cpus if self.ranks == 1 else 1 + self.ranks * self.cpus
+
+    @property
+    def memory(self) -> int:
+        """The memory of a trial in bytes; 0 where it requests none."""
+        return int((self.memory_gb or 0) * 2**30)
+
     @model_validator(mode="after")
     def _whole(self) -> Resources:
         if self.gpus > 1 and self.gpus != int(self.gpus):

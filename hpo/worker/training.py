@@ -15,6 +15,7 @@ from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
 from trainables.early_stopping import EarlyStopping
 from trainables.faults import is_memory, is_process_fault
+from trainables.memory import release_unused
 from trainables.task import Task
 
 log = logging.getLogger(__name__)
@@ -107,12 +108,12 @@ class Training:
         except Exception as error:
             report.failure = {"epoch": self.epoch, "kind": _kind(error), "reason": _reason(error)}
             report.done = True
-            if report.failure["kind"] != FAULT:  # a process that is to end can free nothing
-                self.close()
+        if report.failure is not None and report.failure["kind"] != FAULT:  # a process that is to end can free nothing
+            self.close()  # now that the exception is gone, whose frames hold what ran out
         return report
 
     def close(self) -> None:
-        """Frees the trainable and what it holds outside this process."""
+        """Frees the trainable and what it holds: of its device, and outside this process."""
         close = getattr(self._trainable, "close", None)
         if close is not None:
             close()
@@ -120,6 +121,8 @@ class Training:
         if self._berth is not None:
             self._berth.leave()
             self._berth = None
+        else:
+            release_unused()
 
     def _advance(self, report: Report) -> None:
         if self._trainable is None:
@@ -138,8 +141,13 @@ class Training:
                 report.test = self._trainable.test()
                 self._save(self.assignment.kept_as)
             report.done = True
-            if self._berth is not None:
-                self.close()  # an idle process must not hold what others wait for
+            if self._berth is not None or self._over or self.assignment.exam:
+                self.close()  # an idle process must hold neither what others wait for nor what nobody needs again
+
+    @property
+    def _over(self) -> bool:
+        """Whether no segment of the trial can follow."""
+        return self.epoch >= self.assignment.max_epochs or self._ended
 
     @property
     def _ended(self) -> bool:
@@ -204,9 +212,8 @@ class Training:
         given = self.assignment
         if given.exam:
             return
-        over = self.epoch >= given.max_epochs or self.history[-1]["ended"]
         due = self._save_seconds <= SAVE_SHARE * self._unsaved_seconds and self._unsaved_seconds > 0.2
-        if not over and given.resumable and (self.epoch == given.stop or due):
+        if not self._over and given.resumable and (self.epoch == given.stop or due):
             began = time.perf_counter()
             self._save(given.trial)
             self._save_seconds = time.perf_counter() - began

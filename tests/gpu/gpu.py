@@ -65,10 +65,10 @@ class Outcome:
     output: str
 
 
-def tests(file: str, *options: str) -> list[str]:
-    """Returns the command line that runs one file of checks: no warning fails them, and a hanging one ends first."""
+def tests(files: str, *options: str) -> list[str]:
+    """Returns the command line that runs files of checks: no warning fails them, and a hanging one ends first."""
     return [
-        sys.executable, "-m", "pytest", f"tests/gpu/{file}", "-q", "-m", "gpu", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", *(f"tests/gpu/{file}" for file in files.split()), "-q", "-m", "gpu", "-p", "no:cacheprovider",
         "--import-mode=importlib", "-o", "filterwarnings=default", "--tb=short", *options,
     ]  # fmt: skip
 
@@ -76,11 +76,11 @@ def tests(file: str, *options: str) -> list[str]:
 PARTS = (
     Part(
         "correct",
-        tests("test_correct.py", "-n", str(WORKERS), "--dist", "worksteal", "--timeout", "100"),
+        tests("test_gpu_graphs.py test_correct.py", "-n", str(WORKERS), "--dist", "worksteal", "--timeout", "100"),
         110,
         {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS))},
     ),
-    Part("faults", tests("test_gpu_faults.py", "-n", str(min(4, WORKERS)), "--timeout", "45"), 50),
+    Part("faults", tests("test_gpu_faults.py test_gpu_ranks.py", "-n", str(min(4, WORKERS)), "--timeout", "45"), 50),
     Part("studies", tests("test_gpu_studies.py", "--timeout", "125"), 130),
     Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows"], 190),
 )

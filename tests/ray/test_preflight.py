@@ -74,7 +74,8 @@ def test_every_reason_is_a_sentence(cluster: Connection, tmp_path: Path) -> None
 def test_a_trial_that_fits_on_no_node(cluster: Connection) -> None:
     needs = Needs(cpus=2, gpus=2)
     assert preflight(cluster, needs).reasons == (
-        "a trial needs 2 CPU and 2 GPU on one node, but the largest of the 3 has 3 CPU and 1 GPU",
+        "a trial needs 2 CPU and 2 GPU on one node, but the largest of the 3 has 3 CPU and 1 GPU; lower resources.gpus, or "
+        "choose a cluster with such a node",
     )
     assert preflight(cluster, needs, elastic=True).ok
     assert preflight(cluster, Needs(cpus=1, gpus=0.25)).room == 3

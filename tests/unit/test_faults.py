@@ -57,6 +57,10 @@ FAULTS = [
         "NCCL error in: ProcessGroupNCCL.cpp:3384, unhandled cuda error, ncclUnhandledCudaError: Call to CUDA"
     ),
     RuntimeError("NCCL communicator was aborted on rank 1."),
+    RuntimeError(
+        "Unexpected error from cudaGetDeviceCount(). Error 807: the MPS server is not ready to accept new MPS client"
+    ),
+    RuntimeError("CUDA error: the remote procedural call between the MPS server and the MPS client failed"),
 ]
 NEITHER = [
     ValueError("device-side assert triggered"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from reuse import NETWORKS, SMALL_VIT, TINY, curves, farthest
 from torch.nn.functional import cross_entropy
 
+from trainables import network
 from trainables.batches import split_batches
 from trainables.contract import verify
 from trainables.draws import Draws
@@ -321,3 +324,18 @@ def test_compiled_it_trains_the_same():
     plain_one, compiled = (classifier({"finetuned_layers": 4, "compile": on, "dropout": 0.0}) for on in (False, True))
     for _ in range(2):
         assert plain(compiled.train_epoch()) == pytest.approx(plain(plain_one.train_epoch()), abs=1e-5)
+
+
+def test_a_second_trial_of_an_architecture_is_not_traced_again_and_the_first_is_not_kept(monkeypatch):
+    first = classifier({"finetuned_layers": 9, "dropout": 0.1}).models[0]
+    expected = first.train_epoch()
+    gone = weakref.ref(first.model)
+    del first
+    gc.collect()
+    assert gone() is None
+    monkeypatch.setattr(network, "trace", lambda model: pytest.fail("traced again"))
+    again = classifier({"finetuned_layers": 9, "dropout": 0.1}).models[0]
+    assert plain(again.train_epoch()) == plain(expected)
+    assert again.network.model is again.model
+    with pytest.raises(pytest.fail.Exception, match="traced again"):
+        classifier({"image_size": 40})

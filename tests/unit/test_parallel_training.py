@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
 
+from trainables import ranks
 from trainables.image_classifier import ImageClassifier
+from trainables.parallel import Shard, SharedDropout, share
 
 EPOCHS = 2
 DIGITS = {"name": "digits", "train": 40, "validation": 20, "test": 20}
@@ -41,12 +43,10 @@ CASES = {
 def train(rank, port, world, folder):
     """A rank: of each case trains one epoch, saves, loads into a new trainable, trains the others, tests."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    group = ranks.join(rank, world, "127.0.0.1", port)
     found = {}
     for case, (task, config) in CASES.items():
-        first, second = (
-            ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS, group=dist.group.WORLD) for _ in "ab"
-        )
+        first, second = (ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS, group=group) for _ in "ab")
         curve = [first.train_epoch()]
         first.save(folder)
         dist.barrier()
@@ -54,7 +54,12 @@ def train(rank, port, world, folder):
         curve += [second.train_epoch() for _ in range(EPOCHS - 1)]
         found[case] = [curve, second.test()]
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
+    ranks.leave()
+
+
+def spawn(function, *arguments):
+    """Runs function(rank, port, world, *arguments) in two processes."""
+    mp.spawn(function, args=(ranks.free_port(), 2, *arguments), nprocs=2)
 
 
 @pytest.mark.timeout(300)  # three processes import torch, on two cores at best
@@ -62,19 +67,114 @@ def test_two_ranks_train_as_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HPO_ACTIVATIONS_MEMORY", "0")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(train, args=(port, 2, str(tmp_path)), nprocs=2)
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    spawn(train, str(tmp_path))
+    each = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for case, (task, config) in CASES.items():
         alone = ImageClassifier(config, task=task, seed=0, max_epochs=EPOCHS)
         expected = [alone.train_epoch() for _ in range(EPOCHS)]
         tested = alone.test()
-        for curve, results in (rank[case] for rank in ranks):
+        for curve, results in (rank[case] for rank in each):
             for found, wanted in zip(curve, expected, strict=True):
                 assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-4)
                 assert found["val_loss"] == pytest.approx(wanted["val_loss"], abs=1e-4)
                 assert found["accuracy"] == pytest.approx(wanted["accuracy"], abs=1e-6)
             assert results["test_loss"] == pytest.approx(tested["test_loss"], abs=1e-4)
             assert results["confusion"] == tested["confusion"]
+
+
+NORMS = {  # shape of the global batch, its mean, its type, the tolerance; the second rank of "one image" has no rows
+    "images": ((5, 3, 4, 6), 1.0, torch.float64, 1e-10),
+    "rows": ((9, 4), -2.0, torch.float64, 1e-10),
+    "one image": ((1, 3, 5, 5), 0.5, torch.float64, 1e-10),
+    "a large mean": ((16, 3, 16, 16), 1000.0, torch.float32, 2e-3),
+    "bfloat16": ((16, 3, 16, 16), 8.0, torch.bfloat16, 0.02),  # 8 bits: of 4, the last is 0.03 and half of it 0.016
+}
+KINDS = ({"momentum": 0.3}, {"momentum": None}, {"affine": False})
+
+
+def norm(shape, dtype, arguments):
+    torch.manual_seed(1)
+    kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    made = kind(shape[1], dtype=torch.promote_types(dtype, torch.float32), **arguments)
+    if made.affine:
+        nn.init.normal_(made.weight)
+        nn.init.normal_(made.bias)
+    return made
+
+
+def batch_and_gradient(shape, mean, dtype):
+    generator = torch.Generator().manual_seed(2)
+    values, gradient = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in "ab")
+    return (values + mean).to(dtype), gradient.to(dtype)
+
+
+def normalized(made, x, gradient):
+    """A batch norm's output, gradients and running statistics after two batches."""
+    x = x.detach().clone().requires_grad_()
+    made(x.detach() * 0.5)
+    out = made(x)
+    assert out.dtype == x.dtype
+    out.backward(gradient)
+    learned = {name: p.grad for name, p in made.named_parameters()}
+    return {"out": out.detach(), "x": x.grad, **learned, "mean": made.running_mean, "variance": made.running_var}
+
+
+def normalize(rank, port, world, folder):
+    torch.set_num_threads(1)
+    group = ranks.join(rank, world, "127.0.0.1", port)
+    found = {}
+    for case, (shape, mean, dtype, _) in NORMS.items():
+        x, gradient = (tensor[rank::world] for tensor in batch_and_gradient(shape, mean, dtype))
+        for i, arguments in enumerate(KINDS):
+            shard = Shard(group, total=shape[0])
+            made = nn.Sequential(norm(shape, dtype, arguments))
+            share(made, shard)
+            found[case, i] = normalized(made[0], x, gradient)
+    torch.save(found, f"{folder}/{rank}.pt")
+    ranks.leave()
+
+
+@pytest.mark.timeout(300)
+def test_batch_normalization_over_two_ranks_is_torchs_over_the_whole_batch(tmp_path):
+    spawn(normalize, str(tmp_path))
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for case, (shape, mean, dtype, tolerance) in NORMS.items():
+        x, gradient = batch_and_gradient(shape, mean, dtype)
+        for i, arguments in enumerate(KINDS):
+            # The truth about rounded inputs: in float64, but of what is compared in bfloat16 torch's own result.
+            wide = dtype if dtype == torch.bfloat16 else torch.float64
+            made = norm(shape, dtype, arguments).to(torch.promote_types(wide, torch.float32))
+            expected = normalized(made, x.to(wide), gradient.to(wide))
+            for name, wanted in expected.items():
+                mine, other = first[case, i][name], second[case, i][name]
+                if name in ("out", "x"):
+                    found = torch.empty_like(x)
+                    found[0::2], found[1::2] = mine, other
+                elif name in ("mean", "variance"):
+                    found = mine
+                    assert torch.equal(mine, other)
+                else:  # each rank's share of a parameter's gradient
+                    found = mine + other
+                assert found.double() == pytest.approx(wanted.double(), rel=tolerance, abs=tolerance), (case, i, name)
+
+
+def test_batch_normalization_of_one_value_is_refused_as_by_torch():
+    shard = Shard()
+    shard.world, shard.total = 2, 1
+    made = nn.Sequential(nn.BatchNorm1d(3))
+    share(made, shard)
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        made(torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_dropout_of_all_ranks_is_that_of_one_process(world):
+    rows = torch.randn(10, 7, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(5)
+    expected = nn.Dropout(0.4)(rows)
+    for rank in range(world):
+        shared = SharedDropout(0.4)
+        shared.shard = Shard(total=len(rows))
+        shared.shard.rank, shared.shard.world = rank, world
+        torch.manual_seed(5)
+        assert torch.equal(shared(rows[rank::world]), expected[rank::world])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster import probe
-from cluster.needs import GIB, Needs, Node, PreflightError, Report
+from cluster.needs import GIB, Needs, Node, PreflightError, Report, room
 
 SEEN = {"python": "3.11.9", "packages": {"torch": "2.14.1+cu130"}, "gpu_memory": [], "data_root": None, "store": None}
 
@@ -32,6 +32,48 @@ def node(**changes: object) -> Node:
 )
 def test_room(needs: Needs, room: int) -> None:
     assert node().room(needs) == room
+
+
+@pytest.mark.parametrize(
+    ("have", "need", "count"),
+    [
+        ({"GPU": 2}, {"GPU": 0.6}, 2),  # one on each, and not int(2 / 0.6) = 3
+        ({"GPU": 2}, {"GPU": 0.7}, 2),
+        ({"GPU": 2}, {"GPU": 0.3}, 6),
+        ({"GPU": 3}, {"GPU": 0.5}, 6),
+        ({"GPU": 1}, {"GPU": 1 / 3}, 3),  # 0.3333 for Ray
+        ({"GPU": 1}, {"GPU": 1 / 7}, 7),
+        ({"GPU": 1}, {"GPU": 0.14289}, 7),  # 0.1428 for Ray
+        ({"GPU": 1}, {"GPU": 0.14295}, 6),
+        ({"GPU": 1}, {"GPU": 0.3334}, 3),  # 0.3333 for Ray
+        ({"GPU": 4}, {"GPU": 1}, 4),
+        ({"GPU": 5}, {"GPU": 2}, 2),
+        ({"GPU": 1}, {"GPU": 2}, 0),
+        ({"GPU": 0}, {"GPU": 0.25}, 0),
+        ({}, {"GPU": 0.25}, 0),
+        ({"CPU": 2}, {"CPU": 0.6}, 3),  # CPUs are one heap
+        ({"CPU": 1}, {"CPU": 1 / 3}, 3),
+        ({"CPU": 3, "GPU": 2}, {"CPU": 1, "GPU": 0.25}, 3),
+        ({"CPU": 8, "GPU": 2, "memory": 3 * GIB}, {"CPU": 1, "GPU": 0.25, "memory": GIB}, 3),
+        ({"CPU": 8, "memory": 3 * GIB}, {"CPU": 1, "memory": GIB + 1}, 2),
+        ({"CPU": 8, "study": 3}, {"CPU": 1, "study": 2}, 1),
+        ({"CPU": 8, "study": 1}, {"CPU": 1}, 8),
+        ({"CPU": 8}, {"CPU": 0}, 99),
+    ],
+)
+def test_room_is_what_ray_packs(have: dict[str, float], need: dict[str, float], count: int) -> None:
+    assert room(have, need, most=99) == count
+
+
+def test_a_shortage_is_one_sentence_with_what_to_do() -> None:
+    report = Report(Needs(gpus=0.25), (node(gpus=0),))
+    assert report.reasons == (
+        "a trial needs 1 CPU and 0.25 GPU on one node, but the only node has 4 CPU and 0 GPU; lower resources.gpus, or "
+        "choose a cluster with such a node",
+    )
+    assert "lower resources.cpus" in Report(Needs(cpus=5, gpus=1), (node(),)).shortage
+    assert "lower resources.memory_gb" in Report(Needs(memory=9 * GIB), (node(),)).shortage
+    assert Report(Needs(gpus=2), (node(),), elastic=True).shortage == ""
 
 
 def test_any_build_of_the_same_release_is_accepted() -> None:

@@ -75,7 +75,7 @@ class Link:
                 self._handed[name] = self._handed_last = time.monotonic()
                 self.dispatch.busy = len(self._running)
                 text = json.dumps([asdict(given) for given in batch])
-                return {"assignments": text, "ranks": self.slots.ranks, "rank_cpus": self.slots.rank_cpus}
+                return {"assignments": text, **self.slots.shares}
         return None
 
     def receive(self, name: str, result: Mapping[str, Any]) -> None:

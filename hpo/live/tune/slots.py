@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from typing import Any
 
 import ray
 from ray import tune
 
+from cluster.needs import room
 from hpo.live.tune import MOST_SLOTS
 from hpo.study.study import Resources
 
@@ -19,10 +20,7 @@ class Slots:
     """Counts the assignments that may be under way: as many as fit on the cluster's living nodes, at most `limit`."""
 
     def __init__(self, resources: Resources, limit: int | None) -> None:
-        self.ranks = int(resources.gpus) if resources.gpus > 1 else 1
-        self.rank_cpus = resources.cpus
-        cpus = resources.cpus if self.ranks == 1 else 1 + self.ranks * resources.cpus
-        self._need = {"CPU": cpus, "GPU": resources.gpus, "memory": (resources.memory_gb or 0) * 2**30}
+        self._need = {"CPU": resources.cpus_in_all, "GPU": resources.gpus, "memory": resources.memory}
         self._resources = resources
         self._limit = limit or MOST_SLOTS
         self._count, self._at = 0, -REFRESH_SECONDS
@@ -32,21 +30,22 @@ class Slots:
         if time.monotonic() - self._at > REFRESH_SECONDS:
             self._at = time.monotonic()
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            self._count = min(self._limit, sum(self._fit(node) for node in nodes))
+            self._count = min(self._limit, sum(room(node, self._need, self._limit) for node in nodes))
         return self._count
 
-    def _fit(self, node: Mapping[str, float]) -> int:
-        needs = [int(node.get(name, 0) / amount + 1e-9) for name, amount in self._need.items() if amount > 0]
-        return min(needs, default=self._limit)
+    @property
+    def shares(self) -> dict[str, Any]:
+        """What a worker process has to know of its trial's request."""
+        return {"ranks": self._resources.ranks, "rank_cpus": self._resources.cpus, "gpus": self._resources.gpus}
 
     def request(self) -> tune.PlacementGroupFactory:
         """What a trial requests: one bundle, or with several GPUs one for itself and one for each rank."""
-        gpus, memory = self._resources.gpus, self._resources.memory_gb
-        first: dict[str, float] = {"CPU": self._resources.cpus if self.ranks == 1 else 1}
-        if memory:
-            first["memory"] = memory * 2**30
+        cpus, gpus, ranks = self._resources.cpus, self._resources.gpus, self._resources.ranks
+        first: dict[str, float] = {"CPU": cpus if ranks == 1 else 1}
+        if self._resources.memory:
+            first["memory"] = self._resources.memory
         if not any(first.values()) and not gpus:
             first["CPU"] = LEAST_CPU
-        if self.ranks == 1:
+        if ranks == 1:
             return tune.PlacementGroupFactory([{**first, **({"GPU": gpus} if gpus else {})}])
-        return tune.PlacementGroupFactory([first, *[{"GPU": 1, "CPU": self.rank_cpus}] * self.ranks])
+        return tune.PlacementGroupFactory([first, *[{"GPU": 1, "CPU": cpus}] * ranks])

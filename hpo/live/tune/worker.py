@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from hpo.worker import mps
 from hpo.worker.devices import hide_what_was_not_given
 from hpo.worker.training import FAULT, REPORT_SECONDS, Assignment, Training
 
@@ -29,6 +30,7 @@ class SegmentWorker(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
+        self._mps = mps.join(float(config["gpus"]))
         ranks, cpus = int(config["ranks"]), float(config["rank_cpus"])
 
         def make(trainable: str, arguments: dict[str, Any]) -> Any:
@@ -56,8 +58,10 @@ class SegmentWorker(tune.Trainable):
             assert self._training is not None
             report = self._training.step()
             if report.failure is not None and report.failure["kind"] == FAULT:
-                self._fault = report.failure["reason"]
+                self._fault = mps.suspect(report.failure["reason"])
                 report = replace(report, failure=None, done=False)
+            if self._mps and not (self._sequence or reports):
+                report.provenance["mps"] = self._mps
             reports.append((self._training.assignment.trial, asdict(report)))
             if report.done and self._left:
                 self._begin()
