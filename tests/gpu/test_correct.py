@@ -53,7 +53,6 @@ ROUNDED = 5e-2  # bfloat16 has 8 bits: 4e-3 for each value
 
 Metrics = dict[str, float]
 Config = dict[str, Any]
-Build = Callable[..., ImageClassifier]
 
 # -- models, tasks, curves ----------------------------------------------------------------------------------------
 
