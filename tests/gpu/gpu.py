@@ -68,8 +68,8 @@ class Outcome:
 def tests(files: str, *options: str) -> list[str]:
     """Returns the command line that runs files of checks: no warning fails them, and a hanging one ends first."""
     return [
-        sys.executable, "-m", "pytest", *(f"tests/gpu/{file}" for file in files.split()), "-q", "-m", "gpu", "-p", "no:cacheprovider",
-        "--import-mode=importlib", "-o", "filterwarnings=default", "--tb=short", *options,
+        sys.executable, "-m", "pytest", *(f"tests/gpu/{file}" for file in files.split()), "-q", "-m", "gpu",
+        "-p", "no:cacheprovider", "--import-mode=importlib", "-o", "filterwarnings=default", "--tb=short", *options,
     ]  # fmt: skip
 
 
