@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def _detail(report: pytest.TestReport) -> str:
 # -- for the checks -----------------------------------------------------------------------------------------------
 
 Measured = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def card(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Shares the GPU with the checks in other processes, or keeps them away from it where `whole_card` is used."""
+    with (tmp_path_factory.getbasetemp().parent / "card").open("w") as file:  # the folder of all of xdist's workers
+        fcntl.flock(file, fcntl.LOCK_EX if "whole_card" in request.fixturenames else fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def whole_card() -> None:
+    """To be used by a check that fills the GPU: no other one runs meanwhile."""
 
 
 @pytest.fixture

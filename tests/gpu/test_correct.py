@@ -46,14 +46,13 @@ LATE = {"mobilenet_v2": 30, "resnet50": 20, "efficientnet_b0": 30}
 
 # The largest relative differences of a loss that rounding may make. Sums of float32 in another order differ by some 1e-6
 # in a step. The learning rates here are low, and what is trained begins late, so that two to four epochs of a few steps do
-# not amplify that a thousandfold: two ways to compute a convolution on one CPU end 1e-4 apart at most.
+# not amplify that a thousandfold: two ways to compute a convolution on one CPU end 7e-4 apart at most.
 SAME_DEVICE = 1e-3  # the same kernels, whose atomic additions come in any order
-OTHER_DEVICE = 2e-3  # other kernels: a CPU's and a GPU's, or those for other batch sizes
+OTHER_DEVICE = 5e-3  # other kernels: a CPU's and a GPU's, or those for other batch sizes
 ROUNDED = 5e-2  # bfloat16 has 8 bits: 4e-3 for each value
 
 Metrics = dict[str, float]
 Config = dict[str, Any]
-Build = Callable[..., ImageClassifier]
 
 # -- models, tasks, curves ----------------------------------------------------------------------------------------
 
@@ -217,10 +216,10 @@ def test_saved_and_loaded_in_another_process_it_trains_on_as_without_the_pause(
 Option = tuple[Config, dict[str, Any], float | None]  # the tolerance against a CPU; None where the draws differ
 OPTIONS: dict[str, Option] = {
     "adam": ({"optimizer": "adam", "learning_rate": 1e-5}, {}, OTHER_DEVICE),
-    "adamw": ({"optimizer": "adamw", "learning_rate": 1e-5, "weight_decay": 1e-2}, {}, OTHER_DEVICE),
+    "adamw": ({"optimizer": "adamw", "learning_rate": 1e-5, "weight_decay": 1e3}, {}, OTHER_DEVICE),
     "adadelta": ({"optimizer": "adadelta", "learning_rate": 1e-2}, {}, OTHER_DEVICE),
     "rmsprop": ({"optimizer": "rmsprop", "momentum": 0.5, "learning_rate": 1e-6}, {}, OTHER_DEVICE),
-    "sgd": ({"optimizer": "sgd", "weight_decay": 1e-3}, {}, OTHER_DEVICE),
+    "sgd": ({"optimizer": "sgd", "weight_decay": 10.0}, {}, OTHER_DEVICE),
     "momentum": ({"optimizer": "sgd", "momentum": 0.9}, {}, OTHER_DEVICE),
     "nesterov": ({"optimizer": "sgd", "momentum": 0.9, "nesterov": True}, {}, OTHER_DEVICE),
     "cosine": ({"optimizer": "sgd", "schedule": "cosine"}, {}, OTHER_DEVICE),
@@ -252,7 +251,8 @@ def test_every_option_trains_and_as_on_a_cpu(name, option, task_of):
     more, about, within = OPTIONS[option]
     if name in ("resnet50", "efficientnet_b0") and option not in TWIN:
         within = None
-    config, task = config_of(name, **more), task_of(name, **about)
+    rate = 2e-4 if name in LATE else 5e-3  # so that a wrong rate, of a schedule too, shows in the loss
+    config, task = config_of(name, **{"learning_rate": rate} | more), task_of(name, **about)
     with full_float32():
         model = classifier(config, task)
         before = {key: value.clone() for key, value in model.models[0].model.state_dict().items()}
@@ -275,7 +275,7 @@ def test_every_option_trains_and_as_on_a_cpu(name, option, task_of):
 def test_gpu_and_cpu_curves_agree(name, layers, task_of, measured):
     """At a size of images with more than one place at the end. All layers of a network with batch statistics take two
     steps with all images, at a low rate; the loss before the first step must agree like any other."""
-    config = config_of(name, optimizer="sgd", momentum=0.9, learning_rate=1e-3 if name in LATE else 1e-2)
+    config = config_of(name, optimizer="sgd", momentum=0.9, learning_rate=2e-4 if name in LATE else 5e-3)
     whole = layers == "all" and name in LATE
     if name in LATE:
         config["image_size"] = 96

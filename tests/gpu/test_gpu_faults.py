@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +19,6 @@ from hpo.worker.training import Assignment, Report, Training
 
 CUDA = torch.cuda.is_available()
 needs_gpu = pytest.mark.skipif(not CUDA, reason="no GPU")
-
-
-@pytest.fixture
-def card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The GPU, shared with the other checks that run at the same time."""
-    with _locked(tmp_path_factory, fcntl.LOCK_SH):
-        yield
-
-
-@pytest.fixture
-def whole_card(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The GPU, with no other check on it."""
-    with _locked(tmp_path_factory, fcntl.LOCK_EX):
-        yield
-
-
-@contextmanager
-def _locked(factory: pytest.TempPathFactory, how: int) -> Iterator[None]:
-    with (factory.getbasetemp().parent / "card").open("w") as file:  # the folder of all of xdist's workers
-        fcntl.flock(file, how)
-        yield
-
 
 # -- in this process ----------------------------------------------------------------------------------------------
 
@@ -73,7 +49,7 @@ def training(tmp_path: Path, shapes: Path, one_thread: None) -> Callable[..., Re
 
 @needs_gpu
 @pytest.mark.parametrize("graphs", [True, False])
-def test_a_trial_that_needs_more_memory_than_there_is_fails_and_the_next_one_trains(card, training, graphs):
+def test_a_trial_that_needs_more_memory_than_there_is_fails_and_the_next_one_trains(training, graphs):
     small = {"batch_size": 4, "image_size": 32, "graphs": graphs}
     sound = training("sound", **small)
     assert sound.failure is None
@@ -140,7 +116,7 @@ def lose():
 READS_FREED_MEMORY = """
 import ctypes, re
 def lose():
-    loaded = re.findall(r"\\\\S*libcudart\\\\.so\\\\S*", open("/proc/self/maps").read())
+    loaded = re.findall(r"\\S*libcudart\\.so\\S*", open("/proc/self/maps").read())
     values = torch.zeros(2**28, device="cuda")
     torch.cuda.synchronize()
     if not loaded:
@@ -165,9 +141,9 @@ def child(code: str, *arguments: object) -> dict[str, Any]:
 
 @needs_gpu
 @pytest.mark.parametrize("way", ["asserts", "asserts in a graph", "reads freed memory"])
-def test_a_dead_context_is_the_fault_of_the_process(way, card, tmp_path):
+def test_a_dead_context_is_the_fault_of_the_process(way, tmp_path):
     code = {"asserts": ASSERTS, "asserts in a graph": ASSERTS_IN_A_GRAPH, "reads freed memory": READS_FREED_MEMORY}[way]
-    found = child(BEGINS + code.replace("\\\\", "\\") + ENDS, tmp_path)
+    found = child(BEGINS + code + ENDS, tmp_path)
     if "skipped" in found:
         pytest.skip(found["skipped"])
     assert found["epochs"] == 2
@@ -208,7 +184,8 @@ os._exit(0)
 
 
 @needs_gpu
-def test_a_library_without_room_on_the_gpu_is_out_of_memory_and_works_again_with_room(whole_card, measured):
+@pytest.mark.usefixtures("whole_card")
+def test_a_library_without_room_on_the_gpu_is_out_of_memory_and_works_again_with_room(measured):
     found = child(FULL)
     if found["kind"] == "none":
         pytest.skip("cuBLAS began although the GPU was full")
@@ -253,7 +230,7 @@ class Losing(Curves):
 """
 
 
-def test_a_study_hands_the_trial_of_a_dead_context_out_anew_and_leaves_the_others_alone(card, tmp_path, monkeypatch):
+def test_a_study_hands_the_trial_of_a_dead_context_out_anew_and_leaves_the_others_alone(tmp_path, monkeypatch):
     from hpo.store import read, verify
     from hpo.study.study import Study
 
