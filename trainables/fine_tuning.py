@@ -86,7 +86,7 @@ class FineTuning:
         digest = weights_digest(
             model.name, model.weights, seed=self.seed, image_size=settings.image_size, architecture=architecture
         )
-        precision = "bf16" if settings.bf16 else "f32"
+        precision = ("bf16" if settings.bf16 else "f32") + ("-deterministic" if settings.deterministic else "")
         return made, f"{digest}-{settings.image_size}-{precision}-{machine.device.type}-{machine.chunk}"
 
     # -- one epoch ------------------------------------------------------------------------------------------------
