@@ -86,7 +86,7 @@ PARTS = (
         50,
         {"HPO_MPS": "0"},
     ),
-    Part("studies", tests("test_gpu_studies.py", "--timeout", "125"), 130),
+    Part("studies", tests("test_gpu_studies.py", "--timeout", "165"), 170),
     Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows"], 190),
 )
 
@@ -149,7 +149,8 @@ def environment(part: Part, folder: Path) -> dict[str, str]:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     common = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "HPO_CACHE": str(folder / "cache")}
     return {**os.environ, **common, **part.environment,
-            "HPO_GPU_ROWS": str(rows_of(part.name, folder)), "HPO_GPU_PART": part.name}  # fmt: skip
+            "HPO_GPU_ROWS": str(rows_of(part.name, folder)), "HPO_GPU_PART": part.name,
+            "HPO_GPU_LIMIT": str(part.limit)}  # fmt: skip
 
 
 def rows_of(part: str, folder: Path) -> Path:
