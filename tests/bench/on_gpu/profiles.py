@@ -48,7 +48,8 @@ def profiled(scale: Scale, case: Case, steps: int, unwatched: float) -> list[Row
 
 def summary(case: Case, events: Iterable[Any], steps: int, unwatched: float) -> Row:
     """Returns the row of the profiler's events: kernels on a GPU, else torch's operations, nested ones included."""
-    device = torch.autograd.DeviceType.CUDA if torch.cuda.is_available() else torch.autograd.DeviceType.CPU
+    gpu = torch.cuda.is_available()
+    device = torch.autograd.DeviceType.CUDA if gpu else torch.autograd.DeviceType.CPU
     kernels: dict[str, list[float]] = defaultdict(list)
     calls: Counter[str] = Counter()
     for event in events:
@@ -62,7 +63,8 @@ def summary(case: Case, events: Iterable[Any], steps: int, unwatched: float) -> 
     parts = [f"{sum(spans) / total:.0%} {short(name)} ({len(spans) / steps:.3g}x)" for name, spans in top if total]
     told = ", ".join(f"{count / steps:.3g} {name}" for name, count in calls.most_common(4))
     detail = (
-        f"wall {unwatched:.3f} ms, kernels {total / steps:.3f} ms a step: the GPU is busy {total / steps / unwatched:.0%}; "
+        f"wall {unwatched:.3f} ms, kernels {total / steps:.3f} ms a step"
+        f"{f': the GPU is busy {total / steps / unwatched:.0%}' if gpu else ' (nested operations: no GPU)'}; "
         f"{sum(map(len, kernels.values())) / steps:.0f} kernels a step, launched by: {told or 'none seen'}; "
         f"longest: {'; '.join(parts)}"
     )
