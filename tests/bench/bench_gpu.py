@@ -106,7 +106,7 @@ def plan(scale: Scale, measuring: Measuring, quick: bool) -> list[Step]:
         fast = [technique for technique in techniques.TECHNIQUES if technique.name != "bf16"]  # CPUs emulate it
         return [first, *few, *parts[:1], watched, *switched(late, *fast), plain, *several]
     return [
-        first, *compared("mobilenet_v2", 16), *compared("resnet50", 64), *parts, *switched(SMALL), watched, *several,
+        first, *compared("mobilenet_v2", 16), *compared("resnet50", 64), *parts, watched, *switched(SMALL), *several,
         *compared("mobilenet_v2", 64), *compared("resnet50", 16), *switched(LARGE), *switched(late), plain,
         *switched(SMALL, techniques.COMPILE, seconds=45),
     ]  # fmt: skip
