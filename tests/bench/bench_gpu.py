@@ -96,15 +96,17 @@ def plan(scale: Scale, measuring: Measuring, quick: bool) -> list[Step]:
     late, head = Case("mobilenet_v2", 16, 9), Case("mobilenet_v2", 16, 0)
     first = Step("fixed costs", 4, measuring.rows(fixed.costs, scale, late))
     parts = [Step(f"parts of an epoch: {case}", 3, measuring.rows(epoch_parts, scale, case)) for case in (head, SMALL)]
-    watched = Step("profiles", 20, lambda limit: profile_rows(scale, (LARGE, SMALL), limit))
-    several = several_trials(scale, (SMALL, late), (1, 2) if quick else (1, 2, 4, 8))
-    plain = Step("cudnn.benchmark in the plain loop", 6, measuring.rows(techniques.plain_alone, scale, LARGE))
+    watched = Step("profiles", 20, lambda limit: profile_rows(scale, (SMALL,) if quick else (LARGE, SMALL), limit))
+    several = several_trials(scale, (late,) if quick else (SMALL, late), (1, 2) if quick else (1, 2, 4, 8))
+    plain = Step(
+        "cudnn.benchmark in the plain loop", 6, measuring.rows(techniques.plain_alone, scale, late if quick else LARGE)
+    )
     if quick:
-        few = [*compared("mobilenet_v2", 16, (0, None)), *compared("resnet50", 64, (9,))]
+        few = [*compared("mobilenet_v2", 16), *compared("resnet50", 64, (9,))]
         fast = [technique for technique in techniques.TECHNIQUES if technique.name != "bf16"]  # CPUs emulate it
         return [first, *few, *parts[:1], watched, *switched(late, *fast), plain, *several]
     return [
-        first, *compared("mobilenet_v2", 16), *compared("resnet50", 64), *parts, *switched(SMALL), watched, *several,
+        first, *compared("mobilenet_v2", 16), *compared("resnet50", 64), *parts, watched, *switched(SMALL), *several,
         *compared("mobilenet_v2", 64), *compared("resnet50", 16), *switched(LARGE), *switched(late), plain,
         *switched(SMALL, techniques.COMPILE, seconds=45),
     ]  # fmt: skip
@@ -113,7 +115,7 @@ def plan(scale: Scale, measuring: Measuring, quick: bool) -> list[Step]:
 def profile_rows(scale: Scale, cases: Sequence[Case], limit: float) -> Iterator[Row]:
     """Yields the profiles, measured in a process of their own."""
     end = time.monotonic() + min(limit, 2 * LONGEST)
-    steps = profiles.STEPS if scale.bars else 2
+    steps = profiles.STEPS if scale.bars else 1
     worker = Worker(profiles.ENVIRONMENT)
     try:
         walls = [worker.call(end - time.monotonic(), profiles.wall, scale, case, steps) for case in cases]

@@ -104,7 +104,8 @@ class PlainLoop:
         self._optimizer = kind(trained, lr=learning_rate, **options)  # type: ignore[call-arg]
         options = {"batch_size": batch_size, "num_workers": workers, "pin_memory": self.device.type == "cuda"}
         if workers:
-            options |= {"persistent_workers": True, "prefetch_factor": PREFETCH}
+            # Forked, as by default on Linux: inside a spawned process they would be spawned, which takes seconds.
+            options |= {"persistent_workers": True, "prefetch_factor": PREFETCH, "multiprocessing_context": "fork"}
         order = torch.Generator().manual_seed(seed)
         single = len(train) % batch_size == 1  # batch statistics need two
         self._train = DataLoader(train, shuffle=True, generator=order, drop_last=single, **options)

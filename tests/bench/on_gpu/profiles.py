@@ -8,19 +8,29 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from on_gpu.cases import Case, Scale, ours, repeated, timed, warm
+from on_gpu.cases import Case, Scale, dataset_of, ours, repeated, timed, warm
 from rows import Row, row
+from torch._C._autograd import DeviceType  # whose values the raw events have
 from torch.profiler import ProfilerActivity, profile
+
+from trainables.fine_tuning import FineTuning
 
 STEPS, TOP = 20, 8
 # Graphs replayed under CUPTI crash when it is torn down between two profiles (torch.profiler sets the same).
 ENVIRONMENT = {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
 
 
+def _trial(scale: Scale, case: Case, steps: int) -> FineTuning:
+    """A warm trial whose epoch has at most so many steps, all of them whole."""
+    whole = len(dataset_of(scale).train) // case.batch
+    model = ours(scale, case, images=case.batch * max(1, min(steps, whole)))
+    warm(model)
+    return model
+
+
 def wall(scale: Scale, case: Case, steps: int) -> float:
     """Returns the milliseconds of a training step without a profiler; call it before the first `profiled`."""
-    model = ours(scale, case, images=steps * case.batch)
-    warm(model)
+    model = _trial(scale, case, steps)
     return 1e3 * min(repeated(model._train, scale.seconds)) / -(-len(model.dataset.train) // case.batch)
 
 
@@ -38,8 +48,7 @@ def _activities() -> list[ProfilerActivity]:
 def profiled(scale: Scale, case: Case, steps: int, unwatched: float) -> list[Row]:
     """Returns a step's profile; `unwatched` are its milliseconds without a profiler."""
     _ready()
-    model = ours(scale, case, images=steps * case.batch)
-    warm(model)
+    model = _trial(scale, case, steps)
     with profile(activities=_activities()) as watch:
         timed(model._train)
     steps = -(-len(model.dataset.train) // case.batch)
@@ -48,7 +57,8 @@ def profiled(scale: Scale, case: Case, steps: int, unwatched: float) -> list[Row
 
 def summary(case: Case, events: Iterable[Any], steps: int, unwatched: float) -> Row:
     """Returns the row of the profiler's events: kernels on a GPU, else torch's operations, nested ones included."""
-    device = torch.autograd.DeviceType.CUDA if torch.cuda.is_available() else torch.autograd.DeviceType.CPU
+    gpu = torch.cuda.is_available()
+    device = DeviceType.CUDA if gpu else DeviceType.CPU
     kernels: dict[str, list[float]] = defaultdict(list)
     calls: Counter[str] = Counter()
     for event in events:
@@ -62,7 +72,8 @@ def summary(case: Case, events: Iterable[Any], steps: int, unwatched: float) -> 
     parts = [f"{sum(spans) / total:.0%} {short(name)} ({len(spans) / steps:.3g}x)" for name, spans in top if total]
     told = ", ".join(f"{count / steps:.3g} {name}" for name, count in calls.most_common(4))
     detail = (
-        f"wall {unwatched:.3f} ms, kernels {total / steps:.3f} ms a step: the GPU is busy {total / steps / unwatched:.0%}; "
+        f"wall {unwatched:.3f} ms, kernels {total / steps:.3f} ms a step"
+        f"{f': the GPU is busy {total / steps / unwatched:.0%}' if gpu else ' (nested operations: no GPU)'}; "
         f"{sum(map(len, kernels.values())) / steps:.0f} kernels a step, launched by: {told or 'none seen'}; "
         f"longest: {'; '.join(parts)}"
     )

@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
+import torch
+
 SPAWN = get_context("spawn")  # a forked child cannot use CUDA
 
 
@@ -79,6 +81,8 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
 
 def _serve(pipe: Connection) -> None:
     """Calls what arrives until the pipe closes."""
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # threads that wait for one another crawl where other processes have the cores
     with suppress(EOFError, OSError):
         while True:
             function, arguments = pipe.recv()
