@@ -134,8 +134,8 @@ class SharedDropout(nn.Dropout):
         if not self.training or self.p == 0:
             return input
         # Of ones, so that a GPU's own dropout kernel draws, as in a single process.
-        whole = torch.ones(self.shard.total, *input.shape[1:], dtype=input.dtype, device=input.device)
-        return input * self.shard.take(nn.functional.dropout(whole, self.p))
+        whole = torch.ones(self.shard.total, *input.shape[1:], device=input.device)
+        return (input * self.shard.take(nn.functional.dropout(whole, self.p))).to(input.dtype)
 
 
 class SharedStochasticDepth(StochasticDepth):  # type: ignore[misc]  # torchvision has no types
