@@ -1,6 +1,7 @@
 """Whether this process runs under NVIDIA's Multi-Process Service (MPS), where kernels of several trials run at the same time.
 
-Without it, trials that share a GPU take turns. A fault of one process under MPS ends all that share its GPU, and does not
+Without it, trials that share a GPU take turns. It is off unless HPO_MPS=1: a process that is killed under MPS may disturb
+its neighbours, and Ray kills workers. A fault of one process under MPS ends all that share its GPU, and does not
 tell them whose it was. So after a fault, processes that start within an hour do without MPS: if the fault comes again,
 only the process that caused it dies.
 """
@@ -17,7 +18,7 @@ from hpo.worker.mps_daemon import PIPES, PROGRAM, Daemon, folder
 
 log = logging.getLogger(__name__)
 
-SWITCH = "HPO_MPS"  # 0: never
+SWITCH = "HPO_MPS"  # 1: use it
 ALSO_IN = ("/usr/local/nvidia/bin", "/usr/bin")  # where container toolkits put it, on the PATH or not
 MOST_CLIENTS = 48  # processes that a server takes on one GPU
 ON, OFF = "on", "off: "
@@ -28,10 +29,10 @@ _use: IO[str] | None = None  # the file whose lock makes this process a user
 
 
 def join(gpus: float) -> str:
-    """Puts this process under MPS if it was given a fraction of a GPU. Call it before CUDA starts; it acts once.
+    """Puts this process under MPS if it was given a fraction of a GPU and HPO_MPS=1. Call it before CUDA starts; it acts once.
 
-    Returns "on", "on: the site's daemon", or "off: " and why; "" for a process without a GPU or with whole ones. With
-    HPO_MPS=0 it is off, and where the site has set CUDA_MPS_PIPE_DIRECTORY, that daemon is used and left alone.
+    Returns "on", "on: the site's daemon", or "off: " and why; "" for a process without a GPU or with whole ones. Where the
+    site has set CUDA_MPS_PIPE_DIRECTORY, CUDA uses that daemon whatever HPO_MPS is, and it is left alone.
     """
     global _state, _mine, _use
     if _state is None:
@@ -69,10 +70,10 @@ def _choice(gpus: float) -> tuple[str, Daemon | None]:
     """Returns the state of a process that has no choice, or else the daemon that it should join."""
     if not 0 < gpus < 1:
         return "", None
-    if os.environ.get(SWITCH) == "0":
-        return f"{OFF}{SWITCH}=0", None
     if os.environ.get(PIPES):
         return f"{ON}: the site's daemon", None
+    if os.environ.get(SWITCH) != "1":
+        return f"{OFF}{SWITCH} is not 1", None
     if gpus * MOST_CLIENTS < 1:
         return f"{OFF}a GPU takes at most {MOST_CLIENTS} processes", None
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *ALSO_IN))

@@ -77,17 +77,17 @@ PARTS = (
     Part(
         "correct",
         tests("test_gpu_graphs.py test_correct.py", "-n", str(WORKERS), "--dist", "worksteal", "--timeout", "100"),
-        115,
+        120,
         {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS))},
     ),
     Part(
         "faults",
-        tests("test_gpu_faults.py test_gpu_ranks.py", "-n", str(min(4, WORKERS)), "--timeout", "45"),
-        50,
+        tests("test_gpu_faults.py test_gpu_ranks.py", "-n", str(min(4, WORKERS)), "--timeout", "60"),
+        70,
         {"HPO_MPS": "0"},
     ),
-    Part("studies", tests("test_gpu_studies.py", "--timeout", "165"), 170),
-    Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows"], 190),
+    Part("studies", tests("test_gpu_studies.py", "--timeout", "195"), 200),
+    Part("speed", [sys.executable, "tests/bench/bench_gpu.py", "--rows", "--seconds", "140"], 148),
 )
 
 

@@ -72,7 +72,7 @@ def cluster(place: Path) -> Iterator[None]:
     patch.syspath_prepend(str(place))
     patch.setenv("FAKE_MPS_JOURNAL", str(place / "journal"))
     patch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
-    patch.delenv("HPO_MPS", raising=False)
+    patch.setenv("HPO_MPS", "1")
     patch.setenv("RAY_AUTH_MODE", "disabled")
     ray.init(
         address="local", num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",

@@ -43,7 +43,7 @@ class Node:
         """Starts a process that joins."""
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("CUDA_", "HPO_MPS"))}
         mine |= {"TMPDIR": str(self.place), "FAKE_MPS_JOURNAL": str(self.journal), "LD_LIBRARY_PATH": str(self.tools),
-                 "PATH": str(self.tools), "CUDA_VISIBLE_DEVICES": "0", **environment}  # fmt: skip
+                 "PATH": str(self.tools), "CUDA_VISIBLE_DEVICES": "0", "HPO_MPS": "1", **environment}  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-c", USER, str(gpus)], env=mine, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -216,7 +216,8 @@ def test_after_a_fault_new_processes_do_without(node):
         (0, {}, "|-"),
         (1, {}, "|-"),
         (2, {}, "|-"),
-        (0.5, {"HPO_MPS": "0"}, "off: HPO_MPS=0|-"),
+        (0.5, {"HPO_MPS": "0"}, "off: HPO_MPS is not 1|-"),
+        (0.5, {"HPO_MPS": ""}, "off: HPO_MPS is not 1|-"),
         (0.5, {PIPES: "/site"}, "on: the site's daemon|/site"),
         (0.02, {}, "off: a GPU takes at most 48 processes|-"),
         (0.5, {"PATH": "/nowhere"}, "off: there is no nvidia-cuda-mps-control|-"),
