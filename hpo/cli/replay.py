@@ -133,16 +133,23 @@ def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> 
 
 
 def _recorded(curves: str, study: Study, task: str | None) -> tuple[RecordedTable | None, StudyData | None]:
-    """Reads the curves: a file's as a table, with warnings about what it lacks, a store's as its data."""
+    """Reads the curves: a file's as a table, with warnings about what it lacks, a store's as its data.
+
+    Refuses a study that `hpo check` refuses, but for what only training needs.
+    """
+    from hpo.live.validation import validate_to_replay
     from hpo.replay import from_store
     from hpo.replay.sources import knows, load
 
     if knows(curves):
+        validate_to_replay(study, table=True)
         table = load(curves, study.space, study.metric, task, study.mode)
         for note in table.notes:
             errors.print(f"warning: {note}")
         return table, None
-    return None, from_store(curves, study)
+    data = from_store(curves, study)
+    validate_to_replay(study, table=False)
+    return None, data
 
 
 def _print_sweep(found: Sweep, format: TableFormat, picture: Path | None) -> None:

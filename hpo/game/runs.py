@@ -32,6 +32,7 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
         start=tuple(study.start),
         prior=tuple(prior),
         fixed=dict(study.fixed),
+        charge=study.folds,
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a study can be played at all: what `hpo check`, `hpo run`, `hpo submit` and `hpo refine` refuse alike.
+"""Whether a study can be played at all: what `hpo check`, `run`, `submit`, `refine` and `replay` refuse alike.
 
 Reads the study's store, its prior and what its trainable looks at; writes nothing and asks for no cluster.
 """
@@ -44,11 +44,19 @@ def validate_to_submit(study: Study) -> None:
     _parts(study)
     for method in study.methods:
         schedule_of(study, method, study.seeds[0])
-    try:
-        declarations(study.trainable)
-    except BadTrainable:
-        return
-    _trainable(study, elsewhere=True)
+    _trainable_elsewhere(study)
+
+
+def validate_to_replay(study: Study, *, table: bool) -> None:
+    """Like `validate`, for a study that recorded curves answer: this machine may lack its data, its weights and its code.
+
+    `table`: the curves are a table from elsewhere, whose columns are the metrics that there are; else they are a store's.
+    """
+    _parts(study)
+    prior = prior_observations(study)
+    for method in study.methods:
+        schedule_of(study, method, study.seeds[0], prior)
+    _trainable_elsewhere(study, metrics=not table)
 
 
 def _parts(study: Study) -> None:
@@ -58,8 +66,21 @@ def _parts(study: Study) -> None:
         raise study.error(error.location, str(error)) from None
 
 
-def _trainable(study: Study, elsewhere: bool) -> None:
-    """Raises StudyError if the trainable is none, lacks the study's metrics, or refuses the study by its `check`."""
+def _trainable_elsewhere(study: Study, metrics: bool = True) -> None:
+    """Like `_trainable`, where others' code may be missing; a name of ours must be right everywhere."""
+    try:
+        declarations(study.trainable)
+    except BadTrainable:
+        if ":" in study.trainable:
+            return
+    _trainable(study, elsewhere=True, metrics=metrics)
+
+
+def _trainable(study: Study, elsewhere: bool, metrics: bool = True) -> None:
+    """Raises StudyError if the trainable is none, lacks the study's metrics, or refuses the study by its `check`.
+
+    `metrics`: whether the study's metrics must be those that the trainable reports.
+    """
     try:
         kind = declarations(study.trainable)
     except BadTrainable as error:
@@ -67,7 +88,7 @@ def _trainable(study: Study, elsewhere: bool) -> None:
     if study.trainable not in DECLARED:
         _shape(study, kind)
     task = Task.from_json(study.located())
-    names = _declared(study, kind, "metrics", task)
+    names = _declared(study, kind, "metrics", task) if metrics else None
     if names is not None:
         _metrics(study, [str(name) for name in names])
     try:

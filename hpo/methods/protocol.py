@@ -29,6 +29,7 @@ class Setting:
     start: tuple[Config, ...] = ()  # configurations to try before any other
     prior: tuple[Observation, ...] = ()  # earlier results to learn from
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
+    charge: int = 1  # epochs of the budget that a trained epoch costs: k with k folds
 
     def __post_init__(self) -> None:
         if self.space.stepped:

@@ -178,6 +178,7 @@ _FULL = "hpo.methods.schedules.full:Full"
 _ASHA = "hpo.methods.schedules.asha:Asha"
 _STOPPING = "hpo.methods.schedules.asha_stopping:AshaStopping"
 _HALVING = "hpo.methods.schedules.successive_halving:SuccessiveHalving"
+_I_EPOCH = "hpo.methods.schedules.i_epoch:IEpoch"
 _HYPERBAND = "hpo.methods.schedules.hyperband:Hyperband"
 _ASYNC = "hpo.methods.schedules.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.schedules.median_stopping:MedianStopping"
@@ -205,6 +206,7 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("async-hyperband", "brackets of ASHA side by side (Li et al. 2020)", _ASYNC),
     Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
     Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
+    Composition("i-epoch", "trains all candidates for i epochs, then the best k whole (Egele et al. 2024)", _I_EPOCH),
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.report import comparison_tables, palette, plots
+from hpo.report import comparison_tables, palette, plots, reference
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
 from hpo.report.plots import Band
@@ -72,8 +72,10 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     epochs = epoch_bands(comparison)
     if not epochs:
         return Section("anytime", title, [Text("No epoch has been charged yet.")])
-    figure = plots.anytime(epochs, looks, metric=metric, x_label=X_LABEL)
+    drawn = reference.with_line(epochs, looks, comparison, comparison.tasks[0])
+    figure = plots.anytime(*drawn, metric=metric, x_label=X_LABEL)
     caption = "Mean over the runs; the band is its 95 % interval if there are at least two runs."
+    caption += reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     seconds = bands({m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks})
     if any(band.x[-1] > 0 for band in seconds.values()):
@@ -97,7 +99,8 @@ def epoch_bands(comparison: Comparison) -> dict[str, Band]:
 def save_picture(comparison: Comparison, path: str | Path) -> Path:
     """Writes the anytime curves over charged epochs as a picture (.png, .svg or .pdf)."""
     looks = palette.looks([m.method for m in comparison.methods])
-    figure = plots.anytime(epoch_bands(comparison), looks, metric=comparison.metric, x_label=X_LABEL)
+    drawn = reference.with_line(epoch_bands(comparison), looks, comparison, comparison.tasks[0])
+    figure = plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
     return plots.save(figure, path)
 
 

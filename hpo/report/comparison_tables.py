@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from hpo.report.reference import with_row
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
 from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
@@ -26,9 +27,9 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """Returns the tables of results, cost, and every pair's test on validation data and in the final exam."""
-    tables = [found_table(comparison), cost_table(comparison)]
+    tables = [with_row(found_table(comparison), comparison), cost_table(comparison)]
     if len(comparison.tasks) > 1:
-        tables.insert(1, tasks_table(comparison))
+        tables.insert(1, with_row(tasks_table(comparison), comparison, explained=False))
     if comparison.tests:
         tables.append(tests_table(comparison.tests, f"Every pair of methods in {comparison.metric}", comparison))
     if comparison.test_tests:

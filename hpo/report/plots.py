@@ -51,7 +51,8 @@ def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: st
 
 
 def _band(axes: Axes, method: str, band: Band, look: Look) -> None:
-    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, label=method, gid=f"mean-{method}")
+    gid = f"mean-{method}".replace(" ", "-")  # no id may hold a space
+    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, label=method, gid=gid)
     if band.low is not None and band.high is not None:
         axes.fill_between(band.x, band.low, band.high, step="post", color=look.colour, alpha=0.14, lw=0)
 

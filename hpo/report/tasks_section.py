@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from hpo.report import plots
+from hpo.report import plots, reference
 from hpo.report.canvas import Looks
 from hpo.report.comparison_section import X_LABEL, epoch_bands
 from hpo.report.exam_section import exam_tables
@@ -27,14 +27,17 @@ def anytime(comparison: Comparison, looks: Looks) -> Section:
         own = replace(comparison, runs=tuple(run for run in comparison.runs if run.study == task))
         curves = epoch_bands(own)
         if curves:
-            figure = plots.anytime(curves, looks, metric=comparison.metric, x_label=X_LABEL)
+            drawn = reference.with_line(curves, looks, comparison, task)
+            figure = plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
             title = f"Best {comparison.metric} so far over charged epochs: {task}"
-            pictures.append(
-                picture(figure, f"anytime-{number}", title, f"{task}: mean over the runs with its 95 % interval.")
-            )
+            pictures.append(picture(figure, f"anytime-{number}", title, _caption(comparison, task)))
     return Section(
         "anytime", "Best value so far", [Figures(pictures)] if pictures else [Text("No epoch has been charged yet.")]
     )
+
+
+def _caption(comparison: Comparison, task: str) -> str:
+    return f"{task}: mean over the runs with its 95 % interval.{reference.caption(comparison)}"
 
 
 def importance(found: Mapping[str, Importance]) -> Section:

@@ -14,6 +14,7 @@ from hpo.results import anytime, statistics
 from hpo.results.failures import failed_exams, without_result
 from hpo.results.method_summaries import Rules, method_summaries
 from hpo.results.pair_tests import POINT, block_kind, block_values, pair_tests, ranking, whole_blocks
+from hpo.results.reference import random_twice
 from hpo.results.run_summaries import run_summaries
 from hpo.results.values import Comparison, RunSummary
 from hpo.store import columns as stored
@@ -106,6 +107,7 @@ def _compared(
         notes=tuple(_notes(runs, labels)),
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
+        reference=random_twice(studies, runs, mode, test_metric),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hpo.results.anytime import Corners
+from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
 from hpo.text import plain
 
@@ -175,6 +176,7 @@ class Comparison:
 
     `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
     on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
+    `reference`: random search with twice the budget, beside the methods; None without two complete runs of it.
     `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
@@ -196,6 +198,7 @@ class Comparison:
     notes: tuple[str, ...] = field(default=())
     failure: str = ""
     failed_exams: str = ""
+    reference: Reference | None = None
 
     @property
     def verdict(self) -> str:
@@ -213,6 +216,7 @@ class Comparison:
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
             "ranking": _ranking(self.ranking),
+            "reference": asdict(self.reference) if self.reference else None,
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)

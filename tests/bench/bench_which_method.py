@@ -38,8 +38,8 @@ STUDY = ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml"
 PAGE = ROOT / "docs" / "which-method.md"
 FULL = 50  # epochs of a full training
 METHODS = (
-    "random", "sobol", "bayesian", "tpe", "genetic", "cmaes", "median-stopping", "sha", "hyperband", "asha", "bohb",
-    "asha+tpe",
+    "random", "sobol", "bayesian", "tpe", "genetic", "cmaes", "median-stopping", "i-epoch", "sha", "hyperband", "asha",
+    "bohb", "asha+tpe",
 )  # fmt: skip
 TRAININGS = (5, 10, 20)
 WORKERS = (1, 4, 16, 64)

@@ -84,7 +84,7 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    methods=st.lists(st.sampled_from(["grid", "random", "tpe", "asha", "sha", "genetic", "median-stopping"]),
+    methods=st.lists(st.sampled_from(["grid", "random", "tpe", "asha", "sha", "i-epoch", "genetic", "median-stopping"]),
                      min_size=1, max_size=3, unique=True),
     slow=st.booleans(),
     clock=st.sampled_from(["virtual", "arrival", "arrival"]),

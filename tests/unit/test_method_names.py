@@ -38,6 +38,7 @@ NAMES = [
     "async-hyperband",
     "median-stopping",
     "patience",
+    "i-epoch",
     "bohb",
     "asha+tpe",
     "asha+bayesian",

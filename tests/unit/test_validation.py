@@ -1,4 +1,4 @@
-"""The one validation of `hpo check`, `hpo run`, `hpo submit` and `hpo refine`: what cannot work is refused with its place."""
+"""The one validation of `hpo check`, `run`, `submit`, `refine` and `replay`: what cannot work is refused with its place."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hpo import cli
 from hpo.errors import HpoError, StudyError
 from hpo.live import session
 from hpo.live.validation import validate, validate_to_submit
+from hpo.store import StudyWriter
 from hpo.study.study import Study
 from trainables import declarations, sources
 from trainables.augment import PRESETS
@@ -176,6 +177,89 @@ def test_what_only_this_machine_lacks_does_not_keep_a_study_from_others(tmp_path
     worse = load(tmp_path, IMAGES.replace("DEFAULT", "gone/w.pth").replace("500, test", "vlid, test"))
     with pytest.raises(StudyError, match=r"data\.validation must be"):
         validate_to_submit(worse)
+
+
+# -- replays ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(tmp_path) -> str:
+    """Returns a store that holds the study of computed curves, without any epoch yet."""
+    study = load(tmp_path, CURVES)
+    StudyWriter.open(
+        str(tmp_path / "results"), study=study.study, definition=study.definition, digest=study.digest, environment={},
+        space_kinds=study.kinds,
+    ).close(compact=False)  # fmt: skip
+    return str(tmp_path / "results")
+
+
+def table(folder: Path) -> str:
+    """Writes the curve of one configuration of the study of computed curves, with a metric that it does not report."""
+    rows = [f"0.01,adam,{epoch},{epoch / 10},{1 / epoch}" for epoch in range(1, 10)]
+    head = "config_learning_rate,config_optimizer,epoch,val_accuracy,glory"
+    (folder / "curves.csv").write_text("\n".join([head, *rows]))
+    return str(folder / "curves.csv")
+
+
+MISTAKES = [
+    ("budget:", "budgte:", "unknown key 'budgte'; did you mean 'budget'?"),
+    ("budget: {epochs", "budget: {epoch", "unknown key 'epoch' in budget; did you mean 'epochs'?"),
+    ("fail_share: 0", "fail_shar: 0", "unknown key 'fail_shar' in data; did you mean 'fail_share'?"),
+    ("fail_share: 0", "fail_share: 2", "data.fail_share must be a number in [0, 1], but got 2"),
+    ("budget:", "fixed: {cost: -1}\nbudget:", "cost must be a number >= 0, but got -1"),
+    ("trainable: curves", "trainable: curvs", "trainable must be one of image_classifier, mlp, curves or package.module:Class"),
+    ("budget:", "start: [{optimizer: adam}]\nbudget:", "a configuration must give learning_rate a value, but gives none"),
+    ("budget:", "prior: gone\nbudget:", "a store must hold a study, but there is none in gone"),
+    ("methods: [", "methods: [{asha: {label: a, etaa: 3}}, ", "asha has no option 'etaa'; did you mean 'eta'?"),
+    ("methods: [", "methods: [{i-epoch: {top_k: 1000}}, ", "top_k must be a whole number with 1 <= top_k <= "),
+    ("methods: [", "methods: [ahsa, ", "there is no method 'ahsa'; did you mean 'asha'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "says"), MISTAKES)
+def test_a_replay_refuses_what_a_run_refuses(tmp_path, monkeypatch, capsys, stored, old, new, says):
+    monkeypatch.chdir(tmp_path)
+    assert old in CURVES
+    file = tmp_path / "study.yaml"
+    file.write_text(CURVES.replace(old, new, 1))
+    before = sorted(tmp_path.rglob("*"))
+    checked = ended(capsys, "check", file)
+    assert checked[0] == 2
+    assert says in checked[2]
+    assert ended(capsys, "replay", file, "--curves", stored) == checked
+    assert sorted(tmp_path.rglob("*")) == before
+    assert ended(capsys, "replay", file, "--curves", table(tmp_path)) == checked
+
+
+def test_the_metric_of_a_replay_is_one_of_those_that_its_curves_have(tmp_path, monkeypatch, capsys, stored):
+    """Over a store they are what the trainable reports; a table from elsewhere has its own."""
+    monkeypatch.chdir(tmp_path)
+    file, curves = tmp_path / "study.yaml", table(tmp_path)
+    file.write_text(CURVES.replace("budget:", "metric: glory\nmode: max\nbudget:"))
+    checked = ended(capsys, "check", file)
+    assert "metric must be one of the metrics that curves reports (" in checked[2]
+    assert ended(capsys, "replay", file, "--curves", stored) == checked
+    file.write_text(CURVES.replace("budget:", "metric: gloory\nmode: max\nbudget:"))
+    code, _, err = ended(capsys, "replay", file, "--curves", curves)
+    assert (code, "must have a column 'gloory'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("budget:", "metric: glory\nmode: max\nbudget:"),
+        ("trainable: curves", "trainable: not.here:Mine"),
+        ("data:", "early_stopping: {patience: 2, metric: its_own, mode: min}\ndata:"),
+    ],
+)
+def test_a_table_answers_a_study_that_could_not_be_trained_here(tmp_path, capsys, old, new):
+    file = tmp_path / "study.yaml"
+    assert old in CURVES
+    file.write_text(CURVES.replace(old, new, 1))
+    assert ended(capsys, "check", file)[0] == 2
+    code, out, err = ended(capsys, "replay", file, "--curves", table(tmp_path), "--methods", "random")
+    assert code == 0, err
+    assert "random" in out
 
 
 # -- users' trainables --------------------------------------------------------------------------------------------
