@@ -127,7 +127,7 @@ def aggregates(
         scales={task: Scale(sign * scale.zero, sign * scale.one) for task, scale in used.items()},
         resampled="tasks" if len(tasks) >= MANY_TASKS else "seeds",
         methods=tuple(
-            _aggregate(label, pooled[:, i], task_of, counts, unit, UNBOUNDED if used else bounds)
+            _aggregate(label, unit * pooled[:, i], task_of, counts, UNBOUNDED if used else bounds)
             for i, label in enumerate(labels)
         ),
         improvements=tuple(
@@ -207,18 +207,26 @@ def interquartile_mean(scores: Vector, counts: Matrix) -> Vector:
     return np.where(kept[:, ~known].any(axis=1), -np.inf, means)
 
 
-def _aggregate(label: str, scores: Vector, task: Whole, counts: Matrix, unit: float, bounds: Bounds) -> Aggregate:
-    middle = float(interquartile_mean(scores, np.ones((1, len(scores))))[0])
-    if not math.isfinite(middle):
-        return Aggregate(label, len(scores), None, None)
-    groups = int(task[-1]) + 1
-    units, strata = (groups, 1) if groups >= MANY_TASKS else (len(scores), groups)
+def interquartile_interval(scores: Vector, task: Whole, counts: Matrix, bounds: Bounds = UNBOUNDED) -> Interval:
+    """Returns the 95 percent interval of the interquartile mean of scores [blocks] within `bounds`; None if unknown.
+
+    Student's quantile times the standard deviation over the bootstrap's `counts` [draws, blocks], which is corrected for
+    drawing from so few: by sqrt(n / (n - 1)) for n runs of each task, or for n tasks. `task`: of each block [blocks].
+    """
+    tasks = int(task[-1]) + 1
+    units, strata = (tasks, 1) if tasks >= MANY_TASKS else (len(scores), tasks)
     drawn = interquartile_mean(scores, counts)
-    if units == strata or not np.isfinite(drawn).all():
-        return Aggregate(label, len(scores), unit * middle, None)
+    middle = float(interquartile_mean(scores, np.ones((1, len(scores))))[0])
+    if units == strata or not (math.isfinite(middle) and np.isfinite(drawn).all()):
+        return None
     deviation = 0.0 if np.ptp(scores) == 0 else float(drawn.std(ddof=1)) * math.sqrt(units / (units - strata))
-    margin = float(special.stdtrit(units - strata, 1 - ALPHA / 2)) * deviation
-    return Aggregate(label, len(scores), unit * middle, _around(unit * middle, margin, bounds))
+    return _around(middle, float(special.stdtrit(units - strata, 1 - ALPHA / 2)) * deviation, bounds)
+
+
+def _aggregate(label: str, scores: Vector, task: Whole, counts: Matrix, bounds: Bounds) -> Aggregate:
+    middle = float(interquartile_mean(scores, np.ones((1, len(scores))))[0])
+    known = middle if math.isfinite(middle) else None
+    return Aggregate(label, len(scores), known, interquartile_interval(scores, task, counts, bounds))
 
 
 def _around(value: float, margin: float, bounds: Bounds) -> tuple[float, float]:

@@ -85,7 +85,7 @@ def metric_bounds(definition: Mapping[str, Any], values: Iterable[float]) -> Bou
     """
     seen = [value for value in values if math.isfinite(value)]
     given = definition.get("bounds")
-    if given is not None:
+    if isinstance(given, list) and len(given) == 2:
         low, high = given
         return Bounds(-math.inf if low is None else float(low), math.inf if high is None else float(high)).kept(seen)
     return _named(str(definition["metric"]).lower(), max(seen, default=0.0)).kept(seen)
