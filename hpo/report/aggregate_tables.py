@@ -33,8 +33,8 @@ def means_table(found: Aggregates, metric: str) -> Table:
         Column("95 % interval", "iqm_ci95", "interval"),
     )  # fmt: skip
     rows: tuple[tuple[Cell, ...], ...] = tuple((m.method, m.runs, m.iqm, m.ci95) for m in found.methods)
-    drawn = "tasks, and seeds within each task," if found.resampled == "tasks" else "seeds within each task"
-    scope = "tasks like these" if found.resampled == "tasks" else "these tasks" if found.scales else "this task"
+    drawn = "tasks and of seeds within them" if found.resampled == "tasks" else "seeds within each task"
+    scope = "tasks like these" if found.resampled == "tasks" else "these tasks" if len(found.tasks) > 1 else "this task"
     note = (
         "The mean of the middle half of the runs: robust against the best and the worst quarter (Agarwal et al. 2021). "
         f"Interval: a bootstrap of {drawn}, with Student's quantile for the number of runs; it holds for {scope}."
@@ -68,7 +68,6 @@ def improvement_table(found: Aggregates) -> Table:
     rows = tuple((f"{t.a} − {t.b}", t.probability, t.ci95) for t in found.improvements)
     note = (
         "Over all pairs of seeds, whichever they are, a mean over tasks; ties count half. It tells how often, not by how "
-        "much. Wilson's interval, which is conservative here."
+        "much, and decides nothing. Wilson's interval, which is conservative here."
     )
-    strong = frozenset(i for i, t in enumerate(found.improvements) if t.ci95 and not t.ci95[0] <= 0.5 <= t.ci95[1])
-    return Table("Probability of improvement", columns, rows, note, strong)
+    return Table("Probability of improvement", columns, rows, note)

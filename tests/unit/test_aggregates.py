@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from hpo.report import palette
-from hpo.report.aggregate_section import aggregate_section
+from hpo.report.aggregate_section import aggregate_section, profiles
 from hpo.report.aggregate_tables import aggregate_tables
 from hpo.report.comparison_tables import render_comparison
 from hpo.results.aggregates import (
@@ -196,3 +196,21 @@ def test_a_method_without_a_value_in_its_middle_half_has_no_interquartile_mean()
     assert [m.iqm for m in found.aggregates.methods] == [None, pytest.approx(0.6)]
     assert found.to_json()["aggregates"]["methods"][0]["ci95"] is None
     aggregate_section(found, palette.looks(["a", "b"]))
+
+
+def test_of_twenty_methods_the_best_six_are_named_and_no_band_is_drawn() -> None:
+    found = compare(simulated_study({f"m{i}": [0.5 + i / 50, 0.51 + i / 50, 0.52 + i / 50] for i in range(20)}))
+    drawn = profiles(found.aggregates, palette.looks([m.method for m in found.methods]), "accuracy")
+    axes = drawn.axes[0]
+    labels = axes.get_legend_handles_labels()[1]
+    assert sorted(labels) == sorted(f"m{i}" for i in range(14, 20))
+    assert len(axes.lines) == 20
+    assert not axes.collections
+
+
+def test_a_collapsed_run_does_not_squeeze_the_profiles() -> None:
+    finals = {"a": [0.9, 0.91, 0.92, 0.9, 0.1], "b": [0.93, 0.94, 0.95, 0.92, 0.9]}
+    found = compare(simulated_study(finals))
+    low, high = profiles(found.aggregates, palette.looks(["a", "b"]), "accuracy").axes[0].get_xlim()
+    assert low == pytest.approx(0.92 - 2 * 0.03)
+    assert high == 0.95
