@@ -4,8 +4,9 @@ A block is a task with a seed that every method completed. Scores are oriented (
 one task, normalized by task for several. From six tasks on, intervals hold for tasks like these; with fewer, for these.
 
 Source: Agarwal, Schwarzer, Castro, Courville and Bellemare 2021, "Deep reinforcement learning at the edge of the
-statistical precipice", sections 4.1 to 4.3. Their percentile bootstrap covers 73 to 84 percent with three seeds; here
-Student's quantile times the bootstrap's standard deviation takes its place, and Wilson's interval for shares.
+statistical precipice", sections 4.1 to 4.3. With three seeds the percentiles of their bootstrap cover only 76 to 80
+percent on one to three tasks (tests/bench/bench_intervals.py); here Student's quantile times the bootstrap's standard
+deviation takes their place, and Wilson's interval for shares.
 """
 
 from __future__ import annotations

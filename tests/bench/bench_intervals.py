@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rows import ROOT, Row, command, markdown, row, tell, write
 
-from hpo.results.aggregates import block_counts, interquartile_interval, probability
+from hpo.results.aggregates import block_counts, interquartile_interval, interquartile_mean, probability
 from hpo.results.bounds import metric_bounds
 from hpo.results.coverage import far_runs
 from hpo.results.statistics import interval, share_interval
@@ -108,6 +108,17 @@ def of_collapsed(count: int) -> list[Row]:
     return found
 
 
+def of_chance(count: int) -> list[Row]:
+    """Measures how often a run is named as far from the rest where none collapsed."""
+    found = []
+    for shape in ("accuracy, normal: 0.8, deviation 0.02", "accuracy, skewed: the best of 16"):
+        for seeds in SEEDS[1:]:
+            values = SHAPES[shape][1](np.random.default_rng(seeds), (count, seeds))
+            named = [far_runs(runs, 0.01) is not None for runs in values.tolist()]
+            found.append(of_share(f"{shape}: a run is named without a collapse, {seeds} seeds", named))
+    return found
+
+
 def of_middles(count: int) -> list[Row]:
     """Measures the intervals of interquartile means: fixed tasks, and from six tasks on new ones, of normal scores."""
     found = []
@@ -116,15 +127,18 @@ def of_middles(count: int) -> list[Row]:
             rng = np.random.default_rng([tasks, seeds])
             places = np.linspace(-1, 1, tasks)[:, None] if 1 < tasks < 6 else np.zeros((tasks, 1))
             task_of = np.repeat(np.arange(tasks), seeds)
-            counts, hits = block_counts(task_of, seed=0), []
+            counts, hits, plain = block_counts(task_of, seed=0), [], []
             for _ in range(count):
                 drawn = places + rng.normal(0, 1, (tasks, 1)) if tasks >= 6 else places
                 scores = drawn + 0.3 * rng.normal(size=(tasks, seeds))
                 ends = interquartile_interval(scores.ravel(), task_of, counts)
                 hits.append(ends is not None and ends[0] <= 0 <= ends[1])  # the truth is 0 by symmetry
+                low, high = np.quantile(interquartile_mean(scores.ravel(), counts), [0.025, 0.975])
+                plain.append(low <= 0 <= high)
             scope = "these tasks" if tasks < 6 else "tasks like these"
             what = f"interquartile mean, {tasks} task{'s' if tasks > 1 else ''} ({scope})"
             found.append(of_share(f"{what}: covered, {seeds} seeds", hits, "at least 0.9"))
+            found.append(of_share(f"{what}: covered by the bootstrap's percentiles, {seeds} seeds", plain))
     return found
 
 
@@ -161,7 +175,7 @@ def table(rows: list[Row]) -> str:
 def main(quick: bool = False) -> list[Row]:
     """Returns the rows of the bench's table."""
     many, few = (1000, 100) if quick else (20_000, 1000)
-    return [*of_means(many), *of_collapsed(many), *of_middles(few), *of_improvement(few)]
+    return [*of_means(many), *of_collapsed(many), *of_chance(many), *of_middles(few), *of_improvement(few)]
 
 
 if __name__ == "__main__":
