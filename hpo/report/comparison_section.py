@@ -15,6 +15,7 @@ from hpo.report.plots import Band
 from hpo.report.tables import p_value
 from hpo.results import anytime
 from hpo.results.anytime import Corners
+from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison
 
@@ -77,7 +78,9 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     caption = "Mean over the runs; the band is its 95 % interval if there are at least two runs."
     caption += reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
-    seconds = bands({m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks})
+    seconds = bands(
+        {m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks}, comparison.bounds
+    )
     if any(band.x[-1] > 0 for band in seconds.values()):
         unit, size = _unit(max(band.x[-1] for band in seconds.values()))
         scaled = {m: Band(b.x / size, b.mean, b.low, b.high) for m, b in seconds.items()}
@@ -93,7 +96,7 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
 def epoch_bands(comparison: Comparison) -> dict[str, Band]:
     """Returns each method's anytime band over charged epochs."""
     methods = [m.method for m in comparison.methods]
-    return bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in methods})
+    return bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in methods}, comparison.bounds)
 
 
 def save_picture(comparison: Comparison, path: str | Path) -> Path:
@@ -104,7 +107,7 @@ def save_picture(comparison: Comparison, path: str | Path) -> Path:
     return plots.save(figure, path)
 
 
-def bands(curves: Mapping[str, Sequence[Corners]]) -> dict[str, Band]:
+def bands(curves: Mapping[str, Sequence[Corners]], bounds: Bounds = UNBOUNDED) -> dict[str, Band]:
     """Returns each method's mean anytime curve with its interval, from the last run's start to the last run's end."""
     found = {}
     for method, runs in curves.items():
@@ -114,7 +117,7 @@ def bands(curves: Mapping[str, Sequence[Corners]]) -> dict[str, Band]:
         first, last = max(run[0][0] for run in known), max(run[-1][0] for run in known)
         places = np.unique([x for run in known for x, _ in run if first <= x <= last])
         x = places if len(places) <= POINTS else np.linspace(first, last, POINTS)
-        mean, low, high = anytime.band(known, x)
+        mean, low, high = anytime.band(known, x, bounds)
         found[method] = Band(x, mean, low, high) if len(known) > 1 else Band(x, mean)
     return found
 

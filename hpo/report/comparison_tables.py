@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from hpo.report.aggregate_tables import aggregate_tables
 from hpo.report.reference import with_row
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
 from hpo.results.statistics import ALPHA
@@ -21,7 +22,11 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     winners = [winners_table(found)] if runs else []
-    tables = (winners or [csv_table(found)]) if format == "csv" else comparison_tables(found) + winners
+    tables = (
+        (winners or [csv_table(found)])
+        if format == "csv"
+        else comparison_tables(found) + aggregate_tables(found) + winners
+    )
     return render_tables(tables, format, lead=found.verdict, width=width)
 
 
@@ -43,9 +48,14 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 def csv_table(comparison: Comparison) -> Table:
     """Returns all figures of the methods in one table, one row a method."""
     found, cost = found_table(comparison), cost_table(comparison)
-    more = (Column("95 % interval", "optimism_ci95", "interval"), Column("95 % interval", "area_ci95", "interval"))
+    more = (
+        Column("95 % interval", "optimism_ci95", "interval"), Column("95 % interval", "area_ci95", "interval"),
+        Column("interquartile mean", "iqm"), Column("95 % interval", "iqm_ci95", "interval"),
+        Column("far runs", "far_runs", "count"),
+    )  # fmt: skip
+    middle = {m.method: (m.iqm, m.ci95) for m in (comparison.aggregates.methods if comparison.aggregates else ())}
     rows = tuple(
-        (*a, *b[1:], m.optimism_ci95, m.area_ci95)
+        (*a, *b[1:], m.optimism_ci95, m.area_ci95, *middle.get(m.method, (None, None)), m.far_runs)
         for a, b, m in zip(found.rows, cost.rows, comparison.methods, strict=True)
     )
     return Table(found.title, (*found.columns, *cost.columns[1:], *more), rows)
@@ -120,12 +130,24 @@ def found_table(comparison: Comparison) -> Table:
         (Column("95 % interval", "test_ci95", "interval"), [m.test_ci95 for m in methods]),
         (Column("optimism", "optimism"), [m.optimism for m in methods]),
     ]
-    note = "Each complete run counts with its best validation value (its incumbent); the interval is that of the mean."
+    note = (
+        "Each complete run counts with its best validation value (its incumbent); the interval is that of the mean"
+        f"{_unseen(methods)}."
+    )
     if any(m.test_mean is not None for m in methods):
         note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
     title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs per run"
     return _table(title, columns, note, _best(comparison))
+
+
+def _unseen(methods: Sequence[MethodSummary]) -> str:
+    """Says what no interval can cover: failures that are rare enough to be missing among the runs."""
+    share, runs = max(((m.unseen_failures or 0.0, m.runs) for m in methods if m.ci95), default=(0.0, 0))
+    if share <= ALPHA:
+        return ""
+    chance = f"{runs} runs can all succeed if up to {100 * share:.0f} % of runs fail"
+    return f" and covers no failure that did not happen yet: {chance}"
 
 
 def tasks_table(comparison: Comparison) -> Table:

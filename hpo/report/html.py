@@ -16,6 +16,7 @@ from markupsafe import Markup
 from hpo import __version__
 from hpo.files import write_whole
 from hpo.report import palette, series, tasks_section
+from hpo.report.aggregate_section import aggregate_section
 from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
@@ -47,6 +48,7 @@ def page(data: StudyData, comparison: Comparison, importance: Importance | None,
     sections: Sequence[Section] = [
         comparison_section(comparison, looks),
         anytime_section(comparison, looks),
+        aggregate_section(comparison, looks),
         tried(data, looks),
         importance_section(data, importance, looks),
         learning(data, looks),
@@ -79,6 +81,7 @@ def tasks_page(
     sections: Sequence[Section] = [
         comparison_section(comparison, looks),
         tasks_section.anytime(comparison, looks),
+        aggregate_section(comparison, looks),
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.statistics import interval
 from hpo.store import columns as stored
 
@@ -230,14 +231,15 @@ def at(curve: Sequence[tuple[float, float]], x: Vector) -> Vector:
     return np.where(place >= 0, steps[place, 1], np.nan)
 
 
-def band(curves: Sequence[Corners], x: Vector) -> tuple[Vector, Vector, Vector]:
+def band(curves: Sequence[Corners], x: Vector, bounds: Bounds = UNBOUNDED) -> tuple[Vector, Vector, Vector]:
     """Returns the mean of step curves at x [points] with its 95 percent interval: (mean, low, high).
 
-    NaN until every curve has begun; the interval of a single curve is NaN throughout.
+    `bounds`: of the metric; the interval stays within them. NaN until every curve has begun; the interval of a single
+    curve is NaN throughout.
     """
     values = np.array([at(curve, x) for curve in curves if curve]).reshape(-1, len(x))
     if not len(values):
         return (np.full(len(x), np.nan),) * 3
     mean = values.mean(axis=0)
-    low, high = interval(values.T)
+    low, high = interval(values.T, bounds=bounds)
     return mean, low, high

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpo.errors import HpoError
 from hpo.results import anytime, statistics
+from hpo.results.aggregates import aggregates, common_blocks
+from hpo.results.bounds import Bounds, metric_bounds
+from hpo.results.coverage import far_runs
 from hpo.results.failures import failed_exams, without_result
 from hpo.results.method_summaries import Rules, method_summaries
 from hpo.results.pair_tests import POINT, block_kind, block_values, pair_tests, ranking, whole_blocks
 from hpo.results.reference import random_twice
 from hpo.results.run_summaries import run_summaries
-from hpo.results.values import Comparison, RunSummary
+from hpo.results.values import Comparison, PairTest, RunSummary
 from hpo.store import columns as stored
 
 if TYPE_CHECKING:
@@ -87,6 +91,8 @@ def _compared(
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
     tested = block_values(runs, labels, lambda run: run.test(test_metric), mode, kind, unknown=math.nan)
     full = whole_blocks(values)
+    bounds = metric_bounds(first, [v for run in runs for v in (run.value, run.test(test_metric))])
+    methods, blocks = common_blocks(runs, mode)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
     return Comparison(
         study=", ".join(data.name for data in studies),
@@ -94,21 +100,29 @@ def _compared(
         mode=mode,
         budget_epochs=int(first["budget"]["epochs"]),
         runs=tuple(runs),
-        methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind))),
-        tests=tuple(pair_tests(labels, values, mode, point)),
+        methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind, bounds, point))),
+        tests=_within(pair_tests(labels, values, mode, point), bounds),
         test_metric=test_metric,
-        test_tests=tuple(pair_tests(labels, tested, mode, point)) if np.isfinite(tested).any() else (),
+        test_tests=_within(pair_tests(labels, tested, mode, point), bounds) if np.isfinite(tested).any() else (),
         ranking=ranking(labels, full),
         blocks=kind,
         tasks=tuple(data.name for data in studies),
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=point,
         workers=workers,
-        notes=tuple(_notes(runs, labels)),
+        notes=tuple(_notes(runs, labels, point)),
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
         reference=random_twice(studies, runs, mode, test_metric),
+        bounds=bounds,
+        aggregates=aggregates(blocks, methods, mode, bounds),
     )
+
+
+def _within(tests: Sequence[PairTest], bounds: Bounds) -> tuple[PairTest, ...]:
+    """Returns the tests with intervals that no difference of two values of the metric can leave."""
+    room = bounds.of_difference
+    return tuple(replace(t, ci95=(max(t.ci95[0], room.low), min(t.ci95[1], room.high))) if t.ci95 else t for t in tests)
 
 
 def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], every: bool = False) -> str:
@@ -122,7 +136,7 @@ def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], e
 # -- notes --------------------------------------------------------------------------------------------------------
 
 
-def _notes(runs: Sequence[RunSummary], labels: Sequence[str]) -> list[str]:
+def _notes(runs: Sequence[RunSummary], labels: Sequence[str], point: float) -> list[str]:
     """Returns what a reader must know besides the figures, a sentence each."""
     whole = {label: [run for run in runs if run.method == label and run.complete] for label in labels}
     partial = [f"{run.method}/{run.seed}" for run in runs if not run.complete]
@@ -137,6 +151,20 @@ def _notes(runs: Sequence[RunSummary], labels: Sequence[str]) -> list[str]:
     for label, mine in whole.items():
         if mine and (missing := [task for task in tasks if task not in {run.study for run in mine}]):
             found.append(f"The means of {label} cover fewer tasks: it has no complete run of {', '.join(missing)}.")
+    return found + _far(whole, tasks, point)
+
+
+def _far(whole: Mapping[str, Sequence[RunSummary]], tasks: Collection[str], point: float) -> list[str]:
+    """Returns a sentence for each method and task with runs far from the rest, on which mean and interval hinge."""
+    found = []
+    for label, task in product(whole, tasks):
+        far = far_runs([run.value for run in whole[label] if run.study == task and run.incumbent], point)
+        if far:
+            where = f" on {task}" if len(tasks) > 1 else ""
+            found.append(
+                f"{far.count} of {far.runs} runs of {label} {'is' if far.count == 1 else 'are'} far from the rest{where} "
+                f"(mean {far.far_mean:.4g} against {far.rest_mean:.4g}): mean and interval depend on how often this happens."
+            )
     return found
 
 

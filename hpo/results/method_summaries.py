@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.results.bounds import UNBOUNDED, Bounds
+from hpo.results.coverage import far_runs, unseen_share
 from hpo.results.statistics import mean_interval
 from hpo.results.values import Interval, MethodSummary, RunSummary
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How runs become a method's figures: the metric's mode, the exam's metric, and what blocks are made of."""
+    """How runs become a method's figures: the metric's mode, the exam's metric, and what blocks are made of.
+
+    `bounds`: of the metric. `point`: the smallest difference of interest; a run closer to the rest is not far from it.
+    """
 
     mode: str
     test_metric: str
     blocks: str
+    bounds: Bounds = UNBOUNDED
+    point: float = 0.0
 
     @property
     def sign(self) -> float:
@@ -39,7 +46,8 @@ def _summary(
     whole = [run for run in mine if run.complete]
     mean, ci95 = _mean(whole, lambda run: run.value, rules)
     test_mean, test_ci95 = _mean(whole, lambda run: run.test(rules.test_metric), rules)
-    optimism, optimism_ci95 = _mean(whole, lambda run: rules.sign * (run.value - run.test(rules.test_metric)), rules)
+    drops = replace(rules, bounds=rules.bounds.of_difference)
+    optimism, optimism_ci95 = _mean(whole, lambda run: rules.sign * (run.value - run.test(rules.test_metric)), drops)
     area, area_ci95 = _mean(whole, lambda run: math.nan if run.area is None else run.area, rules)
     return MethodSummary(
         method=label,
@@ -67,7 +75,14 @@ def _summary(
         train_seconds=_plain_mean(run.train_seconds for run in whole),
         wall_seconds=_plain_mean(run.wall_seconds for run in whole),
         task_means={task: _plain_mean(run.value for run in whole if run.study == task) for task in tasks},
+        far_runs=sum(_far(whole, task, rules) for task in tasks),
+        unseen_failures=unseen_share(len(whole)) if whole else None,
     )
+
+
+def _far(runs: Sequence[RunSummary], task: str, rules: Rules) -> int:
+    found = far_runs([run.value for run in runs if run.study == task and run.incumbent], rules.point)
+    return found.count if found else 0
 
 
 def _mean(
@@ -79,7 +94,7 @@ def _mean(
         if math.isfinite(found := value(run)):
             group = run.study if rules.blocks == "task" else f"{run.study}/{run.seed}"
             groups.setdefault(group, []).append(found)
-    return mean_interval([float(np.mean(group)) for group in groups.values()])
+    return mean_interval([float(np.mean(group)) for group in groups.values()], rules.bounds)
 
 
 def _plain_mean(values: Iterable[float | None]) -> float | None:

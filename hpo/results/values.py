@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hpo.results.aggregates import Aggregates
 from hpo.results.anytime import Corners
+from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
 from hpo.text import plain
@@ -93,6 +95,8 @@ class MethodSummary:
     `mean_rank`: over the blocks in which every method has a complete run; 1 is best. `optimism`: validation better
     than test by this much, mean over runs; positive is selection bias, in either mode. `reached`: number of runs that
     reached the target; `epochs_to_target`: their median over all runs, None if fewer than half reached it.
+    `far_runs`: runs far from the rest of their task (`coverage.far_runs`), on which mean and interval hinge;
+    `unseen_failures`: the largest share of failing runs that may not show among the runs, which no interval covers.
     """
 
     method: str
@@ -120,6 +124,8 @@ class MethodSummary:
     train_seconds: float | None
     wall_seconds: float | None
     task_means: Mapping[str, float | None] = field(default_factory=dict)
+    far_runs: int = 0
+    unseen_failures: float | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,8 @@ class Comparison:
     `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
     on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
     `reference`: random search with twice the budget, beside the methods; None without two complete runs of it.
-    `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
+    `bounds`: of the metric; its intervals stay within them. `aggregates`: None for fewer than two blocks that all methods
+    completed. `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
     study: str
@@ -199,6 +206,8 @@ class Comparison:
     failure: str = ""
     failed_exams: str = ""
     reference: Reference | None = None
+    bounds: Bounds = UNBOUNDED
+    aggregates: Aggregates | None = None
 
     @property
     def verdict(self) -> str:
@@ -217,6 +226,8 @@ class Comparison:
             "test_tests": [asdict(test) for test in self.test_tests],
             "ranking": _ranking(self.ranking),
             "reference": asdict(self.reference) if self.reference else None,
+            "bounds": [self.bounds.low, self.bounds.high],
+            "aggregates": asdict(self.aggregates) if self.aggregates else None,
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)

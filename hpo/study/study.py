@@ -50,6 +50,9 @@ class Study(Section):
     resources: Resources = Resources()
     metric: Name = "val_accuracy"
     mode: Mode
+    bounds: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = (
+        None  # default: by the metric's name
+    )
     final: Final = Final()
     store: Name = "results"
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # for all checkpoints of the study together
@@ -79,6 +82,9 @@ class Study(Section):
                 f"budget.max_epochs <= budget.epochs must hold, but got (max_epochs={self.budget.max_epochs}, "
                 f"epochs={self.budget.epochs}); otherwise no run could train a trial to the end"
             )
+        low, high = self.bounds or (None, None)
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"bounds must be the metric's smallest and largest value, but got {shown(self.bounds)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, but got {shown(self.seeds)}")
         both = sorted(set(self.fixed) & set(self.space_file))

@@ -14,6 +14,7 @@ SIZES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]
 SECTIONS = [
     "comparison",
     "anytime",
+    "aggregates",
     "trials",
     "importance",
     "learning",

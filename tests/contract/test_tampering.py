@@ -167,7 +167,7 @@ def tampered(value: Any) -> Any:
 
 
 # Fields of which no stored number depends: where and how a study is played, and what became of a default.
-SETTINGS = {"resources", "store", "checkpoints_gb", "track", "final"}
+SETTINGS = {"resources", "store", "checkpoints_gb", "track", "final", "bounds"}
 
 
 @pytest.mark.parametrize("sealed", [True, False])

@@ -211,9 +211,10 @@ def test_studies_are_reported_as_tasks(tmp_path):
     assert comparison.verdict.replace("<", "&lt;") in page
     for title in ("Mean val_accuracy by task", "Importance over 2 tasks", "digits: ledger of every run",
                   "digits: environment of the study",
-                  "clothes: train, validation and test of every winner", "Best value so far"):  # fmt: skip
+                  "clothes: train, validation and test of every winner", "Best value so far",
+                  "Interquartile means over", "Normalized scores by task", "Probability of improvement"):  # fmt: skip
         assert title in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     means = comparison.methods[1].task_means

@@ -54,6 +54,8 @@ def test_a_run_may_train_exactly_one_trial_to_the_end(tmp_path):
         ({"trainable": "image_classifier", "data": "{nmae: digits}"}, "unknown key 'nmae' in data; did you mean 'name'"),
         ({"trainable": "mlp", "data": "{name: x, folds: 1}"}, r"folds >= 2 must hold, but got 1"),
         ({"trainable": "mlp", "data": "{name: x}", "model": "{weights: none}"}, "name must be given"),
+        ({"more": "bounds: [1, 1]"}, r"bounds must be the metric's smallest and largest value, but got \[1.0, 1.0\]"),
+        ({"more": "bounds: [0]"}, "bounds"),
     ],
 )  # fmt: skip
 def test_a_study_that_contradicts_itself_is_refused_with_its_place(tmp_path, part, says):
@@ -180,6 +182,12 @@ def test_a_mode_that_is_given_holds_and_an_inferred_one_gives_the_same_digest(tm
     assert load(tmp_path, more="metric: val_loss\nmode: max").mode == "max"
     inferred, given = load(tmp_path), load(tmp_path, more="metric: val_accuracy\nmode: max")
     assert inferred.digest == given.digest == "bf72560915ca5c97"
+
+
+def test_bounds_may_be_open_and_change_no_digest(tmp_path):
+    bounded = load(tmp_path, more="bounds: [0, null]")
+    assert bounded.definition["bounds"] == [0, None]
+    assert bounded.digest == load(tmp_path).digest
 
 
 # -- what YAML can say and no study means -------------------------------------------------------------------------
