@@ -25,7 +25,7 @@ from trainables.errors import Diverged, InvalidConfig
 from trainables.evaluation import Evaluation
 from trainables.feed import Feed, Source
 from trainables.graphs import Pool, pool
-from trainables.machine import Machine, give_back_memory
+from trainables.machine import Machine, chosen_device, give_back_memory
 from trainables.measures import confusion, measures
 from trainables.parallel import Shard, share
 from trainables.pretrained import normalization, weights_digest
@@ -226,10 +226,9 @@ class FineTuning:
 
 
 def machine_for(settings: Settings, model: Model) -> Machine:
-    """Returns the GPU where there is one, else the CPU, in the settings' layout and precision."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Returns the GPU where there is one, else the CPU, in the settings' layout and precision. Raises ProcessFault."""
     return Machine(
-        device,
+        chosen_device(),
         settings.channels_last,
         settings.bf16,
         normalization(model.name, model.weights),

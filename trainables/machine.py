@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from trainables.errors import ProcessFault
 from trainables.pretrained import Normalization
+
+DRIVER = Path("/proc/driver/nvidia/version")  # of NVIDIA, where its kernel module is loaded
 
 # cuBLAS reads it when it starts, long before a trial may ask for deterministic algorithms; of two sizes that it takes for
 # them, the one that Hopper has anyway.
@@ -73,6 +77,20 @@ class Machine:
         scale, shift = self._affine
         batch = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.format)
         return batch.mul_(scale).add_(shift)
+
+
+def chosen_device() -> torch.device:
+    """Returns the GPU where this process sees one, else the CPU.
+
+    Raises ProcessFault where CUDA does not start on a machine with a driver, for a process that was given a GPU: it must
+    not train on the CPU instead without a word.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if given not in ("", "-1") and DRIVER.exists():
+        raise ProcessFault(f"CUDA must start in a process that was given the GPU {given}, but it finds none")
+    return torch.device("cpu")
 
 
 @cache

@@ -144,6 +144,7 @@ def on_the_cpu() -> Iterator[None]:
     """No GPU is found until exit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
         yield
 
 
