@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
 from hpo.results.verdict import block_words
 
@@ -35,7 +34,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
         title = f"Every pair of methods in {comparison.test_metric}, the final exam"
         tables.append(tests_table(comparison.test_tests, title, comparison))
     if comparison.ranking is not None:
-        tables.append(ranks_table(comparison.ranking))
+        tables.append(ranks_table(comparison.ranking, comparison.tests))
     return tables
 
 
@@ -81,27 +80,28 @@ def _config(run: RunSummary) -> str:
     return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
 
 
-def ranks_table(ranking: Ranking) -> Table:
-    """Returns one row a pair of methods: the difference of their mean ranks, and Nemenyi's p."""
-    differ = ranking.p < ALPHA
+def ranks_table(ranking: Ranking, tests: Sequence[PairTest]) -> Table:
+    """Returns one row a pair of methods: the difference of their mean ranks, Nemenyi's p, and the verdict of `tests`."""
     columns = (
         Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
-        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("differ", "told_apart", "text"),
+        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("verdict", "verdict", "text"),
     )  # fmt: skip
+    said = {(t.a, t.b): _said(t) for t in tests}
     rows = []
     for (a, b), p in ranking.pairwise.items():
         first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
-        apart = abs(first - second)
-        verdict = "yes" if differ and apart > ranking.critical_difference else "no"
-        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", apart, p, verdict))
+        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", abs(first - second), p, said[a, b]))
     note = (
-        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}"
-        + (". " if differ else ", so no methods differ by their ranks. ")
-        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. This test uses only the ranks and has less "
-        "power than the paired tests, which decide."
+        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}. Nemenyi's critical difference: "
+        f"{ranking.critical_difference:.2f}. These tests and the p of this table use only the ranks; the verdict is that "
+        "of the paired tests."
     )
-    strong = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
+    strong = frozenset(i for i, test in enumerate(tests) if test.better)
     return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
+
+
+def _said(test: PairTest) -> str:
+    return f"{test.better} better" if test.better else test.verdict
 
 
 def found_table(comparison: Comparison) -> Table:
@@ -194,16 +194,27 @@ def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -
     columns = (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("pairs", "pairs", "count"), Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
+        Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("pairs", "pairs", "count"),
+        Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
     )  # fmt: skip
     rows = tuple(
-        (f"{t.a} − {t.b}", f"{t.better} better" if t.better else t.verdict, t.difference, t.ci95, t.p, t.p_adjusted,
-         t.pairs, t.more_blocks)
+        (
+            f"{t.a} − {t.b}",
+            _said(t),
+            t.difference,
+            t.ci95,
+            t.p,
+            t.p_adjusted,
+            t.p_signed_rank_adjusted,
+            t.pairs,
+            t.more_blocks,
+        )
         for t in tests
-    )  # fmt: skip
+    )
     note = (
-        f"Paired over {many}: Wilcoxon's exact signed-rank test, with Holm's correction for the number of rows "
-        f"({len(tests)}). The adjusted p decides; intervals are not adjusted. Last column: further {many} needed to detect "
-        f"a difference of {comparison.point:g}."
+        f"Paired over {many}: flipped signs of the mean difference, adjusted for all {len(tests)} rows together "
+        "(step-down max-T). The adjusted p decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with "
+        f"Holm's correction, for comparison. Last column: further {many} needed to detect a difference of "
+        f"{comparison.point:g}."
     )
     return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))

@@ -87,6 +87,7 @@ def _compared(
     tested = block_values(runs, labels, lambda run: run.test(test_metric), mode, kind, unknown=math.nan)
     full = whole_blocks(values)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
+    tests = tuple(pair_tests(labels, values, mode, point))
     return Comparison(
         study=", ".join(data.name for data in studies),
         metric=metric,
@@ -94,10 +95,10 @@ def _compared(
         budget_epochs=int(first["budget"]["epochs"]),
         runs=tuple(runs),
         methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind))),
-        tests=tuple(pair_tests(labels, values, mode, point)),
+        tests=tests,
         test_metric=test_metric,
         test_tests=tuple(pair_tests(labels, tested, mode, point)) if np.isfinite(tested).any() else (),
-        ranking=ranking(labels, full),
+        ranking=ranking(labels, full, tests),
         blocks=kind,
         tasks=tuple(data.name for data in studies),
         target=targets[studies[0].name] if len(studies) == 1 else None,

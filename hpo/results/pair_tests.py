@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from hpo.results import statistics
-from hpo.results.statistics import Vector, mean_interval
+from hpo.results.sign_flips import DIGITS, sign_flips
+from hpo.results.statistics import Vector, holm, mean_interval, signed_rank
 from hpo.results.values import UNDECIDED, PairTest, Ranking, RunSummary
 from hpo.study.space import pairs
 
@@ -50,56 +52,109 @@ def whole_blocks(values: Vector) -> Vector:
     return np.asarray(values[~np.isnan(values).any(axis=1)])
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What both tests find of a pair: p and adjusted p by flipped signs and by signed ranks.
+
+    `side`: 1 if a is better by its mean and its ranks, -1 if b is, 0 if they disagree: then the data do not show which
+    method is better, whatever the p values are.
+    """
+
+    p: float
+    p_adjusted: float
+    p_ranks: float
+    p_ranks_adjusted: float
+    side: int
+
+    @property
+    def verdict(self) -> str:
+        decided = self.side != 0 and self.p_adjusted < statistics.ALPHA
+        return UNDECIDED if not decided else "a better" if self.side > 0 else "b better"
+
+
 def pair_tests(labels: Sequence[str], values: Vector, mode: str, point: float = POINT) -> list[PairTest]:
-    """Tests every pair of methods over oriented values [blocks, methods], with Holm's correction."""
-    columns = dict(zip(labels, values.T, strict=True))
-    differences = {(a, b): _differences(columns[a], columns[b]) for a, b in pairs(list(labels))}
-    found = {pair: statistics.signed_rank(d) for pair, d in differences.items()}
-    adjusted = statistics.holm([p for p, _ in found.values()])
-    sign = 1.0 if mode == "max" else -1.0
+    """Tests every pair of methods over oriented values [blocks, methods], adjusted for all pairs together.
+
+    Flipped signs of the mean decide; signed ranks stand beside them.
+    """
+    names = pairs(list(labels))
+    if not names:
+        return []
+    differences = [d[~np.isnan(d)] for d in _differences(labels, values).T]
+    found = _tested(np.nan_to_num(_differences(labels, _filled(values))), differences)
+    sign, alpha = (1.0 if mode == "max" else -1.0), statistics.pair_alpha(len(labels))
     return [
-        _pair_test(pair, differences[pair], found[pair], float(p), sign, point, statistics.ALPHA / len(found))
-        for pair, p in zip(found, adjusted, strict=True)
+        _pair_test(pair, sign * d, one, point, alpha) for pair, d, one in zip(names, differences, found, strict=True)
     ]
 
 
-def _differences(a: Vector, b: Vector) -> Vector:
-    """a - b over the blocks that both have; 0 for two runs without a value."""
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
+def _tested(filled: Vector, differences: Sequence[Vector]) -> list[_Found]:
+    """Tests filled differences [blocks, pairs] by flipped signs, and each pair's own differences by signed ranks."""
+    p, adjusted = sign_flips(filled)
+    sides = np.sign(np.round(filled.sum(axis=0), DIGITS))
+    ranks = [signed_rank(d) for d in differences]
+    held = holm([chance for chance, _ in ranks])
+    return [
+        _Found(float(p[i]), float(adjusted[i]), chance, float(held[i]), side if side == sides[i] else 0)
+        for i, (chance, side) in enumerate(ranks)
+    ]
+
+
+def _filled(values: Vector) -> Vector:
+    """Returns values [blocks, methods] in which no value (-inf) is as far below the worst one as the best is above it."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.where(np.isinf(values), 0.0, values)
+    return np.where(np.isinf(values), known.min() - (np.ptp(known) or 1.0), values)
+
+
+def _differences(labels: Sequence[str], values: Vector) -> Vector:
+    """Returns a - b [blocks, pairs], in the order of `pairs`; NaN if one lacks the block, 0 if both lack a value."""
+    columns = dict(zip(labels, values.T, strict=True))
+    return np.column_stack([_difference(columns[a], columns[b]) for a, b in pairs(list(labels))])
+
+
+def _difference(a: Vector, b: Vector) -> Vector:
     same = a == b
     return np.where(same, 0.0, np.where(same, 0.0, a) - np.where(same, 0.0, b))
 
 
-def _pair_test(
-    pair: tuple[str, str], d: Vector, test: tuple[float, int], adjusted: float, sign: float, point: float, alpha: float
-) -> PairTest:
-    p, direction = test
-    finite = sign * d[np.isfinite(d)]
+def _pair_test(pair: tuple[str, str], d: Vector, found: _Found, point: float, alpha: float) -> PairTest:
+    """Returns the test of a pair whose differences are `d`, in the metric's unit."""
+    finite = d[np.isfinite(d)]
     mean, ci95 = mean_interval(list(finite))
-    # If ranks and mean point in different directions, the data do not show which method is better.
-    agree = mean is None or len(finite) < len(d) or direction * sign * mean > 0
-    decided = adjusted < statistics.ALPHA and agree
-    verdict = UNDECIDED if not decided else "a better" if direction > 0 else "b better"
-    more = statistics.more_pairs(finite, len(d), point, alpha)
-    return PairTest(*pair, len(d), mean, ci95, p, adjusted, verdict, more)
+    return PairTest(
+        *pair,
+        pairs=len(d),
+        difference=mean,
+        ci95=ci95,
+        p=found.p,
+        p_adjusted=found.p_adjusted,
+        verdict=found.verdict,
+        more_blocks=statistics.more_pairs(finite, len(d), point, alpha),
+        p_signed_rank=found.p_ranks,
+        p_signed_rank_adjusted=found.p_ranks_adjusted,
+    )
 
 
-def ranking(labels: Sequence[str], values: Vector) -> Ranking | None:
-    """Runs Friedman's and Nemenyi's tests over whole blocks [blocks, methods].
+def ranking(labels: Sequence[str], values: Vector, tests: Sequence[PairTest]) -> Ranking | None:
+    """Runs Friedman's and Nemenyi's tests over whole blocks [blocks, methods]; `tests` say which methods differ.
 
     Returns None for fewer than five blocks or three methods.
     """
     if len(values) < FRIEDMAN_BLOCKS or len(labels) < 3:
         return None
     test = statistics.friedman(values)
+    order = [labels[i] for i in np.argsort(test.mean_ranks, kind="stable")]
+    apart = {frozenset((t.a, t.b)) for t in tests if t.better}
+    together = [[frozenset((a, b)) not in apart for b in order] for a in order]
     return Ranking(
         blocks=test.blocks,
         statistic=test.statistic,
         p=test.p,
         mean_ranks=dict(zip(labels, map(float, test.mean_ranks), strict=True)),
         critical_difference=test.critical_difference,
-        groups=tuple(tuple(labels[i] for i in group) for group in test.cliques),
+        groups=tuple(tuple(order[i] for i in group) for group in statistics.cliques(together)),
         pairwise={
             (labels[i], labels[j]): float(test.pairwise[i, j])
             for i in range(len(labels))

@@ -12,6 +12,7 @@ import numpy as np
 from hpo.errors import HpoError
 from hpo.results import statistics
 from hpo.results.importance import Importance, TooFewTrials
+from hpo.results.sign_flips import sign_flips
 from hpo.results.statistics import Vector, mean_interval
 from hpo.results.values import UNDECIDED, Interval
 from hpo.store import columns as stored
@@ -234,7 +235,7 @@ def _tests(base: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> 
         for row, seed in enumerate(base):
             table[row, column] = others[i][seed] - base[seed] if seed in others[i] else 0.0
     if whole:
-        p[whole], adjusted[whole] = statistics.sign_flips(table)
+        p[whole], adjusted[whole] = sign_flips(table)
     for i in set(range(len(others))) - set(whole):
         p[i] = adjusted[i] = statistics.signed_rank(_differences(base, others[i]))[0]
     return p, adjusted

@@ -125,7 +125,8 @@ class MethodSummary:
 class PairTest:
     """Two methods over the blocks (seeds, tasks) that both completed.
 
-    `difference`: mean of a minus mean of b, in the metric's unit. `p`: exact signed-rank test; `p_adjusted`: Holm's
+    `difference`: mean of a minus mean of b, in the metric's unit. `p`: flipped signs of the mean; `p_adjusted`: adjusted
+    over all pairs by step-down max-T; it decides. `p_signed_rank`: Wilcoxon's test; `p_signed_rank_adjusted`: Holm's
     correction over all pairs. `more_blocks`: further blocks needed to detect a difference of `Comparison.point` with a
     power of 80 percent, given the spread so far; 0 if there are enough, None if fewer than two pairs leave the spread
     unknown.
@@ -140,6 +141,8 @@ class PairTest:
     p_adjusted: float
     verdict: str  # a better | b better | undecided
     more_blocks: int | None
+    p_signed_rank: float
+    p_signed_rank_adjusted: float
 
     @property
     def better(self) -> str | None:
@@ -156,8 +159,8 @@ class PairTest:
 class Ranking:
     """Friedman's test and Nemenyi's critical difference over five blocks or more.
 
-    `groups`: maximal sets of methods whose mean ranks lie within the critical difference. `pairwise`: p values by
-    (a, b). Differences count only if Friedman's `p` is below 0.05.
+    `groups`: maximal sets of methods of which no test of the comparison shows one to be better than another, best mean
+    rank first. `pairwise`: Nemenyi's p values by (a, b). These tests see only ranks and decide nothing.
     """
 
     blocks: int

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from hpo.results.statistics import ALPHA, fewest_pairs
+from hpo.results.sign_flips import smallest_p
+from hpo.results.statistics import fewest_pairs
 
 if TYPE_CHECKING:
     from hpo.results.values import Comparison, PairTest
@@ -74,21 +75,25 @@ def _exam(comparison: Comparison) -> str:
 
 
 def _undecided(comparison: Comparison) -> str:
-    pairs = min((t.pairs for t in comparison.tests), default=0)
+    seen = sorted({t.pairs for t in comparison.tests}) or [0]
     one, many = block_words(comparison.blocks)
-    seen, point = _count(pairs, one, many), f"{comparison.point:g}"
-    fewest = fewest_pairs(ALPHA / max(1, len(comparison.tests)))
-    few = pairs < fewest
+    point, fewest = f"{comparison.point:g}", fewest_pairs()
+    few = seen[-1] < fewest
     can = "can be shown to be better" if few else "is shown to be better"
-    start = f"Undecided. With {seen} no method {can}"
+    start = f"Undecided. With {_blocks(seen, one, many)} no method {can}"
     known = [t.more_blocks for t in comparison.tests if t.more_blocks is not None]
     more = max(known) if known and len(known) == len(comparison.tests) else None
     if more == 0:  # there are at least as many as can show anything
         return f"{start}, although a difference of {point} would probably have been detected."
-    end = f"; at least {fewest} are needed." if few else "."
+    end = f": p cannot fall below {smallest_p(seen[-1]):g}, and at least {fewest} are needed." if few else "."
     if more is None:
         return start + end
     return f"{start}{end} Detecting a difference of {point} would take about {_count(more, f'more {one}', f'more {many}')}."
+
+
+def _blocks(seen: Sequence[int], one: str, many: str) -> str:
+    few, most = seen[0], seen[-1]
+    return _count(most, one, many) if few == most else f"{few:,} to {_count(most, one, many)}"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -43,6 +43,20 @@ def test_four_identical_methods_rarely_get_a_verdict() -> None:
     assert share <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / 300), f"false verdicts in {share:.3f}"
 
 
+@pytest.mark.parametrize(("seeds", "shape"), [(6, "skewed"), (8, "normal")])
+def test_six_methods_of_which_three_differ_rarely_get_a_false_verdict(seeds: int, shape: str) -> None:
+    """False: a verdict between two of the three that are the same, or one that names the worse of two as better."""
+    rng, labels = np.random.default_rng([6, seeds]), list("abcdef")
+    shift = np.array([0.0, 0.0, 0.0, 0.005, 0.05, 0.5])
+    false, studies = 0, 300
+    for values in DRAWS[shape](rng, (studies, seeds, 6)) + shift:
+        better = [
+            (labels.index(t.better), labels.index(str(t.worse))) for t in pair_tests(labels, values, "max") if t.better
+        ]
+        false += any(shift[a] <= shift[b] for a, b in better)
+    assert false / studies <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / studies), f"false verdicts in {false} of {studies}"
+
+
 def test_one_standard_deviation_is_detected_with_twenty_seeds() -> None:
     values = np.random.default_rng(20).normal(0.8, 0.02, (STUDIES, 20, 2)) + np.array([0.02, 0.0])
     verdicts = [pair_tests(["a", "b"], study, "max")[0].verdict for study in values]

@@ -87,7 +87,9 @@ def test_too_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_need
     alone = compare(simulated_study({"a": [0.9], "b": [0.5]}))
     assert alone.tests[0].more_blocks is None
     assert alone.methods[0].ci95 is None
-    assert alone.verdict == "Undecided. With 1 seed no method can be shown to be better; at least 6 are needed."
+    assert alone.verdict == (
+        "Undecided. With 1 seed no method can be shown to be better: p cannot fall below 1, and at least 6 are needed."
+    )
 
 
 @pytest.mark.parametrize(("seeds", "can"), [(5, False), (6, True), (7, True)])
@@ -95,7 +97,7 @@ def test_the_verdict_names_the_fewest_seeds_only_below_them(seeds: int, can: boo
     values = [0.5 + 0.001 * (-1) ** i for i in range(seeds)]
     verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), point=0.0001).verdict
     assert verdict.startswith(f"Undecided. With {seeds} seeds no method {'is' if can else 'can be'} shown to be better")
-    assert ("at least 6 are needed" in verdict) is not can
+    assert ("p cannot fall below 0.0625, and at least 6 are needed" in verdict) is not can
 
 
 def test_enough_seeds_without_a_difference_are_said_to_be_enough() -> None:
@@ -113,11 +115,30 @@ def test_one_disaster_against_many_small_wins_is_undecided() -> None:
         small = [v + sign * 0.01 for v in wins]
         disaster = [*small[:-1], wins[-1] - sign * 0.4]
         found = compare(simulated_study({"a": disaster, "b": wins}, mode=mode)).tests[0]
-        assert found.p_adjusted < 0.05
+        assert found.p_signed_rank_adjusted < 0.05
         assert found.difference is not None
         assert sign * found.difference < 0
         assert found.verdict == "undecided"
         assert compare(simulated_study({"a": small, "b": wins}, mode=mode)).tests[0].better == "a"
+
+
+def test_a_mean_from_a_few_large_wins_is_undecided_if_the_ranks_point_the_other_way() -> None:
+    wins, losses = [1.0 + i / 100 for i in range(7)], [-0.01 - i / 10_000 for i in range(20)]
+    found = compare(simulated_study({"a": wins + losses, "b": [0.0] * 27})).tests[0]
+    assert found.p_adjusted < 0.05
+    assert found.difference is not None
+    assert found.difference > 0
+    assert found.verdict == "undecided"
+
+
+def test_six_seeds_decide_between_four_methods_far_apart() -> None:
+    rng = np.random.default_rng(0)
+    values = {m: (0.5 + 0.1 * i + rng.normal(0, 0.005, 6)).tolist() for i, m in enumerate("abcd")}
+    found = compare(simulated_study(values))
+    assert [t.better for t in found.tests] == ["b", "c", "d", "c", "d", "d"]
+    assert {t.p_adjusted for t in found.tests} == {2 / 2**6}
+    assert {t.p_signed_rank_adjusted for t in found.tests} == {6 * 2 / 2**6}
+    assert found.verdict.startswith("b is better than a (adjusted p <= 0.032); c is better than a and b (adjusted p <=")
 
 
 def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
@@ -165,14 +186,14 @@ def test_a_method_that_mostly_fails_loses_even_if_its_few_values_are_better() ->
     assert found.verdict == "a better"
 
 
-def test_more_blocks_count_every_pair_seen_and_allow_for_holm() -> None:
+def test_more_blocks_count_every_pair_seen_and_allow_for_all_pairs() -> None:
     rng = np.random.default_rng(3)
     values = {m: rng.normal(0.5, 0.03, 8).tolist() for m in "abc"}
     two = compare(simulated_study({m: values[m] for m in "ab"})).tests[0]
     three = compare(simulated_study(values)).tests[0]
     deviation = float(np.std(np.subtract(values["a"], values["b"]), ddof=1))
     assert two.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05) - 8
-    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05 / 3) - 8
+    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, statistics.pair_alpha(3)) - 8
     failing = compare(simulated_study({"a": values["a"], "b": [*values["b"][:-1], math.nan]})).tests[0]
     seven = float(np.std(np.subtract(values["a"], values["b"])[:-1], ddof=1))
     assert failing.more_blocks == statistics.pairs_needed(seven, 0.01, 0.05) - 8
@@ -246,7 +267,7 @@ def test_the_verdict_says_whether_the_exam_confirms_it() -> None:
     three = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)], "c": [0.3] * 9}
     partly = compare(simulated_study(three, tests={**three, "b": three["a"]}))
     assert partly.verdict == (
-        "a is better than b and c (adjusted p <= 0.012); b is better than c (adjusted p <= 0.012) in val_accuracy "
+        "a is better than b and c (adjusted p <= 0.004); b is better than c (adjusted p <= 0.004) in val_accuracy "
         "(9 seeds). The final exam confirms 2 of these 3 differences."
     )
     assert "exam" not in compare(simulated_study(APART)).verdict
@@ -311,15 +332,20 @@ def test_folds_are_charged_as_many_epochs() -> None:
 def test_friedman_s_test_needs_five_blocks() -> None:
     rng = np.random.default_rng(0)
     values = {m: (rng.normal(0.5, 0.01, 5) + shift).tolist() for m, shift in (("a", 0.3), ("b", 0.1), ("c", 0.0))}
-    ranking = compare(simulated_study(values)).ranking
+    five = compare(simulated_study(values))
+    ranking = five.ranking
     assert ranking is not None
     assert ranking.p < 0.05
     assert list(ranking.mean_ranks) == ["a", "b", "c"]
-    assert ranking.groups == (("a", "b"), ("b", "c"))
-    table = ranks_table(ranking)
-    assert [(row[0], row[-1]) for row in table.rows] == [("a − b", "no"), ("a − c", "yes"), ("b − c", "no")]
+    assert ranking.groups == (("a", "b", "c"),)  # five seeds decide nothing, although a and c differ by Nemenyi's test
+    assert ranking.pairwise["a", "c"] < 0.05
+    table = ranks_table(ranking, five.tests)
+    assert [(row[0], row[-1]) for row in table.rows] == [(f"{a} − {b}", "undecided") for a, b in ("ab", "ac", "bc")]
     assert "Nemenyi's critical difference: 1.48" in table.note
-    assert {row[-1] for row in ranks_table(replace(ranking, p=0.2)).rows} == {"no"}
+    six = compare(simulated_study({m: [*v, float(np.mean(v))] for m, v in values.items()}))
+    assert six.ranking is not None
+    assert six.ranking.groups == ()
+    assert [row[-1] for row in ranks_table(six.ranking, six.tests).rows] == ["a better", "a better", "b better"]
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 
