@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
+from hpo.results.phrases import block_words
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
-from hpo.results.verdict import block_words
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
@@ -33,6 +33,12 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     if comparison.test_tests:
         title = f"Every pair of methods in {comparison.test_metric}, the final exam"
         tables.append(tests_table(comparison.test_tests, title, comparison))
+    for tests, metric in (
+        (comparison.task_tests, comparison.metric),
+        (comparison.test_task_tests, comparison.test_metric),
+    ):
+        if any(tests.values()):
+            tables.append(task_tests_table(tests, f"Every pair of methods on each task in {metric}", comparison))
     if comparison.ranking is not None:
         tables.append(ranks_table(comparison.ranking, comparison.tests))
     return tables
@@ -96,8 +102,7 @@ def ranks_table(ranking: Ranking, tests: Sequence[PairTest]) -> Table:
         f"{ranking.critical_difference:.2f}. These tests and the p of this table use only the ranks; the verdict is that "
         "of the paired tests."
     )
-    strong = frozenset(i for i, test in enumerate(tests) if test.better)
-    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
+    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, _decided(tests))
 
 
 def _said(test: PairTest) -> str:
@@ -191,30 +196,45 @@ def _table(
 def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
     """Returns one row a pair of methods: difference, interval, p values and verdict."""
     many = block_words(comparison.blocks)[1]
-    columns = (
+    rows = tuple(_test_row(t) for t in tests)
+    note = f"Paired over {many}: {_test_note(len(rows), many, comparison)}"
+    return Table(title, _test_columns(many, comparison), rows, note, _decided(tests))
+
+
+def task_tests_table(tests: Mapping[str, Sequence[PairTest]], title: str, comparison: Comparison) -> Table:
+    """Returns one row a task and pair of methods, as in `tests_table`."""
+    listed = [(task, t) for task, mine in tests.items() for t in mine]
+    rows = tuple((task, *_test_row(t)) for task, t in listed)
+    note = (
+        "Paired over seeds: each row is about its own task and says nothing about others. "
+        f"Tested are {_test_note(len(rows), 'seeds', comparison)}"
+    )
+    columns = (Column("task", "task", "text"), *_test_columns("seeds", comparison))
+    return Table(title, columns, rows, note, _decided([t for _, t in listed]))
+
+
+def _test_columns(many: str, comparison: Comparison) -> tuple[Column, ...]:
+    return (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
         Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("pairs", "pairs", "count"),
-        Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
+        Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
     )  # fmt: skip
-    rows = tuple(
-        (
-            f"{t.a} − {t.b}",
-            _said(t),
-            t.difference,
-            t.ci95,
-            t.p,
-            t.p_adjusted,
-            t.p_signed_rank_adjusted,
-            t.pairs,
-            t.more_blocks,
-        )
-        for t in tests
+
+
+def _test_row(t: PairTest) -> tuple[Cell, ...]:
+    return (
+        f"{t.a} − {t.b}", _said(t), t.difference, t.ci95, t.p, t.p_adjusted, t.p_signed_rank_adjusted, t.pairs, t.more_blocks
+    )  # fmt: skip
+
+
+def _test_note(rows: int, many: str, comparison: Comparison) -> str:
+    return (
+        f"flipped signs of the mean difference, adjusted for all {rows} rows together (step-down max-T). The adjusted p "
+        "decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with Holm's correction, for comparison. "
+        f"Last column: further {many} needed to detect a difference of {comparison.point:g}."
     )
-    note = (
-        f"Paired over {many}: flipped signs of the mean difference, adjusted for all {len(tests)} rows together "
-        "(step-down max-T). The adjusted p decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with "
-        f"Holm's correction, for comparison. Last column: further {many} needed to detect a difference of "
-        f"{comparison.point:g}."
-    )
-    return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))
+
+
+def _decided(tests: Sequence[PairTest]) -> frozenset[int]:
+    return frozenset(i for i, t in enumerate(tests) if t.better)

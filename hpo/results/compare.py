@@ -13,9 +13,18 @@ from hpo.errors import HpoError
 from hpo.results import anytime, statistics
 from hpo.results.failures import failed_exams, without_result
 from hpo.results.method_summaries import Rules, method_summaries
-from hpo.results.pair_tests import POINT, block_kind, block_values, pair_tests, ranking, whole_blocks
+from hpo.results.pair_tests import (
+    POINT,
+    TASK_BLOCKS,
+    block_kind,
+    block_values,
+    pair_tests,
+    ranking,
+    tests_of_each,
+    whole_blocks,
+)
 from hpo.results.run_summaries import run_summaries
-from hpo.results.values import Comparison, RunSummary
+from hpo.results.values import Comparison, PairTest, RunSummary
 from hpo.store import columns as stored
 
 if TYPE_CHECKING:
@@ -84,10 +93,11 @@ def _compared(
     test_metric = "test_" + metric.removeprefix("val_")
     kind = block_kind(runs)
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
-    tested = block_values(runs, labels, lambda run: run.test(test_metric), mode, kind, unknown=math.nan)
     full = whole_blocks(values)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
-    tests = tuple(pair_tests(labels, values, mode, point))
+    tests, task_tests = _tests(runs, labels, lambda run: run.value, mode, point)
+    examined = any(math.isfinite(run.test(test_metric)) for run in runs if run.complete)
+    exams = _tests(runs, labels, lambda run: run.test(test_metric), mode, point, math.nan) if examined else ((), {})
     return Comparison(
         study=", ".join(data.name for data in studies),
         metric=metric,
@@ -97,10 +107,12 @@ def _compared(
         methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind))),
         tests=tests,
         test_metric=test_metric,
-        test_tests=tuple(pair_tests(labels, tested, mode, point)) if np.isfinite(tested).any() else (),
+        test_tests=exams[0],
         ranking=ranking(labels, full, tests),
         blocks=kind,
         tasks=tuple(data.name for data in studies),
+        task_tests=task_tests,
+        test_task_tests=exams[1],
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=point,
         workers=workers,
@@ -108,6 +120,20 @@ def _compared(
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
     )
+
+
+def _tests(
+    runs: Sequence[RunSummary], labels: Sequence[str], value: Callable[[RunSummary], float], mode: str, point: float,
+    unknown: float = -math.inf,
+) -> tuple[tuple[PairTest, ...], dict[str, tuple[PairTest, ...]]]:  # fmt: skip
+    """Returns the tests of all pairs over blocks, and those of each task if the tasks are too few to decide as blocks."""
+    tests = pair_tests(labels, block_values(runs, labels, value, mode, block_kind(runs), unknown), mode, point)
+    tasks = list(dict.fromkeys(run.study for run in runs))
+    if not 1 < len(tasks) < TASK_BLOCKS:
+        return tuple(tests), {}
+    mine = [[run for run in runs if run.study == task] for task in tasks]
+    tables = [block_values(some, labels, value, mode, "seed", unknown) for some in mine]
+    return tuple(tests), dict(zip(tasks, map(tuple, tests_of_each(labels, tables, mode, point)), strict=True))
 
 
 def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], every: bool = False) -> str:

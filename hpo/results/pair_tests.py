@@ -1,6 +1,7 @@
 """Tests between methods: every pair over the blocks that both completed, and mean ranks over whole blocks. Pure.
 
-A block is what pairs are made of: a seed, a task and a seed, or a task.
+A block is what pairs are made of: a seed of one task, or a task of several. Seeds of several tasks are no blocks: they
+repeat a task's own effect, so that a claim about other tasks would be false far too often.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from hpo.results import statistics
 from hpo.results.sign_flips import DIGITS, sign_flips
-from hpo.results.statistics import Vector, holm, mean_interval, signed_rank
+from hpo.results.statistics import ALPHA, Vector, holm, mean_interval, signed_rank
 from hpo.results.values import UNDECIDED, PairTest, Ranking, RunSummary
 from hpo.study.space import pairs
 
 POINT = 0.01  # the difference that people ask about: one point of accuracy
 FRIEDMAN_BLOCKS = 5  # fewest blocks for Friedman's test
-TASK_BLOCKS = 6  # fewest tasks that serve as blocks: with fewer the signed-rank test could never decide
+TASK_BLOCKS = 6  # fewest tasks that can decide as blocks; with fewer, each task decides for itself
 
 
 def block_kind(runs: Sequence[RunSummary]) -> str:
-    """Returns what pairs are made of: seeds; with several tasks both, and only the tasks if there are enough of them."""
-    tasks = len({run.study for run in runs})
-    return "seed" if tasks <= 1 else "task, seed" if tasks < TASK_BLOCKS else "task"
+    """Returns what pairs are made of: the seeds of one task, or several tasks."""
+    return "seed" if len({run.study for run in runs}) <= 1 else "task"
 
 
 def block_values(
@@ -68,7 +69,7 @@ class _Found:
 
     @property
     def verdict(self) -> str:
-        decided = self.side != 0 and self.p_adjusted < statistics.ALPHA
+        decided = self.side != 0 and self.p_adjusted < ALPHA
         return UNDECIDED if not decided else "a better" if self.side > 0 else "b better"
 
 
@@ -77,15 +78,24 @@ def pair_tests(labels: Sequence[str], values: Vector, mode: str, point: float = 
 
     Flipped signs of the mean decide; signed ranks stand beside them.
     """
+    return tests_of_each(labels, [values], mode, point)[0]
+
+
+def tests_of_each(labels: Sequence[str], tables: Sequence[Vector], mode: str, point: float) -> list[list[PairTest]]:
+    """Tests every pair of methods in each of several tables [blocks, methods], adjusted for all pairs of all tables."""
     names = pairs(list(labels))
     if not names:
-        return []
-    differences = [d[~np.isnan(d)] for d in _differences(labels, values).T]
-    found = _tested(np.nan_to_num(_differences(labels, _filled(values))), differences)
-    sign, alpha = (1.0 if mode == "max" else -1.0), statistics.pair_alpha(len(labels))
-    return [
-        _pair_test(pair, sign * d, one, point, alpha) for pair, d, one in zip(names, differences, found, strict=True)
+        return [[] for _ in tables]
+    differences = [d[~np.isnan(d)] for values in tables for d in _differences(labels, values).T]
+    # Blocks of different tables are different rows, whose signs are flipped apart.
+    filled = block_diag(*(np.nan_to_num(_differences(labels, _filled(values))) for values in tables))
+    found = _tested(filled, differences)
+    sign, alpha = (1.0 if mode == "max" else -1.0), statistics.pair_alpha(len(labels), ALPHA / len(tables))
+    tests = [
+        _pair_test(names[i % len(names)], sign * d, one, point, alpha)
+        for i, (d, one) in enumerate(zip(differences, found, strict=True))
     ]
+    return [tests[i : i + len(names)] for i in range(0, len(tests), len(names))]
 
 
 def _tested(filled: Vector, differences: Sequence[Vector]) -> list[_Found]:

@@ -55,7 +55,8 @@ def margin_flips(differences: ArrayLike, margin: float, *, seed: int = 0) -> Vec
 
 def smallest_p(n: int) -> float:
     """Returns the smallest p that `sign_flips` can give for n rows: 2 of 2^n flips are as extreme as one without change."""
-    return min(1.0, 2.0 ** (1 - n)) if n <= EXACT else max(2.0 ** (1 - n), 1 / DRAWN)
+    least = min(1.0, 2.0 ** (1 - n))
+    return least if n <= EXACT else max(least, 1 / DRAWN)
 
 
 def _unit(differences: ArrayLike) -> Matrix:

@@ -176,9 +176,11 @@ class Ranking:
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
-    `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
-    on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
-    `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
+    `blocks`: what pairs are made of: "seed", or "task" if there are several: then `tests` are about tasks in general.
+    `tests`: on the validation metric; `test_tests`: on the final exam's. `task_tests`, `test_task_tests`: with two to
+    five tasks, the same on each of these tasks, paired by seed and adjusted for all pairs of all tasks together.
+    `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`. `failure`: why no trial
+    gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
     study: str
@@ -193,6 +195,8 @@ class Comparison:
     ranking: Ranking | None = None
     blocks: str = "seed"
     tasks: tuple[str, ...] = ()
+    task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
+    test_task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     target: float | None = None
     point: float = 0.01
     workers: int = 1
@@ -215,6 +219,8 @@ class Comparison:
             "methods": [asdict(method) for method in self.methods],
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
+            "task_tests": {task: [asdict(test) for test in tests] for task, tests in self.task_tests.items()},
+            "test_task_tests": {task: [asdict(test) for test in tests] for task, tests in self.test_task_tests.items()},
             "ranking": _ranking(self.ranking),
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
         }  # fmt: skip

@@ -349,28 +349,71 @@ def test_friedman_s_test_needs_five_blocks() -> None:
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 
-def test_few_tasks_are_paired_by_task_and_seed_many_by_task() -> None:
+def of_tasks(shifts: list[float], seeds: int = 8, noise: float = 0.01, **changes: object) -> Comparison:
+    """Compares a and b on a task for each shift: by so much is a better there."""
     rng = np.random.default_rng(1)
+    found = []
+    for i, shift in enumerate(shifts):
+        a, b = rng.normal(0.5 + i / 20, noise, (2, seeds))
+        found.append(simulated_study({"a": (a + shift).tolist(), "b": b.tolist()}, name=f"t{i}", **changes))
+    return compare_many(found)
 
-    def tasks(count: int) -> Comparison:
-        found = []
-        for i in range(count):
-            base = rng.normal(0.5, 0.01, (2, 3)) + i / 20
-            found.append(simulated_study({"a": (base[0] + 0.1).tolist(), "b": base[1].tolist()}, name=f"task{i}"))
-        return compare_many(found)
 
-    few, many = tasks(3), tasks(6)
-    assert (few.blocks, few.tests[0].pairs, few.tasks) == ("task, seed", 9, ("task0", "task1", "task2"))
-    assert (many.blocks, many.tests[0].pairs, many.tests[0].verdict) == ("task", 6, "a better")
-    assert len(few.runs) == 18
-    assert {run.study for run in few.runs} == {"task0", "task1", "task2"}
+def test_tasks_are_the_blocks_and_few_of_them_decide_each_for_itself() -> None:
+    few, many = of_tasks([0.1] * 3), of_tasks([0.1] * 6)
+    assert (few.blocks, few.tests[0].pairs, few.tasks) == ("task", 3, ("t0", "t1", "t2"))
+    assert few.tests[0].verdict == "undecided"
+    assert {task: (tests[0].pairs, tests[0].verdict) for task, tests in few.task_tests.items()} == {
+        f"t{i}": (8, "a better") for i in range(3)
+    }
+    assert few.verdict == (
+        "On these 3 tasks in val_accuracy (8 seeds each): a is better than b on each (adjusted p <= 0.009). Other tasks may "
+        "differ: at least 6 are needed to tell."
+    )
+    assert (many.tests[0].pairs, many.tests[0].verdict, many.task_tests) == (6, "a better", {})
+    assert many.verdict == "a is better than b (adjusted p <= 0.032) in val_accuracy (6 tasks)."
+    assert len(few.runs) == 48
+    assert {run.study for run in few.runs} == {"t0", "t1", "t2"}
+    json.dumps(few.to_json(), allow_nan=False)
+
+
+def test_the_verdict_names_the_tasks_on_which_the_order_reverses() -> None:
+    assert "b is better than a on t0 and t1, but worse on t2 (adjusted p" in of_tasks([-0.1, -0.1, 0.1]).verdict
+    assert "a is better than b on t0, but worse on t1 (adjusted p" in of_tasks([0.1, -0.1]).verdict
+    close = of_tasks([0.1, 0.1, -0.008]).verdict
+    assert "a is better than b on t0 and t1, with the means in the other order on t2 (adjusted p" in close
+    losses = of_tasks([0.1, 0.1, -0.1], metric="val_loss", mode="min").verdict
+    assert "b is better than a on t0 and t1, but worse on t2 (adjusted p" in losses
+
+
+def test_few_tasks_need_six_seeds_each() -> None:
+    assert of_tasks([0.1, 0.1], seeds=5).verdict.startswith(
+        "Undecided. On these 2 tasks with 5 seeds each no method can be shown to be better: p cannot fall below 0.0625, and "
+        "at least 6 are needed."
+    )
+    assert of_tasks([0.1, 0.1], seeds=6).verdict.startswith("On these 2 tasks")
+
+
+def test_the_tests_of_few_tasks_are_adjusted_for_all_of_them() -> None:
+    alone, together = of_tasks([0.005], seeds=12), of_tasks([0.005, 0.0, 0.0, 0.0], seeds=12)
+    assert together.task_tests["t0"][0].p == pytest.approx(alone.tests[0].p, abs=0.003)
+    assert together.task_tests["t0"][0].p_adjusted > 2 * alone.tests[0].p_adjusted
+
+
+def test_the_exam_of_each_task_confirms_that_task_s_claim() -> None:
+    values = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)]}
+    mixed = {"a": values["a"], "b": values["a"]}
+    one, two = (simulated_study(values, tests=tests, name=name) for name, tests in (("one", values), ("two", mixed)))
+    found = compare_many([one, two])
+    assert [tests[0].verdict for tests in found.test_task_tests.values()] == ["a better", "undecided"]
+    assert found.verdict.endswith("The final exam confirms 1 of these 2 differences.")
 
 
 def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
     tasks = [simulated_study({"a": [0.1] if i else [0.7, 0.7, 0.7], "b": [0.1]}, name=f"task{i}") for i in range(6)]
     found = compare_many(tasks)
     assert found.methods[0].mean == pytest.approx((0.7 + 5 * 0.1) / 6)
-    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((3 * 0.7 + 4 * 0.1) / 7)
+    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((0.7 + 4 * 0.1) / 5)
 
 
 def test_studies_with_different_metrics_are_refused() -> None:
