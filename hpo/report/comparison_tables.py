@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.phrases import block_words
+from hpo.results.phrases import block_words, number, span
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
+
+VERDICTS = ("a better", "equivalent", "b better")
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
@@ -214,25 +216,39 @@ def task_tests_table(tests: Mapping[str, Sequence[PairTest]], title: str, compar
 
 
 def _test_columns(many: str, comparison: Comparison) -> tuple[Column, ...]:
+    more = f"more {many}" if comparison.point is None else f"more {many} for {comparison.point:g}"
     return (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("pairs", "pairs", "count"),
-        Column(f"more {many} for {comparison.point:g}", "more_blocks", "count"),
+        Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("p equivalent", "p_equivalent", "p"),
+        Column("chances", "chances", "text"), Column("pairs", "pairs", "count"), Column(more, "more_blocks", "text"),
     )  # fmt: skip
 
 
 def _test_row(t: PairTest) -> tuple[Cell, ...]:
+    odds = None if t.chances is None else ", ".join(f"{100 * t.chances[one]:.0f}" for one in VERDICTS) + " %"
+    more = None
+    if t.more_blocks is not None and t.more_blocks_range is not None:
+        more = f"{number(t.more_blocks)} ({span(*t.more_blocks_range)})"
     return (
-        f"{t.a} − {t.b}", _said(t), t.difference, t.ci95, t.p, t.p_adjusted, t.p_signed_rank_adjusted, t.pairs, t.more_blocks
+        f"{t.a} − {t.b}", _said(t), t.difference, t.ci95, t.p, t.p_adjusted, t.p_signed_rank_adjusted, t.p_equivalent, odds,
+        t.pairs, more,
     )  # fmt: skip
 
 
 def _test_note(rows: int, many: str, comparison: Comparison) -> str:
-    return (
+    note = (
         f"flipped signs of the mean difference, adjusted for all {rows} rows together (step-down max-T). The adjusted p "
-        "decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with Holm's correction, for comparison. "
-        f"Last column: further {many} needed to detect a difference of {comparison.point:g}."
+        "decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with Holm's correction, for comparison."
+    )
+    if comparison.point is None:
+        return f"{note} No difference is named that matters in {comparison.metric}, so that no pair can be equivalent."
+    size = f"{comparison.point:.3g}"
+    why = f"named as {comparison.difference}" if comparison.difference else "the default for accuracies"
+    return (
+        f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size} ({why}). "
+        f"Chances: that the first is better by more than {size}, that they differ by less, that the second is. Last column: "
+        f"further {many} needed to detect a difference of {size}, with their 80 % interval."
     )
 
 

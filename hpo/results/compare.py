@@ -12,9 +12,9 @@ import numpy as np
 from hpo.errors import HpoError
 from hpo.results import anytime, statistics
 from hpo.results.failures import failed_exams, without_result
+from hpo.results.margin import Margin, margin
 from hpo.results.method_summaries import Rules, method_summaries
 from hpo.results.pair_tests import (
-    POINT,
     TASK_BLOCKS,
     block_kind,
     block_values,
@@ -36,23 +36,29 @@ class IncomparableStudies(HpoError):
 
 
 def compare(
-    data: StudyData, *, workers: int | None = None, target: float | None = None, point: float = POINT
+    data: StudyData, *, workers: int | None = None, target: float | None = None, difference: float | str | None = None
 ) -> Comparison:
     """Compares the methods of a study.
 
     `workers`: the number for the time that each method would have taken alone (default: the study's parallelism).
     `target`: the value behind `epochs_to_target` (default: random search's mean final value; without random search,
-    the worst method's). `point`: the difference behind `more_blocks`.
+    the worst method's). `difference`: the smallest that matters, such as 0.005 or "1 %" of the mean (default: the
+    study's; without one, 0.01 for accuracies in [0, 1]).
     """
-    return compare_many([data], workers=workers, target=target, point=point)
+    return compare_many([data], workers=workers, target=target, difference=difference)
 
 
 def compare_many(
-    studies: Sequence[StudyData], *, workers: int | None = None, target: float | None = None, point: float = POINT
+    studies: Sequence[StudyData],
+    *,
+    workers: int | None = None,
+    target: float | None = None,
+    difference: float | str | None = None,
 ) -> Comparison:
     """Compares methods over several studies (tasks); options as for `compare`.
 
-    Raises IncomparableStudies unless there is at least one study, names differ, and metric and mode are the same.
+    Raises IncomparableStudies unless there is at least one study, names differ, and metric and mode are the same;
+    StudyError for what is no difference, DifferentMargins if the studies name several.
     """
     _check(studies)
     alone = workers or max(int(data.definition.get("parallelism") or 1) for data in studies)
@@ -65,7 +71,7 @@ def compare_many(
         targets[data.name] = target if target is not None else _target(mine, labels, mode)
         initial = {run.seed: run.value for run in mine if run.method in _defaults(data)}
         runs += [_placed(run, targets[data.name], initial.get(run.seed, math.nan), mode) for run in mine]
-    return _compared(studies, runs, labels, targets, alone, point)
+    return _compared(studies, runs, labels, targets, alone, difference)
 
 
 def _check(studies: Sequence[StudyData]) -> None:
@@ -86,7 +92,7 @@ def _check(studies: Sequence[StudyData]) -> None:
 
 def _compared(
     studies: Sequence[StudyData], runs: Sequence[RunSummary], labels: Sequence[str], targets: Mapping[str, float | None],
-    workers: int, point: float,
+    workers: int, difference: float | str | None,
 ) -> Comparison:  # fmt: skip
     first = studies[0].definition
     metric, mode = str(first["metric"]), str(first["mode"])
@@ -95,9 +101,12 @@ def _compared(
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
     full = whole_blocks(values)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
-    tests, task_tests = _tests(runs, labels, lambda run: run.value, mode, point)
+    finite = [run.value for run in runs if run.complete and math.isfinite(run.value)]
+    named = (data.definition.get("difference") for data in studies)
+    smallest = margin(difference, named, metric, mode, finite)
+    tests, task_tests = _tests(runs, labels, lambda run: run.value, mode, smallest)
     examined = any(math.isfinite(run.test(test_metric)) for run in runs if run.complete)
-    exams = _tests(runs, labels, lambda run: run.test(test_metric), mode, point, math.nan) if examined else ((), {})
+    exams = _tests(runs, labels, lambda run: run.test(test_metric), mode, smallest, math.nan) if examined else ((), {})
     return Comparison(
         study=", ".join(data.name for data in studies),
         metric=metric,
@@ -114,7 +123,8 @@ def _compared(
         task_tests=task_tests,
         test_task_tests=exams[1],
         target=targets[studies[0].name] if len(studies) == 1 else None,
-        point=point,
+        point=smallest.of(values),
+        difference=str(smallest.difference) if smallest.named else None,
         workers=workers,
         notes=tuple(_notes(runs, labels)),
         failure=_of_each(studies, without_result, every=True),
@@ -123,17 +133,17 @@ def _compared(
 
 
 def _tests(
-    runs: Sequence[RunSummary], labels: Sequence[str], value: Callable[[RunSummary], float], mode: str, point: float,
+    runs: Sequence[RunSummary], labels: Sequence[str], value: Callable[[RunSummary], float], mode: str, margin: Margin,
     unknown: float = -math.inf,
 ) -> tuple[tuple[PairTest, ...], dict[str, tuple[PairTest, ...]]]:  # fmt: skip
     """Returns the tests of all pairs over blocks, and those of each task if the tasks are too few to decide as blocks."""
-    tests = pair_tests(labels, block_values(runs, labels, value, mode, block_kind(runs), unknown), mode, point)
+    tests = pair_tests(labels, block_values(runs, labels, value, mode, block_kind(runs), unknown), mode, margin)
     tasks = list(dict.fromkeys(run.study for run in runs))
     if not 1 < len(tasks) < TASK_BLOCKS:
         return tuple(tests), {}
     mine = [[run for run in runs if run.study == task] for task in tasks]
     tables = [block_values(some, labels, value, mode, "seed", unknown) for some in mine]
-    return tuple(tests), dict(zip(tasks, map(tuple, tests_of_each(labels, tables, mode, point)), strict=True))
+    return tuple(tests), dict(zip(tasks, map(tuple, tests_of_each(labels, tables, mode, margin)), strict=True))
 
 
 def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], every: bool = False) -> str:

@@ -16,15 +16,28 @@ def block_words(kind: str) -> tuple[str, str]:
     return kind, f"{kind}s"
 
 
-def count(number: int, one: str, many: str) -> str:
+MOST = 10_000  # numbers above it say no more than that they are large
+
+
+def number(value: int) -> str:
+    """Returns a whole number in digits: 1,200; over 10,000."""
+    return f"{value:,}" if value <= MOST else f"over {MOST:,}"
+
+
+def count(value: int, one: str, many: str) -> str:
     """Returns a number with its noun: 1 seed, 1,200 seeds."""
-    return f"{number:,} {one if number == 1 else many}"
+    return f"{number(value)} {one if value == 1 else many}"
 
 
-def between(numbers: Sequence[int], one: str, many: str) -> str:
+def span(low: int, high: int) -> str:
+    """Returns a range of whole numbers: 4 to 8; 4 if its ends are the same."""
+    return number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
+
+
+def between(values: Sequence[int], one: str, many: str) -> str:
     """Returns the least and the largest number with their noun: 4 to 8 seeds; 4 seeds if they are the same."""
-    few, most = min(numbers, default=0), max(numbers, default=0)
-    return count(most, one, many) if few == most else f"{few:,} to {count(most, one, many)}"
+    few, most = min(values, default=0), max(values, default=0)
+    return f"{span(few, most)} {one if most == 1 else many}"
 
 
 def joined(names: Iterable[str]) -> str:

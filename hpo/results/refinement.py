@@ -251,5 +251,5 @@ def _change(
     decided = p[1] < statistics.ALPHA and gain != 0
     verdict = UNDECIDED if not decided else "better" if gain > 0 else "worse"
     mean = sign * float(np.mean(list(values.values())))
-    more = statistics.more_pairs(finite, len(differences), POINT, statistics.ALPHA / max(1, tests))
+    more, _ = statistics.more_pairs(finite, len(differences), POINT, statistics.ALPHA / max(1, tests))
     return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, *p, verdict, more)

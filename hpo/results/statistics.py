@@ -18,6 +18,7 @@ Matrix = NDArray[np.float64]
 
 ALPHA = 0.05
 POWER = 0.8
+SPREAD = 0.1  # chance on either side of the interval of a standard deviation
 EXACT = 200  # most pairs for which the signed-rank distribution is computed instead of approximated
 
 
@@ -117,14 +118,39 @@ def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, powe
     return max(fewest_pairs(), math.ceil(((a + b) * deviation / difference) ** 2 + a**2 / 2))
 
 
-def more_pairs(differences: Vector, seen: int, difference: float, alpha: float) -> int | None:
-    """Returns the pairs needed beyond the `seen` ones to detect `difference`, given the spread of `differences`.
+def more_pairs(
+    differences: Vector, seen: int, difference: float, alpha: float
+) -> tuple[int | None, tuple[int, int] | None]:
+    """Returns the pairs needed beyond the `seen` ones to detect `difference`, and their range.
 
+    The spread of `differences` [n] tells the number, the ends of the spread's 80 percent interval (chi-square) the range.
     0 if there are enough, None if fewer than two differences leave the spread unknown.
     """
-    if len(differences) < 2:
+    n = len(differences) - 1
+    if n < 1:
+        return None, None
+    deviation = float(np.std(differences, ddof=1))
+    ends = (math.sqrt(n / float(special.chdtri(n, tail))) for tail in (SPREAD, 1 - SPREAD))
+    more, low, high = (max(0, pairs_needed(deviation * factor, difference, alpha) - seen) for factor in (1.0, *ends))
+    return more, (low, high)
+
+
+def chances(differences: ArrayLike, margin: float) -> tuple[float, float, float] | None:
+    """Returns the chances that the mean of the population lies below -margin, within the margin, and above it.
+
+    Student's posterior of the mean of normal differences [n] under the reference prior: t with n - 1 degrees of freedom
+    around their mean, scaled by the standard error: the Bayesian t test of Benavoli et al. (2017) with correlation 0, as
+    blocks are independent. The margin is their region of practical equivalence. None for n < 2.
+    """
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2:
         return None
-    return max(0, pairs_needed(float(np.std(differences, ddof=1)), difference, alpha) - seen)
+    mean, error = float(d.mean()), float(d.std(ddof=1)) / math.sqrt(len(d))
+    if np.ptp(d) == 0:  # all chance is at one point
+        return float(d[0] < -margin), float(abs(d[0]) <= margin), float(d[0] > margin)
+    below = float(special.stdtr(len(d) - 1, (-margin - mean) / error))
+    above = float(special.stdtr(len(d) - 1, (mean - margin) / error))
+    return below, max(0.0, 1 - below - above), above
 
 
 @dataclass(frozen=True)

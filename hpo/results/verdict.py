@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from hpo.results.phrases import below, between, block_words, count, joined, sentence
+from hpo.results.phrases import below, between, block_words, count, joined, sentence, span
 from hpo.results.sign_flips import smallest_p
 from hpo.results.statistics import ALPHA, fewest_pairs
 
 if TYPE_CHECKING:
     from hpo.results.values import Comparison, PairTest
+
+EQUIVALENT = "equivalent"
+ASKED = (
+    "Name the smallest difference that matters (difference in the study, or --difference) to learn how many more would "
+    "detect it."
+)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -33,72 +39,99 @@ def _standings(comparison: Comparison) -> str:
     return _on_these_tasks(comparison) if comparison.task_tests else _in_general(comparison)
 
 
-# -- over blocks --------------------------------------------------------------------------------------------------
+# -- claims -------------------------------------------------------------------------------------------------------
+
+
+class _Claim(NamedTuple):
+    """A method, what it is compared to which other one, on which tasks (empty: in general), by which adjusted p."""
+
+    name: str
+    relation: str
+    other: str
+    where: str
+    p: float
 
 
 def _in_general(comparison: Comparison) -> str:
     tests = comparison.tests
-    won = {m.method: [t for t in tests if t.better == m.method] for m in comparison.methods}
-    claims = [_better_than(name, mine) for name, mine in won.items() if mine]
+    claims = [claim for t in tests for claim in _of_test(t, comparison)]
     if not claims:
         return _undecided(comparison, {"": tests})
     blocks = count(max(t.pairs for t in tests), *block_words(comparison.blocks))
-    rest = _rest(sum(t.better is None for t in tests))
-    exam = _exam({"": tests}, {"": comparison.test_tests})
-    return f"{'; '.join(claims)} in {comparison.metric} ({blocks}){rest}.{exam}"
+    said = f"{_told(claims)} in {comparison.metric} ({blocks}){_rest(len(tests) - len(claims))}."
+    return said + _exam({"": tests}, {"": comparison.test_tests})
 
 
-def _better_than(name: str, tests: Sequence[PairTest]) -> str:
-    others = joined(t.worse or "" for t in tests)
-    return f"{name} is better than {others} (adjusted p {below(max(t.p_adjusted for t in tests))})"
+def _of_test(t: PairTest, comparison: Comparison) -> list[_Claim]:
+    if t.verdict == EQUIVALENT:
+        return [_same(t, "", t.p_equivalent, comparison)]
+    return [_Claim(t.better, "better than", t.worse or "", "", t.p_adjusted)] if t.better else []
+
+
+def _same(t: PairTest, where: str, p: float | None, comparison: Comparison) -> _Claim:
+    within = f" within {comparison.difference or f'{comparison.point:g}'}{where}"
+    return _Claim(t.a, "equivalent to", t.b, within, p or 0.0)
+
+
+def _on_these_tasks(comparison: Comparison) -> str:
+    """Returns what each of a few tasks shows for itself, and where methods change their order."""
+    tasks = comparison.task_tests
+    of_pairs = [dict(zip(tasks, tests, strict=True)) for tests in zip(*tasks.values(), strict=True)]
+    found = [_of_pair(tests, comparison) for tests in of_pairs]
+    if not any(found):
+        return _undecided(comparison, tasks)
+    claims = [claim for some in found for claim in some]
+    seeds = between([t.pairs for tests in tasks.values() for t in tests if t.pairs], *block_words("seed"))
+    return (
+        f"On these {len(tasks)} tasks in {comparison.metric} ({seeds} each): {_told(claims)}{_rest(found.count([]))}. "
+        f"Other tasks may differ: at least {fewest_pairs()} are needed to tell."
+        f"{_exam(tasks, comparison.test_task_tests)}"
+    )
+
+
+def _of_pair(tests: Mapping[str, PairTest], comparison: Comparison) -> list[_Claim]:
+    """Returns what a pair's tests by task show: which is better where, with the tasks that reverse the order."""
+    claims = []
+    if any(t.better for t in tests.values()):
+        claims.append(_order(tests))
+    if same := [task for task, t in tests.items() if t.verdict == EQUIVALENT]:
+        p = max(tests[task].p_equivalent or 0.0 for task in same)
+        claims.append(_same(tests[same[0]], _on(same, tests), p, comparison))
+    return claims
+
+
+def _order(tests: Mapping[str, PairTest]) -> _Claim:
+    a, b = next((t.a, t.b) for t in tests.values())
+    wins = [sum(t.better == name for t in tests.values()) for name in (a, b)]
+    winner, loser = (a, b) if wins[0] >= wins[1] else (b, a)
+    gain = next(t.difference for t in tests.values() if t.better == winner) or 0.0
+    where = _on([task for task, t in tests.items() if t.better == winner], tests)
+    if lost := [task for task, t in tests.items() if t.better == loser]:
+        where += f", but worse on {joined(lost)}"
+    if reverse := [task for task, t in tests.items() if not t.better and (t.difference or 0.0) * gain < 0]:
+        where += f", with the means in the other order on {joined(reverse)}"
+    return _Claim(winner, "better than", loser, where, max(t.p_adjusted for t in tests.values() if t.better))
+
+
+def _on(some: Sequence[str], tasks: Collection[str]) -> str:
+    return " on each" if len(some) == len(tasks) else f" on {joined(some)}"
+
+
+def _told(claims: Sequence[_Claim]) -> str:
+    """Tells claims as clauses; those of one method that differ only in the other one are told together."""
+    together: dict[tuple[str, str, str], list[_Claim]] = {}
+    for claim in sorted(claims, key=lambda claim: claim.relation):
+        together.setdefault((claim.name, claim.relation, claim.where), []).append(claim)
+    return "; ".join(
+        f"{name} is {relation} {joined(one.other for one in mine)}{where} (adjusted p {below(max(one.p for one in mine))})"
+        for (name, relation, where), mine in together.items()
+    )
 
 
 def _rest(undecided: int) -> str:
     if not undecided:
         return ""
     return f"; {count(undecided, 'other pair is', 'other pairs are')} undecided"
-
-
-# -- on few tasks -------------------------------------------------------------------------------------------------
-
-
-def _on_these_tasks(comparison: Comparison) -> str:
-    """Returns what each of a few tasks shows for itself, and where methods change their order."""
-    tasks = comparison.task_tests
-    of_pairs = list(zip(*tasks.values(), strict=True))
-    orders = [_order(list(tasks), tests) for tests in of_pairs if any(t.better for t in tests)]
-    if not orders:
-        return _undecided(comparison, tasks)
-    claims: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for winner, loser, where, p in orders:
-        claims.setdefault((winner, where), []).append((loser, p))
-    said = "; ".join(
-        f"{winner} is better than {joined(loser for loser, _ in mine)} {where} (adjusted p {below(max(p for _, p in mine))})"
-        for (winner, where), mine in claims.items()
-    )
-    seeds = between([t.pairs for tests in tasks.values() for t in tests if t.pairs], *block_words("seed"))
-    return (
-        f"On these {len(tasks)} tasks in {comparison.metric} ({seeds} each): {said}{_rest(len(of_pairs) - len(orders))}. "
-        f"Other tasks may differ: at least {fewest_pairs()} are needed to tell."
-        f"{_exam(tasks, comparison.test_task_tests)}"
-    )
-
-
-def _order(tasks: Sequence[str], tests: Sequence[PairTest]) -> tuple[str, str, str, float]:
-    """Returns (winner, loser, where, largest p) of a pair's tests by task; `where` names the tasks that reverse the order."""
-    a, b = tests[0].a, tests[0].b
-    wins = [sum(t.better == name for t in tests) for name in (a, b)]
-    winner, loser = (a, b) if wins[0] >= wins[1] else (b, a)
-    shown = [task for task, t in zip(tasks, tests, strict=True) if t.better == winner]
-    lost = [task for task, t in zip(tasks, tests, strict=True) if t.better == loser]
-    gain = next(t.difference for t in tests if t.better == winner) or 0.0
-    reverse = [
-        task for task, t in zip(tasks, tests, strict=True) if t.better is None and (t.difference or 0.0) * gain < 0
-    ]
-    where = "on each" if len(shown) == len(tasks) else f"on {joined(shown)}"
-    where += f", but worse on {joined(lost)}" if lost else ""
-    where += f", with the means in the other order on {joined(reverse)}" if reverse else ""
-    return winner, loser, where, max(t.p_adjusted for t in tests if t.better)
 
 
 # -- undecided ----------------------------------------------------------------------------------------------------
@@ -110,19 +143,23 @@ def _undecided(comparison: Comparison, tables: Mapping[str, Sequence[PairTest]])
     several = len(tables) > 1
     one, many = block_words("seed" if several else comparison.blocks)
     lowest = smallest_p(max((t.pairs for t in tests), default=0))
-    few, point = lowest > ALPHA, f"{comparison.point:g}"
+    few = lowest > ALPHA
     seen = between([t.pairs for t in tests], one, many)
     where = f"On these {len(tables)} tasks with {seen} each" if several else f"With {seen}"
     start = f"Undecided. {where} no method {'can be shown' if few else 'is shown'} to be better"
-    known = [t.more_blocks for t in tests if t.more_blocks is not None]
-    more = max(known) if known and len(known) == len(tests) else None
-    if more == 0:  # there are at least as many as can show anything
-        return f"{start}, although a difference of {point} would probably have been detected."
     end = f": p cannot fall below {lowest:.3g}, and at least {fewest_pairs()} are needed." if few else "."
-    if more is None:
+    if comparison.point is None:
+        return f"{start}{end} {ASKED}" if tests else start + end
+    known = [(t.more_blocks, t.more_blocks_range) for t in tests if t.more_blocks is not None and t.more_blocks_range]
+    if not known or len(known) < len(tests):
         return start + end
+    more, (low, high) = max(known)
+    if more == 0:  # there are at least as many as can show anything
+        return f"{start}, although a difference of {comparison.point:g} would probably have been detected."
+    spread = "" if low == high else f" ({span(low, high)}, as far as the spread of results is known)"
     return (
-        f"{start}{end} Detecting a difference of {point} would take about {count(more, f'more {one}', f'more {many}')}."
+        f"{start}{end} Detecting a difference of {comparison.point:g} would take about "
+        f"{count(more, f'more {one}', f'more {many}')}{spread}."
     )
 
 
@@ -133,7 +170,7 @@ def _exam(said: Mapping[str, Sequence[PairTest]], exams: Mapping[str, Sequence[P
     """Says whether the final exam confirms what validation decided. Further exam results stay in their table."""
     tested = {(task, t.a, t.b): t.verdict for task, tests in exams.items() for t in tests}
     decided = {(task, t.a, t.b): t.verdict for task, tests in said.items() for t in tests if t.better}
-    if not tested:
+    if not tested or not decided:
         return ""
     confirmed = sum(tested.get(pair) == found for pair, found in decided.items())
     if confirmed == len(decided):

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.report.comparison_tables import ranks_table, winners_table
+from hpo.report.comparison_tables import comparison_tables, ranks_table, winners_table
 from hpo.results import statistics
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
+from hpo.results.margin import DifferentMargins
 from hpo.results.values import Comparison
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
@@ -45,7 +46,7 @@ def test_the_json_is_the_contract(found: Comparison) -> None:
     assert len(answer["tests"]) == 6
     for test in answer["tests"]:
         assert {"a", "b", "difference", "ci95", "p", "p_adjusted", "verdict"} <= set(test)
-        assert test["verdict"] in ("a better", "b better", "undecided")
+        assert test["verdict"] in ("a better", "b better", "equivalent", "undecided")
 
 
 def test_incumbents_are_those_of_the_runs_table(found: Comparison) -> None:
@@ -95,17 +96,89 @@ def test_too_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_need
 @pytest.mark.parametrize(("seeds", "can"), [(5, False), (6, True), (7, True)])
 def test_the_verdict_names_the_fewest_seeds_only_below_them(seeds: int, can: bool) -> None:
     values = [0.5 + 0.001 * (-1) ** i for i in range(seeds)]
-    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), point=0.0001).verdict
+    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), difference=0.0001).verdict
     assert verdict.startswith(f"Undecided. With {seeds} seeds no method {'is' if can else 'can be'} shown to be better")
     assert ("p cannot fall below 0.0625, and at least 6 are needed" in verdict) is not can
 
 
 def test_enough_seeds_without_a_difference_are_said_to_be_enough() -> None:
     values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
-    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
-        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.01 would probably have been "
+    few = compare(simulated_study({"a": [v + 0.0009 for v in values], "b": [0.5] * 8}), difference=0.0017)
+    assert few.tests[0].more_blocks == 0
+    assert few.verdict == (
+        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.0017 would probably have been "
         "detected."
     )
+    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
+        "a is equivalent to b within 0.01 (adjusted p <= 0.004) in val_accuracy (8 seeds)."
+    )
+
+
+def test_a_real_difference_that_was_named_too_small_to_matter_is_equivalence() -> None:
+    rng = np.random.default_rng(2)
+    b = rng.normal(0.5, 0.001, 10)
+    study = {"a": (b + 0.003 + rng.normal(0, 0.0003, 10)).tolist(), "b": b.tolist()}
+    assert compare(simulated_study(study)).tests[0].verdict == "a better"  # nobody named the default
+    for found in (
+        compare(simulated_study(study), difference=0.01),
+        compare(simulated_study(study, difference=0.01)),
+        compare(simulated_study(study, difference="2 %")),
+    ):
+        test = found.tests[0]
+        assert (test.verdict, test.better, test.worse) == ("equivalent", None, None)
+        assert test.p_adjusted < 0.05
+        assert test.p_equivalent is not None
+        assert test.p_equivalent < 0.05
+        assert test.chances is not None
+        assert test.chances["equivalent"] > 0.99
+    assert compare(simulated_study(study, difference=0.01), difference="0.001").tests[0].verdict == "a better"
+    assert "a is equivalent to b within 2 % (adjusted p" in found.verdict
+    assert found.point == pytest.approx(0.02 * (np.mean(study["a"]) + np.mean(study["b"])) / 2)
+    answer = found.to_json()
+    assert (answer["difference"], answer["point"]) == ("2 %", found.point)
+
+
+@pytest.mark.parametrize(("metric", "mode", "factor"), [("val_accuracy", "max", 100), ("val_loss", "min", 1)])
+def test_a_metric_without_a_default_is_asked_for_the_difference_that_matters(
+    metric: str, mode: str, factor: int
+) -> None:
+    rng = np.random.default_rng(3)
+    study = simulated_study({m: (factor * rng.normal(0.7, 0.01, 8)).tolist() for m in "ab"}, metric=metric, mode=mode)
+    found = compare(study)
+    test = found.tests[0]
+    assert (found.point, found.difference, test.more_blocks, test.more_blocks_range) == (None, None, None, None)
+    assert (test.p_equivalent, test.chances, test.verdict) == (None, None, "undecided")
+    assert "Name the smallest difference that matters (difference in the study, or --difference)" in found.verdict
+    json.dumps(found.to_json(), allow_nan=False)
+    assert "no pair can be equivalent" in comparison_tables(found)[-1].note
+    named = compare(study, difference=0.01 * factor)
+    low, high = named.tests[0].more_blocks_range or (0, 0)
+    assert named.tests[0].more_blocks is not None
+    assert low <= named.tests[0].more_blocks <= high < 200
+    assert f"{named.tests[0].more_blocks} more seeds ({low} to {high}, as far as" in named.verdict
+
+
+def test_studies_that_name_different_differences_are_refused_unless_one_is_given() -> None:
+    tasks = [simulated_study({"a": [0.5], "b": [0.4]}, name=f"t{d}", difference=d) for d in (0.01, 0.02)]
+    with pytest.raises(DifferentMargins, match=r"but got 0.01, 0.02; name one with --difference"):
+        compare_many(tasks)
+    assert compare_many(tasks, difference=0.02).point == 0.02
+
+
+def test_a_method_that_fails_where_another_does_not_is_not_equivalent_to_it() -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
+    found = compare(simulated_study({"a": values, "b": [*[0.5] * 7, math.nan], "c": [*values[:7], math.nan]}))
+    verdicts = {(t.a, t.b): (t.verdict, t.p_equivalent, t.chances is None) for t in found.tests}
+    assert verdicts["a", "b"] == ("undecided", 1.0, True)
+    assert verdicts["b", "c"][0] == "equivalent"  # over the seven seeds in which both have values
+
+
+def test_the_chances_of_a_pair_are_oriented_by_the_mode() -> None:
+    for mode, likely in (("max", "a better"), ("min", "b better")):
+        chances = compare(simulated_study(APART, mode=mode), difference=0.01).tests[0].chances
+        assert chances is not None
+        assert max(chances, key=chances.__getitem__) == likely
+        assert sum(chances.values()) == pytest.approx(1)
 
 
 def test_one_disaster_against_many_small_wins_is_undecided() -> None:
@@ -149,7 +222,7 @@ def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
     assert few is not None
     assert many is not None
     assert few < many
-    coarse = compare(loud, point=0.05).tests[0].more_blocks
+    coarse = compare(loud, difference=0.05).tests[0].more_blocks
     assert coarse is not None
     assert coarse < many
 
@@ -386,6 +459,14 @@ def test_the_verdict_names_the_tasks_on_which_the_order_reverses() -> None:
     assert "b is better than a on t0 and t1, but worse on t2 (adjusted p" in losses
 
 
+def test_equivalence_is_told_by_task_too() -> None:
+    found = of_tasks([0.05, 0.0], noise=0.001)
+    assert found.verdict.startswith(
+        "On these 2 tasks in val_accuracy (8 seeds each): a is better than b on t0 (adjusted p <= 0.009); a is equivalent to b "
+        "within 0.01 on t1 (adjusted p <= 0.013). Other tasks"
+    )
+
+
 def test_few_tasks_need_six_seeds_each() -> None:
     assert of_tasks([0.1, 0.1], seeds=5).verdict.startswith(
         "Undecided. On these 2 tasks with 5 seeds each no method can be shown to be better: p cannot fall below 0.0625, and "
@@ -405,7 +486,7 @@ def test_the_exam_of_each_task_confirms_that_task_s_claim() -> None:
     mixed = {"a": values["a"], "b": values["a"]}
     one, two = (simulated_study(values, tests=tests, name=name) for name, tests in (("one", values), ("two", mixed)))
     found = compare_many([one, two])
-    assert [tests[0].verdict for tests in found.test_task_tests.values()] == ["a better", "undecided"]
+    assert [tests[0].verdict for tests in found.test_task_tests.values()] == ["a better", "equivalent"]
     assert found.verdict.endswith("The final exam confirms 1 of these 2 differences.")
 
 

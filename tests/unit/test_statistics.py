@@ -208,3 +208,31 @@ def test_a_pair_s_level_is_that_of_tukey_s_range() -> None:
     assert statistics.pair_alpha(2) == 0.05
     assert statistics.pair_alpha(4) == pytest.approx(2 * stats.norm.sf(2.569), abs=1e-5)
     assert 0.05 / 190 < statistics.pair_alpha(20) < statistics.pair_alpha(4)
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.3, 2.0])
+def test_the_chances_are_the_integrated_posterior_of_a_normal_mean(margin: float) -> None:
+    """The mean given the variance is normal; the variance is scaled inverse chi-square: integrated over its quantiles."""
+    d = np.random.default_rng(8).normal(0.2, 1, 7)
+    quantiles = (np.arange(200_000) + 0.5) / 200_000
+    deviation = np.sqrt(6 * d.var(ddof=1) / stats.chi2.isf(quantiles, 6) / 7)
+    below = stats.norm.cdf((-margin - d.mean()) / deviation).mean()
+    above = stats.norm.sf((margin - d.mean()) / deviation).mean()
+    assert statistics.chances(d, margin) == pytest.approx((below, 1 - below - above, above), abs=1e-6)
+
+
+def test_the_chances_of_equal_differences_are_at_one_point() -> None:
+    assert statistics.chances([0.1] * 4, 0.2) == (0, 1, 0)
+    assert statistics.chances([0.3] * 4, 0.2) == (0, 0, 1)
+    assert statistics.chances([-0.3] * 4, 0.2) == (1, 0, 0)
+    assert statistics.chances([0.3], 0.2) is None
+
+
+def test_the_range_of_more_pairs_follows_the_interval_of_the_spread() -> None:
+    d = np.random.default_rng(9).normal(0, 0.02, 10)
+    more, ends = statistics.more_pairs(d, 10, 0.01, 0.05)
+    spread = d.std(ddof=1) * np.sqrt(9 / stats.chi2.isf([0.1, 0.9], 9))
+    assert ends == tuple(statistics.pairs_needed(s, 0.01) - 10 for s in spread)
+    assert more == statistics.pairs_needed(float(d.std(ddof=1)), 0.01) - 10
+    assert statistics.more_pairs(d[:1], 1, 0.01, 0.05) == (None, None)
+    assert statistics.more_pairs(np.zeros(4), 4, 0.01, 0.05) == (2, (2, 2))
