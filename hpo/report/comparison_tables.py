@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.phrases import block_words, number, span
+from hpo.results.phrases import block_words, budgets, number, span
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
 
 VERDICTS = ("a better", "equivalent", "b better")
@@ -130,7 +130,7 @@ def found_table(comparison: Comparison) -> Table:
     if any(m.test_mean is not None for m in methods):
         note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
-    title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs per run"
+    title = f"{comparison.study}: {comparison.metric} after {budgets(comparison.budgets)} per run"
     return _table(title, columns, note, _best(comparison))
 
 

@@ -19,8 +19,8 @@ from hpo.results.pair_tests import (
     block_kind,
     block_values,
     pair_tests,
+    pair_tests_of_each,
     ranking,
-    tests_of_each,
     whole_blocks,
 )
 from hpo.results.run_summaries import run_summaries
@@ -97,6 +97,7 @@ def _compared(
     first = studies[0].definition
     metric, mode = str(first["metric"]), str(first["mode"])
     test_metric = "test_" + metric.removeprefix("val_")
+    budgets = {data.name: int(data.definition["budget"]["epochs"]) for data in studies}
     kind = block_kind(runs)
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
     full = whole_blocks(values)
@@ -111,7 +112,7 @@ def _compared(
         study=", ".join(data.name for data in studies),
         metric=metric,
         mode=mode,
-        budget_epochs=int(first["budget"]["epochs"]),
+        budget_epochs=one.pop() if len(one := set(budgets.values())) == 1 else None,
         runs=tuple(runs),
         methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind))),
         tests=tests,
@@ -119,14 +120,15 @@ def _compared(
         test_tests=exams[0],
         ranking=ranking(labels, full, tests),
         blocks=kind,
-        tasks=tuple(data.name for data in studies),
+        tasks=tuple(budgets),
+        budgets=budgets,
         task_tests=task_tests,
         test_task_tests=exams[1],
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=smallest.of(values),
         difference=str(smallest.difference) if smallest.named else None,
         workers=workers,
-        notes=tuple(_notes(runs, labels)),
+        notes=tuple(_notes(runs, labels, budgets)),
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
     )
@@ -143,7 +145,7 @@ def _tests(
         return tuple(tests), {}
     mine = [[run for run in runs if run.study == task] for task in tasks]
     tables = [block_values(some, labels, value, mode, "seed", unknown) for some in mine]
-    return tuple(tests), dict(zip(tasks, map(tuple, tests_of_each(labels, tables, mode, margin)), strict=True))
+    return tuple(tests), dict(zip(tasks, map(tuple, pair_tests_of_each(labels, tables, mode, margin)), strict=True))
 
 
 def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], every: bool = False) -> str:
@@ -157,7 +159,7 @@ def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], e
 # -- notes --------------------------------------------------------------------------------------------------------
 
 
-def _notes(runs: Sequence[RunSummary], labels: Sequence[str]) -> list[str]:
+def _notes(runs: Sequence[RunSummary], labels: Sequence[str], budgets: Mapping[str, int]) -> list[str]:
     """Returns what a reader must know besides the figures, a sentence each."""
     whole = {label: [run for run in runs if run.method == label and run.complete] for label in labels}
     partial = [f"{run.method}/{run.seed}" for run in runs if not run.complete]
@@ -167,6 +169,11 @@ def _notes(runs: Sequence[RunSummary], labels: Sequence[str]) -> list[str]:
         found.append(f"Incomplete runs, left out of means and tests: {', '.join(partial)}.")
     if empty:
         found.append(f"Runs without any value, ranked last and left out of means: {', '.join(empty)}.")
+    others = {(run.method, run.budget_epochs): run.study for run in runs if run.budget_epochs != budgets[run.study]}
+    for (label, epochs), task in others.items():
+        found.append(
+            f"A run of {label} had a budget of {epochs:,} epochs, but the budget of {task} is {budgets[task]:,}."
+        )
     found += [_one_trial(label, mine) for label, mine in whole.items() if _always_the_same(mine)]
     tasks = dict.fromkeys(run.study for run in runs)
     for label, mine in whole.items():

@@ -81,10 +81,12 @@ def pair_tests(labels: Sequence[str], values: Vector, mode: str, margin: Margin 
 
     Flipped signs of the mean decide; signed ranks stand beside them.
     """
-    return tests_of_each(labels, [values], mode, margin)[0]
+    return pair_tests_of_each(labels, [values], mode, margin)[0]
 
 
-def tests_of_each(labels: Sequence[str], tables: Sequence[Vector], mode: str, margin: Margin) -> list[list[PairTest]]:
+def pair_tests_of_each(
+    labels: Sequence[str], tables: Sequence[Vector], mode: str, margin: Margin
+) -> list[list[PairTest]]:
     """Tests every pair of methods in each of several tables [blocks, methods], adjusted for all pairs of all tables."""
     names = pairs(list(labels))
     if not names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def sentence(clause: str) -> str:
@@ -49,3 +49,14 @@ def joined(names: Iterable[str]) -> str:
 def below(p: float) -> str:
     """Returns a bound on p, rounded up to three decimals."""
     return "< 0.001" if p < 0.001 else f"<= {math.ceil(p * 1000) / 1000:g}"
+
+
+def budgets(of_tasks: Mapping[str, int]) -> str:
+    """Returns budgets in words: 400 charged epochs; 100 (a and b) or 400 (c) charged epochs if they differ by task."""
+    by_size: dict[int, list[str]] = {}
+    for task, epochs in of_tasks.items():
+        by_size.setdefault(epochs, []).append(task)
+    if len(by_size) == 1:
+        return f"{next(iter(by_size)):,} charged epochs"
+    sizes = [f"{epochs:,} ({joined(tasks)})" for epochs, tasks in sorted(by_size.items())]
+    return f"{', '.join(sizes[:-1])} or {sizes[-1]} charged epochs"

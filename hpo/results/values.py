@@ -181,6 +181,7 @@ class Ranking:
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
+    `budget_epochs`: of a run; None if the tasks' budgets differ. `budgets`: by task.
     `blocks`: what pairs are made of: "seed", or "task" if there are several: then `tests` are about tasks in general.
     `tests`: on the validation metric; `test_tests`: on the final exam's. `task_tests`, `test_task_tests`: with two to
     five tasks, the same on each of these tasks, paired by seed and adjusted for all pairs of all tasks together.
@@ -193,7 +194,7 @@ class Comparison:
     study: str
     metric: str
     mode: str
-    budget_epochs: int
+    budget_epochs: int | None
     runs: tuple[RunSummary, ...]
     methods: tuple[MethodSummary, ...]
     tests: tuple[PairTest, ...]
@@ -202,6 +203,7 @@ class Comparison:
     ranking: Ranking | None = None
     blocks: str = "seed"
     tasks: tuple[str, ...] = ()
+    budgets: Mapping[str, int] = field(default_factory=dict)
     task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     test_task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     target: float | None = None
@@ -228,6 +230,7 @@ class Comparison:
             "methods": [asdict(method) for method in self.methods],
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
+            "budgets": dict(self.budgets),
             "task_tests": {task: [asdict(test) for test in tests] for task, tests in self.task_tests.items()},
             "test_task_tests": {task: [asdict(test) for test in tests] for task, tests in self.test_task_tests.items()},
             "ranking": _ranking(self.ranking),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hpo.results.phrases import below, between, block_words, count, joined, sentence, span
+from hpo.results.phrases import below, between, block_words, budgets, count, joined, sentence, span
 from hpo.results.sign_flips import smallest_p
 from hpo.results.statistics import ALPHA, fewest_pairs
 
@@ -27,6 +27,8 @@ def verdict(comparison: Comparison) -> str:
     if comparison.failure:
         return sentence(comparison.failure)
     found = _standings(comparison)
+    if comparison.budget_epochs is None:
+        found += f" The budgets differ: {budgets(comparison.budgets)} per run."
     return f"{sentence(comparison.failed_exams)} {found}" if comparison.failed_exams else found
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from hpo.results.compare import compare
-from hpo.results.pair_tests import pair_tests
+from hpo.results.margin import Margin
+from hpo.results.pair_tests import pair_tests, pair_tests_of_each
+from hpo.study.difference import Difference
 from tests.simulated import simulated_study
 
 STUDIES = 1000
@@ -70,3 +72,33 @@ def test_compare_gives_the_verdicts_of_pair_tests() -> None:
         values = rng.normal(0.7, 0.02, (12, 2)) + np.array([0.02, 0.0])
         found = compare(simulated_study({"a": values[:, 0].tolist(), "b": values[:, 1].tolist()}))
         assert found.tests[0] == pair_tests(["a", "b"], values, "max")[0]
+
+
+@pytest.mark.parametrize("tasks", [2, 4, 6, 9])
+def test_effects_of_mean_zero_over_tasks_rarely_make_a_method_better(tasks: int) -> None:
+    """Claims about tasks in general; on fewer than six tasks, claims against the task's own effect."""
+    rng, labels, studies = np.random.default_rng([13, tasks]), ["a", "b"], 300
+    general = local = 0
+    for _ in range(studies):
+        effects = rng.normal(0, 2, tasks)
+        tables = [np.column_stack([rng.normal(e, 1, 8), rng.normal(0, 1, 8)]) for e in effects]
+        means = np.array([table.mean(axis=0) for table in tables])
+        general += any(t.better for t in pair_tests(labels, means, "max"))
+        each = pair_tests_of_each(labels, tables, "max", Margin(None))
+        local += any(t.better == ("b" if e > 0 else "a") for e, (t,) in zip(effects, each, strict=True))
+    most = studies * (0.05 + 2.33 * math.sqrt(0.05 * 0.95 / studies))
+    assert general <= most, f"false verdicts in general: {general} of {studies}"
+    assert local <= most, f"false verdicts on these tasks: {local} of {studies}"
+
+
+@pytest.mark.parametrize(("seeds", "methods"), [(5, 2), (8, 2), (8, 4), (16, 3)])
+def test_methods_apart_by_the_margin_are_rarely_equivalent(seeds: int, methods: int) -> None:
+    rng, labels, studies = np.random.default_rng([14, seeds, methods]), list("abcd")[:methods], 400
+    shift = 0.02 * (np.arange(methods) % 2)
+    margin, false, same = Margin(Difference(0.02), named=True), 0, 0
+    for values in rng.normal(0.8, 0.02, (studies, seeds, methods)):
+        apart = pair_tests(labels, values + shift, "max", margin)
+        false += any(t.verdict == "equivalent" and shift[labels.index(t.a)] != shift[labels.index(t.b)] for t in apart)
+        same += pair_tests(labels, 0.8 + (values - 0.8) / 10, "max", margin)[0].verdict == "equivalent"
+    assert false / studies <= 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / studies), f"false verdicts in {false} of {studies}"
+    assert same / studies > 0.9

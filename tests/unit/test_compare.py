@@ -497,6 +497,34 @@ def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
     assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((0.7 + 4 * 0.1) / 5)
 
 
+def test_tasks_of_different_budgets_are_labelled_by_each() -> None:
+    sizes = {"t0": 4, "t1": 8, "t2": 4}
+    tasks = []
+    for name, epochs in sizes.items():
+        data = simulated_study({"a": [0.9, 0.8], "b": [0.5, 0.6]}, name=name)
+        tasks.append(replace(data, definition={**data.definition, "budget": {"epochs": epochs, "max_epochs": 4}}))
+    found = compare_many(tasks)
+    assert (found.budget_epochs, found.budgets) == (None, sizes)
+    assert found.verdict.endswith("The budgets differ: 4 (t0 and t2) or 8 (t1) charged epochs per run.")
+    assert comparison_tables(found)[0].title.endswith("after 4 (t0 and t2) or 8 (t1) charged epochs per run")
+    assert found.to_json()["budgets"] == sizes
+    one = compare(tasks[0])
+    assert (one.budget_epochs, one.budgets) == (4, {"t0": 4})
+    assert comparison_tables(one)[0].title.endswith("after 4 charged epochs per run")
+    assert "budget" not in one.verdict
+    same = compare_many([tasks[0], tasks[2]])
+    assert same.budget_epochs == 4
+    assert "budget" not in same.verdict
+
+
+def test_a_method_with_another_budget_than_its_study_is_named() -> None:
+    data = simulated_study({"a": [0.9], "b": [0.4]})
+    rows = [{**row, "budget_epochs": 8 if row["method"] == "b" else 4} for row in data.runs.to_pylist()]
+    found = compare(replace(data, runs=type(data.runs).from_pylist(rows)))
+    assert "A run of b had a budget of 8 epochs, but the budget of simulated is 4." in found.notes
+    assert not any("budget" in note for note in compare(data).notes)
+
+
 def test_studies_with_different_metrics_are_refused() -> None:
     one = simulated_study({"a": [0.5]}, name="one")
     with pytest.raises(IncomparableStudies, match="the same mode to be compared, but one has max and two has min"):
