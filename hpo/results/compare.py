@@ -102,9 +102,8 @@ def _compared(
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
     full = whole_blocks(values)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
-    finite = [run.value for run in runs if run.complete and math.isfinite(run.value)]
     named = (data.definition.get("difference") for data in studies)
-    smallest = margin(difference, named, metric, mode, finite)
+    smallest = margin(difference, named, metric, mode, [run.value for run in runs if run.complete])
     tests, task_tests = _tests(runs, labels, lambda run: run.value, mode, smallest)
     examined = any(math.isfinite(run.test(test_metric)) for run in runs if run.complete)
     exams = _tests(runs, labels, lambda run: run.test(test_metric), mode, smallest, math.nan) if examined else ((), {})
@@ -112,7 +111,6 @@ def _compared(
         study=", ".join(data.name for data in studies),
         metric=metric,
         mode=mode,
-        budget_epochs=one.pop() if len(one := set(budgets.values())) == 1 else None,
         runs=tuple(runs),
         methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind))),
         tests=tests,

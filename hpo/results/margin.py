@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def margin(
 ) -> Margin:
     """Returns the margin: as `given`, otherwise as the studies name it, otherwise 0.01 for accuracies in [0, 1].
 
-    `values`: the runs' finite values. Raises StudyError for what is no difference, DifferentMargins if the studies
+    `values`: the runs' values, NaN for none. Raises StudyError for what is no difference, DifferentMargins if the studies
     name several.
     """
     named = [given] if given is not None else [one for one in stored if one is not None]
@@ -51,5 +52,5 @@ def margin(
         )
     if found:
         return Margin(found[0], named=True)
-    accuracy = mode == "max" == mode_of(metric) and all(0 <= value <= 1 for value in values)
+    accuracy = mode == "max" == mode_of(metric) and all(0 <= value <= 1 for value in values if math.isfinite(value))
     return Margin(POINT if accuracy else None)

@@ -181,7 +181,7 @@ class Ranking:
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
-    `budget_epochs`: of a run; None if the tasks' budgets differ. `budgets`: by task.
+    `budgets`: the charged epochs of a run, by task.
     `blocks`: what pairs are made of: "seed", or "task" if there are several: then `tests` are about tasks in general.
     `tests`: on the validation metric; `test_tests`: on the final exam's. `task_tests`, `test_task_tests`: with two to
     five tasks, the same on each of these tasks, paired by seed and adjusted for all pairs of all tasks together.
@@ -194,7 +194,6 @@ class Comparison:
     study: str
     metric: str
     mode: str
-    budget_epochs: int | None
     runs: tuple[RunSummary, ...]
     methods: tuple[MethodSummary, ...]
     tests: tuple[PairTest, ...]
@@ -213,6 +212,12 @@ class Comparison:
     notes: tuple[str, ...] = field(default=())
     failure: str = ""
     failed_exams: str = ""
+
+    @property
+    def budget_epochs(self) -> int | None:
+        """The budget of a run; None if the tasks' budgets differ."""
+        sizes = set(self.budgets.values())
+        return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def verdict(self) -> str:
