@@ -216,7 +216,7 @@ def task_tests_table(tests: Mapping[str, Sequence[PairTest]], title: str, compar
 
 
 def _test_columns(many: str, comparison: Comparison) -> tuple[Column, ...]:
-    more = f"more {many}" if comparison.point is None else f"more {many} for {comparison.point:g}"
+    more = f"more {many}" if comparison.point is None else f"more {many} for {comparison.point:.3g}"
     return (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
@@ -244,9 +244,10 @@ def _test_note(rows: int, many: str, comparison: Comparison) -> str:
     if comparison.point is None:
         return f"{note} No difference is named that matters in {comparison.metric}, so that no pair can be equivalent."
     size = f"{comparison.point:.3g}"
-    why = f"named as {comparison.difference}" if comparison.difference else "the default for accuracies"
+    named = comparison.difference
+    why = " (the default for accuracies)" if named is None else f" ({named} of the mean)" if "%" in named else ""
     return (
-        f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size} ({why}). "
+        f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size}{why}. "
         f"Chances: that the first is better by more than {size}, that they differ by less, that the second is. Last column: "
         f"further {many} needed to detect a difference of {size}, with their 80 % interval."
     )

@@ -153,7 +153,7 @@ class Refinement:
         seen = "1 pair does" if top.pairs == 1 else f"{top.pairs} pairs do"
         more = f"at least {statistics.fewest_pairs()} pairs are needed"
         if top.more is not None:
-            more = f"detecting a gain of {self.point:g} would take about {number(top.more)} more"
+            more = f"detecting a gain of {self.point:.3g} would take about {number(top.more)} more"
         elif top.pairs >= statistics.fewest_pairs():
             more = (
                 "name the smallest gain that matters (difference in the study) to learn how many more would detect it"
@@ -178,8 +178,7 @@ def refinement(
     """Compares `base`, pair by pair, with every configuration that differs from it in one hyperparameter.
 
     `difference`: the smallest gain that matters (default: 0.01 for accuracies in [0, 1]). Several values of one
-    configuration and seed are averaged. A value that is not finite (a failed trial) loses.
-    Raises NothingToRefine if `base` itself was not trained.
+    configuration and seed are averaged. A value that is not finite (a failed trial) loses. Raises NothingToRefine if `base` itself was not trained.
     """
     sign = 1.0 if mode == "max" else -1.0
     table: dict[str, dict[int, list[float]]] = {}
@@ -199,17 +198,11 @@ def refinement(
     p, adjusted = _tests(means[own], [means[key] for key, _ in found])
     changes = [
         _change(
-            configs[key],
-            name,
-            _differences(means[own], means[key]),
-            means[key],
-            (float(a), float(b)),
-            sign,
-            len(found),
-            point,
+            configs[key], name, _differences(means[own], means[key]), means[key], (float(a), float(b)), sign,
+            len(found), point,
         )
         for (key, name), a, b in zip(found, p, adjusted, strict=True)
-    ]
+    ]  # fmt: skip
     changes.sort(key=lambda change: -change.gain)
     mean = sign * float(np.mean(list(means[own].values())))
     return Refinement(metric, mode, dict(base), mean, tuple(changes), point)

@@ -71,7 +71,7 @@ def _of_test(t: PairTest, comparison: Comparison) -> list[_Claim]:
 
 
 def _same(t: PairTest, where: str, p: float | None, comparison: Comparison) -> _Claim:
-    within = f" within {comparison.difference or f'{comparison.point:g}'}{where}"
+    within = f" within {comparison.difference or f'{comparison.point:.3g}'}{where}"
     return _Claim(t.a, "equivalent to", t.b, within, p or 0.0)
 
 
@@ -157,10 +157,10 @@ def _undecided(comparison: Comparison, tables: Mapping[str, Sequence[PairTest]])
         return start + end
     more, (low, high) = max(known)
     if more == 0:  # there are at least as many as can show anything
-        return f"{start}, although a difference of {comparison.point:g} would probably have been detected."
+        return f"{start}, although a difference of {comparison.point:.3g} would probably have been detected."
     spread = "" if low == high else f" ({span(low, high)}, as far as the spread of results is known)"
     return (
-        f"{start}{end} Detecting a difference of {comparison.point:g} would take about "
+        f"{start}{end} Detecting a difference of {comparison.point:.3g} would take about "
         f"{count(more, f'more {one}', f'more {many}')}{spread}."
     )
 

@@ -134,4 +134,4 @@ def test_the_seeds_for_a_gain_ask_for_the_gain_that_matters_where_the_metric_has
     named = refinement(BASE, rows, metric="val_accuracy", mode="max", difference="1 %")
     assert named.point == pytest.approx(0.01 * np.mean([value for *_, value in rows]))
     assert named.changes[0].more is not None
-    assert f"detecting a gain of {named.point:g} would take about {named.changes[0].more} more" in named.verdict
+    assert f"detecting a gain of {named.point:.3g} would take about {named.changes[0].more} more" in named.verdict
