@@ -177,8 +177,8 @@ def refinement(
 ) -> Refinement:
     """Compares `base`, pair by pair, with every configuration that differs from it in one hyperparameter.
 
-    `difference`: the smallest gain that matters (default: 0.01 for accuracies in [0, 1]). Several values of one
-    configuration and seed are averaged. A value that is not finite (a failed trial) loses. Raises NothingToRefine if `base` itself was not trained.
+    `difference`: the smallest gain that matters (default: 0.01 for accuracies in [0, 1]). Values of one configuration and
+    seed are averaged; one that is not finite (a failed trial) loses. Raises NothingToRefine if `base` was not trained.
     """
     sign = 1.0 if mode == "max" else -1.0
     table: dict[str, dict[int, list[float]]] = {}
