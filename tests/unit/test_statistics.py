@@ -236,3 +236,13 @@ def test_the_range_of_more_pairs_follows_the_interval_of_the_spread() -> None:
     assert more == statistics.pairs_needed(float(d.std(ddof=1)), 0.01) - 10
     assert statistics.more_pairs(d[:1], 1, 0.01, 0.05) == (None, None)
     assert statistics.more_pairs(np.zeros(4), 4, 0.01, 0.05) == (2, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"),
+    [(0.005, (0.006195247178660471, 0.2126285230285453, 0.7811762297927942)),
+     (0.01, (0.001587669875511306, 0.7246479550485221, 0.2737643750759666))],
+)  # fmt: skip
+def test_the_chances_are_baycomp_s(margin: float, expected: tuple[float, float, float]) -> None:
+    """baycomp.single.Posterior(mean, variance / n, n - 1, margin).probs(), which is its t test without correlation."""
+    assert statistics.chances([0.011, -0.004, 0.019, 0.006, 0.002, 0.013], margin) == pytest.approx(expected, abs=1e-12)
