@@ -50,8 +50,8 @@ SHAPES: dict[str, tuple[Draw, float, float]] = {  # draw, true mean, standard de
 
 
 def rarely(count: int) -> str:
-    """Returns the bar for a true share of 5 percent in `count` studies: 99 of 100 such counts stay below it."""
-    return f"at most {0.05 + 2.33 * math.sqrt(0.05 * 0.95 / count):.3f}"
+    """Returns the bar for a true share of 5 percent in `count` studies: 999 of 1,000 such counts stay below it."""
+    return f"at most {0.05 + 3.09 * math.sqrt(0.05 * 0.95 / count):.3f}"
 
 
 def found_in(what: str, share: float, count: int, bar: str = "") -> Row:
