@@ -194,7 +194,9 @@ def test_a_study_names_the_difference_that_matters_and_its_results_do_not_depend
 
 @pytest.mark.parametrize("given", ["0", "-0.01", "a point", "0 %", "'%'", "-1 %"])
 def test_a_difference_that_is_none_is_refused_with_its_place(tmp_path, given):
-    with pytest.raises(StudyError, match=r"11:\d+: difference must be a number above 0 in the metric's unit, or a percentage"):
+    with pytest.raises(
+        StudyError, match=r"11:\d+: difference must be a number above 0 in the metric's unit, or a percentage"
+    ):
         load(tmp_path, more=f"difference: {given}")
 
 
