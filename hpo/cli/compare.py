@@ -40,6 +40,10 @@ def compare(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the anytime curves into FILE (.svg, .png or .pdf).")
     ] = None,
+    difference: Annotated[
+        str | None,
+        typer.Option(metavar="D", help="The smallest difference that matters: 0.005, or '1 %' (default: the study's)."),
+    ] = None,
     runs: Annotated[
         bool, typer.Option("--runs", help="List the winner of every run too (csv: the winners only).")
     ] = False,
@@ -51,10 +55,15 @@ def compare(
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
     if len(names) > 1:
-        print_tasks(store, names, format.value, output, target=target, workers=workers, runs=runs)
+        print_tasks(
+            store, names, format.value, output, target=target, workers=workers, difference=difference, runs=runs
+        )
     else:
         only = names[0] if names else None
-        print_comparison(store, only, format.value, output, target=target, workers=workers, picture=picture, runs=runs)
+        print_comparison(
+            store, only, format.value, output,
+            target=target, workers=workers, difference=difference, picture=picture, runs=runs,
+        )  # fmt: skip
 
 
 def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str]:
@@ -66,7 +75,7 @@ def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str
 
 def print_tasks(
     uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
-    runs: bool,
+    difference: str | None, runs: bool,
 ) -> None:  # fmt: skip
     """Prints the comparison over several stored studies in one of the formats."""
     from hpo import report
@@ -78,7 +87,7 @@ def print_tasks(
     studies = [stores.read(uri, name) for name in names]
     for warning in (warning for data in studies for warning in data.warnings):
         errors.print(f"warning: {warning}")
-    comparison = compare_many(studies, target=target, workers=workers)
+    comparison = compare_many(studies, target=target, workers=workers, difference=difference)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs), output)
         return
@@ -98,7 +107,8 @@ def print_tasks(
 
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
-    target: float | None = None, workers: int | None = None, picture: Path | None = None, runs: bool = False,
+    target: float | None = None, workers: int | None = None, difference: str | None = None, picture: Path | None = None,
+    runs: bool = False,
 ) -> Comparison:  # fmt: skip
     """Prints the comparison of a stored study in one of the formats, and returns it."""
     from hpo import store as stores
@@ -108,7 +118,7 @@ def print_comparison(
     data = stores.read(uri, study)
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
-    comparison = compare_study(data, target=target, workers=workers)
+    comparison = compare_study(data, target=target, workers=workers, difference=difference)
     if picture is not None:
         from hpo.report.comparison_section import save_picture
 

@@ -16,7 +16,6 @@ from hpo.report.tables import p_value
 from hpo.results import anytime
 from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
-from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison
 
 X_LABEL = "charged epochs of a run"
@@ -57,9 +56,8 @@ def _ranks(comparison: Comparison, looks: Looks) -> Picture | None:
         return None
     figure = plots.critical_difference(ranking.mean_ranks, ranking.groups, ranking.critical_difference, looks)
     caption = (
-        f"Mean ranks over {ranking.blocks} blocks; 1 is best. Bars join methods within Nemenyi's critical difference "
-        f"({ranking.critical_difference:.2f}). Friedman's test: p {p_value(ranking.p)}"
-        + ("." if ranking.p < ALPHA else ", so no methods differ by their ranks.")
+        f"Mean ranks over {ranking.blocks} blocks; 1 is best. Bars join methods of which none is shown to be better than "
+        f"another. Nemenyi's critical difference, above, and Friedman's test (p {p_value(ranking.p)}) use only the ranks."
     )
     return picture(figure, "ranks", "Critical-difference diagram of the mean ranks", caption)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hpo.report.aggregate_tables import aggregate_tables
 from hpo.report.reference import with_row
 from hpo.report.tables import Cell, Column, Table, p_value, render_tables
+from hpo.results.phrases import block_words, budgets, number, span
 from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
-from hpo.results.verdict import block_words
+
+VERDICTS = ("a better", "equivalent", "b better")
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
@@ -40,8 +42,14 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
     if comparison.test_tests:
         title = f"Every pair of methods in {comparison.test_metric}, the final exam"
         tables.append(tests_table(comparison.test_tests, title, comparison))
+    for tests, metric in (
+        (comparison.task_tests, comparison.metric),
+        (comparison.test_task_tests, comparison.test_metric),
+    ):
+        if any(tests.values()):
+            tables.append(task_tests_table(tests, f"Every pair of methods on each task in {metric}", comparison))
     if comparison.ranking is not None:
-        tables.append(ranks_table(comparison.ranking))
+        tables.append(ranks_table(comparison.ranking, comparison.tests))
     return tables
 
 
@@ -92,27 +100,27 @@ def _config(run: RunSummary) -> str:
     return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
 
 
-def ranks_table(ranking: Ranking) -> Table:
-    """Returns one row a pair of methods: the difference of their mean ranks, and Nemenyi's p."""
-    differ = ranking.p < ALPHA
+def ranks_table(ranking: Ranking, tests: Sequence[PairTest]) -> Table:
+    """Returns one row a pair of methods: the difference of their mean ranks, Nemenyi's p, and the verdict of `tests`."""
     columns = (
         Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
-        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("differ", "told_apart", "text"),
+        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("verdict", "verdict", "text"),
     )  # fmt: skip
+    said = {(t.a, t.b): _said(t) for t in tests}
     rows = []
     for (a, b), p in ranking.pairwise.items():
         first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
-        apart = abs(first - second)
-        verdict = "yes" if differ and apart > ranking.critical_difference else "no"
-        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", apart, p, verdict))
+        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", abs(first - second), p, said[a, b]))
     note = (
-        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}"
-        + (". " if differ else ", so no methods differ by their ranks. ")
-        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. This test uses only the ranks and has less "
-        "power than the paired tests, which decide."
+        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}. Nemenyi's critical difference: "
+        f"{ranking.critical_difference:.2f}. These tests and the p of this table use only the ranks; the verdict is that "
+        "of the paired tests."
     )
-    strong = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
-    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
+    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, _decided(tests))
+
+
+def _said(test: PairTest) -> str:
+    return f"{test.better} better" if test.better else test.verdict
 
 
 def found_table(comparison: Comparison) -> Table:
@@ -137,7 +145,7 @@ def found_table(comparison: Comparison) -> Table:
     if any(m.test_mean is not None for m in methods):
         note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
-    title = f"{comparison.study}: {comparison.metric} after {comparison.budget_epochs:,} charged epochs per run"
+    title = f"{comparison.study}: {comparison.metric} after {budgets(comparison.budgets)} per run"
     return _table(title, columns, note, _best(comparison))
 
 
@@ -214,19 +222,60 @@ def _table(
 def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
     """Returns one row a pair of methods: difference, interval, p values and verdict."""
     many = block_words(comparison.blocks)[1]
-    columns = (
+    rows = tuple(_test_row(t) for t in tests)
+    note = f"Paired over {many}: {_test_note(len(rows), many, comparison)}"
+    return Table(title, _test_columns(many, comparison), rows, note, _decided(tests))
+
+
+def task_tests_table(tests: Mapping[str, Sequence[PairTest]], title: str, comparison: Comparison) -> Table:
+    """Returns one row a task and pair of methods, as in `tests_table`."""
+    listed = [(task, t) for task, mine in tests.items() for t in mine]
+    rows = tuple((task, *_test_row(t)) for task, t in listed)
+    note = (
+        "Paired over seeds: each row is about its own task and says nothing about others. "
+        f"Tested are {_test_note(len(rows), 'seeds', comparison)}"
+    )
+    columns = (Column("task", "task", "text"), *_test_columns("seeds", comparison))
+    return Table(title, columns, rows, note, _decided([t for _, t in listed]))
+
+
+def _test_columns(many: str, comparison: Comparison) -> tuple[Column, ...]:
+    more = f"more {many}" if comparison.point is None else f"more {many} for {comparison.point:.3g}"
+    return (
         Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
         Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("pairs", "pairs", "count"), Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
+        Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("p equivalent", "p_equivalent", "p"),
+        Column("chances", "chances", "text"), Column("pairs", "pairs", "count"), Column(more, "more_blocks", "text"),
     )  # fmt: skip
-    rows = tuple(
-        (f"{t.a} − {t.b}", f"{t.better} better" if t.better else t.verdict, t.difference, t.ci95, t.p, t.p_adjusted,
-         t.pairs, t.more_blocks)
-        for t in tests
+
+
+def _test_row(t: PairTest) -> tuple[Cell, ...]:
+    odds = None if t.chances is None else ", ".join(f"{100 * t.chances[one]:.0f}" for one in VERDICTS) + " %"
+    more = None
+    if t.more_blocks is not None and t.more_blocks_range is not None:
+        more = f"{number(t.more_blocks)} ({span(*t.more_blocks_range)})"
+    return (
+        f"{t.a} − {t.b}", _said(t), t.difference, t.ci95, t.p, t.p_adjusted, t.p_signed_rank_adjusted, t.p_equivalent, odds,
+        t.pairs, more,
     )  # fmt: skip
+
+
+def _test_note(rows: int, many: str, comparison: Comparison) -> str:
     note = (
-        f"Paired over {many}: Wilcoxon's exact signed-rank test, with Holm's correction for the number of rows "
-        f"({len(tests)}). The adjusted p decides; intervals are not adjusted. Last column: further {many} needed to detect "
-        f"a difference of {comparison.point:g}."
+        f"flipped signs of the mean difference, adjusted for all {rows} rows together (step-down max-T). The adjusted p "
+        "decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with Holm's correction, for comparison."
     )
-    return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))
+    if comparison.point is None:
+        return f"{note} No difference is named that matters in {comparison.metric}, so that no pair can be equivalent."
+    size = f"{comparison.point:.3g}"
+    named = comparison.difference
+    why = " (the default for accuracies)" if named is None else f" ({named} of the mean)" if "%" in named else ""
+    return (
+        f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size}{why}. "
+        f"Chances: that the first is better by more than {size}, that they differ by less, that the second is. Last column: "
+        f"further {many} needed to detect a difference of {size}, with their 80 % interval."
+    )
+
+
+def _decided(tests: Sequence[PairTest]) -> frozenset[int]:
+    return frozenset(i for i, t in enumerate(tests) if t.better)

@@ -108,6 +108,7 @@ def critical_difference(
         for i, group in enumerate(joined):
             places = [ranks[name] for name in group]
             axes.hlines(-0.45 - 0.5 * i, min(places) - 0.04, max(places) + 0.04, color=INK.light, lw=4)
+            axes.plot(places, [-0.45 - 0.5 * i] * len(places), "o", color=INK.light, ms=7)  # a bar may pass others by
         for i, name in enumerate(order):
             left, colour = i < half, looks[name].colour
             y = base - 0.9 - (i if left else len(order) - 1 - i)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,17 @@ from hpo.results.aggregates import aggregates, common_blocks
 from hpo.results.bounds import Bounds, metric_bounds
 from hpo.results.coverage import far_runs
 from hpo.results.failures import failed_exams, without_result
+from hpo.results.margin import Margin, margin
 from hpo.results.method_summaries import Rules, method_summaries
-from hpo.results.pair_tests import POINT, block_kind, block_values, pair_tests, ranking, whole_blocks
+from hpo.results.pair_tests import (
+    TASK_BLOCKS,
+    block_kind,
+    block_values,
+    pair_tests,
+    pair_tests_of_each,
+    ranking,
+    whole_blocks,
+)
 from hpo.results.reference import random_twice
 from hpo.results.run_summaries import run_summaries
 from hpo.results.values import Comparison, PairTest, RunSummary
@@ -32,23 +41,29 @@ class IncomparableStudies(HpoError):
 
 
 def compare(
-    data: StudyData, *, workers: int | None = None, target: float | None = None, point: float = POINT
+    data: StudyData, *, workers: int | None = None, target: float | None = None, difference: float | str | None = None
 ) -> Comparison:
     """Compares the methods of a study.
 
     `workers`: the number for the time that each method would have taken alone (default: the study's parallelism).
     `target`: the value behind `epochs_to_target` (default: random search's mean final value; without random search,
-    the worst method's). `point`: the difference behind `more_blocks`.
+    the worst method's). `difference`: the smallest that matters, such as 0.005 or "1 %" of the mean (default: the
+    study's; without one, 0.01 for accuracies in [0, 1]).
     """
-    return compare_many([data], workers=workers, target=target, point=point)
+    return compare_many([data], workers=workers, target=target, difference=difference)
 
 
 def compare_many(
-    studies: Sequence[StudyData], *, workers: int | None = None, target: float | None = None, point: float = POINT
+    studies: Sequence[StudyData],
+    *,
+    workers: int | None = None,
+    target: float | None = None,
+    difference: float | str | None = None,
 ) -> Comparison:
     """Compares methods over several studies (tasks); options as for `compare`.
 
-    Raises IncomparableStudies unless there is at least one study, names differ, and metric and mode are the same.
+    Raises IncomparableStudies unless there is at least one study, names differ, and metric and mode are the same;
+    StudyError for what is no difference, DifferentMargins if the studies name several.
     """
     _check(studies)
     alone = workers or max(int(data.definition.get("parallelism") or 1) for data in studies)
@@ -61,7 +76,7 @@ def compare_many(
         targets[data.name] = target if target is not None else _target(mine, labels, mode)
         initial = {run.seed: run.value for run in mine if run.method in _defaults(data)}
         runs += [_placed(run, targets[data.name], initial.get(run.seed, math.nan), mode) for run in mine]
-    return _compared(studies, runs, labels, targets, alone, point)
+    return _compared(studies, runs, labels, targets, alone, difference)
 
 
 def _check(studies: Sequence[StudyData]) -> None:
@@ -82,41 +97,77 @@ def _check(studies: Sequence[StudyData]) -> None:
 
 def _compared(
     studies: Sequence[StudyData], runs: Sequence[RunSummary], labels: Sequence[str], targets: Mapping[str, float | None],
-    workers: int, point: float,
+    workers: int, difference: float | str | None,
 ) -> Comparison:  # fmt: skip
     first = studies[0].definition
     metric, mode = str(first["metric"]), str(first["mode"])
     test_metric = "test_" + metric.removeprefix("val_")
+    budgets = {data.name: int(data.definition["budget"]["epochs"]) for data in studies}
     kind = block_kind(runs)
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
-    tested = block_values(runs, labels, lambda run: run.test(test_metric), mode, kind, unknown=math.nan)
     full = whole_blocks(values)
     bounds = metric_bounds(first, [v for run in runs for v in (run.value, run.test(test_metric))])
     methods, blocks = common_blocks(runs, mode)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
+    smallest = _margin(studies, runs, difference)
+    point = smallest.of(values)
+    tested = _tested(runs, labels, mode, test_metric, smallest, bounds)
     return Comparison(
         study=", ".join(data.name for data in studies),
         metric=metric,
         mode=mode,
-        budget_epochs=int(first["budget"]["epochs"]),
         runs=tuple(runs),
-        methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind, bounds, point))),
-        tests=_within(pair_tests(labels, values, mode, point), bounds),
+        methods=tuple(method_summaries(labels, runs, ranks, Rules(mode, test_metric, kind, bounds, point or 0.0))),
         test_metric=test_metric,
-        test_tests=_within(pair_tests(labels, tested, mode, point), bounds) if np.isfinite(tested).any() else (),
-        ranking=ranking(labels, full),
+        ranking=ranking(labels, full, tested["tests"]),
         blocks=kind,
-        tasks=tuple(data.name for data in studies),
+        tasks=tuple(budgets),
+        budgets=budgets,
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=point,
+        difference=str(smallest.difference) if smallest.named else None,
         workers=workers,
-        notes=tuple(_notes(runs, labels, point)),
+        notes=tuple(_notes(runs, labels, budgets, point or 0.0)),
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
         reference=random_twice(studies, runs, mode, test_metric),
         bounds=bounds,
         aggregates=aggregates(blocks, methods, mode, bounds),
+        **tested,
     )
+
+
+def _margin(studies: Sequence[StudyData], runs: Sequence[RunSummary], given: float | str | None) -> Margin:
+    named = (data.definition.get("difference") for data in studies)
+    metric, mode = (str(studies[0].definition[name]) for name in ("metric", "mode"))
+    return margin(given, named, metric, mode, [run.value for run in runs if run.complete])
+
+
+def _tested(
+    runs: Sequence[RunSummary], labels: Sequence[str], mode: str, test_metric: str, margin: Margin, bounds: Bounds
+) -> dict[str, Any]:
+    """Returns the fields of a comparison that hold tests: of validation, and of the final exam if there was one."""
+    tests, of_tasks = _tests(runs, labels, lambda run: run.value, mode, margin, bounds)
+    found: dict[str, Any] = {"tests": tests, "task_tests": of_tasks, "test_tests": (), "test_task_tests": {}}
+    if any(math.isfinite(run.test(test_metric)) for run in runs if run.complete):
+        exam, of_exams = _tests(runs, labels, lambda run: run.test(test_metric), mode, margin, bounds, math.nan)
+        found |= {"test_tests": exam, "test_task_tests": of_exams}
+    return found
+
+
+def _tests(
+    runs: Sequence[RunSummary], labels: Sequence[str], value: Callable[[RunSummary], float], mode: str, margin: Margin,
+    bounds: Bounds, unknown: float = -math.inf,
+) -> tuple[tuple[PairTest, ...], dict[str, tuple[PairTest, ...]]]:  # fmt: skip
+    """Returns the tests of all pairs over blocks, and those of each task if the tasks are too few to decide as blocks."""
+    tests = pair_tests(labels, block_values(runs, labels, value, mode, block_kind(runs), unknown), mode, margin)
+    tasks = list(dict.fromkeys(run.study for run in runs))
+    if not 1 < len(tasks) < TASK_BLOCKS:
+        return _within(tests, bounds), {}
+    mine = [[run for run in runs if run.study == task] for task in tasks]
+    tables = [block_values(some, labels, value, mode, "seed", unknown) for some in mine]
+    found = [_within(each, bounds) for each in pair_tests_of_each(labels, tables, mode, margin)]
+    return _within(tests, bounds), dict(zip(tasks, found, strict=True))
 
 
 def _within(tests: Sequence[PairTest], bounds: Bounds) -> tuple[PairTest, ...]:
@@ -136,7 +187,7 @@ def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], e
 # -- notes --------------------------------------------------------------------------------------------------------
 
 
-def _notes(runs: Sequence[RunSummary], labels: Sequence[str], point: float) -> list[str]:
+def _notes(runs: Sequence[RunSummary], labels: Sequence[str], budgets: Mapping[str, int], point: float) -> list[str]:
     """Returns what a reader must know besides the figures, a sentence each."""
     whole = {label: [run for run in runs if run.method == label and run.complete] for label in labels}
     partial = [f"{run.method}/{run.seed}" for run in runs if not run.complete]
@@ -146,6 +197,11 @@ def _notes(runs: Sequence[RunSummary], labels: Sequence[str], point: float) -> l
         found.append(f"Incomplete runs, left out of means and tests: {', '.join(partial)}.")
     if empty:
         found.append(f"Runs without any value, ranked last and left out of means: {', '.join(empty)}.")
+    others = {(run.method, run.budget_epochs): run.study for run in runs if run.budget_epochs != budgets[run.study]}
+    for (label, epochs), task in others.items():
+        found.append(
+            f"A run of {label} had a budget of {epochs:,} epochs, but the budget of {task} is {budgets[task]:,}."
+        )
     found += [_one_trial(label, mine) for label, mine in whole.items() if _always_the_same(mine)]
     tasks = dict.fromkeys(run.study for run in runs)
     for label, mine in whole.items():

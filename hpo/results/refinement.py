@@ -12,6 +12,9 @@ import numpy as np
 from hpo.errors import HpoError
 from hpo.results import statistics
 from hpo.results.importance import Importance, TooFewTrials
+from hpo.results.margin import margin
+from hpo.results.phrases import number
+from hpo.results.sign_flips import sign_flips
 from hpo.results.statistics import Vector, mean_interval
 from hpo.results.values import UNDECIDED, Interval
 from hpo.store import columns as stored
@@ -22,8 +25,6 @@ from hpo.text import plain
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
-
-POINT = 0.01
 
 
 class NothingToRefine(HpoError):
@@ -100,8 +101,8 @@ class Change:
 
     `gain`: mean improvement over the winner in the metric's unit; positive is better in either mode. `p_adjusted`
     covers all changes together (sign flips, max-T), so the best of many is not mistaken for a gain; fewer than six
-    pairs can show nothing. `more`: further seeds needed to detect a gain of one point with a power of 80 percent;
-    None if fewer than two pairs leave the spread unknown.
+    pairs can show nothing. `more`: further seeds needed to detect a gain of `Refinement.point` with a power of 80
+    percent; None if that is unknown, or fewer than two pairs leave the spread unknown.
     """
 
     name: str
@@ -119,13 +120,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Refinement:
-    """The effect of changing one hyperparameter of a winner at a time; `changes` has the largest gain first."""
+    """The effect of changing one hyperparameter of a winner at a time; `changes` has the largest gain first.
+
+    `point`: the smallest gain that matters; None if the study names none and the metric has no default.
+    """
 
     metric: str
     mode: str
     config: Config
     mean: float
     changes: tuple[Change, ...]
+    point: float | None = None
 
     @property
     def best(self) -> Change | None:
@@ -146,8 +151,13 @@ class Refinement:
         if top.gain <= 0:
             return f"No change improved on the winner's mean {self.metric} of {self.mean:.4g}."
         seen = "1 pair does" if top.pairs == 1 else f"{top.pairs} pairs do"
-        few = f"at least {statistics.fewest_pairs()} pairs are needed"
-        more = few if top.more is None else f"detecting a gain of {POINT:g} would take about {top.more:,} more"
+        more = f"at least {statistics.fewest_pairs()} pairs are needed"
+        if top.more is not None:
+            more = f"detecting a gain of {self.point:.3g} would take about {number(top.more)} more"
+        elif top.pairs >= statistics.fewest_pairs():
+            more = (
+                "name the smallest gain that matters (difference in the study) to learn how many more would detect it"
+            )
         return (
             f"Undecided: {top.name}={top.value} looks better by {top.gain:.4g}, but {seen} not show that this gain is "
             f"real; {more}."
@@ -162,11 +172,13 @@ Result = tuple[Config, int, float]
 """A trained configuration: (config, seed or fold, value of the metric)."""
 
 
-def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: str) -> Refinement:
+def refinement(
+    base: Config, results: Iterable[Result], *, metric: str, mode: str, difference: float | str | None = None
+) -> Refinement:
     """Compares `base`, pair by pair, with every configuration that differs from it in one hyperparameter.
 
-    Several values of one configuration and seed are averaged. A value that is not finite (a failed trial) loses.
-    Raises NothingToRefine if `base` itself was not trained.
+    `difference`: the smallest gain that matters (default: 0.01 for accuracies in [0, 1]). Values of one configuration and
+    seed are averaged; one that is not finite (a failed trial) loses. Raises NothingToRefine if `base` was not trained.
     """
     sign = 1.0 if mode == "max" else -1.0
     table: dict[str, dict[int, list[float]]] = {}
@@ -181,15 +193,19 @@ def refinement(base: Config, results: Iterable[Result], *, metric: str, mode: st
         raise NothingToRefine("the winner must be trained beside its neighbours, but it has no result")
     found = [(key, name) for key, config in configs.items() if (name := changed(base, config)) is not None]
     found = [(key, name) for key, name in found if set(means[key]) & set(means[own])]
+    values = np.array([sign * value for seeds in means.values() for value in seeds.values()])
+    point = margin(None, [difference], metric, mode, values.tolist()).of(values)
     p, adjusted = _tests(means[own], [means[key] for key, _ in found])
     changes = [
         _change(
-            configs[key], name, _differences(means[own], means[key]), means[key], (float(a), float(b)), sign, len(found)
+            configs[key], name, _differences(means[own], means[key]), means[key], (float(a), float(b)), sign,
+            len(found), point,
         )
         for (key, name), a, b in zip(found, p, adjusted, strict=True)
-    ]
+    ]  # fmt: skip
     changes.sort(key=lambda change: -change.gain)
-    return Refinement(metric, mode, dict(base), sign * float(np.mean(list(means[own].values()))), tuple(changes))
+    mean = sign * float(np.mean(list(means[own].values())))
+    return Refinement(metric, mode, dict(base), mean, tuple(changes), point)
 
 
 def from_study(data: StudyData, base: Config) -> Refinement:
@@ -207,7 +223,10 @@ def from_study(data: StudyData, base: Config) -> Refinement:
         for row in rows.values()
         if row["status"] in ("completed", "failed")
     ]
-    return refinement(base, results, metric=str(data.definition["metric"]), mode=str(data.definition["mode"]))
+    known = data.definition
+    return refinement(
+        base, results, metric=str(known["metric"]), mode=str(known["mode"]), difference=known.get("difference")
+    )
 
 
 def changed(base: Config, config: Config) -> str | None:
@@ -234,7 +253,7 @@ def _tests(base: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> 
         for row, seed in enumerate(base):
             table[row, column] = others[i][seed] - base[seed] if seed in others[i] else 0.0
     if whole:
-        p[whole], adjusted[whole] = statistics.sign_flips(table)
+        p[whole], adjusted[whole] = sign_flips(table)
     for i in set(range(len(others))) - set(whole):
         p[i] = adjusted[i] = statistics.signed_rank(_differences(base, others[i]))[0]
     return p, adjusted
@@ -242,7 +261,7 @@ def _tests(base: Mapping[int, float], others: Sequence[Mapping[int, float]]) -> 
 
 def _change(
     config: Config, name: str, differences: Vector, values: Mapping[int, float], p: tuple[float, float], sign: float,
-    tests: int,
+    tests: int, point: float | None,
 ) -> Change:  # fmt: skip
     finite = differences[np.isfinite(differences)]
     gain, ci95 = mean_interval(list(finite))
@@ -250,5 +269,7 @@ def _change(
     decided = p[1] < statistics.ALPHA and gain != 0
     verdict = UNDECIDED if not decided else "better" if gain > 0 else "worse"
     mean = sign * float(np.mean(list(values.values())))
-    more = statistics.more_pairs(finite, len(differences), POINT, statistics.ALPHA / max(1, tests))
+    more = None
+    if point is not None:
+        more, _ = statistics.more_pairs(finite, len(differences), point, statistics.ALPHA / max(1, tests))
     return Change(name, config[name], dict(config), len(differences), mean, gain, ci95, *p, verdict, more)

@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from hpo.results.bounds import UNBOUNDED, Bounds
+from hpo.results.sign_flips import DIGITS
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 ALPHA = 0.05
 POWER = 0.8
+SPREAD = 0.1  # chance on either side of the interval of a standard deviation
 EXACT = 200  # most pairs for which the signed-rank distribution is computed instead of approximated
-FLIPPED = 12  # most pairs for which every flip of signs is tried
-DIGITS = 12  # decimals kept of a difference: what lies beyond is rounding
 
 
 def interval(values: ArrayLike, level: float = 1 - ALPHA, bounds: Bounds = UNBOUNDED) -> tuple[Vector, Vector]:
@@ -88,30 +88,6 @@ def _rank_sums(ranks: tuple[int, ...]) -> Vector:
     return chances
 
 
-def sign_flips(differences: ArrayLike, *, seed: int = 0) -> tuple[Vector, Vector]:
-    """Tests m means against zero over common pairs [n, m]: (p [m], p adjusted for all m [m]).
-
-    The statistic is |t|. Flipping the signs of whole rows gives its distribution and that of the largest of all m:
-    all 2^n flips up to n = 12, otherwise 10,000 at random (Westfall and Young 1993, single-step max-T). Correlated
-    columns cost less than with Holm's correction. A zero stands for a pair that a column lacks.
-    """
-    d = np.round(np.asarray(differences, dtype=float), DIGITS)
-    length = np.sqrt((d**2).sum(axis=0))
-    unit = d / np.where(length > 0, length, 1.0)  # |t| grows with |sum| / length, and flips leave the length
-    observed = np.abs(unit.sum(axis=0)) - 1e-9
-    flipped = np.abs(_signs(len(d), seed) @ unit)
-    return (flipped >= observed).mean(axis=0), (flipped.max(axis=1)[:, None] >= observed).mean(axis=0)
-
-
-def _signs(n: int, seed: int) -> Matrix:
-    """Returns rows of n signs: all of them, or 10,000 at random, the first of which flips nothing."""
-    if n <= FLIPPED:
-        return np.asarray(1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1), dtype=np.float64)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (10_000, n))
-    signs[0] = 1.0
-    return signs
-
-
 def holm(p: ArrayLike) -> Vector:
     """Returns Holm's step-down adjustment of p values [m]."""
     values = np.asarray(p, dtype=float)
@@ -123,29 +99,62 @@ def holm(p: ArrayLike) -> Vector:
 
 
 def fewest_pairs(alpha: float = ALPHA) -> int:
-    """Returns the fewest pairs with which the exact signed-rank test can reach `alpha`."""
+    """Returns the fewest pairs with which an exact test by signs or signed ranks can reach `alpha`: 2 / 2^n."""
     return math.ceil(1 + math.log2(1 / alpha))
 
 
-def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Returns the pairs with which the signed-rank test detects a true mean difference with the given power.
+@lru_cache(maxsize=64)
+def pair_alpha(methods: int, alpha: float = ALPHA) -> float:
+    """Returns the level of one pair at which all pairs of so many methods together have the level `alpha`.
 
-    `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, divided by
-    the signed-rank test's asymptotic efficiency 3/pi.
+    By the studentized range (Tukey): what max-T costs over all pairs of methods whose results spread alike.
+    """
+    return float(2 * special.ndtr(-nemenyi_quantile(methods, alpha))) if methods > 2 else alpha
+
+
+def pairs_needed(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Returns the pairs with which a test of the mean detects a true mean difference with the given power.
+
+    `deviation`: standard deviation of the paired differences. Guenther's (1981) formula for the t test, whose power
+    flipped signs have asymptotically.
     """
     a, b = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
-    t_test = ((a + b) * deviation / difference) ** 2 + a**2 / 2
-    return max(fewest_pairs(alpha), math.ceil(t_test * math.pi / 3))
+    return max(fewest_pairs(), math.ceil(((a + b) * deviation / difference) ** 2 + a**2 / 2))
 
 
-def more_pairs(differences: Vector, seen: int, difference: float, alpha: float) -> int | None:
-    """Returns the pairs needed beyond the `seen` ones to detect `difference`, given the spread of `differences`.
+def more_pairs(
+    differences: Vector, seen: int, difference: float, alpha: float
+) -> tuple[int | None, tuple[int, int] | None]:
+    """Returns the pairs needed beyond the `seen` ones to detect `difference`, and their range.
 
+    The spread of `differences` [n] tells the number, the ends of the spread's 80 percent interval (chi-square) the range.
     0 if there are enough, None if fewer than two differences leave the spread unknown.
     """
-    if len(differences) < 2:
+    n = len(differences) - 1
+    if n < 1:
+        return None, None
+    deviation = float(np.std(differences, ddof=1))
+    ends = (math.sqrt(n / float(special.chdtri(n, tail))) for tail in (SPREAD, 1 - SPREAD))
+    more, low, high = (max(0, pairs_needed(deviation * factor, difference, alpha) - seen) for factor in (1.0, *ends))
+    return more, (low, high)
+
+
+def chances(differences: ArrayLike, margin: float) -> tuple[float, float, float] | None:
+    """Returns the chances that the mean of the population lies below -margin, within the margin, and above it.
+
+    Student's posterior of the mean of normal differences [n] under the reference prior: t with n - 1 degrees of freedom
+    around their mean, scaled by the standard error: the Bayesian t test of Benavoli et al. (2017) with correlation 0, as
+    blocks are independent. The margin is their region of practical equivalence. None for n < 2.
+    """
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2:
         return None
-    return max(0, pairs_needed(float(np.std(differences, ddof=1)), difference, alpha) - seen)
+    mean, error = float(d.mean()), float(d.std(ddof=1)) / math.sqrt(len(d))
+    if np.ptp(d) == 0:  # all chance is at one point
+        return float(d[0] < -margin), float(abs(d[0]) <= margin), float(d[0] > margin)
+    below = float(special.stdtr(len(d) - 1, (-margin - mean) / error))
+    above = float(special.stdtr(len(d) - 1, (mean - margin) / error))
+    return below, max(0.0, 1 - below - above), above
 
 
 @dataclass(frozen=True)
@@ -153,8 +162,6 @@ class Friedman:
     """Friedman's test over blocks, and Nemenyi's test of the mean ranks (Demsar 2006).
 
     `critical_difference`: mean ranks farther apart differ. `pairwise` [methods, methods]: Nemenyi's p values.
-    `cliques`: maximal sets of methods that do not differ, as indices in the order of their ranks; they are the bars of
-    a critical-difference diagram.
     """
 
     blocks: int
@@ -163,7 +170,6 @@ class Friedman:
     mean_ranks: Vector
     critical_difference: float
     pairwise: Vector
-    cliques: tuple[tuple[int, ...], ...]
 
 
 def mean_ranks(values: ArrayLike) -> Vector:
@@ -189,7 +195,7 @@ def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:
     gaps = np.abs(means[:, None] - means[None, :])
     pairwise = stats.studentized_range.sf(gaps / unit * math.sqrt(2), methods, np.inf)
     difference = nemenyi_quantile(methods, alpha) * unit
-    return Friedman(blocks, statistic, p, means, difference, np.minimum(1.0, pairwise), _cliques(means, difference))
+    return Friedman(blocks, statistic, p, means, difference, np.minimum(1.0, pairwise))
 
 
 def nemenyi_quantile(methods: int, alpha: float = ALPHA) -> float:
@@ -197,14 +203,25 @@ def nemenyi_quantile(methods: int, alpha: float = ALPHA) -> float:
     return float(stats.studentized_range.isf(alpha, methods, np.inf)) / math.sqrt(2)
 
 
-def _cliques(ranks: Vector, difference: float) -> tuple[tuple[int, ...], ...]:
-    order = [int(i) for i in np.argsort(ranks, kind="stable")]
+def cliques(related: ArrayLike) -> tuple[tuple[int, ...], ...]:
+    """Returns the maximal sets of at least two that are all related to each other; related [m, m] is symmetric.
+
+    Each is in ascending order, and they are sorted (Bron and Kerbosch 1973).
+    """
+    table = np.asarray(related, dtype=bool)
+    near = [{int(j) for j in np.flatnonzero(row) if j != i} for i, row in enumerate(table)]
     found: list[tuple[int, ...]] = []
-    for start, first in enumerate(order):
-        near = tuple(i for i in order[start:] if ranks[i] - ranks[first] <= difference)
-        if len(near) > 1 and not any(set(near) <= set(other) for other in found):
-            found.append(near)
-    return tuple(found)
+
+    def grow(members: set[int], open_: set[int], closed: set[int]) -> None:
+        if not open_ and not closed and len(members) > 1:
+            found.append(tuple(sorted(members)))
+        pivot = max(open_ | closed, key=lambda i: len(near[i] & open_), default=None)
+        for i in sorted(open_ - (near[pivot] if pivot is not None else set())):
+            grow(members | {i}, open_ & near[i], closed & near[i])
+            open_, closed = open_ - {i}, closed | {i}
+
+    grow(set(), set(range(len(table))), set())
+    return tuple(sorted(found))
 
 
 def mean_interval(

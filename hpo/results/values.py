@@ -132,10 +132,13 @@ class MethodSummary:
 class PairTest:
     """Two methods over the blocks (seeds, tasks) that both completed.
 
-    `difference`: mean of a minus mean of b, in the metric's unit. `p`: exact signed-rank test; `p_adjusted`: Holm's
-    correction over all pairs. `more_blocks`: further blocks needed to detect a difference of `Comparison.point` with a
-    power of 80 percent, given the spread so far; 0 if there are enough, None if fewer than two pairs leave the spread
-    unknown.
+    `difference`: mean of a minus mean of b, in the metric's unit. `p`: flipped signs of the mean; `p_adjusted`: adjusted
+    over all pairs by step-down max-T; it decides. `p_signed_rank`: Wilcoxon's test; `p_signed_rank_adjusted`: Holm's
+    correction over all pairs. `p_equivalent`: two one-sided tests, adjusted over all pairs, that the difference is smaller
+    than `Comparison.point`; `chances` of "a better", "equivalent" and "b better": that it is larger, smaller, or larger the
+    other way (Student's posterior; None with failed runs). `more_blocks`: further blocks needed to detect a difference of
+    that size with a power of 80 percent, given the spread so far; `more_blocks_range`: the same for the ends of the
+    spread's 80 percent interval. 0 if there are enough; None if the spread or `Comparison.point` is unknown.
     """
 
     a: str
@@ -145,17 +148,22 @@ class PairTest:
     ci95: Interval
     p: float
     p_adjusted: float
-    verdict: str  # a better | b better | undecided
+    verdict: str  # a better | b better | equivalent | undecided
     more_blocks: int | None
+    p_signed_rank: float
+    p_signed_rank_adjusted: float
+    more_blocks_range: tuple[int, int] | None
+    p_equivalent: float | None
+    chances: Mapping[str, float] | None
 
     @property
     def better(self) -> str | None:
-        """The better method's label; None if undecided."""
+        """The better method's label; None if neither is."""
         return {"a better": self.a, "b better": self.b}.get(self.verdict)
 
     @property
     def worse(self) -> str | None:
-        """The worse method's label; None if undecided."""
+        """The worse method's label; None if neither is."""
         return {"a better": self.b, "b better": self.a}.get(self.verdict)
 
 
@@ -163,8 +171,8 @@ class PairTest:
 class Ranking:
     """Friedman's test and Nemenyi's critical difference over five blocks or more.
 
-    `groups`: maximal sets of methods whose mean ranks lie within the critical difference. `pairwise`: p values by
-    (a, b). Differences count only if Friedman's `p` is below 0.05.
+    `groups`: maximal sets of methods of which no test of the comparison shows one to be better than another, best mean
+    rank first. `pairwise`: Nemenyi's p values by (a, b). These tests see only ranks and decide nothing.
     """
 
     blocks: int
@@ -180,8 +188,13 @@ class Ranking:
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
-    `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
-    on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
+    `budgets`: the charged epochs of a run, by task.
+    `blocks`: what pairs are made of: "seed", or "task" if there are several: then `tests` are about tasks in general.
+    `tests`: on the validation metric; `test_tests`: on the final exam's. `task_tests`, `test_task_tests`: with two to
+    five tasks, the same on each of these tasks, paired by seed and adjusted for all pairs of all tasks together.
+    `point`: the smallest difference that matters, in the metric's unit; None if nobody named it and the metric has no
+    default. `difference`: as the study or the command names it; None if nobody did.
+    `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
     `reference`: random search with twice the budget, beside the methods; None without two complete runs of it.
     `bounds`: of the metric; its intervals stay within them. `aggregates`: None for fewer than two blocks that all methods
     completed. `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
@@ -190,7 +203,6 @@ class Comparison:
     study: str
     metric: str
     mode: str
-    budget_epochs: int
     runs: tuple[RunSummary, ...]
     methods: tuple[MethodSummary, ...]
     tests: tuple[PairTest, ...]
@@ -199,8 +211,12 @@ class Comparison:
     ranking: Ranking | None = None
     blocks: str = "seed"
     tasks: tuple[str, ...] = ()
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
+    test_task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     target: float | None = None
-    point: float = 0.01
+    point: float | None = None
+    difference: str | None = None
     workers: int = 1
     notes: tuple[str, ...] = field(default=())
     failure: str = ""
@@ -208,6 +224,12 @@ class Comparison:
     reference: Reference | None = None
     bounds: Bounds = UNBOUNDED
     aggregates: Aggregates | None = None
+
+    @property
+    def budget_epochs(self) -> int | None:
+        """The budget of a run; None if the tasks' budgets differ."""
+        sizes = set(self.budgets.values())
+        return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def verdict(self) -> str:
@@ -219,11 +241,15 @@ class Comparison:
         found = {
             "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
             "verdict": self.verdict, "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
-            "workers": self.workers, "target": self.target, "point": self.point, "test_metric": self.test_metric,
+            "workers": self.workers, "target": self.target, "point": self.point,
+            "difference": self.difference, "test_metric": self.test_metric,
             "runs": [_run(run) for run in self.runs],
             "methods": [asdict(method) for method in self.methods],
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
+            "budgets": dict(self.budgets),
+            "task_tests": {task: [asdict(test) for test in tests] for task, tests in self.task_tests.items()},
+            "test_task_tests": {task: [asdict(test) for test in tests] for task, tests in self.test_task_tests.items()},
             "ranking": _ranking(self.ranking),
             "reference": asdict(self.reference) if self.reference else None,
             "bounds": [self.bounds.low, self.bounds.high],

@@ -11,9 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from hpo.errors import StudyError
+from hpo.study.difference import Difference
 from hpo.study.messages import Located, at, explain, first, sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
 from hpo.study.modes import Mode, mode_of, unknown
@@ -53,6 +54,7 @@ class Study(Section):
     bounds: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = (
         None  # default: by the metric's name
     )
+    difference: float | str | None = None  # the smallest that matters between methods: 0.005, or 1 %
     final: Final = Final()
     store: Name = "results"
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # for all checkpoints of the study together
@@ -74,6 +76,16 @@ class Study(Section):
         if mode is None:
             raise Located(("metric",), unknown(metric))
         return {**values, "mode": mode}
+
+    @field_validator("difference")
+    @classmethod
+    def _readable(cls, given: float | str | None) -> float | str | None:
+        if given is not None:
+            try:
+                Difference.parse(given)
+            except StudyError as error:
+                raise ValueError(str(error)) from None
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

@@ -93,6 +93,18 @@ def within_bounds(found: Any, recorded: Any) -> bool:
     return all(0 <= new[0] <= max(old[0], 0) and min(old[1], 1) <= new[1] <= 1 for new, old in both)
 
 
+NOW = {"p": "p_signed_rank", "p_adjusted": "p_signed_rank_adjusted"}  # another test decides since
+
+
+def by_signed_ranks(recorded: Any) -> Any:
+    """A recorded comparison with the p values of its pairs where they are now, without the seeds that their test needed."""
+    tests = {
+        name: [{NOW.get(key, key): value for key, value in t.items() if key != "more_blocks"} for t in recorded[name]]
+        for name in ("tests", "test_tests")
+    }
+    return {**recorded, **tests}
+
+
 def without_time_alone(found: Any) -> Any:
     """A comparison without the times alone: the recorded ones let a promotion begin before what it followed from."""
     if isinstance(found, dict):
@@ -133,7 +145,7 @@ def test_a_complete_store_is_read_verified_and_compared_as_it_was(unpacked: Any)
     assert data.warnings == ()
     assert data.environment["python"] == "3.11"
     assert {row["exam"] for row in data.exams.to_pylist()} == {"retrain/0"}
-    found, recorded = compare(data).to_json(), json.loads(Path("compare.json").read_text())
+    found, recorded = compare(data).to_json(), by_signed_ranks(json.loads(Path("compare.json").read_text()))
     assert close(without_time_alone(figures(found)), without_time_alone(figures(recorded)))
     assert within_bounds(found, recorded)
 
@@ -176,7 +188,8 @@ def test_a_store_whose_driver_was_killed_is_read_as_it_lies(unpacked: Any) -> No
 @pytest.mark.timeout(120)
 def test_a_study_whose_driver_was_killed_ends_as_an_undisturbed_one(unpacked: Any) -> None:
     unpacked("complete")
-    undisturbed, tables = json.loads(Path("compare.json").read_text()), {t: rows(t) for t in schema.TABLES}
+    undisturbed = by_signed_ranks(json.loads(Path("compare.json").read_text()))
+    tables = {t: rows(t) for t in schema.TABLES}
     for path in sorted(Path("store").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     unpacked("interrupted")

@@ -104,7 +104,7 @@ def test_a_verdict_that_the_epochs_do_not_support_is_found() -> None:
     data = simulated_study({"a": [0.5] * 7, "b": [0.5] * 7})
     rows = [{**row, "value": row["value"] + 0.1 * (row["run"][0] == "a")} for row in data.charges.to_pylist()]
     problems = audit(replace(data, charges=pa.Table.from_pylist(rows, schema=data.charges.schema)))
-    assert "methods a (a) and b (b): the comparison reports a better, but the epochs give undecided" in problems
+    assert "methods a (a) and b (b): the comparison reports a better, but the epochs give equivalent" in problems
 
 
 def test_epochs_without_the_metric_cause_no_complaint(study: tuple[Path, StudyData]) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.report.comparison_tables import ranks_table, winners_table
+from hpo.report.comparison_tables import comparison_tables, ranks_table, winners_table
 from hpo.results import statistics
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
+from hpo.results.margin import DifferentMargins
 from hpo.results.values import Comparison
 from tests.simulated import simulated_study
 from tests.synthetic_study import synthetic_study
@@ -45,7 +46,7 @@ def test_the_json_is_the_contract(found: Comparison) -> None:
     assert len(answer["tests"]) == 6
     for test in answer["tests"]:
         assert {"a", "b", "difference", "ci95", "p", "p_adjusted", "verdict"} <= set(test)
-        assert test["verdict"] in ("a better", "b better", "undecided")
+        assert test["verdict"] in ("a better", "b better", "equivalent", "undecided")
 
 
 def test_incumbents_are_those_of_the_runs_table(found: Comparison) -> None:
@@ -87,23 +88,97 @@ def test_too_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_need
     alone = compare(simulated_study({"a": [0.9], "b": [0.5]}))
     assert alone.tests[0].more_blocks is None
     assert alone.methods[0].ci95 is None
-    assert alone.verdict == "Undecided. With 1 seed no method can be shown to be better; at least 6 are needed."
+    assert alone.verdict == (
+        "Undecided. With 1 seed no method can be shown to be better: p cannot fall below 1, and at least 6 are needed."
+    )
 
 
 @pytest.mark.parametrize(("seeds", "can"), [(5, False), (6, True), (7, True)])
 def test_the_verdict_names_the_fewest_seeds_only_below_them(seeds: int, can: bool) -> None:
     values = [0.5 + 0.001 * (-1) ** i for i in range(seeds)]
-    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), point=0.0001).verdict
+    verdict = compare(simulated_study({"a": values, "b": [0.5] * seeds}), difference=0.0001).verdict
     assert verdict.startswith(f"Undecided. With {seeds} seeds no method {'is' if can else 'can be'} shown to be better")
-    assert ("at least 6 are needed" in verdict) is not can
+    assert ("p cannot fall below 0.0625, and at least 6 are needed" in verdict) is not can
 
 
 def test_enough_seeds_without_a_difference_are_said_to_be_enough() -> None:
     values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
-    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
-        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.01 would probably have been "
+    few = compare(simulated_study({"a": [v + 0.0009 for v in values], "b": [0.5] * 8}), difference=0.0017)
+    assert few.tests[0].more_blocks == 0
+    assert few.verdict == (
+        "Undecided. With 8 seeds no method is shown to be better, although a difference of 0.0017 would probably have been "
         "detected."
     )
+    assert compare(simulated_study({"a": values, "b": [0.5] * 8})).verdict == (
+        "a is equivalent to b within 0.01 (adjusted p <= 0.004) in val_accuracy (8 seeds)."
+    )
+
+
+def test_a_real_difference_that_was_named_too_small_to_matter_is_equivalence() -> None:
+    rng = np.random.default_rng(2)
+    b = rng.normal(0.5, 0.001, 10)
+    study = {"a": (b + 0.003 + rng.normal(0, 0.0003, 10)).tolist(), "b": b.tolist()}
+    assert compare(simulated_study(study)).tests[0].verdict == "a better"  # nobody named the default
+    for found in (
+        compare(simulated_study(study), difference=0.01),
+        compare(simulated_study(study, difference=0.01)),
+        compare(simulated_study(study, difference="2 %")),
+    ):
+        test = found.tests[0]
+        assert (test.verdict, test.better, test.worse) == ("equivalent", None, None)
+        assert test.p_adjusted < 0.05
+        assert test.p_equivalent is not None
+        assert test.p_equivalent < 0.05
+        assert test.chances is not None
+        assert test.chances["equivalent"] > 0.99
+    assert compare(simulated_study(study, difference=0.01), difference="0.001").tests[0].verdict == "a better"
+    assert "a is equivalent to b within 2 % (adjusted p" in found.verdict
+    assert found.point == pytest.approx(0.02 * (np.mean(study["a"]) + np.mean(study["b"])) / 2)
+    answer = found.to_json()
+    assert (answer["difference"], answer["point"]) == ("2 %", found.point)
+
+
+@pytest.mark.parametrize(("metric", "mode", "factor"), [("val_accuracy", "max", 100), ("val_loss", "min", 1)])
+def test_a_metric_without_a_default_is_asked_for_the_difference_that_matters(
+    metric: str, mode: str, factor: int
+) -> None:
+    rng = np.random.default_rng(3)
+    study = simulated_study({m: (factor * rng.normal(0.7, 0.01, 8)).tolist() for m in "ab"}, metric=metric, mode=mode)
+    found = compare(study)
+    test = found.tests[0]
+    assert (found.point, found.difference, test.more_blocks, test.more_blocks_range) == (None, None, None, None)
+    assert (test.p_equivalent, test.chances, test.verdict) == (None, None, "undecided")
+    assert "Name the smallest difference that matters (difference in the study, or --difference)" in found.verdict
+    json.dumps(found.to_json(), allow_nan=False)
+    assert "no pair can be equivalent" in comparison_tables(found)[-1].note
+    named = compare(study, difference=0.01 * factor)
+    low, high = named.tests[0].more_blocks_range or (0, 0)
+    assert named.tests[0].more_blocks is not None
+    assert low <= named.tests[0].more_blocks <= high < 200
+    assert f"{named.tests[0].more_blocks} more seeds ({low} to {high}, as far as" in named.verdict
+
+
+def test_studies_that_name_different_differences_are_refused_unless_one_is_given() -> None:
+    tasks = [simulated_study({"a": [0.5], "b": [0.4]}, name=f"t{d}", difference=d) for d in (0.01, 0.02)]
+    with pytest.raises(DifferentMargins, match=r"but got 0.01, 0.02; name one with --difference"):
+        compare_many(tasks)
+    assert compare_many(tasks, difference=0.02).point == 0.02
+
+
+def test_a_method_that_fails_where_another_does_not_is_not_equivalent_to_it() -> None:
+    values = [0.5 + 0.001 * (-1) ** i for i in range(8)]
+    found = compare(simulated_study({"a": values, "b": [*[0.5] * 7, math.nan], "c": [*values[:7], math.nan]}))
+    verdicts = {(t.a, t.b): (t.verdict, t.p_equivalent, t.chances is None) for t in found.tests}
+    assert verdicts["a", "b"] == ("undecided", 1.0, True)
+    assert verdicts["b", "c"][0] == "equivalent"  # over the seven seeds in which both have values
+
+
+def test_the_chances_of_a_pair_are_oriented_by_the_mode() -> None:
+    for mode, likely in (("max", "a better"), ("min", "b better")):
+        chances = compare(simulated_study(APART, mode=mode), difference=0.01).tests[0].chances
+        assert chances is not None
+        assert max(chances, key=chances.__getitem__) == likely
+        assert sum(chances.values()) == pytest.approx(1)
 
 
 def test_one_disaster_against_many_small_wins_is_undecided() -> None:
@@ -113,11 +188,30 @@ def test_one_disaster_against_many_small_wins_is_undecided() -> None:
         small = [v + sign * 0.01 for v in wins]
         disaster = [*small[:-1], wins[-1] - sign * 0.4]
         found = compare(simulated_study({"a": disaster, "b": wins}, mode=mode)).tests[0]
-        assert found.p_adjusted < 0.05
+        assert found.p_signed_rank_adjusted < 0.05
         assert found.difference is not None
         assert sign * found.difference < 0
         assert found.verdict == "undecided"
         assert compare(simulated_study({"a": small, "b": wins}, mode=mode)).tests[0].better == "a"
+
+
+def test_a_mean_from_a_few_large_wins_is_undecided_if_the_ranks_point_the_other_way() -> None:
+    wins, losses = [1.0 + i / 100 for i in range(7)], [-0.01 - i / 10_000 for i in range(20)]
+    found = compare(simulated_study({"a": wins + losses, "b": [0.0] * 27})).tests[0]
+    assert found.p_adjusted < 0.05
+    assert found.difference is not None
+    assert found.difference > 0
+    assert found.verdict == "undecided"
+
+
+def test_six_seeds_decide_between_four_methods_far_apart() -> None:
+    rng = np.random.default_rng(0)
+    values = {m: (0.5 + 0.1 * i + rng.normal(0, 0.005, 6)).tolist() for i, m in enumerate("abcd")}
+    found = compare(simulated_study(values))
+    assert [t.better for t in found.tests] == ["b", "c", "d", "c", "d", "d"]
+    assert {t.p_adjusted for t in found.tests} == {2 / 2**6}
+    assert {t.p_signed_rank_adjusted for t in found.tests} == {6 * 2 / 2**6}
+    assert found.verdict.startswith("b is better than a (adjusted p <= 0.032); c is better than a and b (adjusted p <=")
 
 
 def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
@@ -128,7 +222,7 @@ def test_more_blocks_grow_with_the_spread_and_shrink_with_the_point() -> None:
     assert few is not None
     assert many is not None
     assert few < many
-    coarse = compare(loud, point=0.05).tests[0].more_blocks
+    coarse = compare(loud, difference=0.05).tests[0].more_blocks
     assert coarse is not None
     assert coarse < many
 
@@ -165,14 +259,14 @@ def test_a_method_that_mostly_fails_loses_even_if_its_few_values_are_better() ->
     assert found.verdict == "a better"
 
 
-def test_more_blocks_count_every_pair_seen_and_allow_for_holm() -> None:
+def test_more_blocks_count_every_pair_seen_and_allow_for_all_pairs() -> None:
     rng = np.random.default_rng(3)
     values = {m: rng.normal(0.5, 0.03, 8).tolist() for m in "abc"}
     two = compare(simulated_study({m: values[m] for m in "ab"})).tests[0]
     three = compare(simulated_study(values)).tests[0]
     deviation = float(np.std(np.subtract(values["a"], values["b"]), ddof=1))
     assert two.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05) - 8
-    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, 0.05 / 3) - 8
+    assert three.more_blocks == statistics.pairs_needed(deviation, 0.01, statistics.pair_alpha(3)) - 8
     failing = compare(simulated_study({"a": values["a"], "b": [*values["b"][:-1], math.nan]})).tests[0]
     seven = float(np.std(np.subtract(values["a"], values["b"])[:-1], ddof=1))
     assert failing.more_blocks == statistics.pairs_needed(seven, 0.01, 0.05) - 8
@@ -246,7 +340,7 @@ def test_the_verdict_says_whether_the_exam_confirms_it() -> None:
     three = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)], "c": [0.3] * 9}
     partly = compare(simulated_study(three, tests={**three, "b": three["a"]}))
     assert partly.verdict == (
-        "a is better than b and c (adjusted p <= 0.012); b is better than c (adjusted p <= 0.012) in val_accuracy "
+        "a is better than b and c (adjusted p <= 0.004); b is better than c (adjusted p <= 0.004) in val_accuracy "
         "(9 seeds). The final exam confirms 2 of these 3 differences."
     )
     assert "exam" not in compare(simulated_study(APART)).verdict
@@ -311,40 +405,124 @@ def test_folds_are_charged_as_many_epochs() -> None:
 def test_friedman_s_test_needs_five_blocks() -> None:
     rng = np.random.default_rng(0)
     values = {m: (rng.normal(0.5, 0.01, 5) + shift).tolist() for m, shift in (("a", 0.3), ("b", 0.1), ("c", 0.0))}
-    ranking = compare(simulated_study(values)).ranking
+    five = compare(simulated_study(values))
+    ranking = five.ranking
     assert ranking is not None
     assert ranking.p < 0.05
     assert list(ranking.mean_ranks) == ["a", "b", "c"]
-    assert ranking.groups == (("a", "b"), ("b", "c"))
-    table = ranks_table(ranking)
-    assert [(row[0], row[-1]) for row in table.rows] == [("a − b", "no"), ("a − c", "yes"), ("b − c", "no")]
+    assert ranking.groups == (("a", "b", "c"),)  # five seeds decide nothing, although a and c differ by Nemenyi's test
+    assert ranking.pairwise["a", "c"] < 0.05
+    table = ranks_table(ranking, five.tests)
+    assert [(row[0], row[-1]) for row in table.rows] == [(f"{a} − {b}", "undecided") for a, b in ("ab", "ac", "bc")]
     assert "Nemenyi's critical difference: 1.48" in table.note
-    assert {row[-1] for row in ranks_table(replace(ranking, p=0.2)).rows} == {"no"}
+    six = compare(simulated_study({m: [*v, float(np.mean(v))] for m, v in values.items()}))
+    assert six.ranking is not None
+    assert six.ranking.groups == ()
+    assert [row[-1] for row in ranks_table(six.ranking, six.tests).rows] == ["a better", "a better", "b better"]
     assert compare(simulated_study({m: v[:4] for m, v in values.items()})).ranking is None
 
 
-def test_few_tasks_are_paired_by_task_and_seed_many_by_task() -> None:
+def of_tasks(shifts: list[float], seeds: int = 8, noise: float = 0.01, **changes: object) -> Comparison:
+    """Compares a and b on a task for each shift: by so much is a better there."""
     rng = np.random.default_rng(1)
+    found = []
+    for i, shift in enumerate(shifts):
+        a, b = rng.normal(0.5 + i / 20, noise, (2, seeds))
+        found.append(simulated_study({"a": (a + shift).tolist(), "b": b.tolist()}, name=f"t{i}", **changes))
+    return compare_many(found)
 
-    def tasks(count: int) -> Comparison:
-        found = []
-        for i in range(count):
-            base = rng.normal(0.5, 0.01, (2, 3)) + i / 20
-            found.append(simulated_study({"a": (base[0] + 0.1).tolist(), "b": base[1].tolist()}, name=f"task{i}"))
-        return compare_many(found)
 
-    few, many = tasks(3), tasks(6)
-    assert (few.blocks, few.tests[0].pairs, few.tasks) == ("task, seed", 9, ("task0", "task1", "task2"))
-    assert (many.blocks, many.tests[0].pairs, many.tests[0].verdict) == ("task", 6, "a better")
-    assert len(few.runs) == 18
-    assert {run.study for run in few.runs} == {"task0", "task1", "task2"}
+def test_tasks_are_the_blocks_and_few_of_them_decide_each_for_itself() -> None:
+    few, many = of_tasks([0.1] * 3), of_tasks([0.1] * 6)
+    assert (few.blocks, few.tests[0].pairs, few.tasks) == ("task", 3, ("t0", "t1", "t2"))
+    assert few.tests[0].verdict == "undecided"
+    assert {task: (tests[0].pairs, tests[0].verdict) for task, tests in few.task_tests.items()} == {
+        f"t{i}": (8, "a better") for i in range(3)
+    }
+    assert few.verdict == (
+        "On these 3 tasks in val_accuracy (8 seeds each): a is better than b on each (adjusted p <= 0.009). Other tasks may "
+        "differ: at least 6 are needed to tell."
+    )
+    assert (many.tests[0].pairs, many.tests[0].verdict, many.task_tests) == (6, "a better", {})
+    assert many.verdict == "a is better than b (adjusted p <= 0.032) in val_accuracy (6 tasks)."
+    assert len(few.runs) == 48
+    assert {run.study for run in few.runs} == {"t0", "t1", "t2"}
+    json.dumps(few.to_json(), allow_nan=False)
+
+
+def test_the_verdict_names_the_tasks_on_which_the_order_reverses() -> None:
+    assert "b is better than a on t0 and t1, but worse on t2 (adjusted p" in of_tasks([-0.1, -0.1, 0.1]).verdict
+    assert "a is better than b on t0, but worse on t1 (adjusted p" in of_tasks([0.1, -0.1]).verdict
+    close = of_tasks([0.1, 0.1, -0.008]).verdict
+    assert "a is better than b on t0 and t1, with the means in the other order on t2 (adjusted p" in close
+    losses = of_tasks([0.1, 0.1, -0.1], metric="val_loss", mode="min").verdict
+    assert "b is better than a on t0 and t1, but worse on t2 (adjusted p" in losses
+
+
+def test_equivalence_is_told_by_task_too() -> None:
+    found = of_tasks([0.05, 0.0], noise=0.001)
+    assert found.verdict.startswith(
+        "On these 2 tasks in val_accuracy (8 seeds each): a is better than b on t0 (adjusted p <= 0.009); a is equivalent to b "
+        "within 0.01 on t1 (adjusted p <= 0.013). Other tasks"
+    )
+
+
+def test_few_tasks_need_six_seeds_each() -> None:
+    assert of_tasks([0.1, 0.1], seeds=5).verdict.startswith(
+        "Undecided. On these 2 tasks with 5 seeds each no method can be shown to be better: p cannot fall below 0.0625, and "
+        "at least 6 are needed."
+    )
+    assert of_tasks([0.1, 0.1], seeds=6).verdict.startswith("On these 2 tasks")
+
+
+def test_the_tests_of_few_tasks_are_adjusted_for_all_of_them() -> None:
+    alone, together = of_tasks([0.005], seeds=12), of_tasks([0.005, 0.0, 0.0, 0.0], seeds=12)
+    assert together.task_tests["t0"][0].p == pytest.approx(alone.tests[0].p, abs=0.003)
+    assert together.task_tests["t0"][0].p_adjusted > 2 * alone.tests[0].p_adjusted
+
+
+def test_the_exam_of_each_task_confirms_that_task_s_claim() -> None:
+    values = {"a": [0.9 + i / 1000 for i in range(9)], "b": [0.5 + i / 500 for i in range(9)]}
+    mixed = {"a": values["a"], "b": values["a"]}
+    one, two = (simulated_study(values, tests=tests, name=name) for name, tests in (("one", values), ("two", mixed)))
+    found = compare_many([one, two])
+    assert [tests[0].verdict for tests in found.test_task_tests.values()] == ["a better", "equivalent"]
+    assert found.verdict.endswith("The final exam confirms 1 of these 2 differences.")
 
 
 def test_a_task_with_more_seeds_weighs_no_more_in_the_means() -> None:
     tasks = [simulated_study({"a": [0.1] if i else [0.7, 0.7, 0.7], "b": [0.1]}, name=f"task{i}") for i in range(6)]
     found = compare_many(tasks)
     assert found.methods[0].mean == pytest.approx((0.7 + 5 * 0.1) / 6)
-    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((3 * 0.7 + 4 * 0.1) / 7)
+    assert compare_many(tasks[:5]).methods[0].mean == pytest.approx((0.7 + 4 * 0.1) / 5)
+
+
+def test_tasks_of_different_budgets_are_labelled_by_each() -> None:
+    sizes = {"t0": 4, "t1": 8, "t2": 4}
+    tasks = []
+    for name, epochs in sizes.items():
+        data = simulated_study({"a": [0.9, 0.8], "b": [0.5, 0.6]}, name=name)
+        tasks.append(replace(data, definition={**data.definition, "budget": {"epochs": epochs, "max_epochs": 4}}))
+    found = compare_many(tasks)
+    assert (found.budget_epochs, found.budgets) == (None, sizes)
+    assert found.verdict.endswith("The budgets differ: 4 (t0 and t2) or 8 (t1) charged epochs per run.")
+    assert comparison_tables(found)[0].title.endswith("after 4 (t0 and t2) or 8 (t1) charged epochs per run")
+    assert found.to_json()["budgets"] == sizes
+    one = compare(tasks[0])
+    assert (one.budget_epochs, one.budgets) == (4, {"t0": 4})
+    assert comparison_tables(one)[0].title.endswith("after 4 charged epochs per run")
+    assert "budget" not in one.verdict
+    same = compare_many([tasks[0], tasks[2]])
+    assert same.budget_epochs == 4
+    assert "budget" not in same.verdict
+
+
+def test_a_method_with_another_budget_than_its_study_is_named() -> None:
+    data = simulated_study({"a": [0.9], "b": [0.4]})
+    rows = [{**row, "budget_epochs": 8 if row["method"] == "b" else 4} for row in data.runs.to_pylist()]
+    found = compare(replace(data, runs=type(data.runs).from_pylist(rows)))
+    assert "A run of b had a budget of 8 epochs, but the budget of simulated is 4." in found.notes
+    assert not any("budget" in note for note in compare(data).notes)
 
 
 def test_studies_with_different_metrics_are_refused() -> None:

@@ -118,3 +118,20 @@ def test_a_refinement_from_a_study_s_own_trials() -> None:
     assert [change.name for change in found.changes] == ["learning_rate"]
     assert found.changes[0].pairs == 3
     assert found.changes[0].gain == pytest.approx(-0.2)
+
+
+def test_the_seeds_for_a_gain_ask_for_the_gain_that_matters_where_the_metric_has_no_default() -> None:
+    rng = np.random.default_rng(5)
+    rows = [
+        ({**BASE, **change}, s, float(rng.normal(70 + 2 * len(change), 3)))
+        for s in range(8)
+        for change in ({}, {"dropout": 0.3})
+    ]
+    asked = refinement(BASE, rows, metric="val_accuracy", mode="max")
+    assert (asked.point, asked.changes[0].more) == (None, None)
+    assert asked.changes[0].gain > 0
+    assert "name the smallest gain that matters (difference in the study)" in asked.verdict
+    named = refinement(BASE, rows, metric="val_accuracy", mode="max", difference="1 %")
+    assert named.point == pytest.approx(0.01 * np.mean([value for *_, value in rows]))
+    assert named.changes[0].more is not None
+    assert f"detecting a gain of {named.point:.3g} would take about {named.changes[0].more} more" in named.verdict

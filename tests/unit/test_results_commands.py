@@ -46,6 +46,18 @@ def test_the_winner_of_every_run_in_every_format(uri: str) -> None:
     assert all(f"| {method}/{seed} |" in text for method in ("grid", "random") for seed in (0, 1))
 
 
+def test_the_difference_that_matters_is_named_on_the_command_line(uri: str) -> None:
+    for chosen in (("--study", "digits"), ("--all",)):
+        found = json.loads(typed("compare", uri, *chosen, "--difference", "0.5", "--format", "json"))
+        assert (found["difference"], found["point"]) == ("0.5", 0.5)
+        share = json.loads(typed("compare", uri, *chosen, "--difference", "2 %", "--format", "json"))
+        assert share["difference"] == "2 %"
+        assert share["point"] == pytest.approx(0.02 * sum(m["mean"] for m in share["methods"]) / 2)
+    assert '"difference": null' in typed("compare", uri, "--study", "digits", "--format", "json")
+    refused = CliRunner().invoke(app, ["compare", uri, "--study", "digits", "--difference", "little"])
+    assert "difference must be a number above 0 in the metric's unit" in str(refused.exception)
+
+
 def test_tasks_are_reported_as_one_page(uri: str, tmp_path: Path) -> None:
     assert typed("compare", uri, "--all", "--format", "html", "-o", tmp_path / "tasks.html") == ""
     page = (tmp_path / "tasks.html").read_text()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hpo.results import statistics
+from hpo.results.sign_flips import sign_flips
 
 SHAPES = {
     "normal": (lambda rng, size: rng.normal(size=size), 0.0),
@@ -98,11 +99,6 @@ def test_rounding_errors_are_neither_differences_nor_ranks() -> None:
     assert statistics.signed_rank([0.3 - 0.2, -0.1]) == (1.0, 0)  # these two tie: neither side is larger
 
 
-def test_random_flips_include_the_observed_signs_so_p_is_never_zero() -> None:
-    p, adjusted = statistics.sign_flips(np.full((30, 1), 1.0))
-    assert p[0] == adjusted[0] == pytest.approx(1 / 10_000)
-
-
 @pytest.mark.parametrize(
     ("p", "adjusted"),
     [
@@ -114,24 +110,6 @@ def test_random_flips_include_the_observed_signs_so_p_is_never_zero() -> None:
 )
 def test_holm_s_adjustment_by_hand(p: list[float], adjusted: list[float]) -> None:
     assert statistics.holm(p) == pytest.approx(adjusted)
-
-
-@given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
-def test_sign_flips_of_one_column_match_the_enumeration_of_its_signs(values: list[int]) -> None:
-    d = np.array(values, dtype=float)
-    every = [abs(np.array(s) @ d) for s in itertools.product((-1, 1), repeat=len(d))]
-    p, adjusted = statistics.sign_flips(d[:, None])
-    assert p[0] == adjusted[0] == pytest.approx(np.mean([total >= abs(d.sum()) - 1e-9 for total in every]))
-
-
-def test_sign_flips_adjust_less_for_correlated_columns() -> None:
-    d = np.random.default_rng(0).normal(0.8, 1, 9)
-    twice = statistics.sign_flips(np.column_stack([d, 2 * d]))
-    assert twice[0] == pytest.approx(twice[1])
-    apart = statistics.sign_flips(np.column_stack([d, np.random.default_rng(1).normal(0, 1, (9, 4))]))
-    assert apart[0][0] <= apart[1][0] <= 5 * apart[0][0]
-    many = np.random.default_rng(2).normal(0.5, 1, (20, 1))
-    assert statistics.sign_flips(many)[0][0] == pytest.approx(stats.ttest_1samp(many[:, 0], 0).pvalue, abs=0.02)
 
 
 def test_friedman_is_scipy_s_test_with_ties() -> None:
@@ -169,7 +147,6 @@ def test_nemenyi_of_three_methods_in_the_same_order_everywhere() -> None:
     assert found.pairwise[0, 1] == found.pairwise[1, 2] == pytest.approx(_range_tail(2.0, 3), abs=1e-9)
     assert found.pairwise[0, 2] == pytest.approx(_range_tail(4.0, 3), abs=1e-9)
     assert found.critical_difference == pytest.approx(2.343701 * math.sqrt(0.5), abs=1e-5)
-    assert found.cliques == ((0, 1), (1, 2))
 
 
 def _range_tail(q: float, count: int) -> float:
@@ -194,13 +171,6 @@ def test_the_critical_difference_matches_demsar_s_example() -> None:
     assert found.critical_difference == pytest.approx(1.25, abs=0.005)
 
 
-def test_cliques_are_the_maximal_groups_within_the_critical_difference() -> None:
-    assert statistics._cliques(np.array([3.0, 1.0, 1.5, 2.2]), 1.0) == ((1, 2), (2, 3), (3, 0))
-    assert statistics._cliques(np.array([1.0, 5.0]), 1.0) == ()
-    assert statistics._cliques(np.array([1.0, 1.2, 1.4]), 1.0) == ((0, 1, 2),)
-    assert statistics._cliques(np.array([1.0, 2.0]), 1.0) == ((0, 1),)
-
-
 def test_equal_blocks_show_no_difference() -> None:
     assert statistics.friedman(np.ones((6, 3))).p == 1.0
 
@@ -210,7 +180,7 @@ def test_the_pairs_needed_are_enough_and_not_far_too_many(deviation: float, diff
     n = statistics.pairs_needed(deviation, difference)
     rng = np.random.default_rng(n)
     draws = rng.normal(difference, deviation, (600, n))
-    found = np.mean([statistics.signed_rank(d)[0] < 0.05 for d in draws])
+    found = np.mean([sign_flips(d[:, None])[0][0] < 0.05 for d in draws])
     assert 0.8 - 0.05 <= found <= 0.8 + 0.08
 
 
@@ -219,3 +189,60 @@ def test_the_fewest_pairs_that_can_decide() -> None:
     assert statistics.signed_rank(np.arange(1.0, fewest + 1))[0] < 0.05
     assert statistics.signed_rank(np.arange(1.0, fewest))[0] > 0.05
     assert statistics.pairs_needed(0.0, 0.01) == fewest
+    assert statistics.pairs_needed(0.0, 0.01, 0.001) == fewest  # max-T reaches the smallest p for every pair
+
+
+@pytest.mark.parametrize(
+    ("deviation", "alpha", "power", "pairs"),
+    [(2.0, 0.05, 0.8, 33.3671), (3.0, 0.05, 0.8, 72.5839), (2.0, 0.01, 0.9, 62.8702), (5.0, 0.01, 0.8, 295.2973)],
+)
+def test_the_pairs_needed_are_statsmodels_of_the_t_test(
+    deviation: float, alpha: float, power: float, pairs: float
+) -> None:
+    """statsmodels.stats.power.TTestPower().solve_power(1 / deviation, None, alpha, power), rounded up to whole pairs."""
+    assert abs(statistics.pairs_needed(deviation, 1.0, alpha, power) - math.ceil(pairs)) <= 1
+
+
+def test_a_pair_s_level_is_that_of_tukey_s_range() -> None:
+    # scipy.stats.studentized_range.isf(0.05, 4, inf) / sqrt(2) = 2.5690: 2 * normal.sf of it.
+    assert statistics.pair_alpha(2) == 0.05
+    assert statistics.pair_alpha(4) == pytest.approx(2 * stats.norm.sf(2.569), abs=1e-5)
+    assert 0.05 / 190 < statistics.pair_alpha(20) < statistics.pair_alpha(4)
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.3, 2.0])
+def test_the_chances_are_the_integrated_posterior_of_a_normal_mean(margin: float) -> None:
+    """The mean given the variance is normal; the variance is scaled inverse chi-square: integrated over its quantiles."""
+    d = np.random.default_rng(8).normal(0.2, 1, 7)
+    quantiles = (np.arange(200_000) + 0.5) / 200_000
+    deviation = np.sqrt(6 * d.var(ddof=1) / stats.chi2.isf(quantiles, 6) / 7)
+    below = stats.norm.cdf((-margin - d.mean()) / deviation).mean()
+    above = stats.norm.sf((margin - d.mean()) / deviation).mean()
+    assert statistics.chances(d, margin) == pytest.approx((below, 1 - below - above, above), abs=1e-6)
+
+
+def test_the_chances_of_equal_differences_are_at_one_point() -> None:
+    assert statistics.chances([0.1] * 4, 0.2) == (0, 1, 0)
+    assert statistics.chances([0.3] * 4, 0.2) == (0, 0, 1)
+    assert statistics.chances([-0.3] * 4, 0.2) == (1, 0, 0)
+    assert statistics.chances([0.3], 0.2) is None
+
+
+def test_the_range_of_more_pairs_follows_the_interval_of_the_spread() -> None:
+    d = np.random.default_rng(9).normal(0, 0.02, 10)
+    more, ends = statistics.more_pairs(d, 10, 0.01, 0.05)
+    spread = d.std(ddof=1) * np.sqrt(9 / stats.chi2.isf([0.1, 0.9], 9))
+    assert ends == tuple(statistics.pairs_needed(s, 0.01) - 10 for s in spread)
+    assert more == statistics.pairs_needed(float(d.std(ddof=1)), 0.01) - 10
+    assert statistics.more_pairs(d[:1], 1, 0.01, 0.05) == (None, None)
+    assert statistics.more_pairs(np.zeros(4), 4, 0.01, 0.05) == (2, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"),
+    [(0.005, (0.006195247178660471, 0.2126285230285453, 0.7811762297927942)),
+     (0.01, (0.001587669875511306, 0.7246479550485221, 0.2737643750759666))],
+)  # fmt: skip
+def test_the_chances_are_baycomp_s(margin: float, expected: tuple[float, float, float]) -> None:
+    """baycomp.single.Posterior(mean, variance / n, n - 1, margin).probs(), which is its t test without correlation."""
+    assert statistics.chances([0.011, -0.004, 0.019, 0.006, 0.002, 0.013], margin) == pytest.approx(expected, abs=1e-12)

@@ -193,6 +193,21 @@ def test_bounds_may_be_open_and_change_no_digest(tmp_path):
 # -- what YAML can say and no study means -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("more", "difference"), [("difference: 0.005", 0.005), ("difference: 1 %", "1 %"), ("", None)])
+def test_a_study_names_the_difference_that_matters_and_its_results_do_not_depend_on_it(tmp_path, more, difference):
+    found = load(tmp_path, more=more)
+    assert found.difference == found.definition["difference"] == difference
+    assert found.digest == load(tmp_path).digest
+
+
+@pytest.mark.parametrize("given", ["0", "-0.01", "a point", "0 %", "'%'", "-1 %"])
+def test_a_difference_that_is_none_is_refused_with_its_place(tmp_path, given):
+    with pytest.raises(
+        StudyError, match=r"11:\d+: difference must be a number above 0 in the metric's unit, or a percentage"
+    ):
+        load(tmp_path, more=f"difference: {given}")
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
