@@ -48,7 +48,8 @@ class Bounds:
             share = (mean - self.low) / width
             inside = (share > 0) & (share < 1)
             safe = np.where(inside, share, 0.5)
-            turn = margin / width / (safe * (1 - safe))
+            # A mean next to a bound has an interval from bound to bound: beyond 700, expit is 0 or 1.
+            turn = np.minimum(margin / width, 700.0 * safe * (1 - safe)) / (safe * (1 - safe))
             ends = [self.low + width * special.expit(special.logit(safe) + side * turn) for side in (-1, 1)]
             return np.where(inside, ends[0], mean), np.where(inside, ends[1], mean)
         if math.isfinite(self.low):
@@ -73,7 +74,7 @@ UNBOUNDED = Bounds()
 
 def _scaled(distance: Vector, margin: Vector) -> Vector:
     safe = np.where(distance > 0, distance, 1.0)
-    return np.where(distance > 0, distance * np.exp(np.minimum(margin / safe, 700.0)), distance)
+    return np.where(distance > 0, distance * np.exp(np.clip(margin, -700.0 * safe, 700.0 * safe) / safe), distance)
 
 
 def metric_bounds(definition: Mapping[str, Any], values: Iterable[float]) -> Bounds:

@@ -160,3 +160,11 @@ def test_a_comparison_names_far_runs_and_what_its_intervals_cannot_cover() -> No
     text = render_comparison(found, "markdown")
     assert "covers no failure that did not happen yet: 5 runs can all succeed if up to 45 % of runs fail." in text
     assert found.notes[0] in text
+
+
+@pytest.mark.parametrize("mean", [5e-324, 1e-313, 1e-12])
+@pytest.mark.parametrize("bounds", [Bounds(0.0, 1.0), Bounds(0.0, math.inf)])
+def test_a_mean_next_to_a_bound_has_an_interval_within_the_bounds(bounds, mean):
+    low, high = bounds.around(np.array(mean), np.array(1.0))
+    assert 0 <= low <= mean
+    assert mean <= high <= bounds.high
