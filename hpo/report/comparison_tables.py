@@ -6,10 +6,9 @@ import json
 import math
 from collections.abc import Sequence
 
-from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.statistics import ALPHA
-from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
-from hpo.results.verdict import block_words
+from hpo.report.pair_tables import pair_tables
+from hpo.report.tables import Cell, Column, Table, render_tables
+from hpo.results.values import Comparison, MethodSummary, RunSummary
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
@@ -25,17 +24,15 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Returns the tables of results, cost, and every pair's test on validation data and in the final exam."""
+    """Returns the tables of results, cost, and of every pair's tests."""
+    return [*method_tables(comparison), *pair_tables(comparison)]
+
+
+def method_tables(comparison: Comparison) -> list[Table]:
+    """Returns the tables with one row a method: results, several tasks' means, cost."""
     tables = [found_table(comparison), cost_table(comparison)]
     if len(comparison.tasks) > 1:
         tables.insert(1, tasks_table(comparison))
-    if comparison.tests:
-        tables.append(tests_table(comparison.tests, f"Every pair of methods in {comparison.metric}", comparison))
-    if comparison.test_tests:
-        title = f"Every pair of methods in {comparison.test_metric}, the final exam"
-        tables.append(tests_table(comparison.test_tests, title, comparison))
-    if comparison.ranking is not None:
-        tables.append(ranks_table(comparison.ranking))
     return tables
 
 
@@ -79,29 +76,6 @@ def winners_table(comparison: Comparison) -> Table:
 def _config(run: RunSummary) -> str:
     config = run.incumbent.config if run.incumbent else {}
     return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
-
-
-def ranks_table(ranking: Ranking) -> Table:
-    """Returns one row a pair of methods: the difference of their mean ranks, and Nemenyi's p."""
-    differ = ranking.p < ALPHA
-    columns = (
-        Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
-        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("differ", "told_apart", "text"),
-    )  # fmt: skip
-    rows = []
-    for (a, b), p in ranking.pairwise.items():
-        first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
-        apart = abs(first - second)
-        verdict = "yes" if differ and apart > ranking.critical_difference else "no"
-        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", apart, p, verdict))
-    note = (
-        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}"
-        + (". " if differ else ", so no methods differ by their ranks. ")
-        + f"Nemenyi's critical difference: {ranking.critical_difference:.2f}. This test uses only the ranks and has less "
-        "power than the paired tests, which decide."
-    )
-    strong = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
-    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, strong)
 
 
 def found_table(comparison: Comparison) -> Table:
@@ -186,24 +160,3 @@ def _table(
     kept = kept or [columns[0]]
     rows = tuple(zip(*(cells for _, cells in kept), strict=True))
     return Table(title, tuple(column for column, _ in kept), rows, note, strong)
-
-
-def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
-    """Returns one row a pair of methods: difference, interval, p values and verdict."""
-    many = block_words(comparison.blocks)[1]
-    columns = (
-        Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
-        Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("pairs", "pairs", "count"), Column(f"more {many.split()[0]} for {comparison.point:g}", "more_blocks", "count"),
-    )  # fmt: skip
-    rows = tuple(
-        (f"{t.a} − {t.b}", f"{t.better} better" if t.better else t.verdict, t.difference, t.ci95, t.p, t.p_adjusted,
-         t.pairs, t.more_blocks)
-        for t in tests
-    )  # fmt: skip
-    note = (
-        f"Paired over {many}: Wilcoxon's exact signed-rank test, with Holm's correction for the number of rows "
-        f"({len(tests)}). The adjusted p decides; intervals are not adjusted. Last column: further {many} needed to detect "
-        f"a difference of {comparison.point:g}."
-    )
-    return Table(title, columns, rows, note, frozenset(i for i, t in enumerate(tests) if t.better))

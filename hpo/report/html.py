@@ -19,9 +19,11 @@ from hpo.report import palette, series, tasks_section
 from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
+from hpo.report.looks import method_looks
 from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
+from hpo.results.standing import current
 from hpo.store import StudyData
 from hpo.store.columns import labels
 
@@ -43,10 +45,10 @@ def write_html(
 
 def page(data: StudyData, comparison: Comparison, importance: Importance | None, *, command: str) -> str:
     """Returns the report as HTML text."""
-    looks = palette.looks(labels(data.definition, data.runs))
+    data, looks = current(data), method_looks(comparison)
     sections: Sequence[Section] = [
-        comparison_section(comparison, looks),
         anytime_section(comparison, looks),
+        comparison_section(comparison, looks),
         tried(data, looks),
         importance_section(data, importance, looks),
         learning(data, looks),
@@ -75,10 +77,10 @@ def tasks_page(
     studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], *, command: str
 ) -> str:
     """Returns the report of several studies as tasks as HTML text."""
-    looks = palette.looks([method.method for method in comparison.methods])
+    looks = method_looks(comparison)
     sections: Sequence[Section] = [
-        comparison_section(comparison, looks),
         tasks_section.anytime(comparison, looks),
+        comparison_section(comparison, looks),
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpo.report.canvas import Looks, Vector, legend, panel, save, style
+from hpo.report import end_labels
+from hpo.report.canvas import WIDTH, Looks, Vector, method_legend, panel, save, style
 from hpo.report.palette import ACCENT, INK, MUTED, Look
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Band", "anytime", "critical_difference", "importance", "intervals", "save", "selection"]
+
+
+FEW = 8  # rows of a figure up to which each gets ample room
 
 
 @dataclass(frozen=True)
@@ -36,23 +40,29 @@ class Band:
 
 
 def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: str, log_x: bool = False) -> Figure:
-    """Draws each method's best value so far over its cost: the mean over its runs, with its interval as a band."""
+    """Draws each method's best value so far over its cost: the mean over its runs, with its interval as a band.
+
+    The methods' names stand at the ends of their lines. Methods in grey have no name; where there are any, no bands are
+    drawn.
+    """
+    names = [method for method in bands if looks[method].top]
     with style():
-        figure, axes = panel()
-        for method, band in bands.items():
-            _band(axes, method, band, looks[method])
+        figure, axes = panel(width=WIDTH + end_labels.room(names))
+        for method in sorted(bands, key=lambda name: looks[name].top):  # the grey ones below the others
+            _curve(axes, method, bands[method], looks[method], shaded=len(names) == len(bands))
         axes.set(xlabel=x_label, ylabel=metric)
         if log_x:
             axes.set_xscale("log")
         _y_from(axes, [band.mean for band in bands.values()])
         axes.margins(x=0.01)
-        legend(axes, len(bands))
+        end_labels.draw(axes, {m: (bands[m].x[-1], bands[m].mean[-1]) for m in names}, looks)
     return figure
 
 
-def _band(axes: Axes, method: str, band: Band, look: Look) -> None:
-    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, label=method, gid=f"mean-{method}")
-    if band.low is not None and band.high is not None:
+def _curve(axes: Axes, method: str, band: Band, look: Look, shaded: bool) -> None:
+    weight = {} if look.top else {"lw": 1.0}
+    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, gid=f"mean-{method}", **weight)
+    if shaded and band.low is not None and band.high is not None:
         axes.fill_between(band.x, band.low, band.high, step="post", color=look.colour, alpha=0.14, lw=0)
 
 
@@ -76,7 +86,7 @@ def intervals(
 ) -> Figure:
     """Draws each method's mean with its 95 percent interval, and its single runs as marks: row = (mean, interval, runs)."""
     with style():
-        figure, axes = panel(height=70 + 34 * len(rows))
+        figure, axes = panel(height=70 + (34 if len(rows) <= FEW else 24) * len(rows))
         for y, (method, (mean, interval, runs)) in enumerate(rows.items()):
             look = looks[method]
             axes.plot(runs, [y] * len(runs), look.marker, color=look.colour, alpha=0.45, ms=5, mew=0)
@@ -149,8 +159,8 @@ def selection(pairs: Mapping[str, Sequence[tuple[float, float]]], looks: Looks, 
         for method, points in pairs.items():
             look = looks[method]
             x, y = zip(*points, strict=True) if points else ((), ())
-            axes.plot(x, y, look.marker, color=look.colour, ms=6.5, alpha=0.8, mew=0, label=method)
+            axes.plot(x, y, look.marker, color=look.colour, ms=6.5, alpha=0.8, mew=0)
         axes.set(xlabel=f"validation ({metric})", ylabel="test", xlim=ends, ylim=ends, aspect="equal")
         axes.locator_params(nbins=5)
-        legend(axes, len(pairs))
+        method_legend(axes, pairs, looks, marks=True)
     return figure

@@ -56,7 +56,8 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         for i, line in enumerate(lines):
             places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
             faint = {"lw": 0.9, "alpha": 0.08 + 0.55 * places[-1] ** 2}
-            weight = {"lw": 2.2, "alpha": 0.95, "zorder": 4} if line.strong else faint
+            strong = line.strong and looks[line.method].top
+            weight = {"lw": 2.2, "alpha": 0.95, "zorder": 4} if strong else faint
             axes.plot(places, color=looks[line.method].colour, gid=f"trial-{i}", **weight)
         for x, axis in enumerate(axes_of):
             axes.axvline(x, color=MUTED.light, lw=1, zorder=3)

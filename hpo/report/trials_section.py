@@ -9,7 +9,8 @@ from itertools import islice
 
 from hpo.report import series, trial_plots
 from hpo.report.canvas import Looks
-from hpo.report.parts import Figures, Part, Section, Text, picture, table
+from hpo.report.looks import in_grey
+from hpo.report.parts import Figures, Folded, Part, Picture, Section, Text, picture, table
 from hpo.report.tables import Column, Table
 from hpo.report.trial_plots import Curve
 from hpo.store import StudyData
@@ -35,7 +36,7 @@ def tried(data: StudyData, looks: Looks) -> Section:
     shown += f" Trials without a value, not drawn: {empty}." if empty else ""
     caption = (
         "Each line is a trial, from its hyperparameters to its best value on the right; strong lines are the runs' "
-        "winners. A line breaks where the trial does not have the hyperparameter." + shown
+        f"winners.{in_grey(looks)} A line breaks where the trial does not have the hyperparameter." + shown
     )
     drawing = picture(figure, "parallel", f"Parallel coordinates of {len(lines)} trials", caption, tips)
     return Section("trials", "What was tried", [Figures([drawing], "wide")])
@@ -46,7 +47,7 @@ def learning(data: StudyData, looks: Looks) -> Section:
     rows, values = series.trials(data), series.curves(data)
     metric = data.definition["metric"]
     y_range = series.value_range((v for curve in values.values() for v in curve), room=0.04)
-    pictures = []
+    pictures: dict[str, Picture] = {}
     for i, (method, look) in enumerate(looks.items()):
         lines = series.learning(data, method, rows, values)
         if not lines:
@@ -55,9 +56,16 @@ def learning(data: StudyData, looks: Looks) -> Section:
         figure = trial_plots.learning_curves(lines, rungs, look, metric=metric, title=method, y_range=y_range)
         tips = {f"curve-{k}": line.label for k, line in enumerate(lines)}
         caption = _learning_caption(len(lines), sum(row.method == method for row in rows), rungs)
-        pictures.append(picture(figure, f"learning-{i}", f"Learning curves of {method}", caption, tips))
+        pictures[method] = picture(figure, f"learning-{i}", f"Learning curves of {method}", caption, tips)
+    title = "Learning curves"
+    if not pictures:
+        return Section("learning", title, [Text("No epoch has been charged yet.")])
     lead = "Each line is a trial, up to the last epoch charged to the method; strong lines are the runs' winners."
-    return Section("learning", "Learning curves", [Text(lead), Figures(pictures)])
+    parts: list[Part] = [Text(lead), Figures([p for method, p in pictures.items() if looks[method].top])]
+    others = [p for method, p in pictures.items() if not looks[method].top]
+    if others:
+        parts.append(Folded(f"Learning curves of the other {len(others)} methods", parts=[Figures(others)]))
+    return Section("learning", title, parts)
 
 
 def _learning_caption(drawn: int, trials: int, rungs: Sequence[int]) -> str:

@@ -12,8 +12,8 @@ from tests.synthetic_study import synthetic_study
 
 SIZES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]
 SECTIONS = [
-    "comparison",
     "anytime",
+    "comparison",
     "trials",
     "importance",
     "learning",
@@ -114,6 +114,16 @@ def test_every_text_stands_out_from_its_paper(opened):
     hexed = "#{:02x}{:02x}{:02x}".format
     texts = opened.page.evaluate(COLOURS)
     assert len(texts) > 300
+    poor = [(text, drawn, paper) for text, drawn, paper in texts if contrast(hexed(*drawn), hexed(*paper)) < 4.5]
+    assert poor == []
+
+
+def test_a_confusion_matrix_stands_out_even_where_every_answer_is_right(opened):
+    hexed = "#{:02x}{:02x}{:02x}".format
+    cells = opened.page.locator(".matrix td")
+    assert cells.count() >= 100
+    cells.evaluate_all("all => all.forEach(cell => cell.style.setProperty('--share', 1))")
+    texts = opened.page.evaluate(COLOURS)
     poor = [(text, drawn, paper) for text, drawn, paper in texts if contrast(hexed(*drawn), hexed(*paper)) < 4.5]
     assert poor == []
 
