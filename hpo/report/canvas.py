@@ -15,7 +15,6 @@ from hpo.files import write_whole
 from hpo.report.palette import CARD, INK, LINE, MUTED, Look
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -90,7 +89,7 @@ def text_width(text: str, size: float) -> float:
     return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
 
 
-def method_legend(axes: Axes, drawn: Collection[str], looks: Looks, marks: bool = False) -> None:
+def method_legend(figure: Figure, drawn: Collection[str], looks: Looks, marks: bool = False) -> None:
     """Adds a legend of the methods in `drawn`, by colour, above the axes; methods in grey share one entry.
 
     It has as many columns as the figure has room for by the width of its longest name.
@@ -100,10 +99,10 @@ def method_legend(axes: Axes, drawn: Collection[str], looks: Looks, marks: bool 
     entries = [_entry(name, looks[name], marks) for name in shown]
     entries += [_entry(others_text(len(others)), looks[others[0]], marks)] if others else []
     if entries:
-        columns = _columns([str(entry.get_label()) for entry in entries], 72 * axes.figure.get_figwidth())
+        columns = _columns([str(entry.get_label()) for entry in entries], 72 * figure.get_figwidth())
         rows = -(-len(entries) // columns)
-        axes.figure.set_figheight(axes.figure.get_figheight() + ROW * (rows - 1) / 72)  # the axes keep their height
-        axes.figure.legend(handles=entries, loc="outside upper left", ncols=columns, **_SPACING)
+        figure.set_figheight(figure.get_figheight() + ROW * (rows - 1) / 72)  # the axes keep their height
+        figure.legend(handles=entries, loc="outside upper left", ncols=columns, **_SPACING)
 
 
 def others_text(count: int) -> str:

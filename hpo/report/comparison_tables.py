@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from hpo.report.objective_tables import objective_tables
 from hpo.report.pair_tables import pair_tables
 from hpo.report.tables import Cell, Column, Table, render_tables
 from hpo.results.values import Comparison, MethodSummary, RunSummary
@@ -19,13 +20,17 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     winners = [winners_table(found)] if runs else []
-    tables = (winners or [csv_table(found)]) if format == "csv" else comparison_tables(found) + winners
+    tables = (
+        (winners or [csv_table(found), *objective_tables(found)])
+        if format == "csv"
+        else comparison_tables(found) + winners
+    )
     return render_tables(tables, format, lead=found.verdict, width=width)
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Returns the tables of results, cost, and of every pair's tests."""
-    return [*method_tables(comparison), *pair_tables(comparison)]
+    """Returns the tables of results, cost, and of every pair's tests, and of objectives and constraints."""
+    return [*method_tables(comparison), *pair_tables(comparison), *objective_tables(comparison)]
 
 
 def method_tables(comparison: Comparison) -> list[Table]:

@@ -7,40 +7,36 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpo.report.canvas import Looks, text_width
+from hpo.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE = 11.0  # of a name, in CSS pixels
 APART = 14.0  # from one name to the next
-LONGEST = 20  # characters of a name
+LONGEST = 21  # characters of a name; of a longer one the middle is left out
 LEADER = 16.0  # from the axes to the names
 EDGES = 60.0  # height that a figure's title, ticks and axis label take
 
 
 def room(names: Sequence[str]) -> float:
     """Returns the width that the names need beside the axes, in CSS pixels."""
-    return LEADER + max((text_width(cut(name), SIZE) for name in names), default=0.0)
+    return LEADER + max((text_width(cut(name, LONGEST), SIZE) for name in names), default=0.0)
 
 
-def cut(name: str) -> str:
-    """Returns a name that is no longer than LONGEST characters: of a longer one, its beginning and its end."""
-    half = (LONGEST - 1) // 2
-    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
-
-
-def draw(axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Looks) -> None:
+def draw(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Looks) -> None:
     """Writes each method's name beside the end (x, y) of its line, as near to it as the others' names allow.
 
     The axes must have their final limits.
     """
     low, high = axes.get_ylim()
     known = {name: (x, min(max(y, low), high)) for name, (x, y) in ends.items() if math.isfinite(y)}
-    height = 72 * axes.figure.get_figheight() - EDGES
+    height = 72 * figure.get_figheight() - EDGES
     shares = [(y - low) / (high - low) for _, y in known.values()]
     for (name, (x, y)), place in zip(known.items(), spread(shares, APART / height), strict=True):
         axes.annotate(
-            cut(name), (x, y), (1 + 0.75 * LEADER / (72 * axes.figure.get_figwidth()), place),
+            cut(name, LONGEST), (x, y), (1 + 0.75 * LEADER / (72 * figure.get_figwidth()), place),
             textcoords="axes fraction", size=SIZE, va="center", color=looks[name].text, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": looks[name].colour, "lw": 0.7, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0},
         )  # fmt: skip

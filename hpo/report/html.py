@@ -20,6 +20,7 @@ from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
 from hpo.report.looks import method_looks
+from hpo.report.objectives_section import objectives_section
 from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
@@ -49,7 +50,8 @@ def page(data: StudyData, comparison: Comparison, importance: Importance | None,
     sections: Sequence[Section] = [
         anytime_section(comparison, looks),
         comparison_section(comparison, looks),
-        tried(data, looks),
+        *objectives_section(comparison, looks),
+        tried(data, looks, constrained=bool(comparison.constraints)),
         importance_section(data, importance, looks),
         learning(data, looks),
         exams(data, looks),
@@ -81,6 +83,7 @@ def tasks_page(
     sections: Sequence[Section] = [
         tasks_section.anytime(comparison, looks),
         comparison_section(comparison, looks),
+        *objectives_section(comparison, looks),
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),

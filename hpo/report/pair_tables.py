@@ -46,10 +46,10 @@ def _columns(tests: Sequence[PairTest], title: str, key: str) -> list[tuple[Colu
     return [
         (Column(f"{title}verdict", f"{key}verdict", "text"), [f"{t.better} better" if t.better else t.verdict for t in tests]),
         (Column(f"{title}difference", f"{key}difference"), [t.difference for t in tests]),
-        (Column("95 % interval", f"{key}ci95", "interval"), [t.ci95 for t in tests]),
-        (Column("p", f"{key}p", "p"), [t.p for t in tests]),
-        (Column("p adjusted", f"{key}p_adjusted", "p"), [t.p_adjusted for t in tests]),
-        (Column("pairs", f"{key}pairs", "count"), [t.pairs for t in tests]),
+        (Column(f"{title}95 % interval", f"{key}ci95", "interval"), [t.ci95 for t in tests]),
+        (Column(f"{title}p", f"{key}p", "p"), [t.p for t in tests]),
+        (Column(f"{title}p adjusted", f"{key}p_adjusted", "p"), [t.p_adjusted for t in tests]),
+        (Column(f"{title}pairs", f"{key}pairs", "count"), [t.pairs for t in tests]),
     ]  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: st
             axes.set_xscale("log")
         _y_from(axes, [band.mean for band in bands.values()])
         axes.margins(x=0.01)
-        end_labels.draw(axes, {m: (bands[m].x[-1], bands[m].mean[-1]) for m in names}, looks)
+        end_labels.draw(figure, axes, {m: (bands[m].x[-1], bands[m].mean[-1]) for m in names}, looks)
     return figure
 
 
@@ -162,5 +162,5 @@ def selection(pairs: Mapping[str, Sequence[tuple[float, float]]], looks: Looks, 
             axes.plot(x, y, look.marker, color=look.colour, ms=6.5, alpha=0.8, mew=0)
         axes.set(xlabel=f"validation ({metric})", ylabel="test", xlim=ends, ylim=ends, aspect="equal")
         axes.locator_params(nbins=5)
-        method_legend(axes, pairs, looks, marks=True)
+        method_legend(figure, pairs, looks, marks=True)
     return figure

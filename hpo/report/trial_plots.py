@@ -69,7 +69,7 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         axes.tick_params(axis="x", length=0, pad=8)
         axes.spines[:].set_visible(False)
         axes.grid(visible=False)
-        method_legend(axes, {line.method for line in lines}, looks)
+        method_legend(figure, {line.method for line in lines}, looks)
     return figure
 
 

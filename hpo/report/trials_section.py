@@ -19,8 +19,8 @@ LISTED = 60  # most failed trials in the table
 DOTS = 400  # most trials drawn against each hyperparameter
 
 
-def tried(data: StudyData, looks: Looks) -> Section:
-    """Returns parallel coordinates of every configuration and its best value."""
+def tried(data: StudyData, looks: Looks, constrained: bool = False) -> Section:
+    """Returns parallel coordinates of every configuration and its best value; `constrained`: of those that are feasible."""
     axes, lines = series.coordinates(data)
     rows = series.trials(data)
     empty = sum(not math.isfinite(row.best) for row in rows)
@@ -33,7 +33,7 @@ def tried(data: StudyData, looks: Looks) -> Section:
         if len(lines) < len(rows) - empty
         else ""
     )
-    shown += f" Trials without a value, not drawn: {empty}." if empty else ""
+    shown += f" Trials without a {'feasible ' if constrained else ''}value, not drawn: {empty}." if empty else ""
     caption = (
         "Each line is a trial, from its hyperparameters to its best value on the right; strong lines are the runs' "
         f"winners.{in_grey(looks)} A line breaks where the trial does not have the hyperparameter." + shown

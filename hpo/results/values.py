@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hpo.results.anytime import Corners
+from hpo.results.pareto import Pareto
 from hpo.results.verdict import verdict
 from hpo.text import plain
 
@@ -170,11 +171,24 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Feasibility:
+    """What constraints leave of a run: how many of its trials have a value, and which of these no epoch made feasible."""
+
+    study: str
+    method: str
+    seed: int
+    trials: int
+    infeasible: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
     `blocks`: what pairs are made of: "seed", "task, seed" or "task". `tests`: on the validation metric; `test_tests`:
     on the final exam's. `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
+    `constraints`: the bounds within which configurations count, `feasibility`: what they leave of each run. `objectives`:
+    the Pareto fronts of two objectives, one a task.
     `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
@@ -196,11 +210,15 @@ class Comparison:
     notes: tuple[str, ...] = field(default=())
     failure: str = ""
     failed_exams: str = ""
+    constraints: tuple[str, ...] = ()
+    feasibility: tuple[Feasibility, ...] = ()
+    objectives: tuple[Pareto, ...] = ()
 
     @property
     def verdict(self) -> str:
         """What the data allow to be said, in one to three sentences."""
-        return verdict(self)
+        said = verdict(self)
+        return f"With {' and '.join(self.constraints)}: {said}" if self.constraints and not self.failure else said
 
     def to_json(self) -> dict[str, Any]:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
@@ -214,6 +232,8 @@ class Comparison:
             "test_tests": [asdict(test) for test in self.test_tests],
             "ranking": _ranking(self.ranking),
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
+            "constraints": list(self.constraints), "feasibility": [asdict(run) for run in self.feasibility],
+            "objectives": [found.to_json() for found in self.objectives],
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

@@ -25,6 +25,7 @@ from hpo.results.importance import importance
 from hpo.results.standing import current, derived
 from hpo.store import read, schema
 from hpo.study.study import Study
+from hpo.text import cut
 from tests.synthetic_study import CLASSES, played, synthetic_study, write_study
 
 
@@ -162,7 +163,7 @@ def test_of_many_methods_the_best_have_names_at_their_lines_and_the_others_are_f
     assert {name for name, look in looks.items() if look.top} == set(best)
     text = page(data, found, None, command="hpo run x.yaml")
     curves = text[text.index('id="anytime"') : text.index('id="comparison"')]
-    assert all((f">{end_labels.cut(name)}<" in curves) == (name in best) for name in names)
+    assert all((f">{cut(name, end_labels.LONGEST)}<" in curves) == (name in best) for name in names)
     assert "The best 6 methods are in colour, the other 6 in grey." in text
     assert "Learning curves of the other 6 methods" in text
     assert "Confusion matrices of the other 6 methods" in text
