@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo.files import write_whole
 from hpo.report.palette import CARD, INK, LINE, MUTED, Look
+from hpo.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ Vector: TypeAlias = NDArray[np.float64]
 Looks: TypeAlias = Mapping[str, Look]
 
 WIDTH, HEIGHT = 420, 290  # of one panel, in CSS pixels
+LONGEST = 25  # characters of a name in a figure; of a longer one the middle is left out
 ROW = 17  # height of a legend's row
 _DATED = {"svg": "Date", "pdf": "CreationDate"}  # omitted, so that equal figures make equal files
 _STYLE: dict[str, Any] = {
@@ -114,7 +116,7 @@ def _entry(label: str, look: Look, marks: bool) -> Line2D:
     from matplotlib.lines import Line2D
 
     drawn = {"marker": look.marker, "ls": "", "ms": 6.5, "mew": 0} if marks else {"lw": 2.2}
-    return Line2D([], [], color=look.colour, label=label, **drawn)
+    return Line2D([], [], color=look.colour, label=cut(label, LONGEST), **drawn)
 
 
 _SPACING = {"handlelength": 1.6, "handletextpad": 0.7, "columnspacing": 1.2}  # in units of the font size

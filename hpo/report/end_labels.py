@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SIZE = 11.0  # of a name, in CSS pixels
 APART = 14.0  # from one name to the next
-LONGEST = 21  # characters of a name; of a longer one the middle is left out
+LONGEST = 17  # characters of a name; of a longer one the middle is left out
 LEADER = 16.0  # from the axes to the names
 EDGES = 60.0  # height that a figure's title, ticks and axis label take
 

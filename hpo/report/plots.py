@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.report import end_labels
-from hpo.report.canvas import WIDTH, Looks, Vector, method_legend, panel, save, style
+from hpo.report.canvas import LONGEST, WIDTH, Looks, Vector, method_legend, panel, save, style, text_width
 from hpo.report.palette import ACCENT, INK, MUTED, Look
+from hpo.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "anytime", "critical_difference", "importance", "intervals", "save", "selection"]
 
 
+WIDER = 60  # most that names at the ends of lines widen a figure: a wider one has tiny text on a phone
 FEW = 8  # rows of a figure up to which each gets ample room
 
 
@@ -47,7 +49,7 @@ def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: st
     """
     names = [method for method in bands if looks[method].top]
     with style():
-        figure, axes = panel(width=WIDTH + end_labels.room(names))
+        figure, axes = panel(width=WIDTH + min(end_labels.room(names), WIDER))
         for method in sorted(bands, key=lambda name: looks[name].top):  # the grey ones below the others
             _curve(axes, method, bands[method], looks[method], shaded=len(names) == len(bands))
         axes.set(xlabel=x_label, ylabel=metric)
@@ -93,7 +95,12 @@ def intervals(
             if interval is not None:
                 axes.plot(interval, [y - 0.24] * 2, color=look.colour, lw=2.4, solid_capstyle="butt")
             axes.plot([mean], [y - 0.24], "o", color=look.colour, ms=6.5)
-        axes.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.5, -0.65), xlabel=metric)
+        axes.set(
+            yticks=range(len(rows)),
+            yticklabels=[cut(name, LONGEST) for name in rows],
+            ylim=(len(rows) - 0.5, -0.65),
+            xlabel=metric,
+        )
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -108,11 +115,13 @@ def critical_difference(
     half = (len(order) + 1) // 2
     joined = [group for group in groups if len(group) > 1]
     with style():
-        figure, axes = panel(height=96 + 12 * len(joined) + 24 * half, arranged=False)
-        base = -0.5 * len(joined)
+        width = WIDTH + WIDER
+        figure, axes = panel(width, height=96 + 12 * len(joined) + 24 * half, arranged=False)
+        base, beyond = -0.5 * len(joined), 0.08 * len(order)
         axes.hlines(0, 1, len(order), color=MUTED.light, lw=1.2)
         for tick in range(1, len(order) + 1):
-            axes.text(tick, 0.35, str(tick), ha="center", va="bottom")
+            if len(order) <= 10 or tick % 5 == 0 or tick == 1:
+                axes.text(tick, 0.35, str(tick), ha="center", va="bottom")
             axes.vlines(tick, 0, 0.2, color=MUTED.light, lw=1.2)
         for i, group in enumerate(joined):
             places = [ranks[name] for name in group]
@@ -120,14 +129,17 @@ def critical_difference(
         for i, name in enumerate(order):
             left, colour = i < half, looks[name].colour
             y = base - 0.9 - (i if left else len(order) - 1 - i)
-            end = 0.75 if left else len(order) + 0.25
+            end = 1 - beyond if left else len(order) + beyond
             axes.plot([ranks[name], ranks[name], end], [0, y, y], color=colour, lw=1.5)
-            text = f"{name} {ranks[name]:.2f}"
+            text = f"{cut(name, end_labels.LONGEST)} {ranks[name]:.2f}"
             axes.text(end + (-0.06 if left else 0.06), y, text, ha="right" if left else "left", va="center")
         axes.hlines(1.5, 1, 1 + difference, color=INK.light, lw=2)
         axes.text(1 + difference + 0.08, 1.5, f"critical difference {difference:.2f}", va="center")
         axes.set_axis_off()
-        axes.set_position((0.25, 0.02, 0.5, 0.96))  # names stick out on both sides; the layout engine ignores them
+        room = max(text_width(cut(name, end_labels.LONGEST) + " 00.00", 12) for name in order) / width
+        axes.set_position(
+            (room, 0.02, 1 - 2 * room, 0.96)
+        )  # names stick out on both sides; the layout engine ignores them
     return figure
 
 
@@ -140,7 +152,12 @@ def importance(shares: Mapping[str, tuple[float, float, float]], *, label: str =
         axes.barh(range(len(names)), values[:, 0], color=ACCENT.light, alpha=0.55, height=0.62)
         for y, (_, low, high) in enumerate(values):
             axes.plot([low, high], [y, y], color=INK.light, lw=1.4)
-        axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel=label)
+        axes.set(
+            yticks=range(len(names)),
+            yticklabels=[cut(name, LONGEST) for name in names],
+            ylim=(len(names) - 0.4, -0.6),
+            xlabel=label,
+        )
         axes.set_xlim(0, min(1.0, 1.08 * max(values.max(initial=0.1), 0.1)))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)

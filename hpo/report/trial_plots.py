@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hpo.report.canvas import WIDTH, Looks, Vector, method_legend, panel, style
+from hpo.report.canvas import LONGEST, WIDTH, Looks, Vector, method_legend, panel, style
 from hpo.report.palette import CARD, INK, MUTED, Look
+from hpo.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,6 +191,6 @@ def learning_curves(
         axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
         for rung in rungs:
             axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
-        axes.set(xlabel="epoch of the trial", ylabel=metric, title=title, ylim=y_range)
+        axes.set(xlabel="epoch of the trial", ylabel=metric, title=cut(title, LONGEST), ylim=y_range)
         axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
