@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.objectives import PLAIN, View
+from hpo.cli.objectives import PLAIN, ConstraintOption, ObjectivesOption, ReferenceOption, View
 from hpo.cli.options import (
     EveryOption,
     FormatOption,
@@ -44,18 +44,9 @@ def compare(
     runs: Annotated[
         bool, typer.Option("--runs", help="List the winner of every run too (csv: the winners only).")
     ] = False,
-    objectives: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Report the Pareto fronts of two stored metrics; NAME:min or NAME:max."),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(metavar="X,Y", help="Reference point of the hypervolumes (default: beyond all fronts)."),
-    ] = None,
-    constraint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="'METRIC<=X'", help="Count only configurations within this bound; repeat it for more."),
-    ] = None,
+    objectives: ObjectivesOption = None,
+    reference: ReferenceOption = None,
+    constraint: ConstraintOption = None,
 ) -> None:
     """Compare the methods of a study, or of several studies as tasks."""
     check_picture(picture)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from hpo.errors import HpoError
 
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
     from hpo.results.constraints import Constraint
     from hpo.results.values import Comparison
     from hpo.store import StudyData
+
+
+ObjectivesOption = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Report the Pareto fronts of two stored metrics; NAME:min or NAME:max."),
+]
+ReferenceOption = Annotated[
+    str | None, typer.Option(metavar="X,Y", help="Reference point of the hypervolumes (default: beyond all fronts).")
+]
+ConstraintOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="'METRIC<=X'", help="Count only configurations within this bound; repeat it for more."),
+]
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hpo import __version__
 from hpo.files import write_whole
-from hpo.report import palette, series, tasks_section
+from hpo.report import palette, tasks_section
 from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
@@ -50,7 +51,7 @@ def page(data: StudyData, comparison: Comparison, importance: Importance | None,
     sections: Sequence[Section] = [
         anytime_section(comparison, looks),
         comparison_section(comparison, looks),
-        *objectives_section(comparison, looks),
+        *objectives_section(comparison, looks, [data]),
         tried(data, looks, constrained=bool(comparison.constraints)),
         importance_section(data, importance, looks),
         learning(data, looks),
@@ -83,7 +84,7 @@ def tasks_page(
     sections: Sequence[Section] = [
         tasks_section.anytime(comparison, looks),
         comparison_section(comparison, looks),
-        *objectives_section(comparison, looks),
+        *objectives_section(comparison, looks, studies),
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),
@@ -114,7 +115,7 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
         ("Budget per run", f"{budget.get('epochs', '?')} epochs, at most {budget.get('max_epochs', '?')} per trial"),
         ("Methods", str(len(labels(data.definition, data.runs)))),
         ("Seeds", str(len(definition.get("seeds", ())))),
-        ("Trials", f"{len({row.trial for row in series.trials(data)}):,}"),
+        ("Trials", f"{pc.count_distinct(data.trials['trial']).as_py():,}"),
     ]
     return [(name, value) for name, value in found if value]
 

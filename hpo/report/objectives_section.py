@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from hpo.report import series
 from hpo.report.canvas import HEIGHT, WIDTH, Looks, method_legend, panel, style
 from hpo.report.looks import in_grey
 from hpo.report.objective_tables import feasibility_table, front_table, hypervolume_table, named, shares_table
@@ -14,6 +15,7 @@ from hpo.report.parts import Figures, Part, Picture, Section, Text, folded, pict
 from hpo.report.tables import Column, Table
 from hpo.results.pareto import Pareto
 from hpo.results.values import Comparison
+from hpo.store import StudyData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,25 +25,39 @@ LISTED = 200  # most infeasible trials in the table
 SPREAD = 30  # ratio of the ends of an axis from which on it is logarithmic
 
 
-def objectives_section(comparison: Comparison, looks: Looks) -> list[Section]:
+def objectives_section(comparison: Comparison, looks: Looks, studies: Sequence[StudyData]) -> list[Section]:
     """Returns the section; nothing if the comparison has neither constraints nor objectives."""
-    parts: list[Part] = _constraints(comparison) if comparison.constraints else []
+    parts: list[Part] = _constraints(comparison, studies) if comparison.constraints else []
     parts += _fronts(comparison.objectives, looks)
     title = "Objectives and constraints" if comparison.objectives else "Constraints"
     return [Section("objectives", title, parts)] if parts else []
 
 
-def _constraints(comparison: Comparison) -> list[Part]:
+def _constraints(comparison: Comparison, studies: Sequence[StudyData]) -> list[Part]:
     said = " and ".join(comparison.constraints)
     text = (
         f"Only configurations with {said} count as results in this report. The runs were charged for the others, too. The "
         "final exam tested the winners that the runs had without the constraint: another winner has no test."
     )
-    rows = tuple((trial, f"{r.method}/{r.seed}", r.study) for r in comparison.feasibility for trial in r.infeasible)
-    columns = (Column("trial", "trial", "text"), Column("run", "run", "text"), Column("study", "study", "text"))
-    note = f"The first {LISTED} of {len(rows):,}." if len(rows) > LISTED else ""
-    listed = Table("Infeasible trials", columns, tuple(islice(rows, LISTED)), note)
-    return [Text(text), table(feasibility_table(comparison)), *([folded(listed)] if rows else [])]
+    parts: list[Part] = [Text(text), table(feasibility_table(comparison))]
+    return parts + [folded(listed) for data in studies if (listed := _listed(comparison, data)).rows]
+
+
+def _listed(comparison: Comparison, data: StudyData) -> Table:
+    """Returns one row an infeasible trial of a run, with its configuration."""
+    found = [(trial, r) for r in comparison.feasibility if r.study == data.name for trial in r.infeasible]
+    configs = {row.trial: row.config for row in series.trials(data)}
+    columns = (
+        Column("trial", "trial", "text"),
+        Column("run", "run", "text"),
+        Column("configuration", "config", "text"),
+    )
+    rows = tuple(
+        (trial, f"{run.method}/{run.seed}", series.config_text(configs.get(trial, {})))
+        for trial, run in islice(found, LISTED)
+    )
+    note = f"The first {LISTED} of {len(found):,}." if len(found) > LISTED else ""
+    return Table(f"{data.name}: infeasible trials", columns, rows, note)
 
 
 def _fronts(tasks: Sequence[Pareto], looks: Looks) -> list[Part]:

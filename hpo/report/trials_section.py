@@ -77,14 +77,15 @@ def _learning_caption(drawn: int, trials: int, rungs: Sequence[int]) -> str:
 
 def failures(data: StudyData) -> Section:
     """Returns the failed configurations with their reasons, and the number of failures by kind."""
-    failed = {row.trial: row for row in series.trials(data) if row.status == "failed"}
+    trials = series.trials(data)
+    failed = {row.trial: row for row in trials if row.status == "failed"}
     title = "Failed configurations"
     if not failed:
         return Section("failures", title, [Text("None: every requested configuration could be trained.")])
     kinds = Counter(row.kind or "error" for row in failed.values())
     counted = ", ".join(f"{count} {_KINDS.get(kind, kind)}" for kind, count in kinds.most_common())
     methods: dict[str, list[str]] = {}
-    for row in series.trials(data):
+    for row in trials:
         if row.trial in failed:
             methods.setdefault(row.trial, []).append(row.method)
     rows = tuple(
@@ -96,7 +97,7 @@ def failures(data: StudyData) -> Section:
         Column("requested by", "methods", "text"), Column("epochs trained", "epochs", "count"),
     )  # fmt: skip
     note = f"The first {LISTED} of {len(failed)}; the store's table `failures` has all." if len(failed) > LISTED else ""
-    lead = f"{len(failed)} of {len({row.trial for row in series.trials(data)})} configurations failed: {counted}."
+    lead = f"{len(failed)} of {len({row.trial for row in trials})} configurations failed: {counted}."
     lead += " The study continued without them; the epochs that they trained are charged."
     return Section(
         "failures", title, [Text(lead), table(Table("Failed configurations and reasons", columns, rows, note))]

@@ -102,8 +102,8 @@ def told(
     said, trials = " and ".join(texts), sum(row.trials for row in rows)
     infeasible = sum(len(row.infeasible) for row in rows)
     note = (
-        f"Only configurations with {said} count; {infeasible:,} of {trials:,} trained trials do not satisfy it. A run "
-        "without one that does has no result."
+        f"Only configurations with {said} count: {infeasible:,} of {trials:,} trained trials are infeasible. A run without a "
+        "feasible configuration has no result."
     )
     none = trials and infeasible == trials and not comparison.failure
     failure = f"no trained configuration satisfies {said}" if none else comparison.failure
