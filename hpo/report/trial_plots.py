@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hpo.report.canvas import LONGEST, WIDTH, Looks, Vector, method_legend, panel, style
-from hpo.report.palette import CARD, INK, MUTED, Look
+from hpo.report.palette import CARD, INK, MUTED, OTHER, Look
 from hpo.text import cut
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
         for i, line in enumerate(lines):
             places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
-            faint = {"lw": 0.9, "alpha": 0.08 + 0.55 * places[-1] ** 2}
-            strong = line.strong and looks[line.method].top
-            weight = {"lw": 2.2, "alpha": 0.95, "zorder": 4} if strong else faint
-            axes.plot(places, color=looks[line.method].colour, gid=f"trial-{i}", **weight)
+            axes.plot(places, gid=f"trial-{i}", **_weight(line, places[-1], looks[line.method]))
         for x, axis in enumerate(axes_of):
             axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
             for place, text in _axis_labels(axis):
@@ -72,6 +69,15 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         axes.grid(visible=False)
         method_legend(figure, {line.method for line in lines}, looks)
     return figure
+
+
+def _weight(line: Line, place: float, look: Look) -> dict[str, Any]:
+    """Returns how a trial's line is drawn by its place on the metric's axis; grey and dotted if it has none."""
+    if not math.isfinite(place):
+        return {"color": OTHER.light, "lw": 0.8, "ls": (0, (1, 2)), "alpha": 0.7}
+    if line.strong and look.top:
+        return {"color": look.colour, "lw": 2.2, "alpha": 0.95, "zorder": 4}
+    return {"color": look.colour, "lw": 0.9, "alpha": 0.08 + 0.55 * place**2}
 
 
 def _halo() -> dict[str, Any]:

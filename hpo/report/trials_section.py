@@ -21,9 +21,9 @@ DOTS = 400  # most trials drawn against each hyperparameter
 
 def tried(data: StudyData, looks: Looks, constrained: bool = False) -> Section:
     """Returns parallel coordinates of every configuration and its best value; `constrained`: of those that are feasible."""
-    axes, lines = series.coordinates(data)
+    axes, lines = series.coordinates(data, infeasible=constrained)
     rows = series.trials(data)
-    empty = sum(not math.isfinite(row.best) for row in rows)
+    empty = sum(not math.isfinite(row.best) and not (constrained and row.epochs) for row in rows)
     if not lines:
         return Section("trials", "What was tried", [Text("No trial has a value of the metric yet.")])
     figure = trial_plots.parallel(axes, lines, looks)
@@ -33,7 +33,8 @@ def tried(data: StudyData, looks: Looks, constrained: bool = False) -> Section:
         if len(lines) < len(rows) - empty
         else ""
     )
-    shown += f" Trials without a {'feasible ' if constrained else ''}value, not drawn: {empty}." if empty else ""
+    shown += f" Trials without a value, not drawn: {empty}." if empty else ""
+    shown += " Dotted lines that end before the metric are infeasible trials." if constrained else ""
     caption = (
         "Each line is a trial, from its hyperparameters to its best value on the right; strong lines are the runs' "
         f"winners.{in_grey(looks)} A line breaks where the trial does not have the hyperparameter." + shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -252,7 +253,9 @@ def test_infeasible_configurations_are_named_and_counted(data):
     html = page(within, comparison, None, command="hpo run x.yaml")
     assert "Infeasible under val_latency &lt;= 14" in html
     assert all(trial in html for trial in sorted(slow)[:3])
-    assert "Trials without a feasible value, not drawn" in html
+    assert "Dotted lines that end before the metric are infeasible trials." in html
+    drawn = html[html.index('<section id="trials"') : html.index('<section id="importance"')]
+    assert len(re.findall("<title>[^<]*: infeasible; ", drawn)) == len(slow)
     for format in ("table", "markdown", "latex", "html", "csv"):
         text = render_comparison(comparison, format, width=120)
         assert "hypervolume" in text
