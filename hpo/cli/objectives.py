@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,16 +57,17 @@ class View:
         found += [] if self.reference is None else ["--reference", ",".join(f"{x:.15g}" for x in self.reference)]
         return [*found, *(word for bound in self.constraints for word in ("--constraint", str(bound)))]
 
-    def compared(
-        self, studies: Sequence[StudyData], *, target: float | None, workers: int | None
-    ) -> tuple[Comparison, list[StudyData]]:
-        """Returns the comparison under the constraints with its objectives, and the studies as they count in it."""
+    def compared(self, studies: Sequence[StudyData], **options: Any) -> tuple[Comparison, list[StudyData]]:
+        """Returns the comparison under the constraints with its objectives, and the studies as they count in it.
+
+        `options`: those of `compare_many`.
+        """
         from hpo.results.compare import compare_many
         from hpo.results.constraints import constrained, told
         from hpo.results.pareto import objectives, pareto
 
         within = [constrained(data, self.constraints) for data in studies]
-        found = told(compare_many(within, target=target, workers=workers), studies, within, self.constraints)
+        found = told(compare_many(within, **options), studies, within, self.constraints)
         if self.objectives is None:
             return found, within
         fronts = [pareto(data, objectives(self.objectives, data.definition), self.reference) for data in within]

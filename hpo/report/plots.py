@@ -63,7 +63,8 @@ def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: st
 
 def _curve(axes: Axes, method: str, band: Band, look: Look, shaded: bool) -> None:
     weight = {} if look.top else {"lw": 1.0}
-    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, gid=f"mean-{method}", **weight)
+    gid = f"mean-{method}".replace(" ", "-")  # no id may hold a space
+    axes.step(band.x, band.mean, where="post", color=look.colour, ls=look.dash, gid=gid, **weight)
     if shaded and band.low is not None and band.high is not None:
         axes.fill_between(band.x, band.low, band.high, step="post", color=look.colour, alpha=0.14, lw=0)
 

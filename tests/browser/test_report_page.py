@@ -138,7 +138,7 @@ def test_twenty_methods_with_long_names_and_two_objectives_stay_inside(watched, 
     methods = tuple(f"a_method_with_a_long_name{'_indeed' * (i % 3)}_{'x' * i}" for i in range(20))
     data = synthetic_study(methods=methods, seeds=range(5), budget=32)
     view = View.read("val_accuracy,train_seconds", None, ["val_loss<=1.5"])
-    comparison, (within,) = view.compared([data], target=None, workers=None)
+    comparison, (within,) = view.compared([data])
     path = write_html(within, comparison, None, tmp_path / "many.html", command="hpo run many.yaml")
     with watched(path.as_uri(), width, scheme) as seen:
         seen.page.goto(path.as_uri())

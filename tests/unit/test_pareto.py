@@ -235,9 +235,7 @@ def test_only_feasible_configurations_win(data):
 
 
 def test_infeasible_configurations_are_named_and_counted(data):
-    comparison, (within,) = View.read("val_accuracy,val_latency", None, ["val_latency<=14"]).compared(
-        [data], target=None, workers=None
-    )
+    comparison, (within,) = View.read("val_accuracy,val_latency", None, ["val_latency<=14"]).compared([data])
     told = comparison.to_json()
     assert told["constraints"] == ["val_latency <= 14"]
     layers = {r["trial"]: r["config_finetuned_layers"] for r in data.epochs.to_pylist()}
@@ -263,16 +261,14 @@ def test_infeasible_configurations_are_named_and_counted(data):
 
 
 def test_where_nothing_is_feasible_the_comparison_says_so(data):
-    comparison, (within,) = View.read("val_accuracy,val_latency", None, ["val_latency<1"]).compared(
-        [data], target=None, workers=None
-    )
+    comparison, (within,) = View.read("val_accuracy,val_latency", None, ["val_latency<1"]).compared([data])
     assert comparison.verdict == "No trained configuration satisfies val_latency < 1."
     assert all(run.incumbent is None for run in comparison.runs)
     assert "No epoch has a value of both objectives" in page(within, comparison, None, command="hpo run x.yaml")
 
 
 def test_without_options_nothing_changes(data):
-    comparison, (within,) = PLAIN.compared([data], target=None, workers=None)
+    comparison, (within,) = PLAIN.compared([data])
     assert within is data
     assert comparison == compare(data)
     assert "hypervolume" not in render_comparison(comparison, "table", width=100)
@@ -280,7 +276,7 @@ def test_without_options_nothing_changes(data):
 
 def test_several_tasks_have_a_front_each(data):
     other = replace(data, name="other")
-    comparison, within = View.read("val_accuracy,seconds", None, []).compared([data, other], target=None, workers=None)
+    comparison, within = View.read("val_accuracy,seconds", None, []).compared([data, other])
     assert [front.study for front in comparison.objectives] == [data.name, "other"]
     html = tasks_page(within, comparison, {}, command="hpo compare S --all")
     assert html.count("Pareto fronts of val_accuracy and seconds") == 2
