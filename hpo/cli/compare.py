@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpo.cli.objectives import PLAIN, ConstraintOption, ObjectivesOption, ReferenceOption, View
 from hpo.cli.options import (
     EveryOption,
     FormatOption,
@@ -27,42 +28,52 @@ if TYPE_CHECKING:
     from hpo.store import StudyData
 
 
+TargetOption = Annotated[float | None, typer.Option(help="Count the epochs until the metric reaches this value.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Estimate the time of each method alone on this many workers.")
+]
+PictureOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw the anytime curves into FILE (.svg, .png or .pdf).")
+]
+DifferenceOption = Annotated[
+    str | None,
+    typer.Option(metavar="D", help="The smallest difference that matters: 0.005, or '1 %' (default: the study's)."),
+]
+RunsOption = Annotated[bool, typer.Option("--runs", help="List the winner of every run too (csv: the winners only).")]
+
+
 def compare(
     store: StoreArgument,
     study: StudiesOption = None,
     every: EveryOption = False,
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
-    target: Annotated[float | None, typer.Option(help="Count the epochs until the metric reaches this value.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Estimate the time of each method alone on this many workers.")
-    ] = None,
-    picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the anytime curves into FILE (.svg, .png or .pdf).")
-    ] = None,
-    difference: Annotated[
-        str | None,
-        typer.Option(metavar="D", help="The smallest difference that matters: 0.005, or '1 %' (default: the study's)."),
-    ] = None,
-    runs: Annotated[
-        bool, typer.Option("--runs", help="List the winner of every run too (csv: the winners only).")
-    ] = False,
+    target: TargetOption = None,
+    workers: WorkersOption = None,
+    picture: PictureOption = None,
+    difference: DifferenceOption = None,
+    runs: RunsOption = False,
+    objectives: ObjectivesOption = None,
+    reference: ReferenceOption = None,
+    constraint: ConstraintOption = None,
 ) -> None:
     """Compare the methods of a study, or of several studies as tasks."""
     check_picture(picture)
     check_output(output)
+    view = View.read(objectives, reference, constraint or ())
     names = chosen_studies(store, study, every)
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
     if len(names) > 1:
         print_tasks(
-            store, names, format.value, output, target=target, workers=workers, difference=difference, runs=runs
-        )
+            store, names, format.value, output,
+            target=target, workers=workers, difference=difference, runs=runs, view=view,
+        )  # fmt: skip
     else:
         only = names[0] if names else None
         print_comparison(
             store, only, format.value, output,
-            target=target, workers=workers, difference=difference, picture=picture, runs=runs,
+            target=target, workers=workers, difference=difference, picture=picture, runs=runs, view=view,
         )  # fmt: skip
 
 
@@ -75,19 +86,18 @@ def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str
 
 def print_tasks(
     uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
-    difference: str | None, runs: bool,
+    difference: str | None, runs: bool, view: View,
 ) -> None:  # fmt: skip
     """Prints the comparison over several stored studies in one of the formats."""
     from hpo import report
     from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
-    from hpo.results.compare import compare_many
     from hpo.results.importance import importance_or_none
 
     studies = [stores.read(uri, name) for name in names]
     for warning in (warning for data in studies for warning in data.warnings):
         errors.print(f"warning: {warning}")
-    comparison = compare_many(studies, target=target, workers=workers, difference=difference)
+    comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs), output)
         return
@@ -98,27 +108,26 @@ def print_tasks(
     chosen = [word for name in names for word in ("--study", name)]
     commands = [
         *(command_of(data, uri) for data in studies),
-        shlex.join(["hpo", "compare", uri, *chosen, "--format", "html"]),
+        shlex.join(["hpo", "compare", uri, *chosen, *view.words, "--format", "html"]),
     ]
     with writing("--output", path):
-        report.write_tasks(studies, comparison, found, path, command="\n".join(commands))
+        report.write_tasks(shown, comparison, found, path, command="\n".join(commands))
     errors.print(f"report: {path.resolve()}")
 
 
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
     target: float | None = None, workers: int | None = None, difference: str | None = None, picture: Path | None = None,
-    runs: bool = False,
+    runs: bool = False, view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
     """Prints the comparison of a stored study in one of the formats, and returns it."""
     from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
-    from hpo.results.compare import compare as compare_study
 
     data = stores.read(uri, study)
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
-    comparison = compare_study(data, target=target, workers=workers, difference=difference)
+    comparison, (shown,) = view.compared([data], target=target, workers=workers, difference=difference)
     if picture is not None:
         from hpo.report.comparison_section import save_picture
 
@@ -134,7 +143,7 @@ def print_comparison(
     path = output or Path(f"{data.name}.html")
     importance = importance_or_none(data, seed=0)
     with writing("--output", path):
-        report.write_html(data, comparison, importance, path, command=command_of(data, uri))
+        report.write_html(shown, comparison, importance, path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
     return comparison
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from hpo.files import write_whole
 from hpo.report.palette import CARD, INK, LINE, MUTED, Look
+from hpo.text import cut
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Vector: TypeAlias = NDArray[np.float64]
 Looks: TypeAlias = Mapping[str, Look]
 
 WIDTH, HEIGHT = 420, 290  # of one panel, in CSS pixels
+LONGEST = 25  # characters of a name in a figure; of a longer one the middle is left out
+ROW = 17  # height of a legend's row
 _DATED = {"svg": "Date", "pdf": "CreationDate"}  # omitted, so that equal figures make equal files
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.size": 12,
     "axes.labelsize": 12,
     "axes.titlesize": 12,
@@ -81,16 +84,46 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def legend(axes: Axes, entries: int) -> None:
-    """Adds a legend of the labelled artists above the axes, unless there are none."""
+def text_width(text: str, size: float) -> float:
+    """Returns the width of a line of text in CSS pixels. The pages' own font is no wider than matplotlib's."""
+    from matplotlib.textpath import TextPath
+
+    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
+
+
+def method_legend(figure: Figure, drawn: Collection[str], looks: Looks, marks: bool = False) -> None:
+    """Adds a legend of the methods in `drawn`, by colour, above the axes; methods in grey share one entry.
+
+    It has as many columns as the figure has room for by the width of its longest name.
+    """
+    shown = [name for name in looks if name in drawn and looks[name].top]
+    others = [name for name in looks if name in drawn and not looks[name].top]
+    entries = [_entry(name, looks[name], marks) for name in shown]
+    entries += [_entry(others_text(len(others)), looks[others[0]], marks)] if others else []
     if entries:
-        axes.figure.legend(loc="outside upper left", ncols=min(entries, 4), handlelength=2.2, columnspacing=1.2)
+        columns = _columns([str(entry.get_label()) for entry in entries], 72 * figure.get_figwidth())
+        rows = -(-len(entries) // columns)
+        figure.set_figheight(figure.get_figheight() + ROW * (rows - 1) / 72)  # the axes keep their height
+        figure.legend(handles=entries, loc="outside upper left", ncols=columns, **_SPACING)
 
 
-def method_legend(axes: Axes, drawn: set[str], looks: Looks) -> None:
-    """Adds a legend of the methods in `drawn`, by colour, above the axes."""
+def others_text(count: int) -> str:
+    """Returns what the methods in grey are called together."""
+    return "1 other" if count == 1 else f"{count} others"
+
+
+def _entry(label: str, look: Look, marks: bool) -> Line2D:
     from matplotlib.lines import Line2D
 
-    shown = [name for name in looks if name in drawn]
-    handles = [Line2D([], [], color=looks[name].colour, label=name, lw=2.2) for name in shown]
-    axes.figure.legend(handles=handles, loc="outside upper left", ncols=min(len(shown) or 1, 4), handlelength=1.6)
+    drawn = {"marker": look.marker, "ls": "", "ms": 6.5, "mew": 0} if marks else {"lw": 2.2}
+    return Line2D([], [], color=look.colour, label=cut(label, LONGEST), **drawn)
+
+
+_SPACING = {"handlelength": 1.6, "handletextpad": 0.7, "columnspacing": 1.2}  # in units of the font size
+
+
+def _columns(labels: Sequence[str], room: float) -> int:
+    """Returns the most columns, up to four, in which a legend with these labels is no wider than `room` CSS pixels."""
+    size = float(_STYLE["legend.fontsize"])
+    each = max(text_width(label, size) for label in labels) + size * sum(_SPACING.values())
+    return max(1, min(len(labels), 4, int(room / each)))

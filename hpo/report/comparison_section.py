@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.report import comparison_tables, palette, plots, reference
+from hpo.report import comparison_tables, plots, reference
 from hpo.report.canvas import Looks
-from hpo.report.parts import Figures, Part, Picture, Section, Text, picture, table
+from hpo.report.looks import in_grey, many, method_looks, ranked
+from hpo.report.pair_tables import pair_tables
+from hpo.report.parts import Figures, Part, Picture, Section, Text, folded, picture, table
 from hpo.report.plots import Band
 from hpo.report.tables import p_value
 from hpo.results import anytime
@@ -23,19 +25,21 @@ POINTS = 160  # most places at which a band is computed: a figure has too few pi
 
 
 def comparison_section(comparison: Comparison, looks: Looks) -> Section:
-    """Returns the tables of results, cost and tests, with figures of the intervals and, from five blocks on, the ranks."""
-    found, *rest = comparison_tables.comparison_tables(comparison)
+    """Returns the tables of results and cost, figures of the intervals and the ranks, and the folded tables of pairs."""
+    found, *rest = comparison_tables.method_tables(comparison)
     parts: list[Part] = [table(found)]
     pictures = [p for p in (_intervals(comparison, looks), _ranks(comparison, looks)) if p is not None]
     if pictures:
         parts.append(Figures(pictures))
     parts += [table(content) for content in rest]
+    parts += [folded(content) for content in pair_tables(comparison)]
     return Section("comparison", "Comparison", parts)
 
 
 def _intervals(comparison: Comparison, looks: Looks) -> Picture | None:
     rows = {}
-    for method in comparison.methods:
+    order = ranked(comparison)
+    for method in sorted(comparison.methods, key=lambda m: order.index(m.method)):
         values = [
             r.value for r in comparison.runs if r.method == method.method and r.complete and math.isfinite(r.value)
         ]
@@ -73,8 +77,7 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
         return Section("anytime", title, [Text("No epoch has been charged yet.")])
     drawn = reference.with_line(epochs, looks, comparison, comparison.tasks[0])
     figure = plots.anytime(*drawn, metric=metric, x_label=X_LABEL)
-    caption = "Mean over the runs; the band is its 95 % interval if there are at least two runs."
-    caption += reference.caption(comparison)
+    caption = _caption(looks) + reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     seconds = bands(
         {m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks}, comparison.bounds
@@ -91,6 +94,12 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     return Section("anytime", title, [Figures(pictures)])
 
 
+def _caption(looks: Looks) -> str:
+    if many(looks):
+        return f"Mean over the runs.{in_grey(looks)} Of so many methods no intervals are drawn here; the next section has them."
+    return "Mean over the runs; the band is its 95 % interval if there are at least two runs."
+
+
 def epoch_bands(comparison: Comparison) -> dict[str, Band]:
     """Returns each method's anytime band over charged epochs."""
     methods = [m.method for m in comparison.methods]
@@ -99,7 +108,7 @@ def epoch_bands(comparison: Comparison) -> dict[str, Band]:
 
 def save_picture(comparison: Comparison, path: str | Path) -> Path:
     """Writes the anytime curves over charged epochs as a picture (.png, .svg or .pdf)."""
-    looks = palette.looks([m.method for m in comparison.methods])
+    looks = method_looks(comparison)
     drawn = reference.with_line(epoch_bands(comparison), looks, comparison, comparison.tasks[0])
     figure = plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
     return plots.save(figure, path)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hpo.report.aggregate_tables import aggregate_tables
+from hpo.report.objective_tables import objective_tables
+from hpo.report.pair_tables import pair_tables
 from hpo.report.reference import with_row
-from hpo.report.tables import Cell, Column, Table, p_value, render_tables
-from hpo.results.phrases import block_words, budgets, number, span
+from hpo.report.tables import Cell, Column, Table, render_tables
+from hpo.results.phrases import budgets
 from hpo.results.statistics import ALPHA
-from hpo.results.values import Comparison, MethodSummary, PairTest, Ranking, RunSummary
-
-VERDICTS = ("a better", "equivalent", "b better")
+from hpo.results.values import Comparison, MethodSummary, RunSummary
 
 
 def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
@@ -25,7 +25,7 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     winners = [winners_table(found)] if runs else []
     tables = (
-        (winners or [csv_table(found)])
+        (winners or [csv_table(found), *objective_tables(found)])
         if format == "csv"
         else comparison_tables(found) + aggregate_tables(found) + winners
     )
@@ -33,23 +33,15 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Returns the tables of results, cost, and every pair's test on validation data and in the final exam."""
+    """Returns the tables of results, cost, and of every pair's tests, and of objectives and constraints."""
+    return [*method_tables(comparison), *pair_tables(comparison), *objective_tables(comparison)]
+
+
+def method_tables(comparison: Comparison) -> list[Table]:
+    """Returns the tables with one row a method: results, several tasks' means, cost."""
     tables = [with_row(found_table(comparison), comparison), cost_table(comparison)]
     if len(comparison.tasks) > 1:
         tables.insert(1, with_row(tasks_table(comparison), comparison, explained=False))
-    if comparison.tests:
-        tables.append(tests_table(comparison.tests, f"Every pair of methods in {comparison.metric}", comparison))
-    if comparison.test_tests:
-        title = f"Every pair of methods in {comparison.test_metric}, the final exam"
-        tables.append(tests_table(comparison.test_tests, title, comparison))
-    for tests, metric in (
-        (comparison.task_tests, comparison.metric),
-        (comparison.test_task_tests, comparison.test_metric),
-    ):
-        if any(tests.values()):
-            tables.append(task_tests_table(tests, f"Every pair of methods on each task in {metric}", comparison))
-    if comparison.ranking is not None:
-        tables.append(ranks_table(comparison.ranking, comparison.tests))
     return tables
 
 
@@ -98,29 +90,6 @@ def winners_table(comparison: Comparison) -> Table:
 def _config(run: RunSummary) -> str:
     config = run.incumbent.config if run.incumbent else {}
     return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
-
-
-def ranks_table(ranking: Ranking, tests: Sequence[PairTest]) -> Table:
-    """Returns one row a pair of methods: the difference of their mean ranks, Nemenyi's p, and the verdict of `tests`."""
-    columns = (
-        Column("methods", "methods", "text"), Column("mean ranks", "ranks", "text"),
-        Column("difference", "apart", "rank"), Column("p", "p", "p"), Column("verdict", "verdict", "text"),
-    )  # fmt: skip
-    said = {(t.a, t.b): _said(t) for t in tests}
-    rows = []
-    for (a, b), p in ranking.pairwise.items():
-        first, second = ranking.mean_ranks[a], ranking.mean_ranks[b]
-        rows.append((f"{a} − {b}", f"{first:.2f}, {second:.2f}", abs(first - second), p, said[a, b]))
-    note = (
-        f"Friedman's test over {ranking.blocks} blocks: p {p_value(ranking.p)}. Nemenyi's critical difference: "
-        f"{ranking.critical_difference:.2f}. These tests and the p of this table use only the ranks; the verdict is that "
-        "of the paired tests."
-    )
-    return Table("Every pair of methods by mean rank", columns, tuple(rows), note, _decided(tests))
-
-
-def _said(test: PairTest) -> str:
-    return f"{test.better} better" if test.better else test.verdict
 
 
 def found_table(comparison: Comparison) -> Table:
@@ -217,65 +186,3 @@ def _table(
     kept = kept or [columns[0]]
     rows = tuple(zip(*(cells for _, cells in kept), strict=True))
     return Table(title, tuple(column for column, _ in kept), rows, note, strong)
-
-
-def tests_table(tests: Sequence[PairTest], title: str, comparison: Comparison) -> Table:
-    """Returns one row a pair of methods: difference, interval, p values and verdict."""
-    many = block_words(comparison.blocks)[1]
-    rows = tuple(_test_row(t) for t in tests)
-    note = f"Paired over {many}: {_test_note(len(rows), many, comparison)}"
-    return Table(title, _test_columns(many, comparison), rows, note, _decided(tests))
-
-
-def task_tests_table(tests: Mapping[str, Sequence[PairTest]], title: str, comparison: Comparison) -> Table:
-    """Returns one row a task and pair of methods, as in `tests_table`."""
-    listed = [(task, t) for task, mine in tests.items() for t in mine]
-    rows = tuple((task, *_test_row(t)) for task, t in listed)
-    note = (
-        "Paired over seeds: each row is about its own task and says nothing about others. "
-        f"Tested are {_test_note(len(rows), 'seeds', comparison)}"
-    )
-    columns = (Column("task", "task", "text"), *_test_columns("seeds", comparison))
-    return Table(title, columns, rows, note, _decided([t for _, t in listed]))
-
-
-def _test_columns(many: str, comparison: Comparison) -> tuple[Column, ...]:
-    more = f"more {many}" if comparison.point is None else f"more {many} for {comparison.point:.3g}"
-    return (
-        Column("methods", "methods", "text"), Column("verdict", "verdict", "text"), Column("difference", "difference"),
-        Column("95 % interval", "ci95", "interval"), Column("p", "p", "p"), Column("p adjusted", "p_adjusted", "p"),
-        Column("signed ranks", "p_signed_rank_adjusted", "p"), Column("p equivalent", "p_equivalent", "p"),
-        Column("chances", "chances", "text"), Column("pairs", "pairs", "count"), Column(more, "more_blocks", "text"),
-    )  # fmt: skip
-
-
-def _test_row(t: PairTest) -> tuple[Cell, ...]:
-    odds = None if t.chances is None else ", ".join(f"{100 * t.chances[one]:.0f}" for one in VERDICTS) + " %"
-    more = None
-    if t.more_blocks is not None and t.more_blocks_range is not None:
-        more = f"{number(t.more_blocks)} ({span(*t.more_blocks_range)})"
-    return (
-        f"{t.a} − {t.b}", _said(t), t.difference, t.ci95, t.p, t.p_adjusted, t.p_signed_rank_adjusted, t.p_equivalent, odds,
-        t.pairs, more,
-    )  # fmt: skip
-
-
-def _test_note(rows: int, many: str, comparison: Comparison) -> str:
-    note = (
-        f"flipped signs of the mean difference, adjusted for all {rows} rows together (step-down max-T). The adjusted p "
-        "decides; intervals are not adjusted. Signed ranks: the p of Wilcoxon's test with Holm's correction, for comparison."
-    )
-    if comparison.point is None:
-        return f"{note} No difference is named that matters in {comparison.metric}, so that no pair can be equivalent."
-    size = f"{comparison.point:.3g}"
-    named = comparison.difference
-    why = " (the default for accuracies)" if named is None else f" ({named} of the mean)" if "%" in named else ""
-    return (
-        f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size}{why}. "
-        f"Chances: that the first is better by more than {size}, that they differ by less, that the second is. Last column: "
-        f"further {many} needed to detect a difference of {size}, with their 80 % interval."
-    )
-
-
-def _decided(tests: Sequence[PairTest]) -> frozenset[int]:
-    return frozenset(i for i, t in enumerate(tests) if t.better)

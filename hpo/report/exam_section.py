@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.report import plots
 from hpo.report.canvas import Looks
-from hpo.report.parts import Figures, Grid, Part, Section, Text, picture, table
+from hpo.report.parts import Figures, Folded, Grid, Part, Section, Text, picture, table
 from hpo.report.tables import Cell, Column, Table
 from hpo.results.failures import failed_exams
 from hpo.store import StudyData
@@ -33,18 +33,42 @@ def exams(data: StudyData, looks: Looks) -> Section:
     if not rows:
         text = "No winner has been tested: the study asks for no final exam, or the exam is still to come."
         return Section("exam", title, [Text(text)])
-    lead = (
-        "Each run's winner, chosen by validation, was tested once on data that no method saw. Validation picks the "
-        "luckiest of many trials, so its value tends to be too high; trust the test columns."
-    )
-    parts: list[Part] = [*told, Text(lead), table(_exam_table(data, rows))]
+    parts: list[Part] = [*told, Text(_lead(data, rows)), table(_exam_table(data, rows))]
     chart = _selection(data, rows, looks)
     if chart is not None:
         parts.append(chart)
-    cells = [_confusion(method, [row for row in rows if row["method"] == method]) for method in looks]
-    if any(cells):
-        parts.append(Grid([cell for cell in cells if cell]))
-    return Section("exam", title, parts)
+    return Section("exam", title, [*parts, *_confusions(rows, looks)])
+
+
+def _lead(data: StudyData, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Says which tests were taken and how many of them: a test that several runs share counts once."""
+    runs = sum(row["incumbent_trial"] is not None for row in data.runs.to_pylist())
+    tests = {(row["trial"], row["exam"], row["epoch"]) for row in rows}
+    again = sum(exam != "winner" for _, exam, _ in tests)
+    trials = len({row["won"] for row in rows})
+    lead = (
+        f"The winners of {runs} run{'' if runs == 1 else 's'}, chosen by validation, are {trials} different "
+        f"training{'' if trials == 1 else 's'}. On data that no method saw, {_times(len(tests) - again)} of models as "
+        "their runs left them"
+    )
+    lead += f" and {_times(again, 'further ')} of their configurations trained anew" if again else ""
+    return (
+        f"{lead} {'was' if len(tests) == 1 else 'were'} taken. Validation picks the luckiest of many trials, so its value "
+        "tends to be too high; trust the test columns."
+    )
+
+
+def _times(count: int, more: str = "") -> str:
+    return f"{count} {more}test{'' if count == 1 else 's'}"
+
+
+def _confusions(rows: Sequence[Mapping[str, Any]], looks: Looks) -> list[Part]:
+    """Returns the methods' confusion matrices; those of methods in grey open on demand."""
+    cells = {method: _confusion(method, [row for row in rows if row["method"] == method]) for method in looks}
+    top, others = ([cell for m, cell in cells.items() if cell and looks[m].top is shown] for shown in (True, False))
+    parts: list[Part] = [Grid(top)] if top else []
+    title = f"Confusion matrices of the other {len(others)} methods"
+    return [*parts, Folded(title, parts=[Grid(others)])] if others else parts
 
 
 def _rows(data: StudyData) -> list[dict[str, Any]]:

@@ -10,19 +10,23 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from hpo import __version__
 from hpo.files import write_whole
-from hpo.report import palette, series, tasks_section
+from hpo.report import palette, tasks_section
 from hpo.report.aggregate_section import aggregate_section
 from hpo.report.comparison_section import anytime_section, comparison_section
 from hpo.report.exam_section import exams
 from hpo.report.importance_section import importance_section
+from hpo.report.looks import method_looks
+from hpo.report.objectives_section import objectives_section
 from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
+from hpo.results.standing import current
 from hpo.store import StudyData
 from hpo.store.columns import labels
 
@@ -44,12 +48,13 @@ def write_html(
 
 def page(data: StudyData, comparison: Comparison, importance: Importance | None, *, command: str) -> str:
     """Returns the report as HTML text."""
-    looks = palette.looks(labels(data.definition, data.runs))
+    data, looks = current(data), method_looks(comparison)
     sections: Sequence[Section] = [
-        comparison_section(comparison, looks),
         anytime_section(comparison, looks),
+        comparison_section(comparison, looks),
         aggregate_section(comparison, looks),
-        tried(data, looks),
+        *objectives_section(comparison, looks, [data]),
+        tried(data, looks, constrained=bool(comparison.constraints)),
         importance_section(data, importance, looks),
         learning(data, looks),
         exams(data, looks),
@@ -77,11 +82,12 @@ def tasks_page(
     studies: Sequence[StudyData], comparison: Comparison, importances: Mapping[str, Importance], *, command: str
 ) -> str:
     """Returns the report of several studies as tasks as HTML text."""
-    looks = palette.looks([method.method for method in comparison.methods])
+    looks = method_looks(comparison)
     sections: Sequence[Section] = [
-        comparison_section(comparison, looks),
         tasks_section.anytime(comparison, looks),
+        comparison_section(comparison, looks),
         aggregate_section(comparison, looks),
+        *objectives_section(comparison, looks, studies),
         tasks_section.importance(importances),
         tasks_section.exams(studies),
         tasks_section.ledgers(studies),
@@ -112,7 +118,7 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
         ("Budget per run", f"{budget.get('epochs', '?')} epochs, at most {budget.get('max_epochs', '?')} per trial"),
         ("Methods", str(len(labels(data.definition, data.runs)))),
         ("Seeds", str(len(definition.get("seeds", ())))),
-        ("Trials", f"{len({row.trial for row in series.trials(data)}):,}"),
+        ("Trials", f"{pc.count_distinct(data.trials['trial']).as_py():,}"),
     ]
     return [(name, value) for name, value in found if value]
 

@@ -46,9 +46,11 @@ METHODS = (
     Tint("method-6", "#1f7788", "#86dcec"),
     Tint("method-7", "#ad1746", "#ff86a3"),
 )
-TINTS = (PAPER, CARD, INK, MUTED, LINE, ACCENT, GOOD, BAD, *METHODS)
+OTHER = Tint("other", "#9aa2ac", "#66707c")  # the lines of methods beyond the top few; never text
+TINTS = (PAPER, CARD, INK, MUTED, LINE, ACCENT, GOOD, BAD, OTHER, *METHODS)
 
 DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+TOP = 6  # methods in colour where there are more than METHODS has colours
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 
 
@@ -65,13 +67,31 @@ class Look:
         """#rrggbb on light paper; HTML pages find the CSS variable by it."""
         return self.tint.light
 
+    @property
+    def top(self) -> bool:
+        """Whether the method has a colour of its own; the others of a large study share a grey."""
+        return self.tint is not OTHER
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """Returns a look for each method by its place in `methods`. Beyond eight, colours repeat with another dash."""
-    return {
-        name: Look(METHODS[i % len(METHODS)], DASHES[(i + i // len(METHODS)) % len(DASHES)], MARKERS[i % len(MARKERS)])
-        for i, name in enumerate(dict.fromkeys(methods))
-    }
+    @property
+    def text(self) -> str:
+        """#rrggbb of the method's name beside its line; the grey of lines is too faint for text."""
+        return self.colour if self.top else MUTED.light
+
+
+def looks(methods: Sequence[str], best: Sequence[str] = ()) -> dict[str, Look]:
+    """Returns a look for each method, in the order of `methods`: up to eight have a colour each, by their place.
+
+    Of more, the first TOP of `best` (default: of `methods`) have a colour, and the others are grey.
+    """
+    names = list(dict.fromkeys(methods))
+    few = len(names) <= len(METHODS)
+    coloured = names if few else [name for name in dict.fromkeys([*best, *names]) if name in names][:TOP]
+    places = {name: i for i, name in enumerate(coloured)}
+    return {name: _look(places[name]) if name in places else Look(OTHER, DASHES[0], ".") for name in names}
+
+
+def _look(place: int) -> Look:
+    return Look(METHODS[place], DASHES[place % len(DASHES)], MARKERS[place])
 
 
 def css() -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+NO_HTML = Markup("")
+
+
 @dataclass(frozen=True)
 class Text:
     """A paragraph."""
@@ -66,15 +69,16 @@ class Grid:
 
 @dataclass(frozen=True)
 class Folded:
-    """A piece that opens on demand."""
+    """Parts that open on demand: a piece of HTML, or `parts` of any kind."""
 
     title: str
-    html: Markup
+    html: Markup = NO_HTML
+    parts: Sequence[Part] = ()
     kind: ClassVar[str] = "folded"
 
 
 LONG = 24  # most rows of a table shown unfolded: a longer one would push the rest out of sight
-Part: TypeAlias = Text | Command | Figures | Html | Grid | Folded
+Part: TypeAlias = "Text | Command | Figures | Html | Grid | Folded"
 
 
 @dataclass(frozen=True)
@@ -95,5 +99,10 @@ def picture(
 
 def table(content: tables.Table) -> Html | Folded:
     """Makes a part of a table; a long one opens on demand."""
-    html = Markup(tables.html(content))
-    return Html(html) if len(content.rows) <= LONG else Folded(f"{content.title} ({len(content.rows)} rows)", html)
+    return Html(Markup(tables.html(content))) if len(content.rows) <= LONG else folded(content)
+
+
+def folded(content: tables.Table) -> Folded:
+    """Makes a part of a table that opens on demand whatever its length."""
+    count = len(content.rows)
+    return Folded(f"{content.title} ({count} row{'' if count == 1 else 's'})", Markup(tables.html(content)))

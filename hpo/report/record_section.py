@@ -7,32 +7,53 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from hpo.report.parts import Command, Folded, Part, Section, Text, table
 from hpo.report.tables import Cell, Column, Table
+from hpo.results.standing import current
 from hpo.store import StudyData
 
 
 def ledger(data: StudyData) -> Section:
-    """Returns every run's charged and shared epochs, and those trained again after faults."""
-    runs = data.runs.to_pylist()
-    trained = sum(1 for attempt in data.epochs.column("attempt").to_pylist() if not attempt)
-    again = data.epochs.num_rows - trained
-    charged = sum(run["charged_epochs"] for run in runs)
-    exact = all(run["charged_epochs"] == run["budget_epochs"] for run in runs)
+    """Returns every run's charged and shared epochs, and those trained again after faults, as its charges give them."""
+    data = current(data)
+    again = int(pc.sum(pc.greater(data.epochs["attempt"], 0)).as_py() or 0)
+    trained, charged = data.epochs.num_rows - again, sum(run["charged_epochs"] for run in data.runs.to_pylist())
     lead = (
-        f"{charged:,} epochs were charged to {len(runs)} runs, and {trained:,} were trained: a configuration that "
-        "several runs ask for is trained once and charged to each of them."
+        f"{charged:,} epochs were charged to {_count(data.runs.num_rows, 'run')}, and {trained:,} were trained: a "
+        "configuration that several runs ask for is trained once and charged to each of them."
     )
     lead += f" After faults, {again:,} were trained again; these are charged to no run." if again else ""
-    lead += " Every run used exactly its budget." if exact else ""
-    return Section("ledger", "The ledger", [Text(lead), table(ledger_table(data))])
+    return Section("ledger", "The ledger", [Text(f"{lead} {_budgets(data)}".rstrip()), table(ledger_table(data))])
+
+
+def _budgets(data: StudyData) -> str:
+    """Returns how far the runs have come with their budgets, in a sentence or two; nothing before the first run."""
+    runs = data.runs.to_pylist()
+    planned = len(data.definition.get("methods", ())) * len(data.definition.get("seeds", ()))
+    missing = max(0, planned - len(runs))
+    unbegun = f"{_count(missing, 'run')} of the study {'has' if missing == 1 else 'have'} not begun." if missing else ""
+    whole = sum(run["charged_epochs"] == run["budget_epochs"] for run in runs)
+    if whole == len(runs):
+        said = f"Every run {'that has begun ' if missing else ''}used exactly its budget." if runs else ""
+        return f"{said} {unbegun}".strip()
+    under_way = sum(run["status"] != "complete" and run["charged_epochs"] < run["budget_epochs"] for run in runs)
+    ended = len(runs) - whole - under_way
+    told = [f"{whole} of {_count(len(runs), 'run')} used exactly the budget"]
+    told += [f"{under_way} {'is' if under_way == 1 else 'are'} under way"] if under_way else []
+    told += [f"{ended} ended before it, for the reason under remark"] if ended > 0 else []
+    return f"{'; '.join(told)}. {unbegun}".rstrip()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def ledger_table(data: StudyData) -> Table:
-    """Returns one row a run: its budget, charged epochs, trials and training time."""
-    runs = data.runs.to_pylist()
+    """Returns one row a run: its budget, charged epochs, trials and training time, as its charges give them."""
+    runs = current(data).runs.to_pylist()
     columns: tuple[Column, ...] = (
         Column("run", "run", "text"), Column("status", "status", "text"), Column("budget", "budget_epochs", "count"),
         Column("charged", "charged_epochs", "count"), Column("shared", "shared_epochs", "count"),

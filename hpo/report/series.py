@@ -102,16 +102,21 @@ def winners(data: StudyData) -> set[tuple[str, str]]:
     return {(row["method"], row["incumbent_trial"]) for row in rows if row["incumbent_trial"]}
 
 
-def coordinates(data: StudyData) -> tuple[list[Axis], list[Line]]:
-    """Returns the axes of the hyperparameters and of the metric, and a line for each trial with a value."""
+def coordinates(data: StudyData, infeasible: bool = False) -> tuple[list[Axis], list[Line]]:
+    """Returns the axes of the hyperparameters and of the metric, and a line for each trial with a value.
+
+    `infeasible`: trained trials without a value have lines too, which end before the metric.
+    """
     ways, best = axes(data), winners(data)
-    rows = [row for row in trials(data) if math.isfinite(row.best)]
+    known = trials(data)
+    rows = [row for row in known if math.isfinite(row.best)]
     metric = data.definition["metric"]
     worse, better = value_range([row.best for row in rows])
     if data.definition["mode"] == "min":
         worse, better = better, worse
     lines = []
-    for row in thinned(rows, {trial for _, trial in best}):
+    others = [row for row in known if infeasible and row.epochs and not math.isfinite(row.best)]
+    for row in [*thinned(others, set(), DRAWN // 2), *thinned(rows, {trial for _, trial in best})]:
         values = [place(axis, row.config.get(name)) for name, axis in ways.items()]
         strong = (row.method, row.trial) in best
         lines.append(Line(row.method, [*values, row.best], describe(row, metric), strong))
@@ -120,6 +125,8 @@ def coordinates(data: StudyData) -> tuple[list[Axis], list[Line]]:
 
 def describe(row: TrialRow, metric: str) -> str:
     """Returns a trial's tooltip."""
+    if not math.isfinite(row.best):
+        return f"{row.method}: infeasible; {config_text(row.config)}"
     return f"{row.method}: {metric} {row.best:.4f} after {row.epochs} epochs; {config_text(row.config)}"
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hpo.report.canvas import WIDTH, Looks, Vector, method_legend, panel, style
-from hpo.report.palette import CARD, INK, MUTED, Look
+from hpo.report.canvas import LONGEST, WIDTH, Looks, Vector, method_legend, panel, style
+from hpo.report.palette import CARD, INK, MUTED, OTHER, Look
+from hpo.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +56,7 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
         for i, line in enumerate(lines):
             places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
-            faint = {"lw": 0.9, "alpha": 0.08 + 0.55 * places[-1] ** 2}
-            weight = {"lw": 2.2, "alpha": 0.95, "zorder": 4} if line.strong else faint
-            axes.plot(places, color=looks[line.method].colour, gid=f"trial-{i}", **weight)
+            axes.plot(places, gid=f"trial-{i}", **_weight(line, places[-1], looks[line.method]))
         for x, axis in enumerate(axes_of):
             axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
             for place, text in _axis_labels(axis):
@@ -68,8 +67,17 @@ def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Fi
         axes.tick_params(axis="x", length=0, pad=8)
         axes.spines[:].set_visible(False)
         axes.grid(visible=False)
-        method_legend(axes, {line.method for line in lines}, looks)
+        method_legend(figure, {line.method for line in lines}, looks)
     return figure
+
+
+def _weight(line: Line, place: float, look: Look) -> dict[str, Any]:
+    """Returns how a trial's line is drawn by its place on the metric's axis; grey and dotted if it has none."""
+    if not math.isfinite(place):
+        return {"color": OTHER.light, "lw": 0.8, "ls": (0, (1, 2)), "alpha": 0.7}
+    if line.strong and look.top:
+        return {"color": look.colour, "lw": 2.2, "alpha": 0.95, "zorder": 4}
+    return {"color": look.colour, "lw": 0.9, "alpha": 0.08 + 0.55 * place**2}
 
 
 def _halo() -> dict[str, Any]:
@@ -189,6 +197,6 @@ def learning_curves(
         axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
         for rung in rungs:
             axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
-        axes.set(xlabel="epoch of the trial", ylabel=metric, title=title, ylim=y_range)
+        axes.set(xlabel="epoch of the trial", ylabel=metric, title=cut(title, LONGEST), ylim=y_range)
         axes.xaxis.get_major_locator().set_params(integer=True)
     return figure

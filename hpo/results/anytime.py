@@ -90,19 +90,30 @@ def best_so_far(values: Vector, mode: str) -> Vector:
 
 def epoch_seconds(charges: pa.Table, epochs: pa.Table) -> Vector:
     """Returns the training time of each charged epoch [charges]: the first attempt's seconds, NaN if no epoch is stored."""
-    if not epochs.num_rows or "seconds" not in epochs.schema.names:
-        return np.full(charges.num_rows, np.nan)
+    return of_epochs(epochs, "seconds", epoch_rows(charges, epochs))
+
+
+def of_epochs(epochs: pa.Table, name: str, rows: Whole) -> Vector:
+    """Returns a column's values in rows of `epochs` [rows]; NaN for null, for row -1 and without such a column."""
+    values = np.append(stored.numbers(epochs, name), np.nan)
+    return np.asarray(values[rows])
+
+
+def epoch_rows(charges: pa.Table, epochs: pa.Table) -> Whole:
+    """Returns the row in `epochs` of each charged epoch's first attempt [charges]; -1 if it is not stored."""
+    if not epochs.num_rows or not charges.num_rows:
+        return np.full(charges.num_rows, -1)
     trials = epochs.column("trial").unique().to_pylist()
     trained, wanted = stored.whole(epochs, "epoch"), stored.whole(charges, "epoch")
     longest = 1 + int(max(trained.max(), wanted.max()))
     cells = stored.codes(epochs.column("trial"), trials) * longest + trained
     attempt = stored.whole(epochs, "attempt") if "attempt" in epochs.schema.names else np.zeros_like(cells)
     order = np.lexsort((attempt, cells))
-    cells, seconds = cells[order], stored.numbers(epochs, "seconds")[order]
+    cells = cells[order]
     code = stored.codes(charges.column("trial"), trials)
     cell = code * longest + wanted
     place = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
-    return np.where((code >= 0) & (cells[place] == cell), seconds[place], np.nan)
+    return np.where((code >= 0) & (cells[place] == cell), order[place], -1)
 
 
 def corners(x: Vector | Whole, best: Vector) -> Corners:

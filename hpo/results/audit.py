@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hpo.results.compare import compare
+from hpo.results.standing import sums
 from hpo.results.values import Comparison, MethodSummary, RunSummary
 from hpo.store import StoreError
 from hpo.store import columns as stored
@@ -58,25 +59,9 @@ def from_epochs(data: StudyData) -> StudyData:
     charges = joined.select(charges.column_names)
     if metric in epochs.column_names:  # otherwise there is nothing to compare with
         data = replace(data, charges=charges)
-    sums = _sums(data)
-    rows = [{**row, **sums.get(row["run"], {}), **dict.fromkeys(LEFT_OUT)} for row in data.runs.to_pylist()]
+    found = sums(data)
+    rows = [{**row, **found.get(row["run"], {}), **dict.fromkeys(LEFT_OUT)} for row in data.runs.to_pylist()]
     return replace(data, runs=pa.Table.from_pylist(rows, schema=data.runs.schema))
-
-
-def _sums(data: StudyData) -> dict[str, dict[str, int]]:
-    """Returns each run's charged, shared and wasted epochs, by the run's name."""
-    each = int((data.definition.get("data") or {}).get("folds") or 1)
-    cells = data.charges.select(["run", "trial", "epoch"])
-    users = cells.group_by(["trial", "epoch"]).aggregate([("run", "count")])
-    shared = cells.join(users.filter(pc.greater(users["run_count"], 1)), ["trial", "epoch"], join_type="left semi")
-    again = data.epochs.filter(pc.greater(data.epochs["attempt"], 0)).select(["trial"])
-    wasted = again.join(cells.group_by(["run", "trial"]).aggregate([]), "trial", join_type="inner")
-    counts = {"charged_epochs": cells, "shared_epochs": shared, "wasted_epochs": wasted}
-    found: dict[str, dict[str, int]] = {run: dict.fromkeys(counts, 0) for run in pc.unique(cells["run"]).to_pylist()}
-    for name, rows in counts.items():
-        for entry in rows["run"].value_counts().to_pylist():
-            found[entry["values"]][name] = entry["counts"] * each
-    return found
 
 
 def _runs(said: Comparison, derived: Comparison) -> Iterator[str]:

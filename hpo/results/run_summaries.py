@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hpo.results import anytime
+from hpo.results.standing import charge, current
 from hpo.results.values import RunSummary, Winner
 from hpo.store import columns as stored
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 
 def run_summaries(data: StudyData, workers: int) -> list[RunSummary]:
     """Returns every run in the tables, method by method. Charges take precedence over the last snapshot of the runs."""
+    data = current(data)
     definition = data.definition
-    charge = int((definition.get("data") or {}).get("folds") or 1)
-    played = anytime.played(data.charges, data.epochs, definition["mode"], charge)
+    played = anytime.played(data.charges, data.epochs, definition["mode"], charge(data))
     rows = {row["run"]: row for row in data.runs.to_pylist()}
-    rows |= {name: _unrecorded(name, definition) for name in played if name not in rows}
     winners = _winners(data, rows, played)
     order = {label: i for i, label in enumerate(stored.labels(definition, data.runs))}
     names = sorted(rows, key=lambda name: (order.get(rows[name]["method"], len(order)), rows[name]["seed"]))
@@ -38,13 +38,6 @@ def _slots(definition: Mapping[str, Any]) -> dict[str, int]:
     """Returns each method's virtual workers: alone it could not use more."""
     shared = int(definition.get("parallelism") or 1)
     return {str(m["label"]): int(m.get("parallelism") or shared) for m in definition.get("methods", ())}
-
-
-def _unrecorded(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a row for a run whose charges were stored before any snapshot of the runs."""
-    method, _, seed = name.rpartition("/")
-    return {"run": name, "method": method, "seed": int(seed), "status": "partial",
-            "budget_epochs": definition["budget"]["epochs"]}  # fmt: skip
 
 
 def _summary(

@@ -10,6 +10,7 @@ from typing import Any
 from hpo.results.aggregates import Aggregates
 from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
+from hpo.results.pareto import Pareto
 from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
 from hpo.text import plain
@@ -185,6 +186,17 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Feasibility:
+    """What constraints leave of a run: how many of its trials have a value, and which of these no epoch made feasible."""
+
+    study: str
+    method: str
+    seed: int
+    trials: int
+    infeasible: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
@@ -197,7 +209,9 @@ class Comparison:
     `target`: the value behind `epochs_to_target`. `workers`: the number behind `wall_seconds`.
     `reference`: random search with twice the budget, beside the methods; None without two complete runs of it.
     `bounds`: of the metric; its intervals stay within them. `aggregates`: None for fewer than two blocks that all methods
-    completed. `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
+    completed. `constraints`: the bounds within which configurations count, `feasibility`: what they leave of each run.
+    `objectives`: the Pareto fronts of two objectives, one a task.
+    `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
     study: str
@@ -224,6 +238,9 @@ class Comparison:
     reference: Reference | None = None
     bounds: Bounds = UNBOUNDED
     aggregates: Aggregates | None = None
+    constraints: tuple[str, ...] = ()
+    feasibility: tuple[Feasibility, ...] = ()
+    objectives: tuple[Pareto, ...] = ()
 
     @property
     def budget_epochs(self) -> int | None:
@@ -234,7 +251,8 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """What the data allow to be said, in one to three sentences."""
-        return verdict(self)
+        said = verdict(self)
+        return f"With {' and '.join(self.constraints)}: {said}" if self.constraints and not self.failure else said
 
     def to_json(self) -> dict[str, Any]:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
@@ -255,6 +273,8 @@ class Comparison:
             "bounds": [self.bounds.low, self.bounds.high],
             "aggregates": asdict(self.aggregates) if self.aggregates else None,
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
+            "constraints": list(self.constraints), "feasibility": [asdict(run) for run in self.feasibility],
+            "objectives": [found.to_json() for found in self.objectives],
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpo.cli.objectives import View
 from hpo.report import write_html
 from hpo.report.palette import contrast
 from hpo.results.compare import compare
@@ -12,8 +13,8 @@ from tests.synthetic_study import synthetic_study
 
 SIZES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]
 SECTIONS = [
-    "comparison",
     "anytime",
+    "comparison",
     "aggregates",
     "trials",
     "importance",
@@ -92,9 +93,12 @@ def test_nothing_sticks_out(opened):
 
 
 def test_pictures_have_size_and_name_and_their_text_stays_inside(opened):
-    pictures = opened.page.locator("svg.figure")
-    assert pictures.count() >= 12
-    found = pictures.evaluate_all(
+    assert opened.page.locator("svg.figure").count() >= 12
+    check_pictures(opened.page)
+
+
+def check_pictures(page):
+    found = page.locator("svg.figure").evaluate_all(
         """all => all.map(svg => {
           const box = svg.getBoundingClientRect();
           const out = [...svg.querySelectorAll("text")].filter(t => {
@@ -112,11 +116,43 @@ def test_pictures_have_size_and_name_and_their_text_stays_inside(opened):
 
 
 def test_every_text_stands_out_from_its_paper(opened):
+    check_contrast(opened.page, least=300)
+
+
+def check_contrast(page, least):
     hexed = "#{:02x}{:02x}{:02x}".format
-    texts = opened.page.evaluate(COLOURS)
-    assert len(texts) > 300
+    texts = page.evaluate(COLOURS)
+    assert len(texts) > least
     poor = [(text, drawn, paper) for text, drawn, paper in texts if contrast(hexed(*drawn), hexed(*paper)) < 4.5]
     assert poor == []
+
+
+def test_a_confusion_matrix_stands_out_even_where_every_answer_is_right(opened):
+    cells = opened.page.locator(".matrix td")
+    assert cells.count() >= 100
+    cells.evaluate_all("all => all.forEach(cell => cell.style.setProperty('--share', 1))")
+    check_contrast(opened.page, least=300)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_twenty_methods_with_long_names_and_two_objectives_stay_inside(watched, tmp_path, width, scheme):
+    methods = tuple(f"a_method_with_a_long_name{'_indeed' * (i % 3)}_{'x' * i}" for i in range(20))
+    data = synthetic_study(methods=methods, seeds=range(5), budget=32)
+    view = View.read("val_accuracy,train_seconds", None, ["val_loss<=1.5"])
+    comparison, (within,) = view.compared([data])
+    path = write_html(within, comparison, None, tmp_path / "many.html", command="hpo run many.yaml")
+    with watched(path.as_uri(), width, scheme) as seen:
+        seen.page.goto(path.as_uri())
+        assert seen.page.locator("main > section").evaluate_all("all => all.map(s => s.id)")[:4] == [
+            "anytime", "comparison", "aggregates", "objectives",
+        ]  # fmt: skip
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert seen.page.locator("#comparison details").count() == 2
+        assert not seen.page.get_by_text("Paired over seeds").is_visible()
+        seen.page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+        check_pictures(seen.page)
+        check_contrast(seen.page, least=300)
+        assert seen.complaints == []
 
 
 def test_ids_are_unique_and_links_lead_somewhere(opened):

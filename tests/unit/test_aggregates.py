@@ -12,6 +12,7 @@ from hpo.report import palette
 from hpo.report.aggregate_section import aggregate_section, profiles
 from hpo.report.aggregate_tables import aggregate_tables
 from hpo.report.comparison_tables import render_comparison
+from hpo.report.looks import method_looks
 from hpo.results.aggregates import (
     DRAWS,
     Scale,
@@ -200,10 +201,9 @@ def test_a_method_without_a_value_in_its_middle_half_has_no_interquartile_mean()
 
 def test_of_twenty_methods_the_best_six_are_named_and_no_band_is_drawn() -> None:
     found = compare(simulated_study({f"m{i}": [0.5 + i / 50, 0.51 + i / 50, 0.52 + i / 50] for i in range(20)}))
-    drawn = profiles(found.aggregates, palette.looks([m.method for m in found.methods]), "accuracy")
-    axes = drawn.axes[0]
-    labels = axes.get_legend_handles_labels()[1]
-    assert sorted(labels) == sorted(f"m{i}" for i in range(14, 20))
+    drawn = profiles(found.aggregates, method_looks(found), "accuracy")
+    axes, labels = drawn.axes[0], [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert sorted(labels) == sorted(["14 others", *(f"m{i}" for i in range(14, 20))])
     assert len(axes.lines) == 20
     assert not axes.collections
 

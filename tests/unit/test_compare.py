@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.report.comparison_tables import comparison_tables, ranks_table, winners_table
+from hpo.report.comparison_tables import comparison_tables, winners_table
+from hpo.report.pair_tables import ranks_table
 from hpo.results import statistics
 from hpo.results.compare import IncomparableStudies, compare, compare_many, relative_error_drop
 from hpo.results.margin import DifferentMargins

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from hpo.report.palette import CARD, INK, METHODS, MUTED, PAPER, TINTS, contrast, css, looks, luminance
+from hpo.report.palette import CARD, INK, METHODS, MUTED, OTHER, PAPER, TINTS, TOP, contrast, css, looks, luminance
 
 # Machado, Oliveira, Fernandes 2009, Table 1 at full severity: linear RGB as a dichromat sees it
 SIGHT = {
@@ -44,9 +44,21 @@ def test_no_two_methods_look_the_same(theme, sight):
         assert distance >= 10 or (a.dash != b.dash and a.marker != b.marker), (a.tint.name, b.tint.name, distance)
 
 
-def test_a_method_keeps_its_look_and_sixteen_differ():
+def test_a_method_keeps_its_look_and_eight_differ():
     assert looks(["a", "b"])["b"] == looks(["a", "b", "c"])["b"]
-    assert len(set(looks([str(i) for i in range(16)]).values())) == 16
+    assert len(set(looks([str(i) for i in range(8)]).values())) == 8
+
+
+@pytest.mark.parametrize("count", [8, 9, 20])
+def test_of_more_than_eight_methods_the_best_have_a_colour_and_the_others_share_a_grey(count):
+    names = [f"m{i}" for i in range(count)]
+    drawn = looks(names, best=names[::-1])
+    assert list(drawn) == names
+    coloured = [name for name, look in drawn.items() if look.top]
+    assert coloured == (names if count == 8 else names[-TOP:])
+    assert len({drawn[name] for name in coloured}) == len(coloured)
+    assert {look.colour for name, look in drawn.items() if name not in coloured} <= {OTHER.light}
+    assert all(look.text == MUTED.light for look in drawn.values() if not look.top)
 
 
 def test_light_colours_identify_their_css_variables():

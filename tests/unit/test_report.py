@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from hpo.report import palette, plots, save_picture, series, svg, write_tasks
-from hpo.report.comparison_section import bands
+from hpo.report import canvas, end_labels, palette, plots, save_picture, series, svg, write_tasks
+from hpo.report.comparison_section import bands, comparison_section
 from hpo.report.comparison_tables import render_comparison
 from hpo.report.exam_section import exams
 from hpo.report.html import page
-from hpo.report.record_section import command_of, environment, ledger, study_yaml
+from hpo.report.looks import method_looks, ranked
+from hpo.report.pair_tables import pair_tables
+from hpo.report.record_section import command_of, environment, ledger, ledger_table, study_yaml
 from hpo.report.trials_section import failures
 from hpo.results.compare import compare, compare_many
 from hpo.results.importance import importance
-from hpo.store import schema
+from hpo.results.standing import current, derived
+from hpo.store import read, schema
 from hpo.study.study import Study
-from tests.synthetic_study import CLASSES, synthetic_study
+from hpo.text import cut
+from tests.synthetic_study import CLASSES, played, synthetic_study, write_study
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,108 @@ def test_the_ledger_counts_what_was_trained_and_what_again(data):
     assert f"{data.charges.num_rows:,} epochs were charged to 12 runs, and {attempts.count(0):,} were trained" in text
     assert "After faults, 2 were trained again" in text
     assert "Every run used exactly its budget." in text
+
+
+def test_the_ledger_of_an_unfinished_study_follows_its_charges(tmp_path):
+    tables = played("begun", budget=96, seeds=(0, 1, 2))
+    write_study(str(tmp_path), tables, charges=700)
+    unfinished = read(str(tmp_path))
+    assert unfinished.runs.num_rows == 0
+    section = ledger(unfinished)
+    assert section.parts[0].text.startswith("700 epochs were charged to 8 runs, and ")
+    assert section.parts[0].text.endswith(
+        "7 of 8 runs used exactly the budget; 1 is under way. 4 runs of the study have not begun."
+    )
+    rows = {row[0]: row for row in ledger_table(unfinished).rows}
+    assert rows["bayesian/1"][:4] == ("bayesian/1", "partial", 96, 28)
+    assert rows["grid/2"][:5] == ("grid/2", "partial", 96, 96, 96)  # three seeds of grid share every epoch
+    text = page(unfinished, compare(unfinished), None, command="hpo run x.yaml")
+    assert "No trial has a value" not in text
+    assert "Learning curves of bayesian" in text
+
+
+def test_what_the_charges_tell_is_what_the_snapshot_of_a_finished_study_says(data):
+    assert current(data) is data
+    again = derived(data)
+    for table in ("runs", "trials"):
+        said, told = getattr(data, table).to_pylist(), getattr(again, table).to_pylist()
+        skipped = "train_seconds"  # made up in these tables
+        assert [{k: v for k, v in row.items() if k != skipped} for row in told] == [
+            {k: v for k, v in row.items() if k != skipped} for row in said
+        ]
+    seconds = {(r["trial"], r["epoch"]): r["seconds"] for r in data.epochs.to_pylist()}
+    expected = sum(seconds[c["trial"], c["epoch"]] for c in data.charges.to_pylist() if c["run"] == "asha/1")
+    assert again.runs.to_pylist()[-2]["train_seconds"] == pytest.approx(expected)
+
+
+def test_an_older_snapshot_is_brought_up_to_date(data):
+    runs = [{**row, "charged_epochs": 3, "incumbent_value": 0.1, "status": "partial"} for row in data.runs.to_pylist()]
+    trials = [{**row, "epochs": 1, "status": "running"} for row in data.trials.to_pylist()[:5]]
+    kinds = {"learning_rate": "float", "dropout": "float", "optimizer": "str", "finetuned_layers": "str"}
+    old = replace(data, runs=schema.to_table("runs", runs, {}), trials=schema.to_table("trials", trials, kinds))
+    now = current(old)
+    assert [row["incumbent_value"] for row in now.runs.to_pylist()] == data.runs["incumbent_value"].to_pylist()
+    assert now.runs["charged_epochs"].to_pylist() == [64] * 12
+    trained = [row for row in data.trials.to_pylist() if row["epochs"]]
+    assert now.trials.num_rows == len(trained)
+    configs = {row["trial"]: row["config_learning_rate"] for row in trained}
+    assert all(row["config_learning_rate"] == configs[row["trial"]] for row in now.trials.to_pylist())
+
+
+def test_validation_and_exam_stand_in_one_table_of_pairs(data, comparison):
+    only, *others = pair_tables(comparison)
+    assert [table.title for table in others] == []
+    assert only.title == "Every pair of methods in val_accuracy and in test_accuracy"
+    assert len(only.rows) == len(comparison.tests) == 6
+    keys = [column.key for column in only.columns]
+    assert [row[keys.index("exam_difference")] for row in only.rows] == [t.difference for t in comparison.test_tests]
+    assert [row[keys.index("difference")] for row in only.rows] == [t.difference for t in comparison.tests]
+    folds = [part for part in comparison_section(comparison, method_looks(comparison)).parts if part.kind == "folded"]
+    assert [part.title for part in folds] == [f"{only.title} (6 rows)"]
+
+
+def test_the_exam_says_how_many_tests_were_taken(data):
+    text = exams(data, palette.looks(["grid", "random", "bayesian", "asha"])).parts[0].text
+    trials = {row["trial"] for row in data.exams.to_pylist()}
+    assert f"The winners of 12 runs, chosen by validation, are {len(trials)} different trainings." in text
+    assert f"{len(trials)} tests of models as their runs left them and {len(trials)} further tests of" in text
+
+
+def test_of_many_methods_the_best_have_names_at_their_lines_and_the_others_are_folded():
+    names = [f"method-{i:02d}-of-many" for i in range(12)]
+    data = synthetic_study(methods=tuple(names), budget=32, seeds=(0,))
+    found = compare(data)
+    looks = method_looks(found)
+    best = ranked(found)[:6]
+    assert {name for name, look in looks.items() if look.top} == set(best)
+    text = page(data, found, None, command="hpo run x.yaml")
+    curves = text[text.index('id="anytime"') : text.index('id="comparison"')]
+    assert all((f">{cut(name, end_labels.LONGEST)}<" in curves) == (name in best) for name in names)
+    assert "The best 6 methods are in colour, the other 6 in grey." in text
+    assert "Learning curves of the other 6 methods" in text
+    assert "Confusion matrices of the other 6 methods" in text
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([], []),
+        ([0.2, 0.8], [0.2, 0.8]),
+        ([0.5, 0.5], [0.45, 0.55]),
+        ([0.5, 0.4, 0.5], [0.45, 0.35, 0.55]),
+        ([1.0, 1.0], [0.9, 1.0]),
+        ([0.0, 0.02, 0.3], [0.0, 0.1, 0.3]),
+    ],
+)
+def test_names_at_the_ends_of_lines_keep_apart_and_inside(places, expected):
+    found = end_labels.spread(places, 0.1)
+    assert found == pytest.approx(expected, abs=0.051 if len(places) == 3 and places[0] == 0.5 else 1e-9)
+    assert all(b - a >= 0.1 - 1e-9 for a, b in pairwise(sorted(found)))
+
+
+def test_a_legend_has_as_many_columns_as_its_text_leaves_room_for():
+    short, long = canvas._columns(["a"] * 8, 420), canvas._columns(["a_rather_long_name_of_a_method"] * 8, 420)
+    assert (short, long) == (4, 1)
 
 
 def test_failures_are_listed_once_with_their_reason():
