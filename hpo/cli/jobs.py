@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo.cli.options import BudgetOption, MethodsOption, SeedsOption, StudyArgument, errors, load_study
-from hpo.errors import InterruptedStudy, StudyFailed
+from hpo.errors import InterruptedStudy, StudyError, StudyFailed
+from hpo.storage.place import is_sealed
 from hpo.study.study import Study, find, presets
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def submit(
     """Submit a study as a job to a cluster."""
     from cluster.jobs import JobServer
 
+    if is_sealed(study):
+        raise StudyError(
+            f"a job needs a study file or a preset, but {study} is a bundle; unpack it and submit its study.yaml"
+        )
     chosen = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
     arguments = ["hpo", "run", _remote_name(study), "--address", "auto", "--store", chosen.store]
     for option, value in (("--methods", methods), ("--seeds", seeds), ("--budget", budget)):

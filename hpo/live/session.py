@@ -20,7 +20,9 @@ from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
+from hpo.methods import origins
 from hpo.store import layout
+from hpo.store.agreement import METHOD_PACKAGES
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
 from hpo.study import environment
@@ -102,7 +104,7 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), "command": encodable(self.command)},
+            environment={**environment.collect(), **_foreign(study), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
@@ -168,6 +170,12 @@ class _Sitting:
             connection.close()
             raise
         return connection
+
+
+def _foreign(study: Study) -> dict[str, dict[str, str]]:
+    """Returns the versions of users' and third parties' methods as part of the environment; nothing without any."""
+    found = origins(study.methods)
+    return {METHOD_PACKAGES: found} if found else {}
 
 
 def check_cluster(study: Study, address: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from hpo.report.parts import Command, Folded, Part, Section, Text, table
 from hpo.report.tables import Cell, Column, Table
 from hpo.store import StudyData
+from hpo.study.stored import file_values, to_yaml
 
 
 def ledger(data: StudyData) -> Section:
@@ -102,21 +102,4 @@ def repeat(data: StudyData, command: str) -> Section:
 
 def study_yaml(data: StudyData) -> str:
     """Returns the stored definition as a study file's text."""
-    from ruamel.yaml import YAML
-
-    definition = {key: value for key, value in data.definition.items() if value not in (None, {}, [])}
-    if "methods" in definition:
-        definition["methods"] = [_method(method) for method in definition["methods"]]
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.width = 100
-    buffer = io.StringIO()
-    yaml.dump(definition, buffer)
-    return buffer.getvalue()
-
-
-def _method(method: Mapping[str, Any]) -> str | dict[str, Any]:
-    options = dict(method.get("options") or {})
-    if method["label"] != method["name"]:
-        options["label"] = method["label"]
-    return {method["name"]: options} if options else str(method["name"])
+    return to_yaml(file_values(data.definition))

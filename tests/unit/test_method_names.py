@@ -139,14 +139,14 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-best\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[hpo.methods]\nnearest-best = nearest_best:NearestBest\n")
-    registry._installed.cache_clear()
+    registry.installed.cache_clear()
     try:
         assert isinstance(made("nearest-best", reach=0.5), Full)
         assert ("nearest-best", "installed: nearest_best:NearestBest") in describe()
         with pytest.raises(InvalidOption, match="did you mean 'nearest-best'"):
             made("nearest-bset")
     finally:
-        registry._installed.cache_clear()
+        registry.installed.cache_clear()
 
 
 def imported(program: str, *packages: str) -> list[str]:

@@ -1,0 +1,113 @@
+"""Keeps out of a bundle what is nobody's business: names of home folders, passwords and tokens, in texts and in tables.
+
+What a study's identity depends on cannot be changed without renaming its trials. It is reported instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from hpo.store.differences import FIXED
+
+HOME = "~"
+HIDDEN = "***"
+SHORTEST = 8  # characters of a variable's value that is looked for: shorter ones are in any text
+
+_HOMES = re.compile(r"(?<![\w.~-])/(?:home/[^/\s\"':,;]+|Users/[^/\s\"':,;]+|root)(?=[/\s\"':,;)\]]|$)")
+_SECRETS = (
+    re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # the user and the password of an address
+    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"),
+    re.compile(r"(?i)(?:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)|(?<=access_key=)"
+               r"|(?<=--token )|(?<=--password )|(?<=--secret ))[^\s&'\"*]+"),
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bhf_\w{30,}|\bsk-[\w-]{20,}"),
+)  # fmt: skip
+_NAMED_SECRET = re.compile(r"(?i)(?:^|_)(?:token|secret|password|passwd|key|credentials?)s?(?:$|_)")
+_NAMED_PLACE = re.compile(r"(?i)(?:path|file|dir|folder|url|id|mode)$")
+
+
+def cleaned(text: str) -> str:
+    """Returns the text with home folders as `~`, and with `***` for passwords, tokens, and secrets of the environment."""
+    for secret in _environment_secrets():
+        text = text.replace(secret, HIDDEN)
+    for pattern in _SECRETS:
+        text = pattern.sub(HIDDEN, text)
+    return _home().sub(HOME, text)
+
+
+def reveals_home(text: str) -> bool:
+    """Tells whether the text names somebody's home folder."""
+    return _home().search(text) is not None
+
+
+def reveals_secret(text: str) -> bool:
+    """Tells whether the text holds what looks like a password or a token."""
+    return any(secret in text for secret in _environment_secrets()) or any(p.search(text) for p in _SECRETS)
+
+
+def _home() -> re.Pattern[str]:
+    own = os.path.expanduser("~")
+    if own in ("", "/", "~") or _HOMES.fullmatch(own):
+        return _HOMES
+    return re.compile(f"{_HOMES.pattern}|{re.escape(own)}(?=[/\\s\"':,;)\\]]|$)")
+
+
+def _environment_secrets() -> list[str]:
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= SHORTEST and _NAMED_SECRET.search(name) and not _NAMED_PLACE.search(name)
+    ]
+
+
+# -- a study's head and tables ------------------------------------------------------------------------------------
+
+
+def head(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a study's head, cleaned wherever no result depends on it."""
+    study = {name: value if name in FIXED else _tree(value) for name, value in found["study"].items()}
+    kept = ("schema", "digest", "made", "methods")  # the methods' options decide; those that tell are reported
+    return {name: value if name in kept else _tree(value) for name, value in found.items()} | {"study": study}
+
+
+def _tree(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _tree(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tree(item) for item in value]
+    return cleaned(value) if isinstance(value, str) else value
+
+
+def table(part: pa.Table) -> pa.Table:
+    """Returns a file of a table with its reasons cleaned; the same table if they are clean."""
+    if "reason" not in part.column_names or not pa.types.is_string(part.schema.field("reason").type):
+        return part
+    before = part.column("reason").to_pylist()
+    after = [None if reason is None else cleaned(reason) for reason in before]
+    if after == before:
+        return part
+    place = part.column_names.index("reason")
+    return part.set_column(place, part.schema.field(place), pa.array(after, pa.string()))
+
+
+def texts(name: str, part: pa.Table) -> Iterator[tuple[str, str]]:
+    """Yields (where, text) for each distinct text in a file of a table."""
+    for column in part.column_names:
+        if pa.types.is_string(part.schema.field(column).type):
+            yield from ((f"{name}, {column}", text) for text in part.column(column).unique().to_pylist() if text)
+
+
+def texts_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Yields (where, text) for each text in nested values; a place is named like study.data.root, or start.0."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from texts_of(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(tree, list):
+        for i, value in enumerate(tree):
+            yield from texts_of(value, f"{where}.{i}")
+    elif isinstance(tree, str):
+        yield where, tree
