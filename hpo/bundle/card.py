@@ -42,15 +42,18 @@ def data_card(data: StudyData) -> dict[str, Any]:
 def _counts(data: StudyData) -> dict[str, Any]:
     """Returns how many examples each split has, by class where that is known.
 
-    Workers report the counts of all splits; without them, the exams' confusion matrices hold the test's.
+    Workers report the counts of all splits, those of the search first; without them, the exams' confusion matrices hold
+    the test's.
     """
     found: dict[str, Any] = dict.fromkeys(("train", "validation", "test"), UNKNOWN)
     classes, test = _tested(data)
     if test is not None:
         found["test"] = _by_class(test, classes)
-    for reported in data.environment.get("trained_on", {}).get("data_counts", ()):
-        for split, counts in json.loads(reported).items():
-            found[split] = _by_class(counts, classes)
+    reported = [json.loads(counts) for counts in data.environment.get("trained_on", {}).get("data_counts", ())]
+    for split, counts in reported[0].items() if reported else ():
+        found[split] = _by_class(counts, classes)
+    if len(reported) > 1:  # the final exam may train on all of train and validation
+        found["also_trained_on"] = [{split: sum(counts) for split, counts in other.items()} for other in reported[1:]]
     return found
 
 

@@ -13,6 +13,8 @@ from hpo.report.tables import Cell, Column, Table
 from hpo.store import StudyData
 from hpo.study.stored import file_values, to_yaml
 
+_ELSEWHERE = ("command", "trained on: data counts")  # facts that other places show: the section below, a bundle's card
+
 
 def ledger(data: StudyData) -> Section:
     """Returns every run's charged and shared epochs, and those trained again after faults."""
@@ -60,7 +62,7 @@ def environment(data: StudyData) -> Section:
 def environment_table(data: StudyData) -> Table:
     """Returns one row a fact; none if the store holds none."""
     columns = (Column("fact", "what", "text"), Column("value", "value", "text"))
-    rows = tuple((name, value) for name, value in _flat(data.environment) if name != "command")
+    rows = tuple((name, value) for name, value in _flat(data.environment) if name not in _ELSEWHERE)
     return Table(f"{data.name}: environment of the study", columns, rows)
 
 

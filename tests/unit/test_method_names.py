@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import hpo
 from hpo.game.contract import SETTINGS, verify
-from hpo.methods import METHODS, InvalidOption, build, describe, registry
+from hpo.methods import METHODS, InvalidOption, build, describe, origins, registry
 from hpo.methods.protocol import Schedule
 from hpo.methods.schedules.asha import Asha
 from hpo.methods.schedules.full import Full
@@ -145,8 +147,17 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
         assert ("nearest-best", "installed: nearest_best:NearestBest") in describe()
         with pytest.raises(InvalidOption, match="did you mean 'nearest-best'"):
             made("nearest-bset")
+        assert origins([Method("nearest-best", "a"), Method("random", "b")]) == {"nearest-best": "1.0"}
     finally:
         registry.installed.cache_clear()
+
+
+def test_a_method_that_no_distribution_holds_is_known_by_its_source(example: Path) -> None:
+    own = Method("asha", "mine", {"searcher": {"nearest_best:NearestBest": {"reach": 0.2}}})
+    source = hashlib.sha256((example / "nearest_best.py").read_bytes()).hexdigest()
+    assert origins([own, Method("asha", "asha")]) == {"source of nearest_best": f"sha256:{source}"}
+    assert origins([Method("nearest_best:NearestBest", "x")]) == {"source of nearest_best": f"sha256:{source}"}
+    assert origins([Method("pytest:raises", "y")]) == {"pytest": metadata.version("pytest")}
 
 
 def imported(program: str, *packages: str) -> list[str]:
