@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -15,6 +14,7 @@ from hpo.text import shown
 CLOSE = 1e-9  # relative: sums may run in another order on another processor
 TINY = 1e-12  # absolute, for what would be zero
 MOST = 20  # differences of one file that are named
+AROUND = 6  # words of a page that say where a difference lies
 PROSE = (
     "verdict",
     "notes",
@@ -65,21 +65,34 @@ def _equal(a: Any, b: Any) -> bool:
 # -- pages --------------------------------------------------------------------------------------------------------
 
 
-def of_pages(bundled: str, derived: str) -> Iterator[Difference]:
-    """Yields where the visible texts of two pages differ.
+def of_pages(bundled: str, derived: str, *, drawings: bool) -> Iterator[Difference]:
+    """Yields where the visible texts of two pages differ, and with `drawings` also where their pictures do.
 
-    A printed number may differ by one unit of its last digit: the value behind it may lie at a rounding's edge.
+    A printed number, or a coordinate, may differ by one unit of its last digit: the value behind it may lie at a
+    rounding's edge.
     """
-    before, after = words(bundled), words(derived)
+    yield from _of_words(words(bundled), words(derived), "the text")
+    if drawings:
+        yield from _of_words(_marks(bundled), _marks(derived), "the drawing or style")
+
+
+def _of_words(before: Sequence[str], after: Sequence[str], what: str) -> Iterator[Difference]:
     if len(before) == len(after):
         for i, (a, b) in enumerate(zip(before, after, strict=True)):
             if a != b and not _close_print(a, b):
-                yield Difference(f"after {' '.join(before[max(0, i - 6) : i])!r}, the text", a, b)
+                yield _difference(before, i, what, a, b)
         return
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if kind != "equal":
-            around = " ".join(before[max(0, i - 6) : i])
-            yield Difference(f"after {around!r}, the text", " ".join(before[i:j]), " ".join(after[k:m]))
+    i = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    yield _difference(before, i, what, " ".join(before[i : i + AROUND]), " ".join(after[i : i + AROUND]))
+
+
+def _difference(before: Sequence[str], i: int, what: str, a: str, b: str) -> Difference:
+    return Difference(f"after {' '.join(before[max(0, i - AROUND) : i])!r}, {what}", a, b)
+
+
+def _marks(page: str) -> list[str]:
+    """Returns the words inside a page's tags and styles: what places and colours all that a reader sees."""
+    return " ".join([*re.findall(r"<[^>]*>", page), *re.findall(r"<style>(.*?)</style>", page, re.DOTALL)]).split()
 
 
 def _close_print(a: str, b: str) -> bool:

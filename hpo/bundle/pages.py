@@ -30,22 +30,33 @@ def commands(data: StudyData) -> dict[str, str]:
 def readme(data: StudyData, requirements: str, verdict: str) -> str:
     """Returns the README of one page: what lies in the bundle, how to verify it and how to run the study again."""
     definition, typed = data.definition, commands(data)
-    image = data.environment.get("image", UNKNOWN)
-    seeds = sorted(set(data.runs["seed"].to_pylist()))
-    section = definition.get("data") or {}
-    return f"""# {data.name}: results of a study of HPO Arena
+    methods, seeds = (len(set(data.runs[column].to_pylist())) for column in ("method", "seed"))
+    return _README.format(
+        name=data.name,
+        verdict=verdict,
+        runs=f"{len(data.runs)} runs ({methods} methods, {seeds} seeds)",
+        epochs=definition["budget"]["epochs"],
+        metric=f"{definition['metric']} ({definition['mode']})",
+        requirements=requirements,
+        version=__version__,
+        located=_located(definition.get("data") or {}),
+        image=data.environment.get("image", UNKNOWN),
+        **typed,
+    )
+
+
+_README = """# {name}: results of a study of HPO Arena
 
 {verdict}
 
-{len(data.runs)} runs ({len(set(data.runs["method"].to_pylist()))} methods, {len(seeds)} seeds), each with a budget of \
-{definition["budget"]["epochs"]} epochs; metric {definition["metric"]} ({definition["mode"]}).
+{runs}, each with a budget of {epochs} epochs; metric {metric}.
 
 | file | what it holds |
 |---|---|
 | `manifest.json` | the SHA-256 digest of each file, and the versions that made them |
-| `{data.name}/` | the study as the store holds it: `study.json` and Parquet tables; unpacked, this folder's parent is a store |
+| `{name}/` | the study as the store holds it: `study.json` and Parquet tables; unpacked, this folder's parent is a store |
 | `study.yaml` | the resolved study as a study file |
-| `comparison.json`, `importance.json`, `report.html` | what follows from the tables |
+| `comparison.json`, `importance.json`, `report.html` | what follows from the tables; no importance for too few trials |
 | `methods.json` | every method with all options, and the versions of the packages that decided |
 | `environment.json` | versions, hardware and image of the driver as stored; what each node trained |
 | `{requirements}` | the packages of the installation that made this bundle |
@@ -55,22 +66,23 @@ def readme(data: StudyData, requirements: str, verdict: str) -> str:
 
 ## Verify it
 
-This needs `hpo-arena` {__version__}, and neither the data nor a GPU. BUNDLE is this archive.
+This needs `hpo-arena` {version}, and neither the data nor a GPU. BUNDLE is this archive.
 
-    {typed["verify"]}
+    {verify}
 
 It compares every file with the manifest, derives every ledger, the comparison, the importance and the report again from
 the tables, and names each file and each number that differs.
 
 ## Run it again
 
-    {typed["again"]}
+    {again}
 
 It trains the whole study anew into NEW, which must be another store, and reports how far values, exams and verdicts
-differ. `{typed["differences"]}` reports it again. The data must be at hand: {_located(section)} The container image was: \
-{image}. The original command was:
+differ. `{differences}` reports it again later. The original command was:
 
-    {typed["results"]}
+    {results}
+
+Data: {located} They must be at hand. Container image: {image}.
 """
 
 

@@ -20,7 +20,7 @@ SHORTEST = 8  # characters of a variable's value that is looked for: shorter one
 
 _HOMES = re.compile(r"(?<![\w.~-])/(?:home/[^/\s\"':,;]+|Users/[^/\s\"':,;]+|root)(?=[/\s\"':,;)\]]|$)")
 _SECRETS = (
-    re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # the user and the password of an address
+    re.compile(r"(?<=://)(?!\*\*\*@)[^/\s@]+(?=@)"),  # the user and the password of an address
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"),
     re.compile(r"(?i)(?:(?<=password=)|(?<=passwd=)|(?<=secret=)|(?<=token=)|(?<=api_key=)|(?<=apikey=)|(?<=access_key=)"
                r"|(?<=--token )|(?<=--password )|(?<=--secret ))[^\s&'\"*]+"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from hpo import store as stores
 from hpo.bundle import software
 from hpo.bundle.derived import COMPARISON, IMPORTANCE, METHODS_FILE, REPORT, STUDY, derived
-from hpo.bundle.differing import CLOSE, MOST, of_pages, of_values
+from hpo.bundle.differing import CLOSE, MOST, Difference, of_pages, of_values
 from hpo.errors import HpoError
 from hpo.results.audit import audit
 from hpo.storage.archive import ArchivePlace
@@ -51,7 +51,7 @@ def verify(uri: str) -> Verification:
     found = Verification(study, list(where.broken()))
     found.problems += [f"{name} is missing" for name in NEEDED if name not in where.contents]
     found.problems = list(dict.fromkeys(found.problems))
-    same = _versions(found, where.manifest.get("made_with", {}))
+    here = _installation(found, where.manifest.get("made_with", {}))
     try:
         found.problems += stores.verify(uri, study)
         data, head = stores.read(uri, study), reader.head(where, study) or {}
@@ -64,62 +64,67 @@ def verify(uri: str) -> Verification:
         return found
     for name, content in again.items():
         if (bundled := where.contents.get(name)) is not None:
-            found.problems += _differences(found, name, bundled, content, same)
+            found.problems += _differences(found, name, bundled, content, here)
     if IMPORTANCE in where.contents and IMPORTANCE not in again:
         found.problems.append(f"{IMPORTANCE} does not follow from the tables: they have too few trials")
     found.problems += _study_file(where.contents.get(STUDY), str(head["digest"]))
     return found
 
 
-def _versions(found: Verification, bundled: Mapping[str, str]) -> bool:
-    """Notes which versions differ from those that made the bundle; returns whether this project's are the same."""
+@dataclass(frozen=True)
+class _Installation:
+    """Which versions differ from those that made the bundle, by name."""
+
+    changed: frozenset[str]
+
+    @property
+    def same_version(self) -> bool:
+        return not self.changed & {"hpo-arena", "source"}
+
+    @property
+    def same_drawings(self) -> bool:
+        return self.same_version and not self.changed & {"matplotlib", "jinja2"}
+
+
+def _installation(found: Verification, bundled: Mapping[str, str]) -> _Installation:
+    """Returns what differs from the installation that made the bundle, and notes it."""
     now = software.made_with()
     changed = [name for name in sorted({*bundled, *now}) if bundled.get(name) != now.get(name)]
-    ours = [name for name in changed if name in ("hpo-arena", "source")]
     texts = [
-        f"{'the source of hpo-arena' if name == 'source' else name} was {bundled.get(name, 'not known')} and is {now.get(name)}"
+        f"{'the source of hpo-arena' if name == 'source' else name} was {bundled.get(name, 'not known')} and is "
+        f"{now.get(name, 'not installed')}"
         for name in changed
     ]
     if texts:
         found.notes.append(f"this is not the installation that made the bundle: {', '.join(texts)}")
-    return not ours
+    return _Installation(frozenset(changed))
 
 
-def _differences(found: Verification, name: str, bundled: bytes, again: bytes, same: bool) -> Iterator[str]:
+def _differences(found: Verification, name: str, bundled: bytes, again: bytes, here: _Installation) -> Iterator[str]:
     """Yields a sentence for each value of a file that differs; notes what could not be compared."""
     if bundled == again:
         return
+    found.exact = False  # another number of threads suffices for another last bit
+    if name == REPORT and not here.same_version:
+        found.notes.append(f"{REPORT} was laid out by another version; the figures behind it were compared instead")
+        return
     try:
-        before, after = bundled.decode(), again.decode()
-        if name == REPORT and not same:
-            found.notes.append(f"{REPORT} was laid out by another version; the figures behind it were compared instead")
-            found.exact = False
-            return
-        if name.endswith(".json"):
-            differences = of_values(json.loads(before), json.loads(after), same_version=same)
-        elif name == REPORT:
-            differences = of_pages(before, after)
-        else:
-            texts = (Document(Path(name), text).values for text in (bundled, again))
-            differences = of_values(*texts, same_version=same)
+        named = [f"{name}: {difference}" for difference in islice(_values(name, bundled, again, here), MOST + 1)]
     except (ValueError, HpoError):
         yield f"{name} cannot be read"
         return
-    named = [f"{name}: {difference}" for difference in islice(differences, MOST + 1)]
     yield from named[:MOST]
     if len(named) > MOST:
         yield f"{name}: there are more differences"
-    if not named:
-        yield from _only_looks(found, name, same)
 
 
-def _only_looks(found: Verification, name: str, same: bool) -> Iterator[str]:
-    """A file whose values are the same, but whose bytes are not: allowed where another installation wrote them."""
-    found.exact = False
-    if not found.notes:
-        yield f"{name} has the same values, but not the bytes that this same installation derives"
-    elif name == REPORT:
-        found.notes.append(f"{REPORT} has the same text, but its pictures are drawn differently")
+def _values(name: str, bundled: bytes, again: bytes, here: _Installation) -> Iterator[Difference]:
+    if name == REPORT:
+        return of_pages(bundled.decode(), again.decode(), drawings=here.same_drawings)
+    if name.endswith(".json"):
+        return of_values(json.loads(bundled), json.loads(again), same_version=here.same_version)
+    before, after = (Document(Path(name), text).values for text in (bundled, again))
+    return of_values(before, after, same_version=here.same_version)
 
 
 def _study_file(content: bytes | None, digest: str) -> Iterator[str]:

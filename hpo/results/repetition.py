@@ -233,4 +233,8 @@ def _on_verdicts(verdicts: Sequence[VerdictDifference]) -> Iterator[str]:
         return
     yield f"{len(verdicts) - len(changed)} of {len(verdicts)} verdicts on pairs of methods are the same."
     turned = [v for v in changed if v.reversed]
-    yield f"{len(turned)} of the others are reversed." if turned else "None of the others is reversed."
+    yield (
+        f"{len(turned)} of the others {'is' if len(turned) == 1 else 'are'} reversed."
+        if turned
+        else "None of the others is reversed."
+    )
