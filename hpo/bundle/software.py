@@ -42,5 +42,5 @@ def requirements() -> tuple[str, bytes]:
     lock = Path(hpo.__file__).parents[1] / LOCK
     if lock.is_file():
         return LOCK, lock.read_bytes()
-    found = {str(each.name): each.version for each in metadata.distributions() if each.name}
-    return INSTALLED, "".join(f"{name}=={version}\n" for name, version in sorted(found.items())).encode()
+    found = {f"{each.name}=={each.version}\n" for each in metadata.distributions() if each.name}
+    return INSTALLED, "".join(sorted(found)).encode()

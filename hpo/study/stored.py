@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-EMPTY = (None, {}, [])
+EMPTY: tuple[Any, ...] = (None, {}, [])
 
 
 def file_values(definition: Mapping[str, Any], methods: Iterable[Mapping[str, Any]] | None = None) -> dict[str, Any]:
