@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hpo.bundle import pages, private, software
+from hpo.bundle import pages, software
 from hpo.bundle.derived import COMPARISON, as_json, derived
+from hpo.bundle.private import Privacy, texts, texts_of
 from hpo.errors import HpoError
 from hpo.results.audit import audit
 from hpo.storage.archive import FrozenPlace, sealed, write_archive
@@ -35,12 +36,13 @@ def make(
     where = place(uri)
     name = reader.read(uri, study).name
     problems = seal.broken(where, name)
-    files, hidden = _study_files(where, name)
+    privacy = Privacy.here()
+    files, hidden = _study_files(where, name, privacy)
     frozen = FrozenPlace(uri, files)
     head = reader.head(frozen, name) or {}
     data = reader.data(name, head, reader.tables(frozen, name))
     _check(uri, name, [*problems, *check(data), *audit(data)])
-    _check_private(uri, name, files, keep_paths)
+    _check_private(uri, name, files, privacy, keep_paths)
     files |= {f"{name}/seal.json": seal.content(frozen, name)} if where.read(layout.seal(name)) is not None else {}
     files |= derived(data, head)
     lock, content = software.requirements()
@@ -55,32 +57,32 @@ def make(
     return hidden
 
 
-def _study_files(where: Place, study: str) -> tuple[dict[str, bytes], list[str]]:
+def _study_files(where: Place, study: str, privacy: Privacy) -> tuple[dict[str, bytes], list[str]]:
     """Returns the head and the tables' files without what is private, and which of them differ from the store's."""
     files, hidden = dict[str, bytes](), []
     for table in reversed(schema.TABLES):  # charges before epochs, as every reader does
         for name in reader.files(where, study, table):
             if (content := where.read(name)) is not None:  # a compaction may have replaced it
-                files[name] = _clean_table(content)
+                files[name] = _clean_table(content, privacy)
                 hidden += [] if files[name] == content else [f"{name}: home folders or secrets in reasons of failures"]
     found = reader.head(where, study)
     if found is None:
         raise CannotBundle(f"{where.uri} must hold the study {study}, but it was deleted meanwhile; try again")
-    clean = private.head(found)
+    clean = privacy.head(found)
     name = layout.head(study)
     content = where.read(name) or b""
     files[name] = content if clean == found else json.dumps(clean, indent=2).encode()
-    before, after = (dict(private.texts_of(head)) for head in (found, clean))
+    before, after = (dict(texts_of(head)) for head in (found, clean))
     hidden += [f"{name}, {place}: home folders or secrets" for place in sorted(before) if before[place] != after[place]]
     return files, hidden
 
 
-def _clean_table(content: bytes) -> bytes:
+def _clean_table(content: bytes, privacy: Privacy) -> bytes:
     try:
         part = from_bytes(content)
     except Unreadable:
         return content  # the check of the study names it
-    clean = private.table(part)
+    clean = privacy.table(part)
     return content if clean is part else to_bytes(clean)
 
 
@@ -92,15 +94,15 @@ def _check(uri: str, study: str, problems: Sequence[str]) -> None:
         )
 
 
-def _check_private(uri: str, study: str, files: Mapping[str, bytes], keep_paths: bool) -> None:
+def _check_private(uri: str, study: str, files: Mapping[str, bytes], privacy: Privacy, keep_paths: bool) -> None:
     """Raises CannotBundle for what no bundle should tell, and what no change can hide."""
     for where, text in _texts(study, files):
-        if private.reveals_secret(text):
+        if privacy.reveals_secret(text):
             raise CannotBundle(
                 f"a bundle must hold no password or token, but {where} of {uri} looks like one; the results depend on "
                 "it, so that it cannot be hidden: run the study again without it"
             )
-        if not keep_paths and private.reveals_home(text):
+        if not keep_paths and privacy.reveals_home(text):
             raise CannotBundle(
                 f"a bundle must not tell whose home folder was used, but {where} of {uri} is {text!r}, and the names of "
                 "the trials depend on it; accept that with --keep-paths, or run the study with a relative path"
@@ -110,5 +112,5 @@ def _check_private(uri: str, study: str, files: Mapping[str, bytes], keep_paths:
 def _texts(study: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     for name, content in files.items():
         if name.endswith(".parquet"):
-            yield from private.texts(name, from_bytes(content))
-    yield from private.texts_of(json.loads(files[layout.head(study)]))
+            yield from texts(name, from_bytes(content))
+    yield from texts_of(json.loads(files[layout.head(study)]))

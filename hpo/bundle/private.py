@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -30,68 +31,63 @@ _NAMED_SECRET = re.compile(r"(?i)(?:^|_)(?:token|secret|password|passwd|key|cred
 _NAMED_PLACE = re.compile(r"(?i)(?:path|file|dir|folder|url|id|mode)$")
 
 
-def cleaned(text: str) -> str:
-    """Returns the text with home folders as `~`, and with `***` for passwords, tokens, and secrets of the environment."""
-    for secret in _environment_secrets():
-        text = text.replace(secret, HIDDEN)
-    for pattern in _SECRETS:
-        text = pattern.sub(HIDDEN, text)
-    return _home().sub(HOME, text)
+@dataclass(frozen=True)
+class Privacy:
+    """What is looked for: names of home folders, and passwords, tokens and secret values of the environment."""
 
+    homes: re.Pattern[str]
+    secrets: tuple[re.Pattern[str], ...]
 
-def reveals_home(text: str) -> bool:
-    """Tells whether the text names somebody's home folder."""
-    return _home().search(text) is not None
+    @classmethod
+    def here(cls) -> Privacy:
+        """Returns what to look for on this machine: also this user's home, and the secrets of this environment."""
+        own, homes = os.path.expanduser("~"), _HOMES
+        if own not in ("", "/", "~") and not _HOMES.fullmatch(own):
+            homes = re.compile(f"{_HOMES.pattern}|{re.escape(own)}(?=[/\\s\"':,;)\\]]|$)")
+        known = [
+            re.escape(value)
+            for name, value in os.environ.items()
+            if len(value) >= SHORTEST and _NAMED_SECRET.search(name) and not _NAMED_PLACE.search(name)
+        ]
+        return cls(homes, (*([re.compile("|".join(known))] if known else []), *_SECRETS))
 
+    def cleaned(self, text: str) -> str:
+        """Returns the text with `~` for home folders, and with `***` for passwords, tokens and secrets."""
+        for pattern in self.secrets:
+            text = pattern.sub(HIDDEN, text)
+        return self.homes.sub(HOME, text)
 
-def reveals_secret(text: str) -> bool:
-    """Tells whether the text holds what looks like a password or a token."""
-    return any(secret in text for secret in _environment_secrets()) or any(p.search(text) for p in _SECRETS)
+    def reveals_home(self, text: str) -> bool:
+        """Tells whether the text names somebody's home folder."""
+        return self.homes.search(text) is not None
 
+    def reveals_secret(self, text: str) -> bool:
+        """Tells whether the text holds what looks like a password or a token."""
+        return any(pattern.search(text) for pattern in self.secrets)
 
-def _home() -> re.Pattern[str]:
-    own = os.path.expanduser("~")
-    if own in ("", "/", "~") or _HOMES.fullmatch(own):
-        return _HOMES
-    return re.compile(f"{_HOMES.pattern}|{re.escape(own)}(?=[/\\s\"':,;)\\]]|$)")
+    def head(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a study's head, cleaned wherever no result depends on it."""
+        study = {name: value if name in FIXED else self._tree(value) for name, value in found["study"].items()}
+        kept = ("schema", "digest", "made", "methods")  # the methods' options decide; those that tell are reported
+        return {name: value if name in kept else self._tree(value) for name, value in found.items()} | {"study": study}
 
+    def table(self, part: pa.Table) -> pa.Table:
+        """Returns a file of a table with its reasons cleaned; the same table if they are clean."""
+        if "reason" not in part.column_names or not pa.types.is_string(part.schema.field("reason").type):
+            return part
+        before = part.column("reason").to_pylist()
+        after = [None if reason is None else self.cleaned(reason) for reason in before]
+        if after == before:
+            return part
+        place = part.column_names.index("reason")
+        return part.set_column(place, part.schema.field(place), pa.array(after, pa.string()))
 
-def _environment_secrets() -> list[str]:
-    return [
-        value
-        for name, value in os.environ.items()
-        if len(value) >= SHORTEST and _NAMED_SECRET.search(name) and not _NAMED_PLACE.search(name)
-    ]
-
-
-# -- a study's head and tables ------------------------------------------------------------------------------------
-
-
-def head(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a study's head, cleaned wherever no result depends on it."""
-    study = {name: value if name in FIXED else _tree(value) for name, value in found["study"].items()}
-    kept = ("schema", "digest", "made", "methods")  # the methods' options decide; those that tell are reported
-    return {name: value if name in kept else _tree(value) for name, value in found.items()} | {"study": study}
-
-
-def _tree(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _tree(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_tree(item) for item in value]
-    return cleaned(value) if isinstance(value, str) else value
-
-
-def table(part: pa.Table) -> pa.Table:
-    """Returns a file of a table with its reasons cleaned; the same table if they are clean."""
-    if "reason" not in part.column_names or not pa.types.is_string(part.schema.field("reason").type):
-        return part
-    before = part.column("reason").to_pylist()
-    after = [None if reason is None else cleaned(reason) for reason in before]
-    if after == before:
-        return part
-    place = part.column_names.index("reason")
-    return part.set_column(place, part.schema.field(place), pa.array(after, pa.string()))
+    def _tree(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): self._tree(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._tree(item) for item in value]
+        return self.cleaned(value) if isinstance(value, str) else value
 
 
 def texts(name: str, part: pa.Table) -> Iterator[tuple[str, str]]:

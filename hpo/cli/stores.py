@@ -24,7 +24,7 @@ def verify(
     study: Annotated[str | None, typer.Option(metavar="NAME", help="A study in the store (default: all).")] = None,
 ) -> None:
     """Derive every ledger and comparison from the epochs again, of a bundle also the report, and list what differs."""
-    problems, sentence = _verified_bundle(store) if is_sealed(store) else _verified_store(store, study)
+    problems, sentence = _verified_bundle(store, study) if is_sealed(store) else _verified_store(store, study)
     for problem in problems:
         print(problem)
     if problems:
@@ -43,10 +43,13 @@ def _verified_store(store: str, study: str | None) -> tuple[list[str], str]:
     return problems, "every ledger, order, incumbent and comparison follows from the epochs"
 
 
-def _verified_bundle(path: str) -> tuple[list[str], str]:
+def _verified_bundle(path: str, study: str | None) -> tuple[list[str], str]:
     """Returns the problems of a bundle, and what holds without any; prints how the check itself was limited."""
+    from hpo import store as stores
     from hpo.bundle import verify as verify_bundle
 
+    if study is not None:
+        stores.read(path, study)  # raises the sentence for a study that it does not hold
     found = verify_bundle(path)
     for note in found.notes:
         errors.print(f"note: {note}")

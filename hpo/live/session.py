@@ -20,7 +20,7 @@ from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
-from hpo.methods import origins
+from hpo.methods import origins, origins_of
 from hpo.store import layout
 from hpo.store.agreement import METHOD_PACKAGES
 from hpo.store.journal import Journal
@@ -104,7 +104,7 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), **_foreign(study), "command": encodable(self.command)},
+            environment={**environment.collect(), **foreign(study), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
@@ -172,10 +172,11 @@ class _Sitting:
         return connection
 
 
-def _foreign(study: Study) -> dict[str, dict[str, str]]:
-    """Returns the versions of users' and third parties' methods as part of the environment; nothing without any."""
-    found = origins(study.methods)
-    return {METHOD_PACKAGES: found} if found else {}
+def foreign(study: Study) -> dict[str, dict[str, str]]:
+    """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
+    trainable = dict(origins_of(study.trainable)) if ":" in study.trainable else {}
+    found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
+    return {name: packages for name, packages in found.items() if packages}
 
 
 def check_cluster(study: Study, address: str) -> None:

@@ -22,7 +22,7 @@ def origins(methods: Iterable[Method]) -> dict[str, str]:
 
     For a module that no distribution holds: "source of MODULE" -> the SHA-256 digest of its source, or "not known".
     """
-    return dict(origin for method in methods for name in _foreign(method) for origin in _origins(name))
+    return dict(origin for method in methods for name in _foreign(method) for origin in origins_of(name))
 
 
 def _foreign(method: Method) -> Iterator[str]:
@@ -35,7 +35,8 @@ def _foreign(method: Method) -> Iterator[str]:
         yield name
 
 
-def _origins(name: str) -> list[tuple[str, str]]:
+def origins_of(name: str) -> list[tuple[str, str]]:
+    """Returns (distribution, version) of an installed name or of "module:Class", which may also be a trainable."""
     entry = installed().get(name)
     if entry is not None and entry.dist is not None:
         return [(entry.dist.name, entry.dist.version)]

@@ -218,18 +218,22 @@ def _sentences(found: Repetition) -> Iterator[str]:
                 f"{spread.equal} of {spread.pairs} values of {what} are equal exactly; the second differs by "
                 f"{spread.mean:+.4g} on average and by at most {spread.largest:.4g}."
             )
-    yield from _on_verdicts(found.verdicts)
+    if found.runs and found.verdicts:
+        yield from _on_verdicts(found.verdicts)
     for which, only in (("first", found.only_before), ("second", found.only_after)):
         if only:
             yield f"{len(only)} complete {'run is' if len(only) == 1 else 'runs are'} in the {which} only: {', '.join(only)}."
 
 
 def _on_verdicts(verdicts: Sequence[VerdictDifference]) -> Iterator[str]:
-    if not verdicts:
-        return
     changed = [v for v in verdicts if not v.same]
     if not changed:
-        yield f"All {len(verdicts)} verdicts on pairs of methods are the same."
+        all_of = (
+            "The verdict on the only pair of methods is"
+            if len(verdicts) == 1
+            else (f"All {len(verdicts)} verdicts on pairs of methods are")
+        )
+        yield f"{all_of} the same."
         return
     yield f"{len(verdicts) - len(changed)} of {len(verdicts)} verdicts on pairs of methods are the same."
     turned = [v for v in changed if v.reversed]

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pytest
 
 import hpo
-from hpo.bundle import private, software
+from hpo.bundle import software
 from hpo.bundle.card import data_card
 from hpo.bundle.differing import of_pages, of_values
+from hpo.bundle.private import Privacy, texts, texts_of
+from hpo.study import environment
 from tests.synthetic_study import synthetic_study
 
 # -- what is hidden -----------------------------------------------------------------------------------------------
@@ -39,6 +41,7 @@ from tests.synthetic_study import synthetic_study
     ],
 )
 def test_texts_without_home_folders_passwords_and_tokens(text: str, shown: str) -> None:
+    private = Privacy.here()
     assert private.cleaned(text) == shown
     assert private.cleaned(shown) == shown
     assert (private.reveals_home(text) or private.reveals_secret(text)) == (text != shown)
@@ -55,29 +58,29 @@ def test_secrets_of_the_environment_and_the_own_home_are_found_wherever_they_sta
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     text = "battery-staple, wJalrXUtnFEMI, short, /run/hpo/auth_token, /srv/users/eve/x, /srv/users/evening"
-    assert private.cleaned(text) == "***, ***, short, /run/hpo/auth_token, ~/x, /srv/users/evening"
+    assert Privacy.here().cleaned(text) == "***, ***, short, /run/hpo/auth_token, ~/x, /srv/users/evening"
 
 
 def test_reasons_are_cleaned_in_tables_and_nothing_else_is() -> None:
     table = pa.table({"reason": ["no /home/al/x", None], "trial": ["/home/al", "b"]}, metadata={b"hpo_schema": b"2"})
-    clean = private.table(table)
+    clean = Privacy.here().table(table)
     assert clean.to_pydict() == {"reason": ["no ~/x", None], "trial": ["/home/al", "b"]}
     assert clean.schema == table.schema
-    assert private.table(clean) is clean
-    assert list(private.texts("t", clean)) == [("t, reason", "no ~/x"), ("t, trial", "/home/al"), ("t, trial", "b")]
+    assert Privacy.here().table(clean) is clean
+    assert list(texts("t", clean)) == [("t, reason", "no ~/x"), ("t, trial", "/home/al"), ("t, trial", "b")]
 
 
 def test_what_results_depend_on_stays_in_the_head() -> None:
     found = {"schema": 2, "digest": "d", "made": "m", "methods": {"a": {"options": {"file": "/root/f"}}},
              "study": {"data": {"root": "/home/al/x"}, "store": "/home/al/s", "seeds": [0]},
              "environment": {"command": ["/root/x"], "cpus": 2}}  # fmt: skip
-    clean = private.head(found)
+    clean = Privacy.here().head(found)
     assert clean == {
         **found,
         "study": {**found["study"], "store": "~/s"},
         "environment": {"command": ["~/x"], "cpus": 2},
     }
-    assert dict(private.texts_of(clean))["study.data.root"] == "/home/al/x"
+    assert dict(texts_of(clean))["study.data.root"] == "/home/al/x"
 
 
 # -- what counts as equal -----------------------------------------------------------------------------------------
@@ -190,3 +193,10 @@ def test_without_the_project_at_hand_all_installed_packages_are_listed(
     lines = content.decode().splitlines()
     assert (name, lines) == ("installed.txt", sorted(lines))
     assert f"numpy=={metadata.version('numpy')}" in lines
+
+
+def test_a_run_in_a_container_records_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HPO_IMAGE", raising=False)
+    assert "image" not in environment.collect()
+    monkeypatch.setenv("HPO_IMAGE", "registry/hpo-arena@sha256:00ff ")
+    assert environment.collect()["image"] == "registry/hpo-arena@sha256:00ff"

@@ -15,10 +15,12 @@ import pytest
 
 import hpo
 from hpo.game.contract import SETTINGS, verify
+from hpo.live.session import foreign
 from hpo.methods import METHODS, InvalidOption, build, describe, origins, registry
 from hpo.methods.protocol import Schedule
 from hpo.methods.schedules.asha import Asha
 from hpo.methods.schedules.full import Full
+from hpo.study.study import Study
 from hpo.study.values import Method
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -160,6 +162,17 @@ def test_a_method_that_no_distribution_holds_is_known_by_its_source(example: Pat
     assert origins([Method("pytest:raises", "y")]) == {"pytest": metadata.version("pytest")}
 
 
+def test_a_run_records_where_its_methods_and_its_trainable_come_from(example: Path) -> None:
+    study = Study.model_validate({
+        "study": "s", "trainable": "nearest_best:NearestBest", "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+        "budget": {"epochs": 4, "max_epochs": 2}, "methods": ["random", {"nearest_best:NearestBest": {"label": "mine"}}],
+    })  # fmt: skip
+    found = foreign(study)
+    assert found.keys() == {"method_packages", "trainable_packages"}
+    assert found["method_packages"] == found["trainable_packages"] == origins(study.methods)
+    assert foreign(study.model_copy(update={"trainable": "curves", "methods_file": ["random"]})) == {}
+
+
 def imported(program: str, *packages: str) -> list[str]:
     """Runs a program in another process; returns which of the packages it has imported when it ends."""
     program += f"\nimport sys; print(*[name for name in {packages} if name in sys.modules])"
@@ -172,7 +185,8 @@ def imported(program: str, *packages: str) -> list[str]:
 
 def test_importing_the_registry_and_describing_the_methods_imports_no_library_of_a_method() -> None:
     libraries = ("scipy", "sklearn", "bayes_opt", "cmaes", "hyperopt", "threadpoolctl", "pandas")
-    assert imported("from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
+    assert imported("from hpo.live.session import foreign
+from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
     build = "from hpo.game.contract import *; play(Method('random', 'r'), SETTINGS[0], LANDSCAPES[0])"
     assert imported(build, *libraries) == []
 
