@@ -82,16 +82,17 @@ differ. `{differences}` reports it again later. The original command was:
 
     {results}
 
-Data: {located} They must be at hand. Container image: {image}.
+{located} Container image: {image}.
 """
 
 
 def _located(section: Mapping[str, Any]) -> str:
     root, name = section.get("root"), section.get("name")
-    if root:
-        start = "" if "://" in str(root) or str(root).startswith("/") else ", relative to the working folder"
-        return f"`{name}` at `{root}`{start}."
-    return f"`{name}`." if name else "the study names none."
+    if not root and not name:
+        return "The study names no data."
+    start = "" if not root or "://" in str(root) or str(root).startswith("/") else ", relative to the working folder"
+    at = f" at `{root}`{start}" if root else ""
+    return f"Data, which must be at hand: `{name or 'not named'}`{at}."
 
 
 def citation(data: StudyData, digest: str, authors: Sequence[str]) -> str:

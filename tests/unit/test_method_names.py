@@ -185,8 +185,7 @@ def imported(program: str, *packages: str) -> list[str]:
 
 def test_importing_the_registry_and_describing_the_methods_imports_no_library_of_a_method() -> None:
     libraries = ("scipy", "sklearn", "bayes_opt", "cmaes", "hyperopt", "threadpoolctl", "pandas")
-    assert imported("from hpo.live.session import foreign
-from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
+    assert imported("from hpo.methods import METHODS, build, describe; describe()", *libraries) == []
     build = "from hpo.game.contract import *; play(Method('random', 'r'), SETTINGS[0], LANDSCAPES[0])"
     assert imported(build, *libraries) == []
 
