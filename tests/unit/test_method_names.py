@@ -163,14 +163,17 @@ def test_a_method_that_no_distribution_holds_is_known_by_its_source(example: Pat
 
 
 def test_a_run_records_where_its_methods_and_its_trainable_come_from(example: Path) -> None:
-    study = Study.model_validate({
-        "study": "s", "trainable": "nearest_best:NearestBest", "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
-        "budget": {"epochs": 4, "max_epochs": 2}, "methods": ["random", {"nearest_best:NearestBest": {"label": "mine"}}],
-    })  # fmt: skip
+    values = {"study": "s", "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+              "budget": {"epochs": 4, "max_epochs": 2}}  # fmt: skip
+    own = {
+        "trainable": "nearest_best:NearestBest",
+        "methods": ["random", {"nearest_best:NearestBest": {"label": "mine"}}],
+    }
+    study = Study.model_validate(values | own)
     found = foreign(study)
     assert found.keys() == {"method_packages", "trainable_packages"}
     assert found["method_packages"] == found["trainable_packages"] == origins(study.methods)
-    assert foreign(study.model_copy(update={"trainable": "curves", "methods_file": ["random"]})) == {}
+    assert foreign(Study.model_validate({**values, "trainable": "curves", "methods": ["random", "asha"]})) == {}
 
 
 def imported(program: str, *packages: str) -> list[str]:
