@@ -18,16 +18,17 @@ from hpo.study.yaml_file import Document
 def study_in(uri: str, **changes: Any) -> Study:
     """Returns the study in a bundle; `changes` (store, seeds, methods, epochs) replace what it says.
 
-    Relative paths start at the working folder. Raises StudyError for a bundle whose study file is missing or another's.
+    It has no trackers: those of the first run belong to somebody else. Relative paths start at the working folder.
+    Raises StudyError for a bundle whose study file is missing or another's.
     """
     where = ArchivePlace(uri)
     content = where.read(STUDY)
     if content is None:
         raise StudyError(f"{uri} must hold {STUDY}, but it has none; `hpo verify {uri}` names all that it lacks")
-    document = Document(Path(f"{uri}/{STUDY}"), content)
-    if Study.of(document, Path()).digest != where.manifest.get("digest"):
+    path = Path(f"{uri}/{STUDY}")
+    if Study.of(Document(path, content), Path()).digest != where.manifest.get("digest"):
         raise StudyError(f"{uri} must hold the study of its manifest, but {STUDY} was changed; get the bundle again")
-    return Study.of(Document(Path(f"{uri}/{STUDY}"), content), Path(), **changes)
+    return Study.of(Document(path, content), Path(), **changes, track={})
 
 
 def check_new(uri: str, store: str | None) -> None:

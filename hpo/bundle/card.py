@@ -49,11 +49,20 @@ def _counts(data: StudyData) -> dict[str, Any]:
     classes, test = _tested(data)
     if test is not None:
         found["test"] = _by_class(test, classes)
-    reported = [json.loads(counts) for counts in data.environment.get("trained_on", {}).get("data_counts", ())]
+    reported = [_counted(text) for text in data.environment.get("trained_on", {}).get("data_counts", ())]
     for split, counts in reported[0].items() if reported else ():
         found[split] = _by_class(counts, classes)
     if len(reported) > 1:  # the final exam may train on all of train and validation
         found["also_trained_on"] = [{split: sum(counts) for split, counts in other.items()} for other in reported[1:]]
+    return found
+
+
+def _counted(text: str) -> dict[str, list[int]]:
+    """Returns the counts that a worker reported; none of a user's trainable that reports something else."""
+    try:
+        found = {str(split): [int(count) for count in counts] for split, counts in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
     return found
 
 

@@ -67,7 +67,8 @@ class Privacy:
 
     def head(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Returns a study's head, cleaned wherever no result depends on it."""
-        study = {name: value if name in FIXED else self._tree(value) for name, value in found["study"].items()}
+        depended = (*FIXED, "methods")
+        study = {name: value if name in depended else self._tree(value) for name, value in found["study"].items()}
         kept = ("schema", "digest", "made", "methods")  # the methods' options decide; those that tell are reported
         return {name: value if name in kept else self._tree(value) for name, value in found.items()} | {"study": study}
 

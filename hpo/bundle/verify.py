@@ -18,6 +18,7 @@ from hpo.storage.archive import ArchivePlace
 from hpo.store import reader
 from hpo.study.study import Study
 from hpo.study.yaml_file import Document
+from hpo.text import one_line
 
 NEEDED = (COMPARISON, REPORT, STUDY, METHODS_FILE, "environment.json", "data-card.json", "README.md", "CITATION.cff")
 
@@ -51,7 +52,8 @@ def verify(uri: str) -> Verification:
     found = Verification(study, list(where.broken()))
     found.problems += [f"{name} is missing" for name in NEEDED if name not in where.contents]
     found.problems = list(dict.fromkeys(found.problems))
-    here = _installation(found, where.manifest.get("made_with", {}))
+    made_with = where.manifest.get("made_with")
+    here = _installation(found, made_with if isinstance(made_with, Mapping) else {})
     try:
         found.problems += stores.verify(uri, study)
         data, head = stores.read(uri, study), reader.head(where, study) or {}
@@ -59,8 +61,10 @@ def verify(uri: str) -> Verification:
             found.problems.append(f"{study}/study.json is of another study than the manifest says")
         found.problems += [f"{study}: {problem}" for problem in audit(data)]
         again = derived(data, head)
-    except HpoError as error:  # the head or the tables cannot be read, and nothing follows from them
-        found.problems.append(str(error))
+    except Exception as error:  # whatever comes of tables that were changed
+        if not found.problems and not isinstance(error, HpoError):
+            raise  # a bug: nothing was changed
+        found.problems.append(f"nothing else can be derived: {one_line(error)}")
         return found
     for name, content in again.items():
         if (bundled := where.contents.get(name)) is not None:

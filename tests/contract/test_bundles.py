@@ -19,7 +19,7 @@ import yaml
 from without_ray import dispatching, play_to_the_end
 
 from hpo import store
-from hpo.bundle import Verification, make, verify
+from hpo.bundle import Verification, make, study_in, verify
 from hpo.bundle.derived import COMPARISON, IMPORTANCE, REPORT
 from hpo.cli.app import main
 from hpo.errors import HpoError
@@ -28,6 +28,7 @@ from hpo.storage.archive import MANIFEST, ArchivePlace, sealed, write_archive
 from hpo.storage.place import place
 from hpo.store import layout, reader
 from hpo.store.parquet import from_bytes, to_bytes
+from hpo.study.sections import Track
 from hpo.study.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,17 @@ def test_every_changed_file_is_named(bundle: Path, tmp_path: Path) -> None:
         except HpoError as error:  # a manifest that is none any more
             problems = [str(error)]
         assert any(MANIFEST in text if name == MANIFEST else name in text for text in problems), (name, problems)
+
+
+@pytest.mark.parametrize("lost", ["space", "metric", "budget", "methods", "study"])
+def test_a_head_that_is_not_whole_is_named_although_the_manifest_fits_it(
+    bundle: Path, tmp_path: Path, lost: str, typed: Any
+) -> None:
+    head = json.loads(ArchivePlace(str(bundle)).contents["bundled/study.json"])
+    del head["study"][lost]
+    forged = remade(bundle, tmp_path / "b.zip", bundled_study_json=json.dumps(head).encode())
+    code, out, _ = typed("verify", forged)
+    assert (code, "study.json" in out) == (1, True), out
 
 
 def number_changed(content: bytes, key: str) -> bytes:
@@ -424,6 +436,17 @@ def test_a_part_of_it_may_be_trained_anew_first_and_the_rest_later(
     assert [(run["method"], run["seed"], run["difference"]) for run in found["runs"]] == [("halving", 1, 0)]
     assert (found["equal"], len(found["only_before"])) == (False, 8)
     assert json.loads(typed(*again)[1])["equal"]
+
+
+def test_what_the_first_run_was_tracked_by_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        STUDY.format(store=tmp_path / "store", data="") + "track: {mlflow: 'http://me:word@tracker:5000'}\n"
+    )
+    play_to_the_end(dispatching(Study.load(path), environment={"command": COMMAND}))
+    hidden = make(str(tmp_path / "store"), None, tmp_path / "b.zip")
+    assert "bundled/study.json, study.track.mlflow: home folders or secrets" in hidden
+    assert study_in(str(tmp_path / "b.zip")).track == Track()
 
 
 def test_two_studies_are_not_two_runs_of_one(bundle: Path, tmp_path: Path, typed: Any) -> None:

@@ -72,7 +72,8 @@ def test_reasons_are_cleaned_in_tables_and_nothing_else_is() -> None:
 
 def test_what_results_depend_on_stays_in_the_head() -> None:
     found = {"schema": 2, "digest": "d", "made": "m", "methods": {"a": {"options": {"file": "/root/f"}}},
-             "study": {"data": {"root": "/home/al/x"}, "store": "/home/al/s", "seeds": [0]},
+             "study": {"data": {"root": "/home/al/x"}, "methods": [{"options": {"file": "/root/f"}}],
+                       "store": "/home/al/s", "seeds": [0]},
              "environment": {"command": ["/root/x"], "cpus": 2}}  # fmt: skip
     clean = Privacy.here().head(found)
     assert clean == {
@@ -171,6 +172,8 @@ def test_the_card_of_an_older_store_has_the_test_counts_of_its_exams() -> None:
         "examples": sum(sums),
         "by_class": dict(zip(json.loads(exam["classes"]), sums, strict=True)),
     }
+    other = data_card(replace(data, environment={"trained_on": {"data_counts": ["many", "[1]", '{"train": "ab"}']}}))
+    assert other["counts"]["train"] == "not known"
     nothing = data_card(replace(data, environment={}, exams=data.exams.slice(0, 0)))
     assert nothing["counts"]["test"] == "not known"
 
