@@ -107,7 +107,7 @@ def _manifest(content: bytes | None, uri: str) -> dict[str, Any]:
         version = int(found["version"])
         known = found["format"] == FORMAT
         listed = {str(name): str(digest) for name, digest in dict(found["files"]).items()}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         known, version, listed = False, 0, {}
     if not known:
         raise StorageError(
