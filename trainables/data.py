@@ -59,6 +59,12 @@ class Dataset:
         train, validation = self.folds[k]
         return replace(self, train=train, validation=validation, digest=f"{self.digest}-fold{k}", folds=())
 
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """The number of images of each class in train, validation and test, [K] each."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: torch.bincount(part.labels, minlength=len(self.classes)).tolist() for name, part in parts.items()}
+
     def class_weights(self, scheme: str) -> Tensor | None:
         """Returns the weight of each class in the loss, float32 [K], by the training split; None for "none"."""
         weights = splits.class_weights(scheme, self.train.labels.numpy(), len(self.classes))

@@ -24,6 +24,8 @@ from trainables.probe import probing
 from trainables.sections import ImageTask
 from trainables.settings import Settings
 
+COUNTED = 200  # most classes whose images are counted for the store: more would be pages of numbers
+
 
 class ImageClassifier(Declared):
     """Fine-tunes `task.model` on `task.data`; `config` holds the hyperparameters that `Settings` lists.
@@ -49,6 +51,8 @@ class ImageClassifier(Declared):
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group)) for part in sets]
         self.provenance = {"data_digest": whole.digest, "device": self.models[0].machine.name}
+        if len(whole.classes) <= COUNTED:
+            self.provenance["data_counts"] = json.dumps(whole.counts)
         if whole.remarks:
             self.provenance["data_remarks"] = "; ".join(whole.remarks)
 

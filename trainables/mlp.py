@@ -6,6 +6,7 @@ paper002-synthetic-08, -09, -10).
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -95,7 +96,9 @@ class Mlp:
         self.shape = Shape.of(config)
         given = Task.from_json(task)
         self.table = _table(Data.read(given.data), 1.0 if given.train_on == "full" else given.train_on)
-        self.provenance = {"data_digest": self.table.digest, "device": "cpu"}
+        self.provenance = {
+            "data_digest": self.table.digest, "data_counts": json.dumps(self.table.counts), "device": "cpu",
+        }  # fmt: skip
         self.seed, self.epoch = seed, 0
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

@@ -53,6 +53,12 @@ class Table:
             found.update(rows.features.tobytes() + rows.labels.tobytes())
         return found.hexdigest()
 
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """The number of rows of each class in train, validation and test, [K] each."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: np.bincount(rows.labels, minlength=self.classes).tolist() for name, rows in parts.items()}
+
 
 def names() -> list[tuple[str, str]]:
     """Returns every value of `data.name` for tables, with a line that describes it."""

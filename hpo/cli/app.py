@@ -25,7 +25,7 @@ from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
 from hpo.cli.replay import replay
 from hpo.cli.run import run
-from hpo.cli.stores import export, serve, verify
+from hpo.cli.stores import bundle, export, serve, verify
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 from hpo.files import appearing
 from hpo.text import one_line
@@ -42,7 +42,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    *(run, check, refine, methods, models, datasets, studies, replay, compare, importance, verify, export, serve),
+    *(run, check, refine, methods, models, datasets, studies, replay, compare, importance),
+    *(verify, bundle, export, serve),
     *(submit, jobs, logs, stop),
 )
 for command in COMMANDS:

@@ -44,6 +44,10 @@ RunsOption = Annotated[bool, typer.Option("--runs", help="List the winner of eve
 
 def compare(
     store: StoreArgument,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="OTHER", help="A second store or bundle of the same study: how far do the two differ?"),
+    ] = None,
     study: StudiesOption = None,
     every: EveryOption = False,
     format: FormatOption = TableFormat.table,
@@ -57,11 +61,16 @@ def compare(
     reference: ReferenceOption = None,
     constraint: ConstraintOption = None,
 ) -> None:
-    """Compare the methods of a study, or of several studies as tasks."""
+    """Compare the methods of a study, or of several studies as tasks, or two runs of one study."""
     check_picture(picture)
     check_output(output)
     view = View.read(objectives, reference, constraint or ())
     names = chosen_studies(store, study, every)
+    if other is not None:
+        if len(names) > 1 or every or picture or runs or target is not None or workers is not None:
+            raise typer.BadParameter("two stores are compared in one study: only --study, --format and -o may be given")
+        print_repetition(store, other, names[0] if names else None, format.value, output)
+        return
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
     if len(names) > 1:
@@ -146,6 +155,19 @@ def print_comparison(
         report.write_html(shown, comparison, importance, path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
     return comparison
+
+
+def print_repetition(first: str, second: str, study: str | None, format: str, output: Path | None = None) -> None:
+    """Prints how far two runs of one study differ; each is in a store or a bundle."""
+    from hpo import store as stores
+    from hpo.report.repetition_tables import render_repetition
+    from hpo.results.repetition import repetition
+
+    before = stores.read(first, study)
+    after = stores.read(second, study or before.name)
+    for warning in (*before.warnings, *after.warnings):
+        errors.print(f"warning: {warning}")
+    out(render_repetition(repetition(before, after), format), output)
 
 
 def print_found(data: StudyData, format: str) -> None:

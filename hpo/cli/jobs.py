@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo.cli.options import BudgetOption, MethodsOption, SeedsOption, StudyArgument, errors, load_study
-from hpo.errors import InterruptedStudy, StudyFailed
+from hpo.errors import InterruptedStudy, StudyError, StudyFailed
+from hpo.storage.place import is_sealed
 from hpo.study.study import Study, find, presets
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def submit(
     """Submit a study as a job to a cluster."""
     from cluster.jobs import JobServer
 
+    _check_no_bundle(study)
     chosen = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
     arguments = ["hpo", "run", _remote_name(study), "--address", "auto", "--store", chosen.store]
     for option, value in (("--methods", methods), ("--seeds", seeds), ("--budget", budget)):
@@ -70,6 +72,13 @@ def submit(
     job = server.submit(submission)
     errors.print(f"dashboard: {server.page(job.id)}; hpo logs {job.id} shows the log, hpo stop {job.id} stops the job")
     print(job.id)
+
+
+def _check_no_bundle(study: str) -> None:
+    if is_sealed(study):
+        raise StudyError(
+            f"a job needs a study file or a preset, but {study} is a bundle; unpack it and submit its study.yaml"
+        )
 
 
 def _remote_name(study: str) -> str:

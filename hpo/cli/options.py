@@ -17,6 +17,7 @@ from rich.console import Console
 
 from hpo.errors import HpoError, StudyError
 from hpo.files import write_whole
+from hpo.storage.place import is_sealed
 from hpo.study.study import Study
 from hpo.text import one_line
 
@@ -43,7 +44,7 @@ StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file or a preset's name (see `hpo studies`).")
 ]
 StoreArgument = Annotated[
-    str, typer.Argument(metavar="STORE", help="The store with the results: a folder or s3://bucket/prefix.")
+    str, typer.Argument(metavar="STORE", help="The store with the results: a folder, s3://bucket/prefix or a bundle.")
 ]
 StudyOption = Annotated[
     str | None, typer.Option("--study", metavar="NAME", help="A study in the store (default: its only one).")
@@ -78,7 +79,11 @@ RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output."
 
 def load_study(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
                budget: int | None = None) -> Study:  # fmt: skip
-    """Loads a study; the options of the command line replace what its file says."""
+    """Loads a study from its file or from a bundle; the options of the command line replace what it says."""
+    if is_sealed(source):
+        from hpo.bundle import study_in
+
+        return study_in(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
     return Study.load(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
 
 

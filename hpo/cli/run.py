@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.compare import print_comparison
+from hpo.cli.compare import print_comparison, print_repetition
 from hpo.cli.options import (
     BudgetOption,
     MethodsOption,
@@ -23,8 +23,12 @@ from hpo.cli.options import (
     load_study,
     writing,
 )
-from hpo.errors import StudyFailed
+from hpo.errors import StudyError, StudyFailed
+from hpo.storage.place import is_sealed
 from hpo.study.study import Study
+
+if TYPE_CHECKING:
+    from hpo.results.values import Comparison
 
 
 def run(
@@ -37,25 +41,55 @@ def run(
     seeds: SeedsOption = None,
     budget: BudgetOption = None,
     workers: SlotsOption = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results."),
+    ] = False,
     quiet: QuietOption = False,
     format: RunFormatOption = RunFormat.table,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
     ] = True,
 ) -> None:
-    """Run a study, or continue one that its store holds in part."""
+    """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
     from hpo.live.session import play
 
+    check_again(study, store, again=again, budget=budget)
     loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
     repeat = command_line()
     play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
-    found = print_comparison(loaded.store, loaded.study, format.value)
+    if again:
+        print_repetition(study, loaded.store, loaded.study, format.value)
+    found = comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value)
     if report:
         path = write_report(loaded, repeat)
         if not quiet:
             errors.print(f"report: {path}")
     if found.failure or found.failed_exams:
         raise StudyFailed(found.failure or found.failed_exams)
+
+
+def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:
+    """Raises HpoError unless a bundle is run with --again, with its own budget and into a new store, and only a bundle is."""
+    if not is_sealed(study):
+        if again:
+            raise StudyError(f"--again needs a bundle, a .tar.gz or .zip file, but got {study}; leave --again out")
+        return
+    if not again:
+        raise StudyError(f"{study} is a bundle, which only --again trains anew: `hpo run {study} --again --store NEW`")
+    if budget is not None:
+        raise StudyError("--again needs the bundle's own budget, but got --budget; leave it out")
+    from hpo.bundle import check_new
+
+    check_new(study, store)
+
+
+def comparison_of(study: Study) -> Comparison:
+    """Returns the comparison of a study that was just run."""
+    from hpo import store as stores
+    from hpo.results.compare import compare
+
+    return compare(stores.read(study.store, study.study))
 
 
 def write_report(study: Study, command: str) -> Path | str:

@@ -20,7 +20,9 @@ from hpo.live.monitor import Monitor
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
+from hpo.methods import origins, origins_of
 from hpo.store import layout
+from hpo.store.agreement import METHOD_PACKAGES
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
 from hpo.study import environment
@@ -102,7 +104,7 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), "command": encodable(self.command)},
+            environment={**environment.collect(), **foreign(study), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
@@ -168,6 +170,13 @@ class _Sitting:
             connection.close()
             raise
         return connection
+
+
+def foreign(study: Study) -> dict[str, dict[str, str]]:
+    """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
+    trainable = dict(origins_of(study.trainable)) if ":" in study.trainable else {}
+    found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
+    return {name: packages for name, packages in found.items() if packages}
 
 
 def check_cluster(study: Study, address: str) -> None:

@@ -4,7 +4,19 @@ Takes spaces and values from hpo.study, and knows neither the game that plays th
 Pure: no ray, no I/O, no wall clock.
 """
 
+from hpo.methods.origins import origins, origins_of
 from hpo.methods.protocol import InvalidOption, Schedule, Searcher, Setting
 from hpo.methods.registry import METHODS, build, defaults, describe
 
-__all__ = ["METHODS", "InvalidOption", "Schedule", "Searcher", "Setting", "build", "defaults", "describe"]
+__all__ = [
+    "METHODS",
+    "InvalidOption",
+    "Schedule",
+    "Searcher",
+    "Setting",
+    "build",
+    "defaults",
+    "describe",
+    "origins",
+    "origins_of",
+]

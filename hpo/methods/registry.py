@@ -225,7 +225,7 @@ METHODS: dict[str, Factory] = {method.name: method for method in _TABLE}
 
 
 @cache
-def _installed() -> dict[str, Any]:
+def installed() -> dict[str, Any]:
     """Returns third parties' methods: the entry points of the group hpo.methods by name."""
     return {entry.name: entry for entry in entry_points(group="hpo.methods")}
 
@@ -240,9 +240,9 @@ def build(method: Method, setting: Setting) -> Schedule:
         return METHODS[name](setting, **method.options)
     if ":" in name:
         return built_by(name, load(name), setting, method.options)
-    if name in _installed():
-        return built_by(name, load(_installed()[name].value), setting, method.options)
-    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *_installed()])}")
+    if name in installed():
+        return built_by(name, load(installed()[name].value), setting, method.options)
+    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *installed()])}")
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -260,5 +260,5 @@ def defaults(name: str) -> dict[str, Any]:
 
 def describe() -> list[tuple[str, str]]:
     """Returns all methods as (name, description in one line)."""
-    installed = [(name, f"installed: {entry.value}") for name, entry in sorted(_installed().items())]
-    return [(method.name, method.about) for method in _TABLE] + installed
+    others = [(name, f"installed: {entry.value}") for name, entry in sorted(installed().items())]
+    return [(method.name, method.about) for method in _TABLE] + others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,9 @@ from hpo.report.parts import Command, Folded, Part, Section, Text, table
 from hpo.report.tables import Cell, Column, Table
 from hpo.results.standing import current
 from hpo.store import StudyData
+from hpo.study.stored import file_values, to_yaml
+
+_ELSEWHERE = ("command", "trained on: data counts")  # facts that other places show: the section below, a bundle's card
 
 
 def ledger(data: StudyData) -> Section:
@@ -81,7 +83,7 @@ def environment(data: StudyData) -> Section:
 def environment_table(data: StudyData) -> Table:
     """Returns one row a fact; none if the store holds none."""
     columns = (Column("fact", "what", "text"), Column("value", "value", "text"))
-    rows = tuple((name, value) for name, value in _flat(data.environment) if name != "command")
+    rows = tuple((name, value) for name, value in _flat(data.environment) if name not in _ELSEWHERE)
     return Table(f"{data.name}: environment of the study", columns, rows)
 
 
@@ -123,21 +125,4 @@ def repeat(data: StudyData, command: str) -> Section:
 
 def study_yaml(data: StudyData) -> str:
     """Returns the stored definition as a study file's text."""
-    from ruamel.yaml import YAML
-
-    definition = {key: value for key, value in data.definition.items() if value not in (None, {}, [])}
-    if "methods" in definition:
-        definition["methods"] = [_method(method) for method in definition["methods"]]
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.width = 100
-    buffer = io.StringIO()
-    yaml.dump(definition, buffer)
-    return buffer.getvalue()
-
-
-def _method(method: Mapping[str, Any]) -> str | dict[str, Any]:
-    options = dict(method.get("options") or {})
-    if method["label"] != method["name"]:
-        options["label"] = method["label"]
-    return {method["name"]: options} if options else str(method["name"])
+    return to_yaml(file_values(data.definition))

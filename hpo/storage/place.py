@@ -1,9 +1,12 @@
-"""A place: named files below one root, in a folder or below an S3 prefix."""
+"""A place: named files below one root, in a folder, below an S3 prefix, or, to be read only, in a sealed archive."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+from hpo.storage.archive import ArchivePlace
+from hpo.storage.archive_file import is_archive
 from hpo.storage.entry import Entry
 from hpo.storage.errors import StorageError
 from hpo.storage.local import LocalPlace
@@ -55,4 +58,11 @@ def place(uri: str, *, large: bool = False) -> Place:
         return S3Place(uri, large=large)
     if "://" in uri:
         raise StorageError(f"an address must be a folder or s3://bucket/prefix, but got {uri}; name one of these")
+    if is_sealed(uri):
+        return ArchivePlace(uri)
     return LocalPlace(uri)
+
+
+def is_sealed(uri: str) -> bool:
+    """Tells whether the address is that of an archive's file, which nothing is written into."""
+    return "://" not in uri and is_archive(uri) and not Path(uri).expanduser().is_dir()

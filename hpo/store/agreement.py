@@ -10,7 +10,9 @@ from hpo.methods import defaults
 from hpo.store.errors import StoreError
 
 DECIDING = ("hpo-arena", "numpy", "scipy", "scikit-learn", "hyperopt", "bayesian-optimization")
-"""The packages on whose versions a method's decisions may depend."""
+"""The packages on whose versions a method of ours may depend in its decisions."""
+
+METHOD_PACKAGES = "method_packages"  # in an environment: package -> version of the users' and third parties' methods
 
 DECIDED_WITH = "decided_with"  # in the head's environment: package -> versions, in the order in which they came
 
@@ -72,7 +74,8 @@ def _changed(label: str, what: str, before: object, now: object, store: str) -> 
 
 def installed(environment: Mapping[str, Any]) -> dict[str, list[str]]:
     """Returns the versions of the packages that decide, of an environment as `collect` finds it."""
-    return {name: [version] for name, version in environment.get("packages", {}).items() if name in DECIDING}
+    ours = {name: version for name, version in environment.get("packages", {}).items() if name in DECIDING}
+    return {name: [version] for name, version in (ours | dict(environment.get(METHOD_PACKAGES, {}))).items()}
 
 
 def decided_with(environment: Mapping[str, Any]) -> Versions:
@@ -87,5 +90,6 @@ def changes(before: Versions, now: Versions) -> str:
         f"{name} was {' and '.join(versions)} and is {now[name][0] if name in now else 'not installed'}"
         for name, versions in before.items()
         if list(versions) != list(now.get(name, ()))
+        and (name in now or name in DECIDING)  # a method that the present command leaves out decides nothing
     ]
     return ", ".join(found)

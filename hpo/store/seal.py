@@ -15,7 +15,12 @@ from hpo.store import layout, reader, schema
 
 def make(place: Place, study: str) -> None:
     """Seals the study's head and tables as they are."""
-    place.replace(layout.seal(study), json.dumps(_digests(place, study), indent=2).encode())
+    place.replace(layout.seal(study), content(place, study))
+
+
+def content(place: Place, study: str) -> bytes:
+    """Returns the seal of the study's head and tables as they are."""
+    return json.dumps(_digests(place, study), indent=2).encode()
 
 
 def open(place: Place, study: str) -> None:
@@ -25,11 +30,11 @@ def open(place: Place, study: str) -> None:
 
 def broken(place: Place, study: str) -> Iterator[str]:
     """Yields a sentence for each table, and for the head, that is not as it was sealed. Studies under way have no seal."""
-    content = place.read(layout.seal(study))
-    if content is None:
+    found_seal = place.read(layout.seal(study))
+    if found_seal is None:
         return
     try:
-        sealed = dict(json.loads(content))
+        sealed = dict(json.loads(found_seal))
     except (ValueError, TypeError):
         yield f"{layout.seal(study)} must hold the digests of the study's files, but it cannot be read"
         return

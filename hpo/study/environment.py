@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from hpo.errors import StudyError
+from hpo.text import encodable
 
 PACKAGES = (
     "hpo-arena", "ray", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn",
@@ -29,7 +30,10 @@ def versions() -> dict[str, str]:
 
 
 def collect() -> dict[str, Any]:
-    """Returns versions, processor, memory in GiB and, in a git repository, the working folder's commit."""
+    """Returns versions, processor, memory in GiB and, in a git repository, the working folder's commit.
+
+    In a container also its image: what `HPO_IMAGE` holds, such as "hpo-arena:cpu@sha256:...".
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "python": sys.version.split()[0],
@@ -39,6 +43,7 @@ def collect() -> dict[str, Any]:
         "memory_gib": round(memory, 1),
         "packages": versions(),
         "git_commit": _commit(),
+        **({"image": encodable(image)} if (image := os.environ.get("HPO_IMAGE", "").strip()) else {}),
     }
 
 

@@ -115,7 +115,11 @@ class Study(Section):
         Raises StudyError: one sentence with file, line and column.
         """
         path, folder = find(source)
-        document = Document(path)
+        return cls.of(Document(path), folder, **changes)
+
+    @classmethod
+    def of(cls, document: Document, folder: Path, **changes: Any) -> Study:
+        """Returns the study of a document whose relative paths start at `folder`; `changes` and errors as for `load`."""
         values = document.values
         for key, value in changes.items():
             if value is not None and key == "epochs":

@@ -25,14 +25,14 @@ Location = tuple[str | int, ...]
 
 
 class Document:
-    """A YAML 1.2 mapping read from a file. Refuses duplicate keys; reads 1e-5 as a number.
+    """A YAML 1.2 mapping read from a file, or from its `content`. Refuses duplicate keys; reads 1e-5 as a number.
 
     Refuses what YAML can say and no study means: tags, keys that are not single values, infinite and huge numbers, a
     nesting without end, aliases that expand beyond all bounds.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self.path, self._content = path, content
         self.root = self._parsed(self._text())
         if not isinstance(self.root, CommentedMap):
             kind = "nothing" if self.root is None else type(self.root).__name__
@@ -61,7 +61,7 @@ class Document:
 
     def _text(self) -> str:
         try:
-            content = self.path.read_bytes()
+            content = self.path.read_bytes() if self._content is None else self._content
         except FileNotFoundError:
             raise StudyError(
                 f"a study file must exist, but there is no {self.path}; `hpo studies` lists the presets"

@@ -16,7 +16,7 @@ from hpo.game.curves import Curves
 from hpo.game.runs import runs_of
 from hpo.game.script import Event, OtherDecision, Script
 from hpo.methods.schedules.asha import Asha
-from hpo.store import StoreError
+from hpo.store import StoreError, agreement
 from hpo.study.study import Study
 from hpo.study.values import Charge, RunFailure, RunKey
 
@@ -247,3 +247,12 @@ def test_a_run_that_is_over_demands_nothing(tmp_path: Path) -> None:
         run.play(curves, ahead=8)
     assert "100 trials in a row failed" in run.outcome().reason
     assert list(run.demands(curves)) == []
+
+
+def test_the_packages_of_third_parties_decide_too_and_their_changes_are_told() -> None:
+    before = agreement.installed({**NOW, "method_packages": {"nearest-best": "1.0"}})
+    assert before == {"numpy": ["2.2.0"], "nearest-best": ["1.0"]}
+    after = agreement.installed({**NOW, "method_packages": {"nearest-best": "1.1"}})
+    assert agreement.changes(before, after) == "nearest-best was 1.0 and is 1.1"
+    assert agreement.changes(before, agreement.installed(NOW)) == ""  # the method was left out this time
+    assert agreement.changes(before, {"nearest-best": ["1.0"]}) == "numpy was 2.2.0 and is not installed"

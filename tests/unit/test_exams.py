@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from without_ray import dispatching, play_to_the_end
@@ -112,6 +114,11 @@ def test_a_size_of_the_final_training_needs_the_whole_training_part(tmp_path: Pa
 def test_the_store_holds_the_digest_of_the_training_data(tmp_path: Path) -> None:
     data = play(tmp_path, "{retrain: none}", TABLE)
     section = data.definition["data"]
-    digest = tabular.load(Data.read(section)).digest
-    assert data.environment["trained_on"] == {"data_digest": [digest], "device": ["cpu"]}
+    table = tabular.load(Data.read(section))
+    digest, counts = table.digest, json.loads(*data.environment["trained_on"]["data_counts"])
+    assert data.environment["trained_on"] == {"data_digest": [digest], "data_counts": ANY, "device": ["cpu"]}
+    assert {split: sum(found) for split, found in counts.items()} == {
+        "train": len(table.train), "validation": len(table.validation), "test": len(table.test),
+    }  # fmt: skip
+    assert counts["test"] == [int((table.test.labels == k).sum()) for k in range(table.classes)]
     assert digest != tabular.load(Data.read({**section, "seed": 1})).digest

@@ -22,6 +22,7 @@ FLOORS = (  # a package imports from its own floor or below; packages of one flo
     ("live", "results"),
     ("replay",),
     ("report",),
+    ("bundle",),
     ("service",),
     ("cli",),
 )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import hpo
 from hpo.game.contract import SETTINGS, verify
-from hpo.methods import METHODS, InvalidOption, build, describe, registry
+from hpo.live.session import foreign
+from hpo.methods import METHODS, InvalidOption, build, describe, origins, registry
 from hpo.methods.protocol import Schedule
 from hpo.methods.schedules.asha import Asha
 from hpo.methods.schedules.full import Full
+from hpo.study.study import Study
 from hpo.study.values import Method
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -140,14 +144,37 @@ def test_an_installed_package_adds_methods_by_entry_point(example: Path, monkeyp
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-best\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[hpo.methods]\nnearest-best = nearest_best:NearestBest\n")
-    registry._installed.cache_clear()
+    registry.installed.cache_clear()
     try:
         assert isinstance(made("nearest-best", reach=0.5), Full)
         assert ("nearest-best", "installed: nearest_best:NearestBest") in describe()
         with pytest.raises(InvalidOption, match="did you mean 'nearest-best'"):
             made("nearest-bset")
+        assert origins([Method("nearest-best", "a"), Method("random", "b")]) == {"nearest-best": "1.0"}
     finally:
-        registry._installed.cache_clear()
+        registry.installed.cache_clear()
+
+
+def test_a_method_that_no_distribution_holds_is_known_by_its_source(example: Path) -> None:
+    own = Method("asha", "mine", {"searcher": {"nearest_best:NearestBest": {"reach": 0.2}}})
+    source = hashlib.sha256((example / "nearest_best.py").read_bytes()).hexdigest()
+    assert origins([own, Method("asha", "asha")]) == {"source of nearest_best": f"sha256:{source}"}
+    assert origins([Method("nearest_best:NearestBest", "x")]) == {"source of nearest_best": f"sha256:{source}"}
+    assert origins([Method("pytest:raises", "y")]) == {"pytest": metadata.version("pytest")}
+
+
+def test_a_run_records_where_its_methods_and_its_trainable_come_from(example: Path) -> None:
+    values = {"study": "s", "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+              "budget": {"epochs": 4, "max_epochs": 2}}  # fmt: skip
+    own = {
+        "trainable": "nearest_best:NearestBest",
+        "methods": ["random", {"nearest_best:NearestBest": {"label": "mine"}}],
+    }
+    study = Study.model_validate(values | own)
+    found = foreign(study)
+    assert found.keys() == {"method_packages", "trainable_packages"}
+    assert found["method_packages"] == found["trainable_packages"] == origins(study.methods)
+    assert foreign(Study.model_validate({**values, "trainable": "curves", "methods": ["random", "asha"]})) == {}
 
 
 def imported(program: str, *packages: str) -> list[str]:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from hpo.replay.sources import layouts, optuna, tune
 from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
+from hpo.storage.place import is_sealed
 from hpo.study.space import SearchSpace
 
 
 def knows(source: str) -> bool:
     """Reports whether a source is a file, an Optuna storage or a Ray Tune folder, rather than a store of this project."""
-    return "sqlite:" in source or Path(source).is_file() or tune.is_experiment(Path(source))
+    file = Path(source).is_file() and not is_sealed(source)
+    return "sqlite:" in source or file or tune.is_experiment(Path(source))
 
 
 def load(

@@ -1,0 +1,115 @@
+"""The files of a bundle that follow from its tables alone: comparison, importance, report, methods, environment, card.
+
+`make` writes them, `verify` derives them again: one function for both. Needs neither the data nor what trained on them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.bundle.card import UNKNOWN, data_card
+from hpo.methods import METHODS, defaults
+from hpo.report.comparison_tables import render_comparison
+from hpo.report.html import page
+from hpo.report.importance_tables import render_importance
+from hpo.report.record_section import command_of
+from hpo.results.compare import compare
+from hpo.results.importance import importance_or_none
+from hpo.store import StudyData, agreement
+from hpo.study.stored import file_values, to_yaml
+from hpo.text import plain
+
+COMPARISON, IMPORTANCE, REPORT = "comparison.json", "importance.json", "report.html"
+STUDY, METHODS_FILE, ENVIRONMENT, CARD = "study.yaml", "methods.json", "environment.json", "data-card.json"
+
+
+def derived(data: StudyData, head: Mapping[str, Any]) -> dict[str, bytes]:
+    """Returns every derived file by name. `head`: the study's head, as `hpo.store.reader.head` reads it."""
+    comparison, importance = compare(data), importance_or_none(data, seed=0)
+    found = {
+        COMPARISON: render_comparison(comparison, "json"),
+        REPORT: page(data, comparison, importance, command=command_of(data, str(data.definition.get("store", "")))),
+        STUDY: study_file(data, head),
+        METHODS_FILE: as_json(_methods(data, head)),
+        ENVIRONMENT: as_json(_environment(data)),
+        CARD: as_json(data_card(data)),
+    }
+    if importance is not None:
+        found[IMPORTANCE] = render_importance(importance, "json")
+    return {name: text.encode() for name, text in found.items()}
+
+
+def as_json(value: object) -> str:
+    """Returns indented JSON that ends its last line."""
+    return json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False, default=str) + "\n"
+
+
+# -- the study ----------------------------------------------------------------------------------------------------
+
+
+def stored_methods(data: StudyData, head: Mapping[str, Any]) -> dict[str, agreement.Entry]:
+    """Returns by label the methods whose runs the store holds, also those that the last command left out."""
+    played = dict.fromkeys(data.runs["method"].to_pylist() + data.charges["method"].unique().to_pylist())
+    known = agreement.methods(head, data.runs.to_pylist())
+    return {label: known[label] for label in played if label in known} or known
+
+
+def stored_seeds(data: StudyData) -> list[int]:
+    """Returns the seeds that the store has runs of, in the study's order where it names them."""
+    found = {*data.runs["seed"].to_pylist(), *data.charges["seed"].unique().to_pylist()}
+    named = [int(seed) for seed in data.definition.get("seeds", ())]
+    return [seed for seed in named if seed in found or not found] + sorted(found - set(named))
+
+
+def study_values(data: StudyData, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the resolved study as the values of a study file, with the methods and seeds that the store has runs of."""
+    entries = [{"label": label, **entry} for label, entry in stored_methods(data, head).items()]
+    return {**file_values(data.definition, entries), "seeds": stored_seeds(data)}
+
+
+def study_file(data: StudyData, head: Mapping[str, Any]) -> str:
+    """Returns the resolved study as the text of a study file."""
+    return to_yaml(study_values(data, head))
+
+
+def _methods(data: StudyData, head: Mapping[str, Any]) -> dict[str, Any]:
+    found = []
+    for label, entry in stored_methods(data, head).items():
+        name = str(entry["name"])
+        given = dict(entry.get("options", {}))
+        found.append(
+            {
+                "label": label,
+                "name": name,
+                "origin": "hpo-arena" if name in METHODS else "a user or third party: see the packages",
+                "options": {**defaults(name), **given},
+                "options_given": given,
+                "parallelism": entry.get("parallelism", data.definition.get("parallelism")),
+            }
+        )
+    packages = {name: list(versions) for name, versions in agreement.decided_with(data.environment).items()}
+    return {"methods": found, "packages_that_decided": packages or UNKNOWN}
+
+
+# -- the environment ----------------------------------------------------------------------------------------------
+
+
+def _environment(data: StudyData) -> dict[str, Any]:
+    """Returns the stored environment of the driver, the image if a run knew it, and what each node trained."""
+    nodes: dict[str, dict[str, Any]] = {}
+    for worker in data.epochs["worker"].to_pylist():
+        host, _, process = str(worker).rpartition(":")
+        node = nodes.setdefault(host or UNKNOWN, {"processes": set(), "epochs": 0})
+        node["processes"].add(process)
+        node["epochs"] += 1
+    return {
+        "driver": dict(data.environment) or UNKNOWN,
+        "image": data.environment.get("image", UNKNOWN),
+        "nodes": [
+            {"host": host, "processes": len(node["processes"]), "epochs": node["epochs"]}
+            for host, node in sorted(nodes.items())
+        ],
+        "trained_on": data.environment.get("trained_on", UNKNOWN),
+    }

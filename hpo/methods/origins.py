@@ -1,0 +1,53 @@
+"""Where users' and third parties' methods come from: distributions with their versions, or the digest of a module's source.
+
+Pure but for the imports of these methods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+
+from hpo.methods.registry import METHODS, SEARCHERS, installed
+from hpo.study.values import Method
+
+SOURCE = "source of "  # before a module's name, where no installed distribution holds the module
+
+
+def origins(methods: Iterable[Method]) -> dict[str, str]:
+    """Returns distribution -> version of every method and searcher that is not one of ours.
+
+    For a module that no distribution holds: "source of MODULE" -> the SHA-256 digest of its source, or "not known".
+    """
+    return dict(origin for method in methods for name in _foreign(method) for origin in origins_of(name))
+
+
+def _foreign(method: Method) -> Iterator[str]:
+    """Yields the names of a method and its searcher where they are not in our tables."""
+    if method.name not in METHODS:
+        yield method.name
+    searcher = method.options.get("searcher")
+    name = next(iter(searcher), None) if isinstance(searcher, Mapping) else searcher
+    if isinstance(name, str) and ":" in name and name not in SEARCHERS:
+        yield name
+
+
+def origins_of(name: str) -> list[tuple[str, str]]:
+    """Returns (distribution, version) of an installed name or of "module:Class", which may also be a trainable."""
+    entry = installed().get(name)
+    if entry is not None and entry.dist is not None:
+        return [(entry.dist.name, entry.dist.version)]
+    module = name.partition(":")[0] if entry is None else str(entry.module)
+    found = metadata.packages_distributions().get(module.split(".")[0], ())
+    return [(each, metadata.version(each)) for each in dict.fromkeys(found)] or [(SOURCE + module, _digest(module))]
+
+
+def _digest(module: str) -> str:
+    try:
+        source = inspect.getsource(importlib.import_module(module))
+    except (OSError, TypeError, ImportError):
+        return "not known"
+    return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
