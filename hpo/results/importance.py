@@ -93,7 +93,7 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
         trials=len(values),
         epochs=epochs,
         fit=found.fit,
-        unexplained=found.whole.unexplained,
+        unexplained=found.unexplained,
         shares=found.shares(),
         pairs=found.pair_shares() if pairs else (),
         marginals=found.marginals(),
