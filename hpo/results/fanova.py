@@ -149,7 +149,7 @@ def fanova(
     axes = unordered([str(i) for i in range(len(space))]) if pairs else []
     wanted = [(int(a), int(b)) for a, b in axes]
     forest = Forest(points, values, active, grid, trees=TREES, rng=rng)
-    found = corrected_shares(points, values, active, grid, _waves(space), seed=seed)
+    found = corrected_shares(points, values, active, grid, waves(space), seed=seed)
     half_forests = []
     for _ in range(HALVES):
         half = rng.choice(len(values), len(values) // 2, replace=False)
@@ -175,7 +175,7 @@ def cells(space: SearchSpace) -> list[Cells]:
     return found
 
 
-def _waves(space: SearchSpace) -> list[int]:
+def waves(space: SearchSpace) -> list[int]:
     """Returns the cosines of each coordinate: those of a choice tell all its options apart."""
     most = [int(d.size) - 1 if isinstance(d, Choice) else WAVES for d in space.domains.values()]
     return [min(wanted, cell.count - 1) for wanted, cell in zip(most, cells(space), strict=True)]
