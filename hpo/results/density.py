@@ -13,8 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from hpo.results.forest import Cells, Matrix, Vector, on_middles
 
-TREES = 50
+TREES = 40
 LEAF = 10  # points that a density is estimated from at least
+SAMPLE = 1500  # points that a tree sees at most
 EVEN = 2  # points drawn evenly for every trial
 LEAST = 0.01  # chance between which and its complement judgements are kept
 MOST = 10.0  # largest weight, and the inverse of the smallest
@@ -30,7 +31,12 @@ def even_weights(points: Matrix, cells: Sequence[Cells], *, rng: np.random.Gener
     even = on_middles(rng.random((EVEN * len(points), points.shape[1])), cells)
     both, trial = np.vstack([points, even]), np.arange(len(points) + len(even)) < len(points)
     forest = RandomForestClassifier(
-        TREES, min_samples_leaf=LEAF, max_features=1.0, oob_score=True, random_state=int(rng.integers(2**31))
+        TREES,
+        min_samples_leaf=LEAF,
+        max_features=1.0,
+        max_samples=min(SAMPLE, len(both)),
+        oob_score=True,
+        random_state=int(rng.integers(2**31)),
     ).fit(both, trial)
     base = 1 / (1 + EVEN)
     chance = np.nan_to_num(forest.oob_decision_function_[:, 1], nan=base).clip(LEAST, 1 - LEAST)

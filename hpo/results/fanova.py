@@ -85,22 +85,20 @@ class Fanova:
         return max(0.0, 1.0 - sum(self.estimates[axes].share for axes in shown))
 
     def shares(self) -> tuple[Share, ...]:
-        """Returns every hyperparameter's share, largest first."""
-        rows = []
-        for axis, name in enumerate(self.space.names):
-            found = self.estimates[(axis,)]
-            rows.append(Share(name, found.share, found.low, found.high))
-        return tuple(sorted(rows, key=lambda row: -row.share))
+        """Returns every hyperparameter's share, largest first; of equal ones, first what the surrogate alone prefers."""
+        order = sorted(range(len(self.space)), key=lambda a: (-self.estimates[(a,)].share, -self.whole.single(a)))
+        found = [(self.space.names[axis], self.estimates[(axis,)]) for axis in order]
+        return tuple(Share(name, one.share, one.low, one.high) for name, one in found)
 
     def pair_shares(self) -> tuple[PairShare, ...]:
-        """Returns the pairs' shares, largest first."""
-        rows = []
-        for a, b in self.whole.pairs:
-            found = self.estimates[a, b]
-            mean = tuple(tuple(map(float, line)) for line in self.whole.pairs[a, b])
-            names, cells = self.space.names, self.values
-            rows.append(PairShare(names[a], names[b], found.share, found.low, found.high, cells[a], cells[b], mean))
-        return tuple(sorted(rows, key=lambda row: -row.share))
+        """Returns the pairs' shares, largest first; of equal ones, first what the surrogate alone prefers."""
+        order = sorted(self.whole.pairs, key=lambda pair: (-self.estimates[pair].share, -self.whole.pair(*pair)))
+        return tuple(self._pair_share(a, b) for a, b in order)
+
+    def _pair_share(self, a: int, b: int) -> PairShare:
+        found, names, cells = self.estimates[a, b], self.space.names, self.values
+        mean = tuple(tuple(map(float, line)) for line in self.whole.pairs[a, b])
+        return PairShare(names[a], names[b], found.share, found.low, found.high, cells[a], cells[b], mean)
 
     def marginals(self) -> tuple[Marginal, ...]:
         """Returns all hyperparameters' marginals, in the space's order."""

@@ -30,7 +30,7 @@ from hpo.study.space import Config
 from tests.known_shares import KNOWN, Known
 
 SOME = 0.005  # share from which a hyperparameter or pair counts as mattering
-REPETITIONS = {100: 40, 300: 30, 1000: 20}
+REPETITIONS = {100: 30, 300: 20, 1000: 12}
 WAYS = {"random": 0.0, "random, noise 0.3": 0.3, "searched, noise 0.1": 0.1}
 HEAD = (
     "function", "trials", "drawn", "studies", "decided", "cover: single", "cover: pairs", "cover: zeros", "of decided",

@@ -12,6 +12,7 @@ from hpo.results.density import even_weights
 from hpo.results.fanova import fanova
 from hpo.results.forest import Cells, Decomposition
 from hpo.results.shares import TRUST, _kernel, _of_fold, _over, _Unseen, _Variance
+from hpo.study.space import Choice, Float, Int, SearchSpace
 from tests.known_shares import KNOWN
 
 NOTHING = np.zeros(8)
@@ -132,6 +133,25 @@ def test_intervals_cover(name: str, noise: float) -> None:
         for axes in ((0,), (1,), (2,)):
             covered.append(found[axes].low <= known.shares[axes] <= found[axes].high)
     assert np.mean(covered) >= 0.9 - 2 * math.sqrt(0.9 * 0.1 / len(covered))
+
+
+@pytest.mark.parametrize("count", [12, 13, 40])
+@pytest.mark.parametrize("name", ["one", "constants", "many options"])
+def test_small_and_degenerate_studies_have_intervals_too(name: str, count: int) -> None:
+    space = {
+        "one": SearchSpace({"x": Float(0.0, 1.0)}),
+        "constants": SearchSpace({"x": Float(0.5, 0.5), "c": Choice(("a",)), "y": Int(1, 1), "z": Int(1, 100, log=True)}),
+        "many options": SearchSpace({"c": Choice(tuple(map(str, range(60)))), "x": Float(0.0, 1.0, step=0.25)}),
+    }[name]  # fmt: skip
+    rng = np.random.default_rng(count)
+    configs = [space.sample(rng) for _ in range(count)]
+    outlier, wild = np.eye(count)[-1], 1e12 * rng.normal(size=count) ** 5
+    for values in (rng.normal(size=count), outlier, wild):
+        found = fanova(space, configs, values)
+        shares = (*found.shares(), *found.pair_shares())
+        assert all(0 <= share.low <= share.share <= share.high <= 1 for share in shares)
+        assert [share.share for share in found.shares()] == sorted((s.share for s in found.shares()), reverse=True)
+        assert math.isfinite(found.fit)
 
 
 def test_even_trials_weigh_one_and_searched_ones_stand_for_the_whole_space() -> None:
