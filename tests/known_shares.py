@@ -43,6 +43,22 @@ def conditional(u: np.ndarray) -> np.ndarray:
     return np.where(u[:, 0] >= 0.5, 1 - 6 * (u[:, 1] - 0.7) ** 2, 0.4) + 0.8 * u[:, 2]
 
 
+def friedman(u: np.ndarray) -> np.ndarray:
+    """Friedman 1991, without its fifth coordinate."""
+    return 10 * np.sin(math.pi * u[:, 0] * u[:, 1]) + 20 * (u[:, 2] - 0.5) ** 2 + 10 * u[:, 3]
+
+
+def cliff(u: np.ndarray) -> np.ndarray:
+    """A rate that helps up to a point, above which everything fails; the others matter below it only."""
+    return np.where(u[:, 0] > 0.8, 0.1, 0.5 + 0.4 * u[:, 0] - 0.8 * (u[:, 1] - 0.4) ** 2 * (1 + u[:, 2]))
+
+
+def g_function(u: np.ndarray) -> np.ndarray:
+    """Sobol's g-function with a = 0, 1, 4.5."""
+    a = np.array([0.0, 1.0, 4.5])
+    return np.asarray(((abs(4 * u[:, :3] - 2) + a) / (1 + a)).prod(axis=1))
+
+
 def unit(count: int) -> SearchSpace:
     return SearchSpace({f"h{i}": Float(0.0, 1.0) for i in range(count)})
 
@@ -129,4 +145,11 @@ KNOWN = {
         ),
         3,
     ),
+}
+
+# Not looked at while the method was made and its constants were chosen.
+HELD_OUT = {
+    "Friedman": Known(friedman, unit(6), 4),
+    "cliff": Known(cliff, unit(5), 3),
+    "g": Known(g_function, unit(5), 3),
 }
