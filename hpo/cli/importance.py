@@ -29,7 +29,7 @@ def importance(
     format: FormatOption = TableFormat.table,
     output: OutputOption = None,
 ) -> None:
-    """Report which hyperparameters matter (functional ANOVA), in a study or over several as tasks."""
+    """Report which hyperparameters matter (functional ANOVA, PED-ANOVA), in a study or over several as tasks."""
     from hpo import store as stores
     from hpo.report.importance_tables import render_importance, tasks_table
     from hpo.report.tables import render_tables

@@ -27,7 +27,7 @@ def importance_section(data: StudyData, importance: Importance | None, looks: Lo
         return Section("importance", title, [Text(text), *marginals(data, looks, {})])
     parts: list[Part] = [Text(summary(importance)), *(Text(note) for note in importance.notes)]
     shares = {s.name: (s.share, s.low, s.high) for s in importance.shares}
-    caption = "Share of the surrogate's variance that each hyperparameter explains alone (fANOVA), with 95 % intervals."
+    caption = "Share of the variance that each hyperparameter explains alone (fANOVA), with 95 % intervals."
     bars = picture(plots.importance(shares), "importance-shares", "Importance of every hyperparameter", caption)
     parts.append(Figures([bars]))
     parts.append(

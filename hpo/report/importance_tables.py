@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hpo.report.tables import Cell, Column, Table, render_tables, short
 from hpo.results.association import Association
 from hpo.results.fanova import PairShare, Share
-from hpo.results.importance import POOR_FIT, Importance, over_tasks
+from hpo.results.importance import POOR_FIT, Disagreement, Importance, over_tasks
 
 
 def render_importance(found: Importance, format: str, *, width: int | None = None) -> str:
@@ -32,7 +32,7 @@ def importance_tables(importance: Importance) -> list[Table]:
 
 
 def summary(importance: Importance) -> str:
-    """Says what mattered most and how far that can be trusted, in two sentences."""
+    """Says what mattered most and how far that can be trusted, and whether the best trials tell another story."""
     first = importance.shares[0]
     explained = f"{100 * max(0.0, importance.fit):.0f} % of the variance"
     fitted = f"The surrogate was fitted to {importance.trials:,} trials {importance.epochs}"
@@ -41,7 +41,20 @@ def summary(importance: Importance) -> str:
             f"Undecided: the trials do not show what mattered; the best guess is {first.name}. {fitted} and explains only "
             f"{explained} of unseen trials; below {100 * POOR_FIT:.0f} % its shares and their intervals are guesses."
         )
-    return f"{_most(importance)}. {fitted} and explains {explained} of unseen trials; the rest is noise or needs more trials."
+    text = f"{_most(importance)}. {fitted} and explains {explained} of unseen trials; the rest is noise or needs more trials."
+    return text if importance.disagreement is None else f"{text} {disagreement(importance.disagreement, importance)}"
+
+
+def disagreement(found: Disagreement, importance: Importance) -> str:
+    """Says where PED-ANOVA ranks another hyperparameter than functional ANOVA does, and how firmly."""
+    best = importance.ped_anova
+    rank = "most" if found.place == 1 else "second most"
+    lead = "The two methods disagree" if found.firm else "The two methods rank differently, though not firmly"
+    return (
+        f"{lead}: over the whole space {found.fanova} matters {rank} (functional ANOVA), but {found.ped_anova} does more to "
+        f"set the best {100 * best.fraction:.0f} % of the trials apart (PED-ANOVA; so in {100 * found.support:.0f} % of "
+        f"resamples of the trials)."
+    )
 
 
 def _most(importance: Importance) -> str:
@@ -90,15 +103,19 @@ def _task_row(name: str, mean: Share | None, shares: Sequence[float | None]) -> 
 
 
 def shares_table(importance: Importance) -> Table:
-    """Returns one row a hyperparameter: its share with its interval."""
+    """Returns one row a hyperparameter: its share with its interval, and its part in setting the best trials apart."""
+    best = importance.ped_anova
+    apart = {top.name: top.share for top in best.shares}
     columns = (
         Column("hyperparameter", "name", "text"), Column("share", "share", "percent"),
         Column("from", "low", "percent"), Column("to", "high", "percent"),
+        Column(f"best {100 * best.fraction:.0f} %", "top_share", "percent"),
     )  # fmt: skip
-    rows = tuple((s.name, s.share, s.low, s.high) for s in importance.shares)
+    rows = tuple((s.name, s.share, s.low, s.high, apart[s.name]) for s in importance.shares)
     note = (
-        "fANOVA over the whole space: the share of the surrogate's variance that each hyperparameter explains alone, with "
-        f"its 95 % interval. Interactions not shown here explain {100 * importance.unexplained:.0f} %."
+        "fANOVA over the whole space: the share of the variance that each hyperparameter explains alone, with its 95 % "
+        f"interval. Interactions not shown here explain {100 * importance.unexplained:.0f} %. PED-ANOVA: how far each sets "
+        f"the best {best.trials:,} trials apart from all, as a part of what all do."
     )
     if importance.notes:
         note += " " + " ".join(importance.notes)

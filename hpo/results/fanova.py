@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.results.forest import Cells, Decomposition, Flags, Forest, Matrix, Vector, decompose
+from hpo.results.forest import Cells, Decomposition, Forest, Vector, decompose
+from hpo.results.shares import Axes, Estimate, corrected_shares
 from hpo.study.space import Choice, SearchSpace, Value
 from hpo.study.space import pairs as unordered
 
 CELLS = 24  # cells along a continuous hyperparameter
 TREES = 64
-HALVES = 30  # half-samples behind an interval
+HALVES = 30  # half-samples behind the uncertainty of marginals
 HALF_TREES = 12
-FOLDS = 5  # of the cross-validation behind `fit`
+WAVES = 4  # cosines that describe a hyperparameter in the correction of shares; a choice has one less than its options
 
 
 @dataclass(frozen=True)
@@ -62,39 +63,42 @@ class Marginal:
 
 @dataclass(frozen=True)
 class Fanova:
-    """The decomposition of a forest over all trials (`whole`), and of forests over random halves of them.
+    """The decomposition of a forest over all trials (`whole`) with corrected shares (`estimates`).
 
-    The spread of the halves estimates the error of the whole (delete-half jackknife, Shao and Wu 1989), without the
-    duplicates that resampling with replacement would put into the leaves. If the whole learned more than its halves,
-    it would learn more again from further trials: intervals reach as far again in that direction. `fit`: R squared on
-    trials that the forest had not seen.
+    The spread of forests over random halves of the trials estimates the uncertainty of marginals (delete-half jackknife,
+    Shao and Wu 1989), without the duplicates that resampling with replacement would put into the leaves. `fit`: R
+    squared on trials that the surrogate had not seen.
     """
 
     space: SearchSpace
     forest: Forest
     whole: Decomposition
+    estimates: Mapping[Axes, Estimate]
     halves: tuple[Decomposition, ...]
     half_forests: tuple[Forest, ...]
     fit: float
 
+    @property
+    def unexplained(self) -> float:
+        """The share left to interactions other than the pairs in `whole`."""
+        shown = [*((axis,) for axis in range(len(self.space))), *self.whole.pairs]
+        return max(0.0, 1.0 - sum(self.estimates[axes].share for axes in shown))
+
     def shares(self) -> tuple[Share, ...]:
-        """Returns every hyperparameter's share, largest first."""
-        rows = []
-        for axis, name in enumerate(self.space.names):
-            share = self.whole.single(axis)
-            rows.append(Share(name, share, *_interval(share, [half.single(axis) for half in self.halves])))
-        return tuple(sorted(rows, key=lambda row: -row.share))
+        """Returns every hyperparameter's share, largest first; of equal ones, first what the surrogate alone prefers."""
+        order = sorted(range(len(self.space)), key=lambda a: (-self.estimates[(a,)].share, -self.whole.single(a)))
+        found = [(self.space.names[axis], self.estimates[(axis,)]) for axis in order]
+        return tuple(Share(name, one.share, one.low, one.high) for name, one in found)
 
     def pair_shares(self) -> tuple[PairShare, ...]:
-        """Returns the pairs' shares, largest first."""
-        rows = []
-        for a, b in self.whole.pairs:
-            share = self.whole.pair(a, b)
-            low, high = _interval(share, [half.pair(a, b) for half in self.halves])
-            mean = tuple(tuple(map(float, line)) for line in self.whole.pairs[a, b])
-            names, cells = self.space.names, self.values
-            rows.append(PairShare(names[a], names[b], share, low, high, cells[a], cells[b], mean))
-        return tuple(sorted(rows, key=lambda row: -row.share))
+        """Returns the pairs' shares, largest first; of equal ones, first what the surrogate alone prefers."""
+        order = sorted(self.whole.pairs, key=lambda pair: (-self.estimates[pair].share, -self.whole.pair(*pair)))
+        return tuple(self._pair_share(a, b) for a, b in order)
+
+    def _pair_share(self, a: int, b: int) -> PairShare:
+        found, names, cells = self.estimates[a, b], self.space.names, self.values
+        mean = tuple(tuple(map(float, line)) for line in self.whole.pairs[a, b])
+        return PairShare(names[a], names[b], found.share, found.low, found.high, cells[a], cells[b], mean)
 
     def marginals(self) -> tuple[Marginal, ...]:
         """Returns all hyperparameters' marginals, in the space's order."""
@@ -143,6 +147,7 @@ def fanova(
     axes = unordered([str(i) for i in range(len(space))]) if pairs else []
     wanted = [(int(a), int(b)) for a, b in axes]
     forest = Forest(points, values, active, grid, trees=TREES, rng=rng)
+    found = corrected_shares(points, values, active, grid, waves(space), seed=seed)
     half_forests = []
     for _ in range(HALVES):
         half = rng.choice(len(values), len(values) // 2, replace=False)
@@ -151,9 +156,10 @@ def fanova(
         space=space,
         forest=forest,
         whole=decompose(forest, wanted, seed=seed),
-        halves=tuple(decompose(half, wanted, seed=seed) for half in half_forests),
+        estimates=found.of,
+        halves=tuple(decompose(half, [], seed=seed) for half in half_forests),
         half_forests=tuple(half_forests),
-        fit=_fit(points, values, active, grid, rng),
+        fit=found.fit,
     )
 
 
@@ -167,20 +173,7 @@ def cells(space: SearchSpace) -> list[Cells]:
     return found
 
 
-def _fit(points: Matrix, values: Vector, active: Flags, grid: Sequence[Cells], rng: np.random.Generator) -> float:
-    """Returns R squared over folds that the forest had not seen."""
-    parts = np.array_split(rng.permutation(len(values)), FOLDS)
-    error = 0.0
-    for part in parts:
-        kept = np.setdiff1d(np.arange(len(values)), part)
-        forest = Forest(points[kept], values[kept], active[kept], grid, trees=HALF_TREES, rng=rng)
-        error += float(((forest.predict(points[part]) - values[part]) ** 2).sum())
-    return 1.0 - error / float(((values - values.mean()) ** 2).sum())
-
-
-def _interval(share: float, halves: Sequence[float]) -> tuple[float, float]:
-    """Returns the share's interval: the halves' spread about their mean, extended by the jackknife's estimate of bias."""
-    middle = float(np.mean(halves))
-    low, high = np.quantile(np.array(halves) - middle, [0.025, 0.975])
-    bias = share - middle
-    return max(0.0, share + float(low) + min(0.0, bias)), min(1.0, share + float(high) + max(0.0, bias))
+def waves(space: SearchSpace) -> list[int]:
+    """Returns the cosines of each coordinate: those of a choice tell all its options apart."""
+    most = [int(d.size) - 1 if isinstance(d, Choice) else WAVES for d in space.domains.values()]
+    return [min(wanted, cell.count - 1) for wanted, cell in zip(most, cells(space), strict=True)]

@@ -13,6 +13,7 @@ from hpo.errors import HpoError
 from hpo.results.association import Association, association
 from hpo.results.fanova import Marginal, PairShare, Share, fanova
 from hpo.results.forest import Vector
+from hpo.results.ped_anova import PedAnova, TopImportance
 from hpo.store import columns as stored
 from hpo.study.space import SearchSpace, Value
 from hpo.study.space_file import parse_space
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 FEWEST = 12  # trials needed to give any share
 MOST = 2000  # trials used at most: a random choice if there are more
-POOR_FIT = 0.5  # R squared below which nothing is claimed: known shares were then missed by up to 0.9, above by 0.3
+POOR_FIT = 0.5  # R squared below which nothing is claimed
+LEADING = 0.1  # share from which a hyperparameter's place in an order is compared
+FIRM = 0.9  # support from which PED-ANOVA's order counts as firm
 
 
 class TooFewTrials(HpoError):
@@ -31,12 +34,28 @@ class TooFewTrials(HpoError):
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """The first place at which PED-ANOVA ranks another hyperparameter than functional ANOVA does.
+
+    `support`: the share of resamples of the trials in which PED-ANOVA prefers its own to the other's. `firm`: whether
+    functional ANOVA's intervals of the two are apart and the support is at least 90 percent.
+    """
+
+    place: int
+    fanova: str
+    ped_anova: str
+    support: float
+    firm: bool
+
+
+@dataclass(frozen=True)
 class Importance:
     """The importance of a study's hyperparameters, the most important first.
 
-    `unexplained`: the share of the surrogate's variance in interactions beyond those shown. `fit`: R squared of the
+    `unexplained`: the share of the variance in interactions beyond those shown. `fit`: R squared of the
     surrogate on trials that it had not seen; if it is poor, the shares are guesses. `incumbent`: the configuration
-    around which `sensitivity` was computed. `epochs`: how far the trials were trained, in words.
+    around which `sensitivity` was computed. `epochs`: how far the trials were trained, in words. `ped_anova`: what sets
+    the best trials apart, and `disagreement` where that is another order than that of `shares`; None if it is not.
     """
 
     study: str
@@ -53,6 +72,8 @@ class Importance:
     sensitivity: tuple[Marginal, ...]
     association: Association | None
     seed: int
+    ped_anova: TopImportance
+    disagreement: Disagreement | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,6 +106,8 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
         notes.append(f"{MOST:,} of {len(values):,} trials were used, chosen at random.")
         values, configs = values[chosen], [configs[i] for i in chosen]
     found = fanova(space, configs, values, pairs=pairs, seed=seed)
+    top = PedAnova(space, configs, values, mode=mode)
+    best = top.importance()
     incumbent = configs[int(np.argmax(values if mode == "max" else -values))]
     return Importance(
         study=data.name,
@@ -93,7 +116,7 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
         trials=len(values),
         epochs=epochs,
         fit=found.fit,
-        unexplained=found.whole.unexplained,
+        unexplained=found.unexplained,
         shares=found.shares(),
         pairs=found.pair_shares() if pairs else (),
         marginals=found.marginals(),
@@ -101,6 +124,8 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
         sensitivity=found.sensitivity(incumbent),
         association=association("batch_size", "learning_rate", configs, list(values), mode=mode),
         seed=seed,
+        ped_anova=best,
+        disagreement=_disagreement(found.shares(), best, top, seed),
         notes=tuple(notes),
     )
 
@@ -127,6 +152,18 @@ def over_tasks(found: Sequence[Importance]) -> tuple[Share, ...]:
         above = math.sqrt(sum((share.high - share.share) ** 2 for share in mine)) / len(mine)
         rows.append(Share(name, mean, max(0.0, mean - below), min(1.0, mean + above)))
     return tuple(sorted(rows, key=lambda share: -share.share))
+
+
+def _disagreement(shares: Sequence[Share], best: TopImportance, top: PedAnova, seed: int) -> Disagreement | None:
+    """Compares the first two places, as long as a hyperparameter in them has a tenth of the importance."""
+    for place, (ours, theirs) in enumerate(zip(shares[:2], best.shares[:2], strict=True), start=1):
+        if max(ours.share, theirs.share) < LEADING or theirs.share == 0:
+            return None
+        if ours.name != theirs.name:
+            other = next(share for share in shares if share.name == theirs.name)
+            support = top.support(theirs.name, ours.name, seed=seed)
+            return Disagreement(place, ours.name, theirs.name, support, ours.low > other.high and support >= FIRM)
+    return None
 
 
 def _check(study: str, values: Vector) -> None:

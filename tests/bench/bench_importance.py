@@ -6,7 +6,8 @@ Optuna's evaluator differs from ours in three ways, which this bench separates. 
 their linear range; ours uses the scale of the search. It averages the shares of single trees; ours decomposes the trees'
 mean. Its trees are greedy on bootstrapped points; ours are extremely randomized on all points. So we also run Optuna on
 the unit cube, where the scales are the same, and decompose its forest by our boxes, tree by tree: these two must agree.
-Functions with known shares then show which method is closer to the truth.
+Functions with known shares then show which method is closer to the truth. The rows "largest error of a share" measure the
+surrogate alone; bench_importance_intervals.py measures the corrected shares and their intervals.
 Recorded curves: ../shared/data/curves/taskset-dpl.npz, if present; 300 configurations of each of three tasks, with the
 logarithm of the last validation loss as the metric.
 """

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hpo.report.importance_tables import summary, tasks_table
+from hpo.report.importance_tables import shares_table, summary, tasks_table
 from hpo.results.association import association
 from hpo.results.fanova import Share, fanova
 from hpo.results.forest import Cells, Forest, decompose
-from hpo.results.importance import Importance, TooFewTrials, importance, importance_or_none, over_tasks
+from hpo.results.importance import Disagreement, Importance, TooFewTrials, importance, importance_or_none, over_tasks
 from hpo.store import StudyData
 from hpo.study.space import Choice, Float, Int, SearchSpace
 from tests.simulated import simulated_study
@@ -141,6 +141,60 @@ def test_a_study_s_importance(found: Importance) -> None:
     answer = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert {"shares", "pairs", "marginals", "sensitivity", "unexplained", "fit", "association"} <= set(answer)
     assert answer["sensitivity"][0]["spread"] > 0
+
+
+def test_the_best_trials_are_a_second_opinion(found: Importance) -> None:
+    best = found.ped_anova
+    assert sum(top.share for top in best.shares) == pytest.approx(1)
+    assert {top.name for top in best.shares} == {share.name for share in found.shares}
+    table = shares_table(found)
+    assert table.columns[-1].title == f"best {100 * best.fraction:.0f} %"
+    assert {row[0]: row[-1] for row in table.rows} == {top.name: top.share for top in best.shares}
+    answer = found.to_json()
+    assert answer["ped_anova"]["trials"] == best.trials
+    assert answer["ped_anova"]["shares"][0] == {"name": best.shares[0].name, "share": best.shares[0].share}
+
+
+def of_function(function: Callable[[np.ndarray], np.ndarray], trials: int) -> Importance:
+    """Computes the importance of a learning rate and a dropout, whose units `function` maps to the metric."""
+    data = simulated_study({"a": [0.9]})
+    space = {"learning_rate": {"type": "float", "low": 0.0, "high": 1.0},
+             "dropout": {"type": "float", "low": 0.0, "high": 1.0}}  # fmt: skip
+    units = np.random.default_rng(1).random((trials, 2))
+    common = {**data.trials.to_pylist()[0], "config_batch_size": None, "config_layers": None}
+    rows = [
+        {**common, "trial": f"t{i}", "config_learning_rate": float(x), "config_dropout": float(y), "epochs": 1,
+         "status": "completed", "best_value": float(value)}
+        for i, ((x, y), value) in enumerate(zip(units, function(units), strict=True))
+    ]  # fmt: skip
+    definition = {**data.definition, "space": space}
+    return importance(replace(data, definition=definition, trials=pa.Table.from_pylist(rows)), pairs=False)
+
+
+def test_two_methods_that_agree_are_not_said_to_disagree() -> None:
+    same = of_function(lambda u: 3 * u[:, 0] + u[:, 1], 200)
+    assert (same.shares[0].name, same.ped_anova.shares[0].name) == ("learning_rate", "learning_rate")
+    assert same.disagreement is None
+    assert same.to_json()["disagreement"] is None
+    assert "functional ANOVA" not in summary(same)
+
+
+def test_what_ruins_most_of_the_space_need_not_set_the_best_apart() -> None:
+    """Half of the learning rates ruin everything; among the others, the dropout decides."""
+    other = of_function(lambda u: np.where(u[:, 0] < 0.5, -5.0, np.maximum(0.0, u[:, 1] - 0.6)), 300)
+    found = other.disagreement
+    assert found is not None
+    assert (found.place, found.fanova, found.ped_anova, found.firm) == (1, "learning_rate", "dropout", True)
+    assert found.support >= 0.9
+    assert "The two methods disagree: over the whole space learning_rate matters most" in summary(other)
+    assert other.to_json()["disagreement"] == {
+        "place": 1, "fanova": "learning_rate", "ped_anova": "dropout", "support": found.support, "firm": True,
+    }  # fmt: skip
+    doubted = replace(other, disagreement=Disagreement(2, "a", "b", 0.6, firm=False))
+    assert "The two methods rank differently, though not firmly: over the whole space a matters second" in summary(
+        doubted
+    )
+    assert "but b does more to set the best 10 % of the trials apart (PED-ANOVA; so in 60 %" in summary(doubted)
 
 
 def test_too_few_trials_are_refused_or_yield_none() -> None:
