@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from hpo.store import StudyData
 
 
+OtherArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="OTHER", help="A second store or bundle of the same study: how far do the two differ?"),
+]
 TargetOption = Annotated[float | None, typer.Option(help="Count the epochs until the metric reaches this value.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Estimate the time of each method alone on this many workers.")
@@ -44,10 +48,7 @@ RunsOption = Annotated[bool, typer.Option("--runs", help="List the winner of eve
 
 def compare(
     store: StoreArgument,
-    other: Annotated[
-        str | None,
-        typer.Argument(metavar="OTHER", help="A second store or bundle of the same study: how far do the two differ?"),
-    ] = None,
+    other: OtherArgument = None,
     study: StudiesOption = None,
     every: EveryOption = False,
     format: FormatOption = TableFormat.table,
@@ -67,7 +68,8 @@ def compare(
     view = View.read(objectives, reference, constraint or ())
     names = chosen_studies(store, study, every)
     if other is not None:
-        if len(names) > 1 or every or picture or runs or target is not None or workers is not None:
+        alone = (target, workers, picture, difference, objectives, reference, constraint)
+        if len(names) > 1 or every or runs or any(option is not None for option in alone):
             raise typer.BadParameter("two stores are compared in one study: only --study, --format and -o may be given")
         print_repetition(store, other, names[0] if names else None, format.value, output)
         return
