@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 LIMITS = (
-    {"trained": 24, "refused": 14, "alone": 14} if GPU else dict.fromkeys(("trained", "refused", "alone"), 150)
+    {"trained": 40, "refused": 30, "alone": 30} if GPU else dict.fromkeys(("trained", "refused", "alone"), 150)
 )  # s
 TASK = {
     "data": {"name": "digits", "train": 80, "validation": 40, "test": 40, "augment": "trivialaugment"},
