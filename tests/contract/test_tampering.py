@@ -166,8 +166,8 @@ def tampered(value: Any) -> Any:
     return 1 if value is None else None
 
 
-# Fields of which no stored number depends: where and how a study is played, and what became of a default.
-SETTINGS = {"resources", "store", "checkpoints_gb", "track", "final", "bounds"}
+# Fields on which no stored number depends: where and how a study is played and read, and what became of a default.
+SETTINGS = {"resources", "store", "checkpoints_gb", "track", "final", "bounds", "difference"}
 
 
 @pytest.mark.parametrize("sealed", [True, False])
