@@ -24,17 +24,16 @@ def render_comparison(found: Comparison, format: str, *, width: int | None = Non
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     winners = [winners_table(found)] if runs else []
-    tables = (
-        (winners or [csv_table(found), *objective_tables(found)])
-        if format == "csv"
-        else comparison_tables(found) + aggregate_tables(found) + winners
-    )
+    if format == "csv":
+        tables = winners or [csv_table(found), *objective_tables(found)]
+    else:
+        tables = comparison_tables(found, brief=format == "table") + aggregate_tables(found) + winners
     return render_tables(tables, format, lead=found.verdict, width=width)
 
 
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Returns the tables of results, cost, and of every pair's tests, and of objectives and constraints."""
-    return [*method_tables(comparison), *pair_tables(comparison), *objective_tables(comparison)]
+def comparison_tables(comparison: Comparison, *, brief: bool = False) -> list[Table]:
+    """Returns the tables of results, cost, of every pair's tests (`brief`: for a terminal), of objectives and constraints."""
+    return [*method_tables(comparison), *pair_tables(comparison, brief=brief), *objective_tables(comparison)]
 
 
 def method_tables(comparison: Comparison) -> list[Table]:

@@ -10,14 +10,21 @@ from hpo.results.values import Comparison, PairTest, Ranking
 
 VERDICTS = ("a better", "equivalent", "b better")
 
+BRIEF = ("task", "methods", "verdict", "difference", "ci95", "p_adjusted", "chances", "more_blocks", "exam_verdict")
+
 Named = tuple[Column, Sequence[Cell]]
 
 
-def pair_tables(comparison: Comparison) -> list[Table]:
-    """Returns the tables of the tests, of each task's where they decide, and of the mean ranks where there are enough blocks."""
+def pair_tables(comparison: Comparison, *, brief: bool = False) -> list[Table]:
+    """Returns the tables of the tests, of each task's where they decide, and of the mean ranks where there are enough blocks.
+
+    `brief`: with the columns of the tests that fit a terminal.
+    """
     tables = [tests_table(comparison)] if comparison.tests else []
     if any(comparison.task_tests.values()):
         tables.append(task_tests_table(comparison))
+    if brief:
+        tables = [_brief(table, comparison) for table in tables]
     return tables if comparison.ranking is None else [*tables, ranks_table(comparison.ranking, comparison.tests)]
 
 
@@ -41,6 +48,18 @@ def task_tests_table(comparison: Comparison) -> Table:
         f"Tested are {_note(len(tests), 'seeds', comparison)}"
     )
     return _table(f"Every pair of methods on each task in {_metrics(comparison)}", columns, note, tests)
+
+
+def _brief(table: Table, comparison: Comparison) -> Table:
+    """Returns the table with the columns that say what was decided; the report and the other formats have all."""
+    kept = [i for i, column in enumerate(table.columns) if column.key in BRIEF]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    columns = tuple(table.columns[i] for i in kept)
+    note = (
+        "Flipped signs of the differences, adjusted for all rows together (step-down max-T); the report and the other formats "
+        f"have more columns. {_odds(comparison)}"
+    )
+    return Table(table.title, columns, rows, note, table.strong)
 
 
 def ranks_table(ranking: Ranking, tests: Sequence[PairTest]) -> Table:
@@ -125,15 +144,26 @@ def _note(rows: int, many: str, comparison: Comparison) -> str:
     if comparison.test_tests:
         note += f" The columns named exam: the same tests on the final exam's {comparison.test_metric}."
     if comparison.point is None:
-        return f"{note} No difference is named that matters in {comparison.metric}, so that no pair can be equivalent."
+        return f"{note} {_odds(comparison)}"
     size = f"{comparison.point:.3g}"
     named = comparison.difference
     why = " (the default for accuracies)" if named is None else f" ({named} of the mean)" if "%" in named else ""
     return (
         f"{note} p equivalent: two one-sided tests, adjusted likewise, that the difference is smaller than {size}{why}. "
-        f"Chances: that the first is better by more than {size}, that they differ by less, that the second is. More {many}: "
-        f"further ones needed to detect a difference of {size} on validation data, with their 80 % interval."
+        f"{_odds(comparison)} More {many}: further ones needed to detect a difference of {size} on validation data, with "
+        "their 80 % interval."
     )
+
+
+def _odds(comparison: Comparison) -> str:
+    """What the chances are of, or that nobody can tell without a difference that matters."""
+    if comparison.point is None:
+        return (
+            f"No difference is named that matters in {comparison.metric}, so that no pair can be equivalent: name one with "
+            "--difference, or as the study's `difference`."
+        )
+    size = f"{comparison.point:.3g}"
+    return f"Chances: that the first is better by more than {size}, that they differ by less, that the second is."
 
 
 def _table(title: str, columns: Sequence[Named], note: str, tests: Sequence[PairTest]) -> Table:
