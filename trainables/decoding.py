@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.files import expanded
 from hpo.text import one_line
 from trainables import sources
 from trainables.cache import locked
@@ -69,7 +70,7 @@ def _root(data: Data, cache: Path) -> Path:
         return cache / "downloads"
     if data.root.startswith("s3://"):
         return fetch(data.root, cache)
-    return Path(data.root).expanduser().resolve()
+    return expanded(data.root).resolve()
 
 
 def _fingerprint(data: Data, root: Path) -> str:

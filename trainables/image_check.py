@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.files import expanded
 from hpo.text import meant, nearest, shown
 from trainables import sources, splits
 from trainables.catalog import Catalog
@@ -138,7 +139,7 @@ def _check_images(data: Data) -> None:
     """Raises BadStudy for splits that the listed images cannot give, NotHere for images that are not there."""
     if data.root is not None and data.root.startswith("s3://"):
         return
-    root = Path(data.root or "").expanduser()
+    root = expanded(data.root or "")
     if data.root is not None and not data.download and data.name != "digits" and not root.exists():
         raise NotHere(("data", "root"), f"data.root must exist, but there is none at {root}")
     if data.name in sources.TORCHVISION:
