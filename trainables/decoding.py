@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hpo.files import expanded
 from hpo.text import one_line
-from trainables import sources
+from trainables import arrays, sources
 from trainables.cache import locked
 from trainables.catalog import Catalog
 from trainables.errors import BadData
@@ -92,7 +92,7 @@ def _source(data: Data, root: Path, cache: Path) -> Source:
     if data.name == "image_folder":
         return sources.image_folder(root)
     if data.name == "npz":
-        return sources.npz(root)
+        return arrays.npz(root)
     with locked(cache / "locks" / f"download-{data.name}"):
         return sources.torchvision_set(data.name, root, download=data.download)
 

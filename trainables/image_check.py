@@ -5,11 +5,8 @@ Reads folder listings, and files of weights without their values. Imports torch 
 
 from __future__ import annotations
 
-import re
-import zipfile
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ import numpy as np
 from hpo.files import expanded
 from hpo.text import meant, nearest, shown
 from trainables import sources, splits
+from trainables.arrays import layout
 from trainables.catalog import Catalog
 from trainables.checking import check_values, in_section, values
 from trainables.errors import BadStudy, InvalidConfig, NotHere
@@ -145,7 +143,9 @@ def _check_images(data: Data) -> None:
     if data.name in sources.TORCHVISION:
         _check_ready(data, list(sources.TORCHVISION[data.name][1]))
     elif data.name == "npz":
-        _check_ready(data, _arrays(root))
+        with in_section("data"):
+            parts = layout(root).parts
+        _check_ready(data, list(parts))
     else:
         with in_section("data"):
             try:
@@ -162,17 +162,6 @@ def _check_ready(data: Data, parts: list[str]) -> None:
         if isinstance(share, str) and not splits.is_share(share) and sources.READY.get(share, share) not in ready:
             wanted = f"a fraction, a count, 'N per class' or a ready split ({', '.join(ready) or 'none here'})"
             raise BadStudy(("data", key), f"data.{key} must be {wanted}, but got {shown(share)}{meant(share, ready)}")
-
-
-def _arrays(path: Path) -> list[str]:
-    """Returns the ready splits of an .npz file by the names of its arrays."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = [Path(name).stem for name in file.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadStudy(("data", "root"), f"data.root must be an .npz file, but {path} is not: {error}") from None
-    parts = {word for name in names for word in re.split(r"_", name)}
-    return sorted({sources.READY.get(part, part) for part in parts} & {"train", "validation", "test"})
 
 
 def _digits() -> Source:
