@@ -13,8 +13,9 @@ import numpy as np
 
 from hpo.files import expanded
 from hpo.text import meant, nearest, shown
-from trainables import sources, splits
+from trainables import sources, splits, torchvision_files
 from trainables.arrays import layout
+from trainables.cache import cache_directory
 from trainables.catalog import Catalog
 from trainables.checking import check_values, in_section, values
 from trainables.errors import BadStudy, InvalidConfig, NotHere
@@ -138,10 +139,11 @@ def _check_images(data: Data) -> None:
     if data.root is not None and data.root.startswith("s3://"):
         return
     root = expanded(data.root or "")
-    if data.root is not None and not data.download and data.name != "digits" and not root.exists():
+    if data.name in ("image_folder", "npz") and not root.exists():
         raise NotHere(("data", "root"), f"data.root must exist, but there is none at {root}")
     if data.name in sources.TORCHVISION:
         _check_ready(data, list(sources.TORCHVISION[data.name][1]))
+        _check_copied(data)
     elif data.name == "npz":
         with in_section("data"):
             parts = layout(root).parts
@@ -152,6 +154,18 @@ def _check_images(data: Data) -> None:
                 Catalog(_digits() if data.name == "digits" else sources.image_folder(root)).plan(data)
             except OSError as error:
                 raise NotHere(("data", "root"), f"data.root must be readable, but it is not: {error}") from None
+
+
+def _check_copied(data: Data) -> None:
+    """Raises NotHere where a set of torchvision is neither at its place nor may be downloaded to it."""
+    root = cache_directory() / "downloads" if data.root is None else expanded(data.root)
+    lacking = None if data.download else torchvision_files.missing(data.name, root)
+    if lacking is not None:
+        raise NotHere(
+            ("data", "root"),
+            f"data.root must hold {data.name}, but {root} has no {lacking}; copy the set there, or set download: true "
+            "where the machine may download it",
+        )
 
 
 def _check_ready(data: Data, parts: list[str]) -> None:

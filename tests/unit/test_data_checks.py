@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
+from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +15,9 @@ import pytest
 from hpo.errors import StudyError
 from hpo.live.validation import validate
 from hpo.study.study import Study
+from trainables import torchvision_files
 from trainables.arrays import layout
+from trainables.sources import TORCHVISION
 
 STUDY = """
 study: images
@@ -108,3 +114,75 @@ def test_an_array_without_its_partner_is_said(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES)
     (remark,) = layout(tmp_path / "a.npz").remarks
     assert remark == f"the array x_test of {tmp_path}/a.npz is not used: it has no y_test beside it"
+
+
+# -- torchvision's sets -------------------------------------------------------------------------------------------
+
+
+class Looked(Exception):
+    """Ends the making of a data set once torchvision has looked for its files."""
+
+
+def found_by_torchvision(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether every part of the set is there by torchvision's own check, without the digests of its files."""
+    from torchvision import datasets
+
+    kind, parts = TORCHVISION[name]
+    maker = getattr(datasets, kind)
+    answers: list[bool] = []
+
+    def look(self: object, check: Callable[[object], bool]) -> None:
+        answers.append(check(self))
+        raise Looked
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "h5py", ModuleType("h5py"))  # pcam imports it before it looks
+        for owner in maker.__mro__:
+            patch.setattr(
+                f"{owner.__module__}.check_integrity", lambda path, md5=None: Path(path).exists(), raising=False
+            )
+        for method in ("_check_exists", "_check_integrity"):
+            if check := getattr(maker, method, None):
+                patch.setattr(maker, method, partialmethod(look, check))
+        for options in parts.values():
+            try:
+                maker(root, download=False, **options)
+            except Looked:
+                continue
+            except OSError as error:  # of a set that is opened without a check: USPS, and MNIST's of old versions
+                answers.append(not isinstance(error, FileNotFoundError))
+    return all(answers)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_files_of_torchvisions_sets_are_those_that_it_looks_for(tmp_path, monkeypatch, name):
+    for k, paths in enumerate(torchvision_files.FILES[name]):
+        for lacking in (None, *paths):
+            root = tmp_path / f"{k}{lacking}".replace("/", "-")
+            root.mkdir()
+            for path in paths:
+                if path != lacking:
+                    (root / path).mkdir(parents=True)  # a folder passes for a file until it is read
+            assert (torchvision_files.missing(name, root) is None) == (lacking is None), lacking
+            assert found_by_torchvision(name, root, monkeypatch) == (lacking is None), lacking
+
+
+@pytest.mark.parametrize("root", ["root: sets", "root: gone", "seed: 0"])
+def test_a_set_that_is_neither_there_nor_downloaded_is_refused(tmp_path, monkeypatch, root):
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "sets" / "cifar-100-python").mkdir(parents=True)
+    with pytest.raises(
+        StudyError, match=r":4:\d+: data\.root must hold cifar10, but .* has no cifar-10-batches-py/data_batc"
+    ):
+        validate(study(tmp_path, f"{{name: cifar10, {root}}}"))
+    validate(study(tmp_path, f"{{name: cifar10, {root}, download: true}}"))
+    validate(study(tmp_path, f"{{name: cifar10, {root}}}"), elsewhere=True)
+    assert not (tmp_path / "cache").exists(), "a check writes nothing"
+
+
+def test_a_set_that_is_there_is_accepted(tmp_path):
+    for path in torchvision_files.FILES["mnist"][0]:
+        (tmp_path / "sets" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sets" / path).touch()
+    validate(study(tmp_path, "{name: mnist, root: sets}"))
+    assert set(torchvision_files.FILES) == set(TORCHVISION)
