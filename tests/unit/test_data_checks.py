@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partialmethod
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from s3_servers import KEY, SECRET, S3Server, moto
 
+from hpo import cli
 from hpo.errors import StudyError
-from hpo.live.validation import validate
+from hpo.live.validation import validate, validate_to_replay, validate_to_submit
+from hpo.storage.errors import Unreachable
 from hpo.study.study import Study
 from trainables import torchvision_files
 from trainables.arrays import layout
@@ -186,3 +192,122 @@ def test_a_set_that_is_there_is_accepted(tmp_path):
         (tmp_path / "sets" / path).touch()
     validate(study(tmp_path, "{name: mnist, root: sets}"))
     assert set(torchvision_files.FILES) == set(TORCHVISION)
+
+
+# -- S3 -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[S3Server]:
+    with moto(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server, monkeypatch) -> Any:
+    """A bucket with zoo/a/0.png, the mark of a folder without files, and weights."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="pictures")
+    for key in ("zoo/", "zoo/a/0.png", "zoology/", "sets/a.npz", "w/a.pth"):
+        client.put_object(Bucket="pictures", Key=key, Body=b"")
+    return client
+
+
+def remote(folder: Path, root: str, weights: str = "DEFAULT") -> Study:
+    text = STUDY.replace("weights: DEFAULT", f"weights: {weights}").format(data=f"{{name: image_folder, root: {root}}}")
+    (folder / "study.yaml").write_text(text)
+    return Study.load(folder / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    "root", ["pictures", "pictures/zoo", "pictures/zoo/", "pictures/zoo/a/0.png", "pictures/sets/a.npz"]
+)
+def test_what_is_on_s3_is_accepted(bucket, tmp_path, root):
+    validate(remote(tmp_path, f"s3://{root}", "s3://pictures/w/a.pth"))
+
+
+@pytest.mark.parametrize(
+    ("root", "weights", "says"),
+    [
+        ("s3://pictures/zo", "DEFAULT", ":4:28: data.root must be there, but there are no objects below it: s3://pictures/zo;"),
+        ("s3://pictures/zoology", "DEFAULT", ":4:28: data.root must be there, but there are no objects below it"),
+        ("s3://pictures/a", "DEFAULT", ":4:28: data.root must be there, but there are no objects below it"),
+        ("s3://nothing/a", "DEFAULT", ":4:28: data.root must be readable, but the bucket of s3://nothing/ must exist"),
+        ("s3://", "DEFAULT", ":4:28: data.root must be readable, but an address on S3 must be s3://bucket/prefix"),
+        ("s3://pictures/zoo", "s3://pictures/w", ":5:27: model.weights must be there, but there is no such object: s3"),
+        ("s3://pictures/zoo", "s3://pictures/w/b.pth", ":5:27: model.weights must be there, but there is no such object"),
+    ],
+)  # fmt: skip
+def test_what_is_not_on_s3_is_refused_at_its_place(bucket, tmp_path, root, weights, says):
+    bad = remote(tmp_path, root, weights)
+    with pytest.raises(StudyError) as refused:
+        validate(bad)
+    assert says in str(refused.value)
+    validate(bad, elsewhere=True)
+    validate_to_submit(bad)
+
+
+def test_a_folder_of_many_marks_counts_by_its_files(bucket, tmp_path):
+    for k in range(5):
+        bucket.put_object(Bucket="pictures", Key=f"many/{k}/", Body=b"")
+    with pytest.raises(StudyError, match="there are no objects below it"):
+        validate(remote(tmp_path, "s3://pictures/many"))
+    bucket.put_object(Bucket="pictures", Key="many/9/0.png", Body=b"")
+    validate(remote(tmp_path, "s3://pictures/many"))
+
+
+def test_data_that_may_not_be_read_are_refused(bucket, tmp_path, monkeypatch):
+    from botocore.exceptions import ClientError
+
+    answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", raising(ClientError(answer, "ListObjectsV2")))
+    with pytest.raises(StudyError, match=r":4:28: data\.root must be readable, but .* the server answers AccessDenied"):
+        validate(remote(tmp_path, "s3://pictures/zoo"))
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*arguments: object, **options: object) -> None:
+        raise error
+
+    return call
+
+
+def test_a_server_without_credentials_is_asked_by_no_machine_that_only_submits(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    asking = remote(tmp_path, "s3://pictures/zoo")
+    with pytest.raises(StudyError, match=r":4:28: data\.root must be readable, but .* needs credentials"):
+        validate(asking)
+    validate_to_submit(asking)
+    validate_to_replay(asking, table=False)
+
+
+def test_a_server_that_does_not_answer_says_nothing_about_the_study(tmp_path, monkeypatch, capsys):
+    with socket.socket() as deaf:  # takes connections, and never says a word
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        for url in ("http://127.0.0.1:9", f"http://127.0.0.1:{deaf.getsockname()[1]}"):
+            monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            away = remote(tmp_path, "s3://pictures/zoo")
+            began = time.monotonic()
+            with pytest.raises(Unreachable, match=r"^s3://pictures/ must answer, but: "):
+                validate(away)
+            assert time.monotonic() - began < 20
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HPO_STORE_AWAY", "3")
+    with pytest.raises(SystemExit) as left:
+        cli.main(["check", str(tmp_path / "study.yaml")])
+    assert left.value.code == 3
+    assert "study.yaml" not in capsys.readouterr().err
+    validate(away, elsewhere=True)
