@@ -1,6 +1,6 @@
 """What the image classifier declares before it is built: its metrics, and a check of the study.
 
-Reads folder listings, and files of weights without their values. Imports torch only to look into a model.
+Reads folder listings, and files of weights without their values. Only a process of its own imports torch, to look into a model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from hpo.files import expanded
 from hpo.text import meant, nearest, shown
-from trainables import sources, splits, torchvision_files
+from trainables import apart, sources, splits, torchvision_files
 from trainables.arrays import layout
 from trainables.cache import cache_directory
 from trainables.catalog import Catalog
@@ -49,9 +49,7 @@ class Declared:
         missing: NotHere | None = None
         try:
             if not _plain(model, space, fixed):
-                from trainables.model_check import check_model  # imports torch, which takes seconds
-
-                check_model(model, space, fixed)
+                apart.called("trainables.model_check:check_model", model, space, fixed)
         except NotHere as error:
             missing = error
         _check_images(data)
