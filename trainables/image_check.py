@@ -156,6 +156,11 @@ def _check_images(data: Data) -> None:
 
 def _check_copied(data: Data) -> None:
     """Raises NotHere where a set of torchvision is neither at its place nor may be downloaded to it."""
+    if data.download and data.name in torchvision_files.NO_DOWNLOAD:
+        message = (
+            f"data.download must be false for {data.name}, which torchvision cannot download any more; copy the set"
+        )
+        raise BadStudy(("data", "download"), message)
     root = cache_directory() / "downloads" if data.root is None else expanded(data.root)
     lacking = None if data.download else torchvision_files.missing(data.name, root)
     if lacking is not None:

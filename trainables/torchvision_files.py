@@ -49,6 +49,9 @@ FILES: dict[str, tuple[tuple[str, ...], ...]] = {  # below data.root; any one of
 }
 
 
+NO_DOWNLOAD = ("stanford_cars",)  # its address is gone, and torchvision refuses to try, even where the files are there
+
+
 def missing(name: str, root: Path) -> str | None:
     """Returns the first file or folder below `root` that a set of torchvision lacks; None where it has all of them."""
     lacking = [[path for path in paths if not (root / path).exists()] for paths in FILES[name]]

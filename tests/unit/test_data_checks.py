@@ -186,6 +186,18 @@ def test_a_set_that_is_neither_there_nor_downloaded_is_refused(tmp_path, monkeyp
     assert not (tmp_path / "cache").exists(), "a check writes nothing"
 
 
+def test_a_set_that_torchvision_cannot_download_any_more_must_be_copied(tmp_path):
+    from torchvision import datasets
+
+    for path in torchvision_files.FILES["stanford_cars"][0]:
+        (tmp_path / path).mkdir(parents=True)
+    with pytest.raises(ValueError, match="cannot be downloaded anymore"):
+        datasets.StanfordCars(tmp_path / "stanford_cars", download=True)
+    with pytest.raises(StudyError, match=r":4:38: data\.download must be false for stanford_cars, which"):
+        validate(study(tmp_path, "{name: stanford_cars, root: ., download: true}"))
+    validate(study(tmp_path, "{name: stanford_cars, root: .}"))
+
+
 def test_a_set_that_is_there_is_accepted(tmp_path):
     for path in torchvision_files.FILES["mnist"][0]:
         (tmp_path / "sets" / path).parent.mkdir(parents=True, exist_ok=True)
