@@ -26,7 +26,8 @@ def called(function: str, *arguments: Any) -> Any:
         return _named(function)(*arguments)
     question = pickle.dumps(sys.path) + pickle.dumps((function, arguments))
     command = [sys.executable, "-c", _CHILD]
-    child = subprocess.run(command, input=question, stdout=subprocess.PIPE, check=False)
+    # A session of its own: Ctrl-C reaches the caller alone, who kills the child.
+    child = subprocess.run(command, input=question, stdout=subprocess.PIPE, check=False, start_new_session=True)
     if child.returncode:
         raise RuntimeError(f"the process that calls {function} must answer, but it ended with {child.returncode}")
     value, error = pickle.loads(child.stdout)

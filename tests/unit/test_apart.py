@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import command, environment
 
 from trainables import apart
 from trainables.errors import BadStudy, NotHere
@@ -106,6 +109,28 @@ def test_what_a_library_prints_does_not_spoil_the_answer(without_torch, capfd):
 def test_a_process_that_dies_is_an_error(without_torch):
     with pytest.raises(RuntimeError, match=r"the process that calls os:_exit must answer, but it ended with 9"):
         apart.called("os:_exit", 9)
+
+
+def test_ctrl_c_ends_a_check_and_its_process_without_a_word_of_python(tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    check = subprocess.Popen(
+        command("check", tmp_path / "study.yaml"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{check.pid}/task/{check.pid}/children")
+    deadline = time.monotonic() + 60
+    while not (child := children.read_text().split()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)  # until it imports torch
+    os.killpg(check.pid, signal.SIGINT)
+    _, err = check.communicate(timeout=60)
+    assert check.returncode == 130
+    assert "Traceback" not in err
+    state = Path(f"/proc/{child[0]}/stat")
+    assert not state.exists() or state.read_text().split()[2] in "ZX", "killed, whoever collects it"
 
 
 def test_a_process_that_has_torch_calls_the_function_itself():
