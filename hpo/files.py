@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all: written beside their path, synced, then moved to it. Knows nothing of studies."""
+"""Files that appear whole or not at all: written beside their path, synced, then moved to it; and what ~ means in paths.
+
+Knows nothing of studies.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def expanded(path: str | Path) -> Path:
+    """Returns the path with a home folder in place of its ~; that of a user who does not exist stays as it is."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises for an unknown user
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.files import expanded
 from hpo.text import one_line
-from trainables import sources
+from trainables import arrays, sources
 from trainables.cache import locked
 from trainables.catalog import Catalog
 from trainables.errors import BadData
@@ -69,7 +70,7 @@ def _root(data: Data, cache: Path) -> Path:
         return cache / "downloads"
     if data.root.startswith("s3://"):
         return fetch(data.root, cache)
-    return Path(data.root).expanduser().resolve()
+    return expanded(data.root).resolve()
 
 
 def _fingerprint(data: Data, root: Path) -> str:
@@ -91,7 +92,7 @@ def _source(data: Data, root: Path, cache: Path) -> Source:
     if data.name == "image_folder":
         return sources.image_folder(root)
     if data.name == "npz":
-        return sources.npz(root)
+        return arrays.npz(root)
     with locked(cache / "locks" / f"download-{data.name}"):
         return sources.torchvision_set(data.name, root, download=data.download)
 

@@ -1,21 +1,21 @@
 """What the image classifier declares before it is built: its metrics, and a check of the study.
 
-Reads folder listings, and files of weights without their values. Imports torch only to look into a model.
+Reads folder listings, and files of weights without their values. Only a process of its own imports torch, to look into a model.
 """
 
 from __future__ import annotations
 
-import re
-import zipfile
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpo.files import expanded
 from hpo.text import meant, nearest, shown
-from trainables import sources, splits
+from trainables import apart, sources, splits, torchvision_files
+from trainables.arrays import layout
+from trainables.cache import cache_directory
 from trainables.catalog import Catalog
 from trainables.checking import check_values, in_section, values
 from trainables.errors import BadStudy, InvalidConfig, NotHere
@@ -49,9 +49,7 @@ class Declared:
         missing: NotHere | None = None
         try:
             if not _plain(model, space, fixed):
-                from trainables.model_check import check_model  # imports torch, which takes seconds
-
-                check_model(model, space, fixed)
+                apart.called("trainables.model_check:check_model", model, space, fixed)
         except NotHere as error:
             missing = error
         _check_images(data)
@@ -138,19 +136,39 @@ def _check_images(data: Data) -> None:
     """Raises BadStudy for splits that the listed images cannot give, NotHere for images that are not there."""
     if data.root is not None and data.root.startswith("s3://"):
         return
-    root = Path(data.root or "").expanduser()
-    if data.root is not None and not data.download and data.name != "digits" and not root.exists():
+    root = expanded(data.root or "")
+    if data.name in ("image_folder", "npz") and not root.exists():
         raise NotHere(("data", "root"), f"data.root must exist, but there is none at {root}")
     if data.name in sources.TORCHVISION:
         _check_ready(data, list(sources.TORCHVISION[data.name][1]))
+        _check_copied(data)
     elif data.name == "npz":
-        _check_ready(data, _arrays(root))
+        with in_section("data"):
+            parts = layout(root).parts
+        _check_ready(data, list(parts))
     else:
         with in_section("data"):
             try:
                 Catalog(_digits() if data.name == "digits" else sources.image_folder(root)).plan(data)
             except OSError as error:
                 raise NotHere(("data", "root"), f"data.root must be readable, but it is not: {error}") from None
+
+
+def _check_copied(data: Data) -> None:
+    """Raises NotHere where a set of torchvision is neither at its place nor may be downloaded to it."""
+    if data.download and data.name in torchvision_files.NO_DOWNLOAD:
+        message = (
+            f"data.download must be false for {data.name}, which torchvision cannot download any more; copy the set"
+        )
+        raise BadStudy(("data", "download"), message)
+    root = cache_directory() / "downloads" if data.root is None else expanded(data.root)
+    lacking = None if data.download else torchvision_files.missing(data.name, root)
+    if lacking is not None:
+        raise NotHere(
+            ("data", "root"),
+            f"data.root must hold {data.name}, but {root} has no {lacking}; copy the set there, or set download: true "
+            "where the machine may download it",
+        )
 
 
 def _check_ready(data: Data, parts: list[str]) -> None:
@@ -161,17 +179,6 @@ def _check_ready(data: Data, parts: list[str]) -> None:
         if isinstance(share, str) and not splits.is_share(share) and sources.READY.get(share, share) not in ready:
             wanted = f"a fraction, a count, 'N per class' or a ready split ({', '.join(ready) or 'none here'})"
             raise BadStudy(("data", key), f"data.{key} must be {wanted}, but got {shown(share)}{meant(share, ready)}")
-
-
-def _arrays(path: Path) -> list[str]:
-    """Returns the ready splits of an .npz file by the names of its arrays."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = [Path(name).stem for name in file.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadStudy(("data", "root"), f"data.root must be an .npz file, but {path} is not: {error}") from None
-    parts = {word for name in names for word in re.split(r"_", name)}
-    return sorted({sources.READY.get(part, part) for part in parts} & {"train", "validation", "test"})
 
 
 def _digits() -> Source:

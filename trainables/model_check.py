@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from hpo.files import expanded
 from hpo.text import meant, shown
 from trainables import backbones, pretrained
 from trainables.checking import in_section, values
@@ -55,7 +55,7 @@ def _check_timm(name: str, weights: str) -> None:
 
 def _check_file(name: str, weights: str, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
     """Reads the file's keys and shapes; its values stay mapped."""
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if not path.is_file():
         raise NotHere(("model", "weights"), f"model.weights must name a file that exists, but there is none at {path}")
     sizes = values("image_size", space, fixed)

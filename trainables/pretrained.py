@@ -17,6 +17,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
+from hpo.files import expanded
 from trainables import weight_files
 from trainables.cache import cache_directory, locked
 from trainables.errors import BadWeights
@@ -90,7 +91,7 @@ def _path(name: str, weights: str) -> Path | None:
     if weights.startswith("s3://"):
         return fetch_weights(weights, cache_directory())
     if _is_path(weights):
-        path = Path(weights).expanduser()
+        path = expanded(weights)
         if not path.is_file():
             raise BadWeights(f"model.weights must name a file that exists, but got {weights!r}")
         return path

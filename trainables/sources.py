@@ -1,11 +1,10 @@
-"""Where images come from: scikit-learn's digits, torchvision's data sets, image folders, .npz arrays. Reads only.
+"""Where images come from: scikit-learn's digits, torchvision's data sets and image folders. Reads only.
 
 A source names its classes and its parts: ready splits, or one part "all". An image is decoded on demand.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,76 +149,6 @@ def _open(path: Path) -> Image.Image:
     if not is_image(path):
         raise ValueError("not an image file")
     return Image.open(path)
-
-
-# -- arrays -------------------------------------------------------------------------------------------------------
-
-_IMAGES, _LABELS = ("images", "x"), ("labels", "y")
-
-
-def npz(path: Path) -> Source:
-    """Returns the arrays `images` and `labels` (or x and y) of a .npz file, or those of ready splits.
-
-    Ready splits are `train_images`, `train_labels`, `val_images`, ... (MedMNIST) or `x_train`, `y_train`, ... (Keras).
-    Images are [n, H, W] or [n, H, W, 1 or 3] or [n, 3, H, W], whole numbers in 0..255 or floats in [0, 1];
-    labels are numbers or strings [n] or [n, 1], or one-hot [n, K]. Raises BadData for other values and for several
-    labels an image.
-    """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:  # numpy leaves bad ones open
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise BadData(f"data.root must be an .npz file, but there is none at {path}") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a plain .npy file
-        raise BadData(f"{path} must be an .npz file of plain arrays, but it is not: {one_line(error)}") from None
-    found = {}
-    for split in ("", "train", "val", "valid", "validation", "dev", "test"):
-        pair = _pair(arrays, split)
-        if pair:
-            found[READY.get(split, split) or "all"] = (pair[0], _single(path, pair[1]))
-    if not found or ("train" not in found and "all" not in found):
-        raise BadData(f"{path} must hold arrays images and labels (or train_images, ...), but got {sorted(arrays)}")
-    values = np.unique(np.concatenate([labels for _, labels in found.values()]))
-    if len(values) < 2:
-        raise BadData(f"{path} must hold at least two classes, but got {values.tolist()}")
-    parts = {name: _array_part(path, x, np.searchsorted(values, y)) for name, (x, y) in found.items()}
-    return Source(tuple(str(v) for v in values), parts)
-
-
-def _pair(arrays: Mapping[str, NDArray[Any]], split: str) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    for image, label in zip(_IMAGES, _LABELS, strict=True):
-        for names in ((f"{split}_{image}", f"{split}_{label}"), (f"{image}_{split}", f"{label}_{split}")):
-            x, y = (arrays.get(name.strip("_")) for name in names)
-            if x is not None and y is not None:
-                return x, y
-    return None
-
-
-def _single(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
-    """The label of each image, [n], from labels [n] or [n, 1], or one-hot ones [n, K]."""
-    if labels.ndim < 2:
-        return labels
-    table = labels.reshape(len(labels), -1)
-    if table.shape[1] == 1:
-        return table[:, 0]
-    if table.dtype.kind in "biuf" and np.isin(table, (0, 1)).all():
-        if (table.sum(1) == 1).all():
-            return np.asarray(table.argmax(1))
-        row = int(np.flatnonzero(table.sum(1) != 1)[0])
-        raise BadData(f"{path} must hold one label for each image, but image {row} has {int(table[row].sum())} of them")
-    raise BadData(f"{path} must hold labels of shape [n], or one-hot ones [n, K], but got {list(labels.shape)}")
-
-
-def _array_part(path: Path, images: NDArray[Any], labels: NDArray[np.int64]) -> Part:
-    if len(images) != len(labels):
-        raise BadData(f"{path} must hold as many labels as images, but got {len(labels)} and {len(images)}")
-    if images.dtype.kind in "iu" and images.dtype != np.uint8 and images.size:
-        low, high = images.min(), images.max()
-        if low < 0 or high > 255:
-            raise BadData(
-                f"images of {path} must lie in 0..255, but got {low}..{high}; scale them to uint8, or to [0, 1]"
-            )
-    return Part(labels.astype(np.int64), lambda i: images[i])
 
 
 # -- torchvision --------------------------------------------------------------------------------------------------

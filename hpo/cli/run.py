@@ -24,6 +24,7 @@ from hpo.cli.options import (
     writing,
 )
 from hpo.errors import StudyError, StudyFailed
+from hpo.files import expanded
 from hpo.storage.place import is_sealed
 from hpo.study.study import Study
 
@@ -100,7 +101,7 @@ def write_report(study: Study, command: str) -> Path | str:
     from hpo.results.importance import importance_or_none
 
     data = stores.read(study.store, study.study)
-    folder = Path() if "://" in study.store else Path(study.store) / study.study
+    folder = Path() if "://" in study.store else expanded(study.store) / study.study
     path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
     comparison, importance = compare(data), importance_or_none(data, seed=0)
     with writing("the report", path):

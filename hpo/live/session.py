@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import store as stores
 from hpo.errors import InterruptedStudy
+from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
@@ -216,7 +216,7 @@ def _needs(study: Study) -> Needs:
 def tracking(study: Study) -> Tracking:
     """Returns the trackers that the study file names."""
     track = study.track
-    folder = TensorBoard(str(study.folder / track.tensorboard), study.study) if track.tensorboard else None
+    folder = TensorBoard(str(study.folder / expanded(track.tensorboard)), study.study) if track.tensorboard else None
     server = MlFlow(track.mlflow, study.study) if track.mlflow else None
     return Tracking(*(tracker for tracker in (folder, server) if tracker is not None), mode=study.mode)
 
@@ -227,4 +227,4 @@ def checkpoint_place(study: Study) -> str:
 
 
 def _absolute(store: str) -> str:
-    return store if "://" in store else str(Path(store).resolve())
+    return store if "://" in store else str(expanded(store).resolve())

@@ -1,6 +1,6 @@
 """Whether a study can be played at all: what `hpo check`, `run`, `submit`, `refine` and `replay` refuse alike.
 
-Reads the study's store, its prior and what its trainable looks at; writes nothing and asks for no cluster.
+Reads the study's store, its prior, what its trainable looks at, and names on S3; writes nothing and asks for no cluster.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 
 from hpo.errors import HpoError
 from hpo.game.runs import schedule_of
+from hpo.storage.errors import StorageError, Unreachable
 from hpo.store import StudyWriter
 from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.messages import Located
-from hpo.study.study import Study
+from hpo.study.study import OURS, Study
 from hpo.text import meant, one_line, shown
 from trainables import DECLARED, declarations
 from trainables.errors import BadStudy, BadTrainable, NotHere
@@ -27,6 +28,8 @@ METHODS = ("train_epoch", "save", "load", "test")  # what a trainable must have
 def validate(study: Study, *, elsewhere: bool = False) -> None:
     """Raises StudyError, with the place in the study file, or StoreError for a study that could not be played.
 
+    Raises Unreachable where S3 does not answer, which says nothing about the study.
+
     `elsewhere`: it trains on other machines, so that data and weights may be missing on this one.
     """
     _parts(study)
@@ -36,6 +39,8 @@ def validate(study: Study, *, elsewhere: bool = False) -> None:
     if study.trainable in DECLARED:
         environment.check_torch()
     _trainable(study, elsewhere)
+    if not elsewhere:
+        _remote(study)
     StudyWriter.check(study.store, study=study.study, definition=study.definition, digest=study.digest)
 
 
@@ -98,6 +103,28 @@ def _trainable(study: Study, elsewhere: bool, metrics: bool = True) -> None:
             raise study.error(error.location, str(error)) from None
     except BadStudy as error:
         raise study.error(error.location, str(error)) from None
+
+
+def _remote(study: Study) -> None:
+    """Raises StudyError for data and weights that are not on S3 or may not be read; asks for names only."""
+    for section, key in (("data", "root"), ("model", "weights")):
+        uri = study.task[section].get(key)
+        if not isinstance(uri, str) or not uri.startswith("s3://"):
+            continue
+        from hpo.storage.download import located  # imports boto3
+
+        try:
+            where, name = located(uri, brief=True)
+            file = key == "weights" and study.trainable in OURS
+            there = where.tag(name) is not None if file else where.holds(name)
+        except Unreachable:
+            raise
+        except StorageError as error:
+            raise study.error((section, key), f"{section}.{key} must be readable, but {error}") from None
+        if not there:
+            lacking = "there is no such object" if file else "there are no objects below it"
+            message = f"{section}.{key} must be there, but {lacking}: {uri}; check the address"
+            raise study.error((section, key), message)
 
 
 def _shape(study: Study, kind: type[Any]) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hpo.replay.sweep import Point, Sweep
+from hpo.report import canvas
 from hpo.report.tables import Column, Table, number
 
 
@@ -31,24 +30,20 @@ def table(found: Sweep) -> Table:
 def picture(found: Sweep, path: Path) -> None:
     """Writes a picture with a panel for each swept axis, one line a method, at the largest value of the other axis.
 
-    The path's suffix chooses svg, png or pdf.
+    The path's suffix chooses svg, png or pdf. The file appears whole or not at all.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     metric = f"mean {found.metric}"
     panels = [("budget", "mean", metric), ("workers", "mean", metric), ("workers", "time", "virtual time")]
     panels = [panel for panel in panels if len({getattr(p, panel[0]) for p in found.points}) > 1] or panels[:1]
-    figure, drawn = pyplot.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.6), layout="constrained")
-    for place, (x, y, label) in zip(np.atleast_1d(drawn), panels, strict=True):
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    for place, (x, y, label) in zip(drawn, panels, strict=True):
         _panel(place, found.points, x, y)
         place.set_ylabel(label)
-    np.atleast_1d(drawn)[0].legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+    drawn[0].legend(frameon=False)
+    canvas.save(figure, path)
 
 
 def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:

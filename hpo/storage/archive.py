@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from hpo.files import write_whole
+from hpo.files import expanded, write_whole
 from hpo.storage.archive_file import is_archive, packed, unpacked
 from hpo.storage.entry import Entry
 from hpo.storage.errors import StorageError
@@ -66,7 +66,7 @@ class ArchivePlace(FrozenPlace):
     """
 
     def __init__(self, uri: str) -> None:
-        path = Path(uri).expanduser().resolve()
+        path = expanded(uri).resolve()
         super().__init__(uri, _contents(path, uri, *_state(path, uri)))
         self.manifest = _manifest(self.contents.get(MANIFEST), uri)
 

@@ -15,11 +15,14 @@ from hpo.storage.s3 import S3Place
 STREAMS = 8
 
 
-def located(uri: str) -> tuple[S3Place, str]:
-    """Returns the place that holds the object or folder at s3://bucket/key, and its name there; "" for a bucket."""
+def located(uri: str, *, brief: bool = False) -> tuple[S3Place, str]:
+    """Returns the place that holds the object or folder at s3://bucket/key, and its name there; "" for a bucket.
+
+    `brief`: only to ask whether it is there, without waiting long for a silent server.
+    """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     above, _, name = key.strip("/").rpartition("/")
-    return S3Place(f"s3://{bucket}/{above}", large=True), name
+    return S3Place(f"s3://{bucket}/{above}", large=not brief, brief=brief), name
 
 
 def download(where: S3Place, at: str, entries: Iterable[Entry], folder: Path) -> None:

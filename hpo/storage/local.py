@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpo.files import create_whole, write_whole
+from hpo.files import create_whole, expanded, write_whole
 from hpo.storage.entry import Entry
 from hpo.storage.errors import StorageError, Unreachable
 
@@ -24,7 +24,7 @@ class LocalPlace:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.root = Path(uri).expanduser().resolve()
+        self.root = expanded(uri).resolve()
         for part in (self.root, *self.root.parents):
             if part.is_dir():
                 break

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
+from hpo.files import expanded
 from hpo.storage.archive import ArchivePlace
 from hpo.storage.archive_file import is_archive
 from hpo.storage.entry import Entry
@@ -65,4 +65,4 @@ def place(uri: str, *, large: bool = False) -> Place:
 
 def is_sealed(uri: str) -> bool:
     """Tells whether the address is that of an archive's file, which nothing is written into."""
-    return "://" not in uri and is_archive(uri) and not Path(uri).expanduser().is_dir()
+    return "://" not in uri and is_archive(uri) and not expanded(uri).is_dir()

@@ -37,12 +37,12 @@ class S3Place:
 
     streams = STREAMS
 
-    def __init__(self, uri: str, *, large: bool = False) -> None:
+    def __init__(self, uri: str, *, large: bool = False, brief: bool = False) -> None:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         if not bucket:
             raise StorageError(f"an address on S3 must be s3://bucket/prefix, but got {uri}; name the bucket")
         self.uri, self.bucket, self.prefix = uri, bucket, prefix.strip("/")
-        self._large = large
+        self._large, self._brief = large, brief
         self._lock = threading.Lock()
         self._made: Any = None
 
@@ -51,7 +51,7 @@ class S3Place:
         """Makes a new client after the server refused the credentials of the old one."""
         with self._lock:
             if self._made is None:
-                self._made = client(large=self._large)
+                self._made = client(large=self._large, brief=self._brief)
             return self._made
 
     def _key(self, name: str) -> str:
@@ -113,6 +113,20 @@ class S3Place:
             if not item["Key"].endswith("/")  # a console's mark of an empty folder
         ]
         return [entry for entry in found if not at or entry.name == at or entry.name.startswith(f"{at}/")]
+
+    def holds(self, at: str = "") -> bool:
+        """Tells whether there is a file below the root; with `at`, one of that name or in the folder of that name.
+
+        Asks for at most two pages of names.
+        """
+        with self._explained():
+            found = self._page(f"{at}/" if at else "")
+            return any(not key.endswith("/") for key in found) or (bool(at) and self._page(at, 1) == [self._key(at)])
+
+    def _page(self, start: str, most: int = 1000) -> list[str]:
+        """Returns the first keys that begin with `start` below the prefix."""
+        found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._key(start), MaxKeys=most)
+        return [str(item["Key"]) for item in found.get("Contents", [])]
 
     def tag(self, name: str) -> str | None:
         """Returns what changes with a file's content, or None if there is no such file."""

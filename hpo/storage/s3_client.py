@@ -23,7 +23,14 @@ SETTINGS = Config(
 )
 
 
-def client(*, large: bool = False) -> Any:
-    """Makes a client from a session of its own: it finds credentials that were renewed in files since the last one."""
-    settings = SETTINGS.merge(Config(read_timeout=LARGE_READ_SECONDS)) if large else SETTINGS
+BRIEF = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
+
+
+def client(*, large: bool = False, brief: bool = False) -> Any:
+    """Makes a client from a session of its own: it finds credentials that were renewed in files since the last one.
+
+    `brief`: for one question that somebody waits for, whose answer is not needed to go on.
+    """
+    more = BRIEF if brief else Config(read_timeout=LARGE_READ_SECONDS) if large else Config()
+    settings = SETTINGS.merge(more)
     return boto3.session.Session().client("s3", config=settings)

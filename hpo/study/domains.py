@@ -194,6 +194,8 @@ class Int:
         count = int(min(points, self.size))
         if count <= 1:
             return (self.decode(0.5),)
+        if count == self.size:
+            return tuple(range(self.low, self.high + 1, self.step or 1))
         if not self.log:
             places = (round(k * (self.size - 1) / (count - 1)) for k in range(count))
             return tuple(dict.fromkeys(self.low + place * (self.step or 1) for place in places))

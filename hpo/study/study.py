@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from hpo.errors import StudyError
+from hpo.files import expanded
 from hpo.study.difference import Difference
 from hpo.study.messages import Located, at, explain, first, sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
@@ -207,7 +208,7 @@ class Study(Section):
         for section, key in (("data", "root"), ("model", "weights")):
             value = task[section].get(key)
             if isinstance(value, str) and "://" not in value and (key == "root" or "/" in value):
-                task[section][key] = str((self.folder / value).resolve())
+                task[section][key] = str((self.folder / expanded(value)).resolve())
         return task
 
     @cached_property

@@ -317,6 +317,24 @@ def test_a_sweep_is_drawn(study, tmp_path):
     found = sweep.sweep(lambda w, b: replay(study, table=table, workers=w, budget=b), {"workers": [1, 2]}, good=0.2)
     sweep_picture(found, tmp_path / "deep" / "sweep.svg")
     assert "<svg" in (tmp_path / "deep" / "sweep.svg").read_text()
+    before = (tmp_path / "deep" / "sweep.svg").read_bytes()
+    sweep_picture(found, tmp_path / "deep" / "sweep.svg")
+    assert (tmp_path / "deep" / "sweep.svg").read_bytes() == before, "equal figures are equal files"
+
+
+def test_a_picture_of_a_sweep_that_cannot_be_drawn_leaves_the_old_one(study, tmp_path, monkeypatch):
+    def half(figure, file, **options):
+        file.write(b"half") if hasattr(file, "write") else Path(file).write_bytes(b"half")
+        raise OSError("no space left")
+
+    table = recorded_table(study)
+    found = sweep.sweep(lambda w, b: replay(study, table=table, workers=w, budget=b), {"workers": [1, 2]}, good=0.2)
+    sweep_picture(found, tmp_path / "sweep.svg")
+    before = (tmp_path / "sweep.svg").read_bytes()
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", half)
+    with pytest.raises(OSError, match="no space left"):
+        sweep_picture(found, tmp_path / "sweep.svg")
+    assert [path.read_bytes() for path in tmp_path.glob("*.svg")] == [before]
 
 
 @pytest.mark.parametrize("model", ["ResNet50", "VGG-16", "Inception", "EfficientNetB0"])

@@ -43,6 +43,12 @@ def test_every_whole_number_can_be_drawn(domain):
     assert len(values) == domain.size or domain.log
 
 
+@given(ints, st.integers(0, 3))
+def test_a_grid_of_as_many_points_as_there_are_whole_numbers_has_each_once(domain, more):
+    every = tuple(range(domain.low, domain.high + 1, domain.step or 1))
+    assert domain.values(len(every) + more) == every
+
+
 @given(st.dictionaries(st.sampled_from("abcdef"), domains, min_size=1), st.integers(0, 100))
 def test_samples_belong_to_the_space_and_features_have_its_width(domains_by_name, seed):
     space = SearchSpace(domains_by_name)

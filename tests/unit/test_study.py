@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyError
+from hpo.live.session import checkpoint_place
+from hpo.storage.place import place
 from hpo.study.study import Study, find
 
 FILE = """
@@ -145,6 +147,18 @@ def test_relative_paths_start_at_the_files_folder(tmp_path, root, weights, found
     )  # fmt: skip
     assert (task["data"]["root"], task["model"]["weights"]) == places
     assert (study.task["data"]["root"], study.task["model"]["weights"]) == (root, weights)
+
+
+def test_a_path_may_begin_with_the_home_folder_and_means_the_same_place_to_all_of_its_readers(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    study = load(tmp_path, data="{root: ~/photos}", model="{name: x, weights: ~/w/a.pth}")
+    task = study.located()
+    assert task["data"]["root"] == str(tmp_path / "home" / "photos")
+    assert task["model"]["weights"] == str(tmp_path / "home" / "w" / "a.pth")
+    study = study.model_copy(update={"store": "~/results"})
+    assert checkpoint_place(study).startswith(f"{place(study.store).root}/")
+    assert place("~nobody-of-this-name/results").root == tmp_path / "~nobody-of-this-name" / "results"
 
 
 def test_a_presets_paths_start_at_the_working_folder(tmp_path):
