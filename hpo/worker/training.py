@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.text import encodable
+from hpo.text import encodable, shown
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
 from trainables.early_stopping import EarlyStopping
@@ -138,7 +138,7 @@ class Training:
                 break
         if self.epoch >= self.assignment.stop or self._ended:
             if self.assignment.exam:
-                report.test = self._trainable.test()
+                report.test = _tested(self._trainable)
                 self._save(self.assignment.kept_as)
             report.done = True
             if self._berth is not None or self._over or self.assignment.exam:
@@ -236,6 +236,14 @@ def _own_process(trainable: str, arguments: dict[str, Any]) -> Any:
 
     config = arguments.pop("config")
     return load(trainable)(config, **arguments)
+
+
+def _tested(trainable: Any) -> dict[str, Any]:
+    """Returns the test's metrics. A test without any would leave an exam that is neither passed nor failed."""
+    found = trainable.test()
+    if not isinstance(found, Mapping) or not found:
+        raise TypeError(f"test must return metrics by name, but it returned {shown(found)}")
+    return dict(found)
 
 
 def _kind(error: BaseException) -> str:
