@@ -44,6 +44,7 @@ class Assignment:
     exam: bool = False
     packed: bool = False  # it shares its device, and waits for room there
     alone: bool = False  # it ran out of memory once, and gets the whole device
+    within: str = ""  # where the study lies; if that is a folder and is gone, nothing is kept
     kept_as: str = ""  # of an exam: the winner, under whose id the final state is kept for good
 
 
@@ -84,7 +85,7 @@ class Training:
         self._unsaved_seconds = 0.0
         self._save_seconds = 0.0
         self._rule = EarlyStopping.of(Task.from_json(assignment.task))
-        self._checkpoints = Checkpoints(assignment.checkpoints)
+        self._checkpoints = Checkpoints(assignment.checkpoints, assignment.within)
         if live is not None and live.continues(assignment):
             self.epoch, self.history, self._trainable = live.epoch, live.history, live._trainable
             self._saved, self._save_seconds = live._saved, live._save_seconds
