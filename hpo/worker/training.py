@@ -98,6 +98,11 @@ class Training:
         same = (mine.trial, mine.task, mine.exam) == (other.trial, other.task, other.exam)
         return same and self._trainable is not None and self.epoch <= other.stop and self.epoch >= other.known
 
+    @property
+    def built(self) -> bool:
+        """Whether the trainable was made, so that its device could be used."""
+        return self._trainable is not None
+
     def step(self) -> Report:
         """Trains until there is enough to report. Whatever the trainable raises becomes the trial's failure.
 
