@@ -17,9 +17,12 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # Path.expanduser raises for an unknown user
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file, over an older one if there is one. A reader sees the old content or the new, never half of it."""
-    with appearing(path) as beside, beside.open("wb") as stream:
+def write_whole(path: Path, content: bytes | memoryview, within: Path | None = None) -> None:
+    """Writes a file, over an older one if there is one. A reader sees the old content or the new, never half of it.
+
+    Folders are made as they are needed, but none outside of `within`: raises FileNotFoundError where that one is gone.
+    """
+    with appearing(path, within) as beside, beside.open("wb") as stream:
         stream.write(content)
 
 
@@ -39,9 +42,12 @@ def create_whole(path: Path, content: bytes | memoryview) -> bool:
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Yields a path to write to; moves the file to `path` when the block ends, and deletes it if the block fails."""
-    beside = _beside(path)
+def appearing(path: Path, within: Path | None = None) -> Iterator[Path]:
+    """Yields a path to write to; moves the file to `path` when the block ends, and deletes it if the block fails.
+
+    `within`: see `write_whole`.
+    """
+    beside = _beside(path, within)
     try:
         yield beside
         _sync(beside)
@@ -51,9 +57,13 @@ def appearing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _beside(path: Path) -> Path:
+def _beside(path: Path, within: Path | None = None) -> Path:
     """Returns a hidden name in the same folder, which listings skip; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if within is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:  # one level at a time, so that no moment is left in which a folder that has just gone is made anew
+        for level in range(len(path.parent.relative_to(within).parts) - 1, -1, -1):
+            path.parents[level].mkdir(exist_ok=True)
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 

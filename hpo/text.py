@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+_VARIABLE = re.compile(
+    r"'[^']*'|\"[^\"]*\"|(?:/[\w.\-]+)+|0x[0-9a-f]+|\b[0-9a-f]{16}\b|[-+]?\d[\d.,]*(?:e[-+]?\d+)?", re.I
+)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -42,6 +47,11 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     """Returns the first line of an exception's message, at most `limit` characters; without a message, its class."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:limit]
+
+
+def wording(reason: str) -> str:
+    """Returns a reason without its numbers, paths and quoted names: what reasons of one kind have in common."""
+    return _VARIABLE.sub("#", reason)
 
 
 def encodable(text: str) -> str:

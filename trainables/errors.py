@@ -37,7 +37,8 @@ class OutOfMemory(HpoError, MemoryError):
 class ProcessFault(HpoError, RuntimeError):
     """This process cannot compute any more, through no fault of the configuration: a dead CUDA context, for example.
 
-    The process ends, and another one trains the trial.
+    The process ends, and another one trains the trial. A trial whose third process meets the same fault is to blame, and
+    fails.
     """
 
 

@@ -35,15 +35,15 @@ def make(
     """
     where = place(uri)
     name = reader.read(uri, study).name
-    problems = seal.broken(where, name)
+    ended, problems = seal.made(where, name), seal.broken(where, name)
     privacy = Privacy.here()
     files, hidden = _study_files(where, name, privacy)
     frozen = FrozenPlace(uri, files)
     head = reader.head(frozen, name) or {}
     data = reader.data(name, head, reader.tables(frozen, name))
-    _check(uri, name, [*problems, *check(data), *audit(data)])
+    _check(uri, name, [*problems, *check(data, ended=ended), *audit(data)])
     _check_private(uri, name, files, privacy, keep_paths)
-    files |= {f"{name}/seal.json": seal.content(frozen, name)} if where.read(layout.seal(name)) is not None else {}
+    files |= {f"{name}/seal.json": seal.content(frozen, name)} if ended else {}
     files |= derived(data, head)
     lock, content = software.requirements()
     files |= {lock: content, COMMANDS: as_json(pages.commands(data)).encode()}

@@ -8,6 +8,7 @@ from typing import Any
 from hpo.game.arena import Arena
 from hpo.game.run import Demand
 from hpo.live.exams import Exams
+from hpo.store import layout
 from hpo.study.study import Study
 from hpo.worker.training import Assignment
 
@@ -106,6 +107,7 @@ class Assignments:
             stop=demand.stop,
             known=self._arena.curves.known(key.id),
             checkpoints=self._place,
+            within=layout.study_of(self._place),
             packed=self._study.resources.packed,
             alone=key.id in self._retried,
         )

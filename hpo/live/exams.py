@@ -61,6 +61,7 @@ class Exams:
             stop=exam.epoch,
             known=0,
             checkpoints=layout.winners(self._checkpoints, exam.name),
+            within=layout.study_of(self._checkpoints),
             resumable=False,
             exam=True,
             packed=self._study.resources.packed,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpo.store.columns import numbers
+from hpo.text import wording
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
 
 GROUPS = 3  # reasons that a sentence quotes
 QUOTED = 160  # characters of a reason
-
-_VARIABLE = re.compile(
-    r"'[^']*'|\"[^\"]*\"|(?:/[\w.\-]+)+|0x[0-9a-f]+|\b[0-9a-f]{16}\b|[-+]?\d[\d.,]*(?:e[-+]?\d+)?", re.I
-)
 
 
 def grouped(reasons: Iterable[str]) -> list[tuple[int, str]]:
@@ -28,7 +24,7 @@ def grouped(reasons: Iterable[str]) -> list[tuple[int, str]]:
     """
     groups: dict[str, list[str]] = {}
     for reason in reasons:
-        groups.setdefault(_VARIABLE.sub("#", reason), []).append(reason)
+        groups.setdefault(wording(reason), []).append(reason)
     return sorted(((len(found), found[0]) for found in groups.values()), key=lambda group: -group[0])
 
 

@@ -18,13 +18,17 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class LocalPlace:
-    """A folder, on a local disk or a shared file system."""
+    """A folder, on a local disk or a shared file system.
+
+    `within`: a folder around it. If that one is gone, it was moved or deleted, and `replace` makes nothing in its place.
+    """
 
     streams = 4
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, within: str = "") -> None:
         self.uri = uri
         self.root = expanded(uri).resolve()
+        self._within = expanded(within).resolve() if within else None
         for part in (self.root, *self.root.parents):
             if part.is_dir():
                 break
@@ -52,7 +56,12 @@ class LocalPlace:
 
     def replace(self, name: str, content: bytes | memoryview) -> None:
         with self._explained((self.root / name).parent, "writable"):
-            write_whole(self.root / name, content)
+            try:
+                write_whole(self.root / name, content, self._within)
+            except FileNotFoundError:
+                if self._within is None:
+                    raise
+                raise StorageError(f"{self._within} must stay where it is, but it is gone; move it back") from None
 
     def delete(self, name: str) -> None:
         with self._explained((self.root / name).parent, "writable"):

@@ -46,10 +46,11 @@ class Place(Protocol):
         """Returns every file below the root, at any depth, but none that is still being written."""
 
 
-def place(uri: str, *, large: bool = False) -> Place:
+def place(uri: str, *, large: bool = False, within: str = "") -> Place:
     """Opens the place at an address.
 
-    `large`: its files are large enough that a server may be silent for longer before it counts as away.
+    `large`: its files are large enough that a server may be silent for longer before it counts as away. `within`: the
+    address that it lies in; a local one must exist whenever a file is replaced, and is never made.
     Raises StorageError if there can be no place at the address.
     """
     if uri.startswith("s3://"):
@@ -60,7 +61,7 @@ def place(uri: str, *, large: bool = False) -> Place:
         raise StorageError(f"an address must be a folder or s3://bucket/prefix, but got {uri}; name one of these")
     if is_sealed(uri):
         return ArchivePlace(uri)
-    return LocalPlace(uri)
+    return LocalPlace(uri, within)
 
 
 def is_sealed(uri: str) -> bool:

@@ -109,6 +109,11 @@ def checkpoints(study: str) -> str:
     return f"{checked(study)}/checkpoints"
 
 
+def study_of(checkpoints: str) -> str:
+    """Returns the folder, or the S3 prefix, of the study whose trials' checkpoints lie there."""
+    return checkpoints.rpartition("/")[0]
+
+
 def winners(checkpoints: str, exam: str) -> str:
     """Returns the folder of the winners' checkpoints after an exam, beside that of the trials."""
-    return f"{checkpoints.rpartition('/')[0]}/winners/{exam.replace('/', '-')}"
+    return f"{study_of(checkpoints)}/winners/{exam.replace('/', '-')}"

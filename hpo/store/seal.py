@@ -23,6 +23,11 @@ def content(place: Place, study: str) -> bytes:
     return json.dumps(_digests(place, study), indent=2).encode()
 
 
+def made(place: Place, study: str) -> bool:
+    """Whether the study has a seal: its writer ended with every run over and every exam taken."""
+    return place.read(layout.seal(study)) is not None
+
+
 def open(place: Place, study: str) -> None:
     """Breaks the seal, since the study goes on."""
     place.delete(layout.seal(study))

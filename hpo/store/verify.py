@@ -11,7 +11,7 @@ from hpo.storage.place import place
 from hpo.store import seal
 from hpo.store.checks import identity, ledger, standing
 from hpo.store.checks.book import Account, Book
-from hpo.store.checks.exams import exams
+from hpo.store.checks.exams import exams, missing
 from hpo.store.checks.head import head, stored_study
 from hpo.store.errors import StoreError
 from hpo.store.reader import StudyData, read, studies
@@ -22,15 +22,17 @@ def verify(uri: str, study: str | None = None) -> list[str]:
     names = [study] if study is not None else studies(uri)
     if not names:
         read(uri)  # raises the sentence for an empty store
-    return [
-        f"{name}: {problem}"
-        for name in names
-        for problem in dict.fromkeys([*check(read(uri, name)), *seal.broken(place(uri), name)])
-    ]
+    return [f"{name}: {problem}" for name in names for problem in _problems(uri, name)]
 
 
-def check(data: StudyData) -> list[str]:
-    """Returns a sentence for each problem of one study."""
+def _problems(uri: str, study: str) -> dict[str, None]:
+    where = place(uri)
+    ended = seal.made(where, study)  # before the tables are read: whatever it stands for is in them
+    return dict.fromkeys([*check(read(uri, study), ended=ended), *seal.broken(where, study)])
+
+
+def check(data: StudyData, *, ended: bool) -> list[str]:
+    """Returns a sentence for each problem of one study; `ended`: it is sealed, so that no exam may be missing."""
     try:
         study = stored_study(data)
     except StoreError as error:
@@ -51,7 +53,7 @@ def check(data: StudyData) -> list[str]:
         elif run in trials and run not in book.places:
             found.append("it has trials, but no row in the runs table")
         problems += [f"run {run}: {text}" for text in found]
-    return [*problems, *(exams(data, study) if over else ())]
+    return [*problems, *(exams(data, study) if over else ()), *(missing(data, study) if over and ended else ())]
 
 
 def _by_run(data: StudyData) -> dict[str, list[dict[str, Any]]]:

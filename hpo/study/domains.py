@@ -86,7 +86,7 @@ class Float:
 
     def snap(self, value: Value) -> Value:
         """Returns the level that a value equals up to rounding (0.30000000000000004 is 0.3); other values unchanged."""
-        if self.levels is None or isinstance(value, bool | str):
+        if self.levels is None or isinstance(value, bool | str | None):
             return value
         level = self.levels.nearest(value)
         return value if level is None or level == value else level
@@ -102,7 +102,7 @@ class Float:
         return f"[{self.low:g}, {self.high:g}]" + (f" by {self.step:g}" if self.step else "")
 
     def contains(self, value: Value) -> bool:
-        if isinstance(value, bool | str) or not self.low <= value <= self.high:
+        if isinstance(value, bool | str | None) or not self.low <= value <= self.high:
             return False
         return self.levels is None or self.levels.nearest(value) == value
 

@@ -85,6 +85,7 @@ def _domain(name: str, entry: Mapping[str, Any]) -> Domain:
 def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
     grid = tuple(entry["grid"]) if entry.get("grid") is not None else None
     if kind == "choice":
+        _check_as_text(entry["values"])
         return Choice(tuple(entry["values"]), grid)
     log = entry.get("log", False)
     if not isinstance(log, bool):
@@ -93,6 +94,15 @@ def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
         return Int(entry["low"], entry["high"], log, entry.get("step"), grid)
     floats = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in grid) if grid else grid
     return Float(float(entry["low"]), float(entry["high"]), log, entry.get("step"), floats)
+
+
+def _check_as_text(values: Sequence[Any]) -> None:
+    """Raises InvalidSpace for choices that a table, whose columns of mixed values are text, could not tell apart."""
+    seen: dict[str, Any] = {}
+    for value in values:
+        other = seen.setdefault(str(value), value)
+        if type(other) is not type(value):
+            raise InvalidSpace(f"values must differ as text too, but got {shown(other)} and {shown(value)}; rename one")
 
 
 def kind_of(domain: Domain) -> str:

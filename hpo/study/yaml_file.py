@@ -14,9 +14,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from hpo.errors import StudyError
-from hpo.text import encodable, one_line, shown
+from hpo.text import cut, encodable, one_line, shown
 
 BYTES = 1_000_000  # of a file
+LONGEST = 400  # characters of the parser's words: it quotes a doubled key with its whole value
 DEPTH = 20  # of mappings and lists in each other
 NODES = 100_000  # with every alias in full
 LARGEST = 2**63  # whole numbers are smaller, up to their sign: tables have 64 bits for them
@@ -85,7 +86,7 @@ class Document:
             return YAML(typ="rt").load(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            found = " ".join(str(error.problem or error.context).split())
+            found = cut(" ".join(str(error.problem or error.context).split()), LONGEST)
             raise self._error(mark.line if mark else 0, mark.column if mark else 0, f"{must} {found}") from None
         except ReaderError as error:
             before = text[: error.position]

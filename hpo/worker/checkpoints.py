@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.storage.errors import StorageError
-from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 
 log = logging.getLogger(__name__)
@@ -41,22 +40,20 @@ class Kept:
 class Checkpoints:
     """The newest checkpoint of each trial of a study, as `<trial>-<epoch>.tar`.
 
-    `uri` is a folder (shared by all nodes where there are several) or s3://bucket/prefix.
+    `uri` is a folder (shared by all nodes where there are several) or s3://bucket/prefix. `within` is the study's; if it
+    is a folder and is gone, it was moved or deleted, and nothing is saved in its place.
     """
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, within: str = "") -> None:
+        self.uri, self._within = uri, within
         self._opened: Place | None = None
-        self._study: Path | None = None  # the folder that the place lies in, if there is one
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[Place]:
         """Yields the place, opened when it is first needed; whatever is wrong with it is an OSError."""
         try:
             if self._opened is None:
-                self._opened = place(self.uri, large=True)
-                if isinstance(self._opened, LocalPlace) and self._opened.root.parent.is_dir():
-                    self._study = self._opened.root.parent
+                self._opened = place(self.uri, large=True, within=self._within)
             yield self._opened
         except StorageError as error:
             raise OSError(str(error)) from None
@@ -71,8 +68,6 @@ class Checkpoints:
                     tar.add(file, arcname=file.name)
         content = packed.getbuffer()
         with self._place() as where:
-            if self._study is not None and not self._study.is_dir():
-                raise StorageError(f"{self._study} must stay where it is, but it is gone; move it back")
             where.replace(f"{trial}-{epoch:06d}.tar", content)
         for name, at in self._of(trial):
             if at != epoch:

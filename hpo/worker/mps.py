@@ -53,12 +53,17 @@ def join(gpus: float) -> str:
     return _state
 
 
+def shared() -> bool:
+    """Whether this process runs under MPS, where a fault may be a neighbour's on the same GPU."""
+    return (_state or "").startswith(ON)
+
+
 def suspect(reason: str) -> str:
     """Notes that this process met a fault of its GPU; returns the reason, and under MPS that a neighbour may be its cause.
 
     Processes that start within the next hour on this node do without MPS.
     """
-    if not (_state or "").startswith(ON):
+    if not shared():
         return reason
     if _mine is not None:
         with suppress(OSError):

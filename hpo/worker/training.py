@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.text import encodable
+from hpo.text import encodable, shown
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.memory_book import Berth
 from trainables.early_stopping import EarlyStopping
@@ -44,6 +44,7 @@ class Assignment:
     exam: bool = False
     packed: bool = False  # it shares its device, and waits for room there
     alone: bool = False  # it ran out of memory once, and gets the whole device
+    within: str = ""  # where the study lies; if that is a folder and is gone, nothing is kept
     kept_as: str = ""  # of an exam: the winner, under whose id the final state is kept for good
 
 
@@ -84,7 +85,7 @@ class Training:
         self._unsaved_seconds = 0.0
         self._save_seconds = 0.0
         self._rule = EarlyStopping.of(Task.from_json(assignment.task))
-        self._checkpoints = Checkpoints(assignment.checkpoints)
+        self._checkpoints = Checkpoints(assignment.checkpoints, assignment.within)
         if live is not None and live.continues(assignment):
             self.epoch, self.history, self._trainable = live.epoch, live.history, live._trainable
             self._saved, self._save_seconds = live._saved, live._save_seconds
@@ -96,6 +97,11 @@ class Training:
         mine = self.assignment
         same = (mine.trial, mine.task, mine.exam) == (other.trial, other.task, other.exam)
         return same and self._trainable is not None and self.epoch <= other.stop and self.epoch >= other.known
+
+    @property
+    def built(self) -> bool:
+        """Whether the trainable was made, so that its device could be used."""
+        return self._trainable is not None
 
     def step(self) -> Report:
         """Trains until there is enough to report. Whatever the trainable raises becomes the trial's failure.
@@ -138,7 +144,7 @@ class Training:
                 break
         if self.epoch >= self.assignment.stop or self._ended:
             if self.assignment.exam:
-                report.test = self._trainable.test()
+                report.test = _tested(self._trainable)
                 self._save(self.assignment.kept_as)
             report.done = True
             if self._berth is not None or self._over or self.assignment.exam:
@@ -236,6 +242,14 @@ def _own_process(trainable: str, arguments: dict[str, Any]) -> Any:
 
     config = arguments.pop("config")
     return load(trainable)(config, **arguments)
+
+
+def _tested(trainable: Any) -> dict[str, Any]:
+    """Returns the test's metrics. A test without any would leave an exam that is neither passed nor failed."""
+    found = trainable.test()
+    if not isinstance(found, Mapping) or not found:
+        raise TypeError(f"test must return metrics by name, but it returned {shown(found)}")
+    return dict(found)
 
 
 def _kind(error: BaseException) -> str:

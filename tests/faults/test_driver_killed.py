@@ -1,4 +1,6 @@
-"""The driver is killed with its process group, or asked to stop: the same command goes on as if nothing had happened."""
+"""The driver is killed with its process group or asked to stop, or loses its store: the same command goes on as if nothing
+had happened.
+"""
 
 from __future__ import annotations
 
@@ -72,3 +74,30 @@ def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, 
     from hpo.store import verify
 
     assert verify(str(tmp_path / "stopped")) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("moment", [3, 25])
+def test_a_study_that_is_moved_away_is_not_made_anew_and_goes_on_when_it_is_back(
+    instant, tmp_path, monkeypatch, moment
+):
+    from hpo.store import read, verify
+
+    monkeypatch.setenv("HPO_SPOOL", str(tmp_path / "spool"))
+    study, store, moved = instant(seconds=0.1), tmp_path / "store", tmp_path / "moved"
+    process = begin(study, store)
+    wait_for_epochs(store, moment, process)
+    store.rename(moved)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stderr
+    last = stderr.strip().splitlines()[-1]
+    assert "move it back, and the same command goes on" in last
+    assert "Traceback" not in stderr
+    time.sleep(1.0)  # for workers that were still writing
+    assert not store.exists()
+    moved.rename(store)
+    again = hpo("run", study, "--store", store, "--workers", 2, "--format", "json", "--no-report", timeout=240)
+    assert again.returncode == 0, again.stderr
+    assert verify(str(store)) == []
+    assert set(read(str(store)).runs["charged_epochs"].to_pylist()) == {36}
+    assert list((tmp_path / "spool").rglob("*.jsonl")) == []

@@ -45,6 +45,36 @@ class Dying(Curves):
         assert not DEAD, "a dead device must not be asked to free anything"
 """
 
+ASSERTING = """
+import os
+
+from trainables.curves import Curves
+from trainables.errors import InvalidConfig
+
+DEAD = []
+
+
+class Asserting(Curves):
+    # Some configurations end their process in their second epoch, in each process anew.
+
+    def train_epoch(self):
+        if self.epoch == 1 and self.config["learning_rate"] > 0.03:
+            self.end()
+        assert not DEAD, "the process should have ended"
+        return super().train_epoch()
+
+    def end(self):
+        DEAD.append(True)
+        raise RuntimeError(f"CUDA error: device-side assert triggered in block [{os.getpid()},0,0]")
+
+
+class Refusing(Asserting):
+    # The same configurations fail as any may.
+
+    def end(self):
+        raise InvalidConfig("this rate is too high")
+"""
+
 SEEING = """
 import os
 
@@ -65,6 +95,7 @@ class Seeing(Curves):
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Returns a function that writes a study of one of the trainables above, importable by worker processes."""
     (tmp_path / "dying.py").write_text(DYING)
+    (tmp_path / "asserting.py").write_text(ASSERTING)
     (tmp_path / "seeing.py").write_text(SEEING)
     monkeypatch.setenv("MARKS", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
@@ -96,6 +127,27 @@ def test_a_process_that_cannot_compute_any_more_ends_and_another_one_trains_its_
     data = read(str(tmp_path / "dying"), "instant")
     assert len(set(data.epochs["worker"].to_pylist())) == 2
     assert verify(str(tmp_path / "dying")) == []
+
+
+def test_a_fault_of_the_configuration_fails_its_trial_after_three_processes_and_no_other(study, tmp_path):
+    from hpo.store import read, verify
+
+    stores = {}
+    for name in ("Asserting", "Refusing"):
+        answer = hpo("run", study(f"asserting:{name}"), "--store", tmp_path / name, "--workers", 1, "--format", "json",
+                     "--no-report", "--quiet", timeout=240)  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        assert verify(str(tmp_path / name)) == []
+        stores[name] = read(str(tmp_path / name), "instant")
+    asserting, refusing = stores.values()
+    reasons = asserting.failures["reason"].to_pylist()
+    assert len(reasons) == refusing.failures.num_rows > 0
+    told = (
+        "3 processes that trained it met the same fault and could not go on, the last one with: CUDA error: device-side"
+    )
+    assert all(reason.startswith(told) for reason in reasons)
+    columns = ["number", "config_learning_rate", "status", "epochs", "best_value"]
+    assert asserting.trials.select(columns).sort_by("number") == refusing.trials.select(columns).sort_by("number")
 
 
 @pytest.fixture

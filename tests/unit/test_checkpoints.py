@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,50 @@ def test_an_exam_keeps_the_winners_state(tmp_path):
     _, report = finish(Training(given))
     assert report.test is not None
     assert Checkpoints(str(tmp_path)).trials() == {NAMES[2]: 4}
+
+
+# -- a study that is moved away -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exam", [False, True])
+@pytest.mark.parametrize("when", ["before it is built", "before its first checkpoint", "before its second checkpoint"])
+def test_a_study_that_is_moved_away_is_not_made_anew_by_its_workers(tmp_path, monkeypatch, caplog, exam, when):
+    monkeypatch.setattr(checkpoints, "PATIENCE_SECONDS", 0.0)
+    study = tmp_path / "store" / "study"
+    study.mkdir(parents=True)
+    place = study / "winners" / "retrain-0" if exam else study / "checkpoints"
+    given = assignment(place, within=str(study), exam=exam, resumable=not exam, kept_as=NAMES[2] if exam else "")
+    if when == "before its second checkpoint":
+        finish(Training(given))
+        given = replace(given, stop=6, known=4)
+    training = Training(given)
+    if when != "before it is built":
+        with training._checkpoints.opened(NAMES[0]) as found:  # a place that was opened while it was there
+            list(found)
+    study.parent.rename(tmp_path / "moved")
+    records, report = finish(training)
+    assert report.failure is None
+    assert records[-1]["epoch"] == given.stop
+    assert [path.name for path in tmp_path.iterdir()] == ["moved"]
+    assert f"{study} must stay where it is, but it is gone; move it back" in caplog.text
+    (tmp_path / "moved").rename(study.parent)
+    finish(Training(given))
+    assert Checkpoints(str(place)).trials() == {NAMES[2] if exam else NAMES[0]: given.stop}
+
+
+def test_no_folder_comes_up_between_a_move_and_a_write(tmp_path, monkeypatch):
+    """The study goes at the last moment: after its folder was seen, while the checkpoint is packed."""
+    study = tmp_path / "study"
+    study.mkdir()
+    kept = Checkpoints(str(study / "checkpoints"), str(study))
+    made = Path.mkdir
+
+    def mkdir(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        if self == study / "checkpoints":
+            study.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(OSError, match="must stay where it is, but it is gone"):
+        kept.save(NAMES[0], 3, lambda folder: (folder / "state").write_bytes(b"state"))
+    assert [path.name for path in tmp_path.iterdir()] == ["moved"]

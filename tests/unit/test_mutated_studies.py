@@ -17,7 +17,7 @@ from conftest import INSTANT
 from ruamel.yaml import YAML
 
 from hpo import cli
-from hpo.study.study import presets
+from hpo.study.study import Study, presets
 
 COUNT = int(os.environ.get("HPO_MUTATIONS", "300"))
 BATCH = 50
@@ -43,10 +43,42 @@ WEIRD = (
         [1, 1],
         ["a"],
     ),
+    *("1 %", "0 %", "%", "1e400 %", "1 % %", "nan %", [0, 1], [1, 0], [None, 1], [None, None], [0, 1, 2], [10**400, 1]),
     *({"low": 0, "high": 1}, {"type": "float", "low": 0, "high": 1}, {"type": "choice", "values": [[1], {"a": 1}]}),
 )
+FULL = """
+study: full
+trainable: curves
+data: {fail_share: 0.1}
+model: {}
+space:
+  learning_rate: {type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.01]}
+  dropout: {type: float, low: 0, high: 0.5, step: 0.1}
+  optimizer: {type: choice, values: [adam, sgd]}
+  momentum: {type: float, low: 0.5, high: 0.99, if: {optimizer: sgd}}
+  layers: {type: int, low: 1, high: 8}
+fixed: {}
+budget: {epochs: 60, max_epochs: 6}
+methods: [random, {i-epoch: {max_epochs: 6, epochs: 2, top_k: 2, searcher: random}}, {median-stopping: {label: median}}]
+seeds: [0, 1]
+parallelism: 3
+clock: virtual
+early_stopping: {patience: 2, metric: val_loss, mode: min}
+resources: {cpus: 1, gpus: 0, memory_gb: 0.5, pack: false}
+metric: val_accuracy
+mode: max
+bounds: [0, 1]
+difference: 0.5 %
+final: {retrain: full, train: 100, epochs: 4, seeds: 2}
+store: results
+checkpoints_gb: 2.5
+track: {tensorboard: board, mlflow: "http://localhost:5000"}
+start: [{learning_rate: 0.01, dropout: 0.3, optimizer: sgd, momentum: 0.9, layers: 2}]
+"""  # every key but `prior`
+
 KEYS = ("study", "data", "type", "low", "high", "step", "log", "grid", "values", "if", "seed", "folds", "label", "metric",
-        "mode", "patience", "max_epochs", "parallelism", "searcher", "name", "weights", "cost", "", " ", "x")  # fmt: skip
+        "mode", "patience", "max_epochs", "parallelism", "searcher", "name", "weights", "cost", "", " ", "x",
+        "bounds", "difference", "epochs", "top_k")  # fmt: skip
 NOISE = ("\x00", "\x07", "\t", ":", "- ", "{", "}", "[", "]", "&a ", "*a", "!!python/object:os.system ", "!x ", "|", ">", "#",
          "%", "@", "'", '"', "<<: ", "? ", "---\n", "...\n", "\u2028", "\ufeff", "1e999", "0x", "0o9", "2001-99-99")  # fmt: skip
 
@@ -135,8 +167,18 @@ def sources() -> list[str]:
     """Study files to mutate: the cheap ones more often than those whose models must be looked into."""
     instant = INSTANT.format(seconds=0, fail_share=0, epochs=36, seeds="[0]", clock="virtual")
     known = presets()
-    cheap = [instant, known["digits"].read_text(), known["paper002-synthetic-08"].read_text()]
+    cheap = [instant, FULL, known["digits"].read_text(), known["paper002-synthetic-08"].read_text()]
     return [*cheap * 10, *(path.read_text() for path in known.values())]
+
+
+def test_the_full_study_has_every_key_and_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = YAML(typ="safe", pure=True).load(FULL)
+    assert {*document, "prior"} == {field.alias or name for name, field in Study.model_fields.items()} - {"folder"}
+    Path("study.yaml").write_text(FULL)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", "study.yaml"])
+    assert ended.value.code == 0
 
 
 @pytest.mark.timeout(60 + 2 * BATCH)

@@ -127,6 +127,40 @@ def test_an_epoch_is_charged_once_for_each_fold(tmp_path):
     assert load(tmp_path, data="{folds: 5}").folds == 5
 
 
+# -- what its values may be ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("domains", "says"),
+    [
+        ("a: {type: float, low: 0, high: 1, grid: [null]}", r"every grid value must lie in \[0, 1\], but got None"),
+        ("a: {type: float, low: 0, high: 1, step: 0.1, grid: [null]}", "every grid value must lie in .* but got None"),
+        ("a: {type: int, low: 0, high: 1, grid: [null]}", "every grid value must lie in .* but got None"),
+        ("{a: {type: float, low: 0, high: 1}, b: {type: int, low: 0, high: 1, if: {a: null}}}",
+         "b must depend on values of a in .* but got None"),
+        ("a: {type: choice, values: [1, '1']}", "a: values must differ as text too, but got 1 and '1'; rename one"),
+        ("a: {type: choice, values: [x, null, None]}", "values must differ as text too, but got None and 'None'"),
+        ("a: {type: choice, values: [true, 'True']}", "values must differ as text too, but got True and 'True'"),
+    ],
+)  # fmt: skip
+def test_a_space_with_values_that_cannot_be_tried_or_told_apart_is_refused(tmp_path, domains, says):
+    space = domains if domains.startswith("{") else f"{{{domains}}}"
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"study: small\ntrainable: curves\nspace: {space}\nbudget: {{epochs: 8, max_epochs: 4}}\nmethods: [grid]\n"
+    )
+    with pytest.raises(StudyError, match=says):
+        Study.load(path)
+
+
+def test_a_doubled_key_is_named_without_the_whole_of_its_value(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(f"study: small\nspace:\n  a: {{type: choice, values: [{'x' * 9000}]}}\n  a: 1\n")
+    with pytest.raises(StudyError, match='duplicate key "a"') as refused:
+        Study.load(path)
+    assert len(str(refused.value)) < 1000
+
+
 # -- where its paths start ----------------------------------------------------------------------------------------
 
 

@@ -253,3 +253,11 @@ def test_the_exception_decides_the_kind_of_failure(tmp_path, raises, kind):
     assert report.done
     assert (report.failure["kind"], report.failure["epoch"]) == (kind, 0)
     assert "so it is" in report.failure["reason"]
+
+
+@pytest.mark.parametrize("found", [None, {}, 0.9])
+def test_a_test_without_metrics_fails_its_exam(tmp_path, monkeypatch, found):
+    monkeypatch.setattr(Curves, "test", lambda self: found)
+    _, report = finish(Training(assignment(tmp_path, 3, exam=True, resumable=False, kept_as=TRIAL)))
+    assert report.test is None
+    assert report.failure["reason"] == f"TypeError: test must return metrics by name, but it returned {found!r}"

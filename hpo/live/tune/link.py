@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,11 +12,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from hpo.live.blame import Blame
 from hpo.live.dispatch import Dispatch
 from hpo.live.tune.slots import Slots
 from hpo.worker.training import Assignment, Report
 
-WORKER_DEATHS = 10  # of one trial before the study gives it up: by then the trial is to blame, and not its nodes
 BATCH_SECONDS = 2.0  # the work that a worker gets at a time, where epochs are known to be this short
 START_SECONDS = 30.0  # that an assignment waits for a process that does not start, before it takes another's place
 KEEP_SECONDS = 30.0  # that free processes are kept when no work is handed out and none starts: many times a start
@@ -37,7 +36,7 @@ class Link:
         self._observe = observe
         self._running: dict[str, dict[str, Assignment]] = {}  # Tune's trial -> our trial -> its assignment
         self._seen: dict[str, tuple[str, int]] = {}  # Tune's trial -> worker and sequence number of its last report
-        self._deaths: Counter[str] = Counter()
+        self._blame = Blame()
         self._handed: dict[str, float] = {}  # Tune's trial -> when its work was handed out
         self._handed_last = self._started_last = -math.inf
         self._workers: set[str] = set()
@@ -85,13 +84,15 @@ class Link:
             if "reports" not in result or self._seen.get(name) == stamp or name not in self._running:
                 return
             self._seen[name] = stamp
-            if fault := str(result.get("fault", "")):
-                self._faults[name] = fault
             if stamp[0] not in self._workers:
                 self._workers.add(stamp[0])
                 self._started_last = time.monotonic()
-            running = self._running[name]
-            for trial, values in json.loads(result["reports"]):
+            running, reports = self._running[name], json.loads(result["reports"])
+            if fault := str(result.get("fault", "")):
+                self._faults[name] = fault
+                if result.get("own"):
+                    self._blame.fault(reports[-1][0], stamp[0], fault)
+            for trial, values in reports:
                 report = Report(**values)
                 self.dispatch.report(running[trial], report, stamp[0])
                 if report.done:
@@ -100,16 +101,16 @@ class Link:
                 self._forget(name)
 
     def died(self, name: str) -> None:
-        """Takes back the work of a trial that Tune has given up, and gives ours up where its workers died too often."""
+        """Takes back the work of a trial that Tune has given up, and gives ours up where it is to blame."""
         with self.kept():
             running = list(self._running.get(name, {}).values())
             if running and not self.stopping:
                 for given in running:
                     self.dispatch.withdraw(given)
                 current = running[0]
-                self._deaths[current.trial] += name not in self.excused
-                if self._deaths[current.trial] >= WORKER_DEATHS:
-                    reason = f"{WORKER_DEATHS} of its workers died, the last one with: {self._faults.get(name, self.last_words)}"
+                if name not in self.excused:
+                    self._blame.death(current.trial)
+                if reason := self._blame.verdict(current.trial, self._faults.get(name, self.last_words)):
                     self.dispatch.lost(current, reason)
             self._forget(name)
 

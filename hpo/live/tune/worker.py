@@ -27,6 +27,7 @@ class SegmentWorker(tune.Trainable):
     _training: Training | None = None
     _sequence = 0
     _fault = ""  # what is wrong with this process
+    _own = False  # whether the trial may be the cause: not where its device was unusable from the start, nor under MPS
 
     def setup(self, config: dict[str, Any]) -> None:
         hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
@@ -59,6 +60,7 @@ class SegmentWorker(tune.Trainable):
             report = self._training.step()
             if report.failure is not None and report.failure["kind"] == FAULT:
                 self._fault = mps.suspect(report.failure["reason"])
+                self._own = self._training.built and not mps.shared()
                 report = replace(report, failure=None, done=False)
             if self._mps and not (self._sequence or reports):
                 report.provenance["mps"] = self._mps
@@ -70,7 +72,8 @@ class SegmentWorker(tune.Trainable):
         self._sequence += 1
         worker = f"{socket.gethostname()}:{os.getpid()}"
         text = json.dumps(reports)  # as text, because Tune flattens nested results before its scheduler sees them
-        return {"reports": text, "worker": worker, "sequence": self._sequence, "fault": self._fault, "done": done}
+        fault = {"fault": self._fault, "own": self._own}
+        return {"reports": text, "worker": worker, "sequence": self._sequence, **fault, "done": done}
 
     def cleanup(self) -> None:
         if self._training is not None:

@@ -1,4 +1,4 @@
-"""Checks that only winners were examined, as the study file says. Pure."""
+"""Checks that winners, and they alone, were examined as the study file says. Pure."""
 
 from __future__ import annotations
 
@@ -37,3 +37,18 @@ def exams(data: StudyData, study: Study) -> Iterator[str]:
     for name in metrics:
         if any(math.isinf(value) for value in numbers(data.exams, name)):
             yield f"an exam has an infinite {name}"
+
+
+def missing(data: StudyData, study: Study) -> Iterator[str]:
+    """Checks that a study that has ended has every exam that it asks for, passed or failed.
+
+    A run without any value has no winner, and runs that share a winner share its exams.
+    """
+    final, found = study.final, {(row["trial"], row["exam"], row["epoch"]) for row in data.exams.to_pylist()}
+    names = ["winner"] if final.retrain == "none" else [f"retrain/{place}" for place in range(final.seeds)]
+    length = None if final.retrain == "none" else final.epochs
+    won = {(row["incumbent_trial"], length or row["incumbent_epoch"]) for row in data.runs.to_pylist()}
+    for trial, epoch in sorted((trial, epoch) for trial, epoch in won if trial is not None):
+        for name in names:
+            if (trial, name, epoch) not in found:
+                yield f"trial {trial} must have the exam {name} after {epoch} epochs, passed or failed, but it has none"
