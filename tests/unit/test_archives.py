@@ -123,7 +123,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "said"), BAD)
+@pytest.mark.parametrize(("name", "content", "said"), BAD, ids=range(len(BAD)))
 def test_what_is_no_bundle_is_refused_in_one_sentence(name: str, content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(StorageError, match=said) as error:
