@@ -13,9 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "tests" / "gpu"
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE))  # for this import alone: its conftest.py is not the one that other tests mean
 
 import gpu  # noqa: E402
+
+sys.path.remove(str(HERE))
 
 REPORT = """
 import json, os, subprocess, sys, time
