@@ -116,7 +116,9 @@ class FaultyCluster:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
-        self.nodes.pop(number).process.wait(30)
+        node = self.nodes.pop(number).process
+        node.wait(30)
+        self.sessions.discard(node.pid)  # none of it is left, and the number may soon be somebody else's
 
     def ended(self, number: int) -> bool:
         return not self.of(number)
