@@ -27,6 +27,18 @@ parallelism: 3
 clock: {clock}
 """
 
+# Trials by random search alone: the trainable and the share of a GPU that each takes are to be filled in.
+RANDOM_ON_GPUS = """
+study: instant
+trainable: {trainable}
+space:
+  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
+budget: {{epochs: 36, max_epochs: 6}}
+methods: [random]
+seeds: [0]
+resources: {{cpus: 1, gpus: {gpus}}}
+"""
+
 SLOW = {  # files whose tests train or trace networks, or play many studies: most of the time of unit and contract tests
     "test_digits_pretraining.py", "test_fine_tuning.py", "test_mlp.py", "test_mutated_studies.py", "test_network.py",
     "test_parallel_training.py", "test_resumed_studies.py", "test_timm_models.py", "test_trainables.py",

@@ -25,7 +25,7 @@ def called(function: str, *arguments: Any) -> Any:
     if "torch" in sys.modules:
         return _named(function)(*arguments)
     question = pickle.dumps(sys.path) + pickle.dumps((function, arguments))
-    command = [sys.executable, "-c", _CHILD]
+    command = [sys.executable, "-P", "-c", _CHILD]
     # A session of its own: Ctrl-C reaches the caller alone, who kills the child.
     child = subprocess.run(command, input=question, stdout=subprocess.PIPE, check=False, start_new_session=True)
     if child.returncode:

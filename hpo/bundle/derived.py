@@ -18,6 +18,7 @@ from hpo.report.record_section import command_of
 from hpo.results.compare import compare
 from hpo.results.importance import importance_or_none
 from hpo.store import StudyData, agreement
+from hpo.study.environment import nodes
 from hpo.study.stored import file_values, to_yaml
 from hpo.text import plain
 
@@ -97,19 +98,25 @@ def _methods(data: StudyData, head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _environment(data: StudyData) -> dict[str, Any]:
-    """Returns the stored environment of the driver, the image if a run knew it, and what each node trained."""
-    nodes: dict[str, dict[str, Any]] = {}
+    """Returns the stored environment of the driver, the image if a run knew it, and each node's with what it trained."""
+    known = nodes(data.environment)
+    trained: dict[str, dict[str, Any]] = {}
     for worker in data.epochs["worker"].to_pylist():
         host, _, process = str(worker).rpartition(":")
-        node = nodes.setdefault(host or UNKNOWN, {"processes": set(), "epochs": 0})
+        node = trained.setdefault(host or UNKNOWN, {"processes": set(), "epochs": 0})
         node["processes"].add(process)
         node["epochs"] += 1
     return {
         "driver": dict(data.environment) or UNKNOWN,
         "image": data.environment.get("image", UNKNOWN),
         "nodes": [
-            {"host": host, "processes": len(node["processes"]), "epochs": node["epochs"]}
-            for host, node in sorted(nodes.items())
+            {
+                "host": host,
+                "processes": len(node["processes"]),
+                "epochs": node["epochs"],
+                "environment": known.get(host, UNKNOWN),
+            }
+            for host, node in sorted(trained.items())
         ],
-        "trained_on": data.environment.get("trained_on", UNKNOWN),
+        "trained_on": {k: v for k, v in data.environment.get("trained_on", {}).items() if k != "node"} or UNKNOWN,
     }

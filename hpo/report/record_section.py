@@ -13,9 +13,14 @@ from hpo.report.parts import Command, Folded, Part, Section, Text, table
 from hpo.report.tables import Cell, Column, Table
 from hpo.results.standing import current
 from hpo.store import StudyData
+from hpo.study.environment import nodes
 from hpo.study.stored import file_values, to_yaml
 
-_ELSEWHERE = ("command", "trained on: data counts")  # facts that other places show: the section below, a bundle's card
+_ELSEWHERE = (
+    "command",
+    "trained on: data counts",
+    "trained on: node",
+)  # facts that other places show: the section below, a bundle's card
 
 
 def ledger(data: StudyData) -> Section:
@@ -83,8 +88,19 @@ def environment(data: StudyData) -> Section:
 def environment_table(data: StudyData) -> Table:
     """Returns one row a fact; none if the store holds none."""
     columns = (Column("fact", "what", "text"), Column("value", "value", "text"))
-    rows = tuple((name, value) for name, value in _flat(data.environment) if name not in _ELSEWHERE)
-    return Table(f"{data.name}: environment of the study", columns, rows)
+    rows: list[tuple[Cell, ...]] = [fact for fact in _flat(data.environment) if fact[0] not in _ELSEWHERE]
+    rows += [(_count(len(hosts), "node"), kind) for kind, hosts in _nodes(data).items()]
+    return Table(f"{data.name}: environment of the study", columns, tuple(rows))
+
+
+def _nodes(data: StudyData) -> dict[str, list[str]]:
+    """Returns what the nodes of workers were, in words, each with its hosts: usually one kind."""
+    found: dict[str, list[str]] = {}
+    for host, about in nodes(data.environment).items():
+        packages = ", ".join(f"{name} {version}" for name, version in about.get("packages", {}).items())
+        what = f"{about.get('processor')}, {about.get('cpus')} CPUs, {about.get('memory_gib')} GiB, Python {about.get('python')}"
+        found.setdefault(f"{what}, {packages}", []).append(host)
+    return found
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Cell]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -30,9 +34,19 @@ def versions() -> dict[str, str]:
 
 
 def collect() -> dict[str, Any]:
-    """Returns versions, processor, memory in GiB and, in a git repository, the working folder's commit.
+    """Returns what `machine` does and, in a git repository, the working folder's commit."""
+    return {**machine(), "git_commit": _commit()}
 
-    In a container also its image: what `HPO_IMAGE` holds, such as "hpo-arena:cpu@sha256:...".
+
+def node() -> str:
+    """Returns this machine's host name and what `machine` finds, as a line of JSON: workers tell it, each for its node."""
+    return json.dumps({"host": encodable(socket.gethostname()), **machine()}, sort_keys=True)
+
+
+def machine() -> dict[str, Any]:
+    """Returns versions, processor and memory in GiB; in a container also its image.
+
+    The image is what `HPO_IMAGE` holds, such as "hpo-arena:cpu@sha256:...".
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -42,9 +56,19 @@ def collect() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "packages": versions(),
-        "git_commit": _commit(),
         **({"image": encodable(image)} if (image := os.environ.get("HPO_IMAGE", "").strip()) else {}),
     }
+
+
+def nodes(stored: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns what `node` told of each host, by its name, from a study's stored environment; none of earlier versions'."""
+    told = stored.get("trained_on")
+    found = {}
+    for text in told.get("node", ()) if isinstance(told, Mapping) else ():
+        with suppress(ValueError, TypeError, KeyError):  # a store that somebody edited: verifying it says so
+            about = dict(json.loads(text))
+            found[str(about.pop("host"))] = about
+    return found
 
 
 def _processor() -> str:

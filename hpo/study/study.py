@@ -5,6 +5,7 @@ Reads study files; writes nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
@@ -52,9 +53,7 @@ class Study(Section):
     resources: Resources = Resources()
     metric: Name = "val_accuracy"
     mode: Mode
-    bounds: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = (
-        None  # default: by the metric's name
-    )
+    bounds: list[float | None] | None = None  # of the metric; default: by its name
     difference: float | str | None = None  # the smallest that matters between methods: 0.005, or 1 %
     final: Final = Final()
     store: Name = "results"
@@ -88,6 +87,19 @@ class Study(Section):
                 raise ValueError(str(error)) from None
         return given
 
+    @field_validator("bounds", mode="before")
+    @classmethod
+    def _bounds(cls, given: Any) -> Any:
+        pair = given if isinstance(given, list | tuple) and len(given) == 2 else [given]
+        numbers = [end for end in pair if isinstance(end, int | float) and not isinstance(end, bool)]
+        known = len(numbers) + sum(end is None for end in pair) == 2 and all(map(math.isfinite, numbers))
+        if given is not None and (not known or (len(numbers) == 2 and numbers[0] >= numbers[1])):
+            raise ValueError(
+                "bounds must be the metric's smallest and largest value, [LOW, HIGH], null for an open end, "
+                f"but got {shown(given)}"
+            )
+        return given
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         if self.budget.max_epochs > self.budget.epochs:
@@ -95,9 +107,6 @@ class Study(Section):
                 f"budget.max_epochs <= budget.epochs must hold, but got (max_epochs={self.budget.max_epochs}, "
                 f"epochs={self.budget.epochs}); otherwise no run could train a trial to the end"
             )
-        low, high = self.bounds or (None, None)
-        if low is not None and high is not None and low >= high:
-            raise ValueError(f"bounds must be the metric's smallest and largest value, but got {shown(self.bounds)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, but got {shown(self.seeds)}")
         both = sorted(set(self.fixed) & set(self.space_file))

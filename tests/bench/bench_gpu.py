@@ -28,7 +28,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from on_gpu import fixed, mps, profiles, techniques, together
+from on_gpu import fixed, profiles, techniques, together
 from on_gpu.cases import BARS, Case, Scale, compare, epoch_parts
 from on_gpu.pictures import COUNTS, FEW, pictures
 from on_gpu.report import FAILED, NOT_RUN, Report, table, without_number
@@ -129,17 +129,10 @@ def several_trials(scale: Scale, cases: Sequence[Case], counts: Sequence[int]) -
     """Returns the steps that train several trials at a time: without MPS, with it, and the better over a single trial."""
     rates: dict[Case, dict[str, together.Rates]] = {case: {} for case in cases}
 
-    def measured(mode: str, control: mps.Daemon | None, limit: float) -> Iterator[Row]:
+    def measured(mode: str, limit: float) -> Iterator[Row]:
         end = time.monotonic() + min(limit, 2 * LONGEST)
-        with together.Trials(scale, cases, max(counts), control.environment if control else {}) as trials:
-            try:
-                trials.prepare(end - time.monotonic())
-            except WorkerFailed as error:
-                if control is None:
-                    raise
-                raise mps.NotAvailable(f"{error}; its log: {control.log()}") from None
-            if control is not None and not control.servers():
-                raise mps.NotAvailable(f"the processes run without it; its log: {control.log()}")
+        with together.Trials(scale, cases, max(counts), shared=mode == "with MPS") as trials:
+            trials.prepare(end - time.monotonic())
             for case in cases:
                 rates[case][mode] = trials.rates(case, counts, end - time.monotonic())
                 yield together.row_of(case, mode, rates[case][mode])
@@ -149,16 +142,15 @@ def several_trials(scale: Scale, cases: Sequence[Case], counts: Sequence[int]) -
             yield without_number("MPS", NOT_RUN, "no GPU")
             return
         try:
-            with mps.daemon() as control:
-                yield from measured("with MPS", control, limit)
-        except mps.NotAvailable as error:
+            yield from measured("with MPS", limit)
+        except together.NotAvailable as error:
             yield without_number("MPS", NOT_RUN, f"MPS not available: {error}")
 
     def verdicts(_: float) -> Iterator[Row]:
         yield from (together.verdict(scale, case, modes) for case, modes in rates.items() if modes)
 
     return [
-        Step("several trials at a time", 28, lambda limit: measured("without MPS", None, limit)),
+        Step("several trials at a time", 28, lambda limit: measured("without MPS", limit)),
         Step("several trials at a time, with MPS", 28, served),
         Step("several trials over a single one", 0, verdicts),
     ]

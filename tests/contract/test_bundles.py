@@ -120,7 +120,7 @@ def test_it_holds_the_study_and_all_that_follows_from_it(results: str, bundle: P
     assert methods[2]["options_given"] == {"eta": 2}
     assert methods[2]["options"].items() >= {"eta": 2, "min_epochs": 1, "searcher": "random"}.items()
     assert json.loads(where.contents["environment.json"])["nodes"] == [
-        {"host": "here", "processes": 1, "epochs": store.read(results).epochs.num_rows}
+        {"host": "here", "processes": 1, "epochs": store.read(results).epochs.num_rows, "environment": "not known"}
     ]
     assert json.loads(where.contents["data-card.json"])["included"] == "no: a bundle holds no data"
     assert (where.contents["requirements.lock"], json.loads(where.contents["commands.json"])["results"]) == (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import hpo
+from conftest import RANDOM_ON_GPUS, hpo
 from without_ray import dispatching, play_to_the_end
 
 from hpo.worker.training import Assignment, Report, Training
@@ -196,16 +196,6 @@ def test_a_library_without_room_on_the_gpu_is_out_of_memory_and_works_again_with
 
 # -- on a real cluster --------------------------------------------------------------------------------------------
 
-STUDY = """
-study: lost
-trainable: {trainable}
-space:
-  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
-budget: {{epochs: 36, max_epochs: 6}}
-methods: [random]
-seeds: [0]
-resources: {{cpus: 1, gpus: {gpus}}}
-"""
 LOSING = """
 import os
 from pathlib import Path
@@ -240,15 +230,15 @@ def test_a_study_hands_the_trial_of_a_dead_context_out_anew_and_leaves_the_other
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     gpus = 0.25 if CUDA else 0
     study, undisturbed = tmp_path / "study.yaml", tmp_path / "undisturbed.yaml"
-    study.write_text(STUDY.format(trainable="losing:Losing", gpus=gpus))
-    undisturbed.write_text(STUDY.format(trainable="curves", gpus=gpus))
+    study.write_text(RANDOM_ON_GPUS.format(trainable="losing:Losing", gpus=gpus))
+    undisturbed.write_text(RANDOM_ON_GPUS.format(trainable="curves", gpus=gpus))
     answer = hpo("run", study, "--store", tmp_path / "store", "--workers", 2, "--format", "json", "--no-report", "--quiet",
                  timeout=40 if CUDA else 240)  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     (run,) = json.loads(answer.stdout)["runs"]
     assert (tmp_path / "lost").exists()
     assert (run["charged_epochs"], run["failed_trials"]) == (36, 0)
-    data = read(str(tmp_path / "store"), "lost")
+    data = read(str(tmp_path / "store"), "instant")
     assert data.failures.num_rows == 0
     assert len(set(data.epochs["worker"].to_pylist())) >= 2, "another process took its place"
     assert verify(str(tmp_path / "store")) == []
@@ -256,7 +246,7 @@ def test_a_study_hands_the_trial_of_a_dead_context_out_anew_and_leaves_the_other
     mine, expected = (
         [
             (row["order"], row["value"])
-            for row in sorted(read(str(place), "lost").charges.to_pylist(), key=lambda r: r["order"])
+            for row in sorted(read(str(place), "instant").charges.to_pylist(), key=lambda r: r["order"])
         ]
         for place in (tmp_path / "store", tmp_path / "here")
     )

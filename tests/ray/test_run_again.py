@@ -18,6 +18,8 @@ def test_a_study_bundled_and_trained_anew_gives_the_same_numbers(instant: Callab
     assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
     done = hpo("verify", path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    (node,) = json.loads(ArchivePlace(str(path)).contents["environment.json"])["nodes"]
+    assert node["environment"]["packages"]["torch"], "each node tells its own environment"
     methods = json.loads(ArchivePlace(str(path)).contents["methods.json"])
     assert methods["packages_that_decided"].keys() >= {"hpo-arena", "numpy", "bayesian-optimization"}
 

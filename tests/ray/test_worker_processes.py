@@ -7,20 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import hpo, rows
+from conftest import RANDOM_ON_GPUS, hpo, rows
 
 pytestmark = pytest.mark.timeout(600)
-
-STUDY = """
-study: instant
-trainable: {trainable}
-space:
-  learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}
-budget: {{epochs: 36, max_epochs: 6}}
-methods: [random]
-seeds: [0]
-resources: {{cpus: 1, gpus: {gpus}}}
-"""
 
 DYING = """
 import os
@@ -102,7 +91,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def write(trainable: str, gpus: float = 0) -> Path:
         path = tmp_path / "study.yaml"
-        path.write_text(STUDY.format(trainable=trainable, gpus=gpus))
+        path.write_text(RANDOM_ON_GPUS.format(trainable=trainable, gpus=gpus))
         return path
 
     return write

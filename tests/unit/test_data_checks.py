@@ -241,7 +241,7 @@ def remote(folder: Path, root: str, weights: str = "DEFAULT") -> Study:
     "root", ["pictures", "pictures/zoo", "pictures/zoo/", "pictures/zoo/a/0.png", "pictures/sets/a.npz"]
 )
 def test_what_is_on_s3_is_accepted(bucket, tmp_path, root):
-    validate(remote(tmp_path, f"s3://{root}", "s3://pictures/w/a.pth"))
+    assert validate(remote(tmp_path, f"s3://{root}", "s3://pictures/w/a.pth")) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -18,12 +19,13 @@ from hpo.report.exam_section import exams
 from hpo.report.html import page
 from hpo.report.looks import method_looks, ranked
 from hpo.report.pair_tables import pair_tables
-from hpo.report.record_section import command_of, environment, ledger, ledger_table, study_yaml
+from hpo.report.record_section import command_of, environment, environment_table, ledger, ledger_table, study_yaml
 from hpo.report.trials_section import failures
 from hpo.results.compare import compare, compare_many
 from hpo.results.importance import importance
 from hpo.results.standing import current, derived
 from hpo.store import read, schema
+from hpo.study.environment import node
 from hpo.study.study import Study
 from hpo.text import cut
 from tests.synthetic_study import CLASSES, played, synthetic_study, write_study
@@ -327,3 +329,19 @@ def test_studies_are_reported_as_tasks(tmp_path):
     means = comparison.methods[1].task_means
     assert set(means) == {"clothes", "digits"}
     assert f"{means['digits']:.4f}" in page
+
+
+def test_the_environment_names_each_kind_of_node_once_with_how_many_there_are():
+    told = []
+    for host, cpus in (("a", 8), ("b", 8), ("c", 64)):
+        about = json.loads(node())
+        told.append(json.dumps({**about, "host": host, "cpus": cpus}))
+    data = synthetic_study()
+    table = environment_table(
+        replace(data, environment={"python": "3", "trained_on": {"node": [*told, "no json", "[1]"]}})
+    )
+    rows = [row for row in table.rows if str(row[0]).endswith(("node", "nodes"))]
+    assert [row[0] for row in rows] == ["2 nodes", "1 node"]
+    assert "8 CPUs" in str(rows[0][1])
+    assert "torch 2" in str(rows[1][1])
+    assert not any("host" in str(row) for row in table.rows)

@@ -56,8 +56,10 @@ def test_a_run_may_train_exactly_one_trial_to_the_end(tmp_path):
         ({"trainable": "image_classifier", "data": "{nmae: digits}"}, "unknown key 'nmae' in data; did you mean 'name'"),
         ({"trainable": "mlp", "data": "{name: x, folds: 1}"}, r"folds >= 2 must hold, but got 1"),
         ({"trainable": "mlp", "data": "{name: x}", "model": "{weights: none}"}, "name must be given"),
-        ({"more": "bounds: [1, 1]"}, r"bounds must be the metric's smallest and largest value, but got \[1.0, 1.0\]"),
-        ({"more": "bounds: [0]"}, "bounds"),
+        ({"more": "bounds: [1, 1]"}, r":\d+:1: bounds must be the metric's smallest and largest value.*but got \[1, 1\]"),
+        ({"more": "bounds: [0]"}, r"bounds must be the metric's smallest and largest value.*but got \[0\]"),
+        ({"more": "bounds: [a, b]"}, r"bounds must be the metric's smallest and largest value.*but got \['a', 'b'\]"),
+        ({"more": "bounds: 3"}, r"bounds must be the metric's smallest and largest value.*but got 3"),
     ],
 )  # fmt: skip
 def test_a_study_that_contradicts_itself_is_refused_with_its_place(tmp_path, part, says):

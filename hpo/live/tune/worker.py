@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from hpo.study import environment
 from hpo.worker import mps
 from hpo.worker.devices import hide_what_was_not_given
 from hpo.worker.training import FAULT, REPORT_SECONDS, Assignment, Training
@@ -62,8 +63,8 @@ class SegmentWorker(tune.Trainable):
                 self._fault = mps.suspect(report.failure["reason"])
                 self._own = self._training.built and not mps.shared()
                 report = replace(report, failure=None, done=False)
-            if self._mps and not (self._sequence or reports):
-                report.provenance["mps"] = self._mps
+            if not (self._sequence or reports):
+                report.provenance |= {"node": environment.node(), **({"mps": self._mps} if self._mps else {})}
             reports.append((self._training.assignment.trial, asdict(report)))
             if report.done and self._left:
                 self._begin()

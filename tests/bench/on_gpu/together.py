@@ -12,6 +12,7 @@ from on_gpu.cases import Case, Scale, ours, warm
 from on_gpu.worker import Worker
 from rows import Row, row
 
+from hpo.worker import mps
 from trainables.fine_tuning import FineTuning
 
 Rates = dict[int, float]  # images per second in total, by the number of trials at a time
@@ -21,12 +22,17 @@ BAR = 3  # 8 trials over the best single one
 _models: dict[Case, FineTuning] = {}  # of this worker process
 
 
-def prepare(scale: Scale, cases: Sequence[Case], threads: int) -> None:
-    """Builds and warms this process's trials."""
+class NotAvailable(Exception):
+    """MPS cannot be used here."""
+
+
+def prepare(scale: Scale, cases: Sequence[Case], threads: int, share: float) -> str:
+    """Builds and warms this process's trials; returns whether it is under MPS, or why not."""
     torch.set_num_threads(threads)
     for case in cases:
         _models[case] = ours(scale, case)
         warm(_models[case])
+    return mps.join(share)
 
 
 def train(case: Case, start: float, seconds: float) -> float:
@@ -46,9 +52,10 @@ def train(case: Case, start: float, seconds: float) -> float:
 class Trials:
     """Processes that each hold a trial of every case. Use as a context; they are killed at its end if need be."""
 
-    def __init__(self, scale: Scale, cases: Sequence[Case], count: int, environment: Mapping[str, str]) -> None:
-        self._scale, self._cases = scale, cases
-        self._workers = [Worker(environment) for _ in range(count)]
+    def __init__(self, scale: Scale, cases: Sequence[Case], count: int, *, shared: bool) -> None:
+        """`shared`: under MPS."""
+        self._scale, self._cases, self._shared = scale, cases, shared
+        self._workers = [Worker({mps.SWITCH: str(int(shared))}, 1 / count) for _ in range(count)]
 
     def __enter__(self) -> Self:
         return self
@@ -58,13 +65,14 @@ class Trials:
             worker.close(0.0 if error[0] else 3.0)
 
     def prepare(self, limit: float) -> None:
-        """Raises WorkerFailed for a process that is not ready within `limit` seconds."""
+        """Raises WorkerFailed for a process that is not ready within `limit` seconds, NotAvailable for one without MPS."""
         end = time.monotonic() + limit
         threads = max(1, (os.cpu_count() or 1) // len(self._workers))
         for worker in self._workers:
-            worker.send(prepare, self._scale, self._cases, threads)
-        for worker in self._workers:
-            worker.receive(end - time.monotonic())
+            worker.send(prepare, self._scale, self._cases, threads, 1 / len(self._workers))
+        states = {worker.receive(end - time.monotonic()) for worker in self._workers}
+        if self._shared and not all(state.startswith(mps.ON) for state in states):
+            raise NotAvailable("; ".join(sorted(states)))
 
     def rates(self, case: Case, counts: Sequence[int], limit: float) -> Rates:
         """Returns the images per second of so many trials at a time."""

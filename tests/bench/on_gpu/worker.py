@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from hpo.worker import mps
+
 SPAWN = get_context("spawn")  # a forked child cannot use CUDA
 
 
@@ -22,10 +24,11 @@ class WorkerFailed(RuntimeError):
 class Worker:
     """A process that calls functions one after another; its modules keep their state from call to call."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, gpus: float = 1) -> None:
+        """`gpus`: the share of a GPU that it is meant to use; below 1 it joins MPS where HPO_MPS=1."""
         self._pipe, theirs = SPAWN.Pipe()
         # No daemon: those may not start processes of their own, and a DataLoader does.
-        self._process = SPAWN.Process(target=_serve, args=(theirs,), daemon=False)
+        self._process = SPAWN.Process(target=_serve, args=(theirs, gpus), daemon=False)
         with _environment(environment or {}):
             self._process.start()
         theirs.close()
@@ -79,8 +82,9 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, gpus: float) -> None:
     """Calls what arrives until the pipe closes."""
+    mps.join(gpus)  # before anything asks CUDA
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # threads that wait for one another crawl where other processes have the cores
     with suppress(EOFError, OSError):
