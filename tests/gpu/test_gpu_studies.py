@@ -30,6 +30,7 @@ sys.path.append(str(Path(__file__).parent))  # after tests, which has a conftest
 from faulty_cluster import living
 from study_runs import METRICS, Answer, Gauge, Played, Process, farthest, run, run_command, span, spooled
 
+from tests.bench.on_gpu.pictures import pictures
 from trainables.settings import Settings
 
 torch = pytest.importorskip("torch")
@@ -382,7 +383,7 @@ def plain_seconds(ground: Ground, configs: list[dict[str, Any]], seconds: float)
 
     It is timed on an even part of the images, and the seconds are scaled to all of them: an epoch is so many equal steps.
     """
-    part = _part(ground)
+    part = pictures(ground.images, ground.folder / "part", {"train": 1024, "validation": 114})
     share = sum(map(ground.count, ("train", "validation"))) / sum(
         _count(part / name) for name in ("train", "validation")
     )
@@ -400,18 +401,6 @@ def plain_seconds(ground: Ground, configs: list[dict[str, Any]], seconds: float)
     found = [share * median(json.loads(line)) for line in answer.stdout.splitlines()]
     assert len(found) == len(cases), f"the plain loop must have timed {len(cases)} cases: {answer.reason}"
     return dict(zip(firsts, found, strict=True))
-
-
-def _part(ground: Ground) -> Path:
-    """Makes a folder of links to a third of the images, or to all if they are few."""
-    folder = ground.folder / "part"
-    step = 3 if ground.count("train") > 1000 else 1
-    for split in ("train", "validation"):
-        for kind in sorted((ground.images / split).iterdir()):
-            (folder / split / kind.name).mkdir(parents=True)
-            for path in sorted(kind.iterdir())[::step]:
-                (folder / split / kind.name / path.name).symlink_to(path.resolve())
-    return folder
 
 
 def left() -> float:
