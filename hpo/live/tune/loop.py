@@ -16,7 +16,6 @@ from hpo.live.tune import MOST_SLOTS
 from hpo.live.tune.keeper import Broken, Keeper, NotStarted
 from hpo.live.tune.slot import Answered, Slot, Started
 from hpo.live.tune.slots import Target
-from hpo.text import one_line
 from hpo.worker.training import REPORT_SECONDS
 
 BATCH_SECONDS = 2.0  # the work that a slot gets at a time, where epochs are known to be this short
@@ -155,7 +154,7 @@ class Loop:
         try:
             reply = slot.answered(news.future)
         except Exception as error:  # whatever Ray raises for an actor that has died or cannot be reached
-            self._died(slot, one_line(error)[:300] or type(error).__name__)
+            self._died(slot, last_line(error))
             return
         if reply.fault:
             slot.fault = reply.fault
@@ -177,3 +176,9 @@ class Loop:
             self._blame.death(current.trial)
             if reason := self._blame.verdict(current.trial, slot.fault or words):
                 self._dispatch.lost(current, reason)
+
+
+def last_line(error: Exception) -> str:
+    """Returns the last line of an error: Ray puts the reason there."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip()[:300] if lines else type(error).__name__

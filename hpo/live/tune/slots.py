@@ -52,5 +52,3 @@ class Slots:
         if ranks == 1:
             return tune.PlacementGroupFactory([{**first, **({"GPU": gpus} if gpus else {})}])
         return tune.PlacementGroupFactory([first, *[{"GPU": 1, "CPU": cpus}] * ranks])
-
-
