@@ -97,6 +97,10 @@ class Dispatch:
         self._thinking.collect()
         return self._assignments.batch(seconds, others, self.effort.pace)
 
+    def wants(self, most: int) -> int:
+        """Counts the assignments that could be under way now, if there were slots for them, up to `most`."""
+        return self._assignments.wants(most)
+
     def think(self, seconds: float) -> None:
         """Waits up to `seconds` for the methods that are thinking: for when no slot has anything to do."""
         self._thinking.wait(seconds)
