@@ -109,8 +109,8 @@ store: {store}
 def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resources, count: int) -> None:
     from hpo.live.tune.slots import Slots
 
-    assert Slots(resources, limit=None).count == count
-    assert Slots(resources, limit=1).count == min(count, 1)
+    assert Slots(resources, limit=None).target({}, 8) == count
+    assert Slots(resources, limit=1).target({}, 8) == min(count, 1)
 
 
 @pytest.mark.timeout(300)
@@ -125,7 +125,7 @@ def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
     )  # fmt: skip
     dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 64)
     seen: set[tuple[int, int]] = set()
-    drive(dispatch, study.resources, observe=lambda dispatch, slots: seen.add((dispatch.busy, slots)))
+    drive(dispatch, study.resources, observe=lambda dispatch, now: seen.add((now.busy, now.slots)))
     assert (4, 4) in seen
     assert max(seen) == (4, 4)
     rows = read(study.store).epochs.select(["finished", "seconds"]).to_pylist()
