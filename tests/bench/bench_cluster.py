@@ -95,7 +95,9 @@ def idle(folder: Path, methods: str, seeds: str, epochs: int) -> float:
 def scale(folder: Path, slots: int, epochs: int, most: int = 1) -> list[tuple[float, ...]]:
     """Returns samples of the driver: epochs done, wall seconds, CPU seconds, resident MB. `most`: the epochs of a trial."""
     folder.mkdir()
-    study = write(folder, seconds=0, epochs=epochs, most=most, methods="[random]", seeds="[0]", parallelism=slots, cpus=0)
+    study = write(
+        folder, seconds=0, epochs=epochs, most=most, methods="[random]", seeds="[0]", parallelism=slots, cpus=0
+    )
     said = child("-c", DRIVER, study, folder / "store", slots)
     return [tuple(sample) for sample in json.loads(said.splitlines()[-1])]  # Ray may have warned before
 

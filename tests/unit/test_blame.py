@@ -85,9 +85,7 @@ def test_a_fault_that_comes_again_in_three_processes_is_the_trials_and_the_other
         )
 
 
-def test_faults_that_may_be_a_neighbours_count_as_deaths_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_faults_that_may_be_a_neighbours_count_as_deaths_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mps, "_state", "on")
     failed = played(tmp_path / "a", "Asserting")[0].failures.to_pylist()
     assert failed

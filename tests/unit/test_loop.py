@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +142,8 @@ def test_what_ends_tune_ends_the_study(dispatch) -> None:
 
 
 @pytest.fixture
-def keeper() -> Iterator[Keeper]:
-    yield Keeper(queue.SimpleQueue())
+def keeper() -> Keeper:
+    return Keeper(queue.SimpleQueue())
 
 
 def trial(name: str) -> Any:

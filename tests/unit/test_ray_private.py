@@ -131,8 +131,12 @@ def test_actors_start_without_an_environment_of_their_own_and_a_class_is_sent_on
     cache = inside._class_cache
     private.start_in_waiting_processes(inside)
     assert inside._class_cache is cache
-    assert cache.get(Path) is cache.get(Path)
-    assert isinstance(cache.get(Path), ray.actor.ActorClass)
+
+    class Worker:
+        pass
+
+    assert cache.get(Worker) is cache.get(Worker)
+    assert cache.get(Worker)._default_options.get("runtime_env") is None
 
 
 @pytest.mark.parametrize(
