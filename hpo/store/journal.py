@@ -52,7 +52,7 @@ def figures(where: Place, study: str) -> dict[str, Any] | None:
         text = _tail(where.root / layout.log(study))
     else:
         logs = where.names(layout.logs(study))
-        text = (where.read(f"{layout.logs(study)}/{logs[-1]}") or b"") if logs else b""
+        text = (where.read(logs[-1]) or b"") if logs else b""
     for line in reversed(text.splitlines()):
         with suppress(ValueError):  # a line that is being written, or was cut off
             last = json.loads(line)
