@@ -143,3 +143,35 @@ def _asked(bundle: Amounts) -> dict[str, int]:
 
 def _grains(amount: float) -> int:
     return int(amount * GRAIN)  # to the bit: 0.3334 times 10,000 is less than 3334 for Ray, too
+
+
+class Room:
+    """What nodes have free, filled trial by trial, each on one node where its bundles fit together."""
+
+    def __init__(self, nodes: Iterable[NodeResources]) -> None:
+        self._labels = {node.id: node.labels for node in nodes}
+        self._free = {node.id: node.grains() for node in nodes}
+
+    def matching(self, request: Request) -> list[str]:
+        """Returns the nodes whose labels the request selects."""
+        return [name for name, labels in self._labels.items() if matches(labels, request.labels)]
+
+    def place(self, name: str, request: Request) -> bool:
+        """Takes a trial's room on the node and returns True; leaves all as it is and returns False if it does not fit."""
+        bundles = [_asked(bundle) for bundle in request.bundles]
+        free = self._free[name]
+        if len(bundles) == 1:
+            return _take(free, bundles[0])
+        rest = {resource: list(parts) for resource, parts in free.items()}
+        if not all(_take(rest, bundle) for bundle in sorted(bundles, key=_size, reverse=True)):
+            return False
+        self._free[name] = rest
+        return True
+
+    def spread(self, names: Sequence[str], request: Request) -> bool:
+        """As `place`, for a trial of several bundles that no single node holds."""
+        rest = {name: {resource: list(parts) for resource, parts in self._free[name].items()} for name in names}
+        fits = len(request.bundles) > 1 and _place(list(rest.values()), [_asked(bundle) for bundle in request.bundles])
+        if fits:
+            self._free |= rest
+        return fits
