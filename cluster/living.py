@@ -12,7 +12,13 @@ def living(*, free: bool = False) -> list[NodeResources]:
     nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeName"]))
     left = _free() if free else {}
     return [
-        NodeResources(node["NodeID"], node["Resources"], node["Labels"], left.get(node["NodeID"], {}) if free else None)
+        NodeResources(
+            id=node["NodeID"],
+            name=str(node["NodeName"]),
+            total=node["Resources"],
+            labels=node["Labels"],
+            free=left.get(node["NodeID"], {}) if free else None,
+        )
         for node in nodes
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.text import nearest, shown
+from hpo.text import meant, shown
 
 NAMES = (
     "H100", "H200", "A100", "A100-40G", "A100-80G", "B200", "B300", "GB200", "GB300", "H20", "L4", "L40S", "A10G", "T4",
@@ -25,7 +25,8 @@ def resource(name: str) -> str:
 def unknown(name: str) -> str:
     """Says that Ray knows no such type, which one was probably meant, and how to ask for one that Ray does not list."""
     same = [known for known in NAMES if known.lower() == name.lower()]
+    hint = meant(name, same or NAMES, 0.0 if same else 0.6) or f"; valid: {', '.join(NAMES[:13])} and others"
     return (
-        f"accelerator must be a type that Ray knows, but got {shown(name)}; {nearest(name, same or NAMES)} "
+        f"accelerator must be a type that Ray knows, but got {shown(name)}{hint} "
         f'(for a type of your cluster\'s own: custom: {{"{resource("TYPE")}": {SHARE}}})'
     )

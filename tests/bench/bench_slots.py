@@ -5,7 +5,7 @@
 A cluster has one to four nodes with random CPUs, GPUs, memory, custom resources, accelerator types and labels. A study
 file's random `resources` is counted by `cluster.slots`; then as many placement groups as that and three more, made as
 Tune makes them, are asked of Ray. In every third shape other work holds a part of the cluster before. The groups that
-Ray creates within 20 seconds are counted, and the bar is that every count agrees.
+Ray creates within a minute are counted, and the bar is that every count agrees.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ GIB = 2**30
 PER_CLUSTER = 10  # requests
 MOST = 40  # trials at once: more say nothing new, and cost a second each
 EXTRA = 3
-PATIENCE, QUIET = 20.0, 1.0  # seconds: for groups that must come, and to see that no other does
+STARTS = 3
+PATIENCE, QUIET = 60.0, 1.0  # seconds: for groups that must come, and to see that no other does
 SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
@@ -83,10 +84,9 @@ def request(resources: Resources) -> Request:
 def cluster(nodes: list[dict[str, Any]]) -> Iterator[None]:
     """Starts real nodes in a folder of their own, connects, and ends them."""
     import ray
-    from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="hpo-slots-", dir="/tmp")
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, **SMALL})
+    started = begun(folder)
     try:
         for options in nodes:
             started.add_node(**options, **SMALL)
@@ -96,6 +96,19 @@ def cluster(nodes: list[dict[str, Any]]) -> Iterator[None]:
         ray.shutdown()
         started.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def begun(folder: str) -> Any:
+    """Returns a cluster with its head. Ray gives up where a busy machine takes half a minute for that: tries again."""
+    from ray.cluster_utils import Cluster
+
+    for left in range(STARTS, 0, -1):
+        try:
+            return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, **SMALL})
+        except Exception:
+            if left == 1:
+                raise
+    raise AssertionError
 
 
 def created(groups: list[Any]) -> int:
@@ -128,11 +141,12 @@ def give_back(groups: list[Any]) -> None:
     for group in groups:
         remove_placement_group(group)
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if all(
-            abs(n.total[name] - n.free.get(name, 0)) < 1e-9 for n in living(free=True) for name in n.total if n.free
-        ):
-            return
+    while time.monotonic() < until and not all(
+        (node.free or {}).get(name, 0) >= amount
+        for node in living(free=True)
+        for name, amount in node.total.items()
+        if name != "object_store_memory"
+    ):
         time.sleep(0.05)
 
 
@@ -185,7 +199,7 @@ def main(quick: bool = False, shapes: int = 200, seed: int = 0) -> list[Row]:
             "share",
             "1",
         ),
-        row("the same beside other work", [sum(agree[True]) / max(1, len(agree[True]))], "share", "1"),
+        row("the same beside other work", [sum(agree[True]) / max(1, len(agree[True]))], "share", "at least 1"),
         row("shapes", [shapes], "shapes"),
         row("trials that ran", [slots], "trials"),
     ]
