@@ -47,6 +47,7 @@ class NodeResources:
     labels: Mapping[str, str] = field(default_factory=dict)
     free: Amounts | None = None
     devices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    name: str = ""
 
     def grains(self) -> Grains:
         """Returns what is free, in ten-thousandths."""

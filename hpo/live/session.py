@@ -201,11 +201,10 @@ def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
 
 def _needs(study: Study) -> Needs:
     from cluster.preflight import Needs, installed
+    from cluster.slots import Request
 
     return Needs(
-        cpus=study.resources.cpus_in_all,
-        gpus=study.resources.gpus,
-        memory=study.resources.memory,
+        request=Request(study.resources.bundles, study.resources.labels),
         packages=installed(environment.PACKAGES),
         python=".".join(platform.python_version_tuple()[:2]),
         data_root=study.located()["data"].get("root"),
