@@ -42,14 +42,16 @@ def fair(nodes: Sequence[NodeResources], claims: Iterable[Claim]) -> Plan:
 
     Each claim gets one slot first, then its `least`, then its part. Every next slot goes to the claim with the smallest
     dominant share: the slots that it would have, divided by those that it could have alone and by its weight
-    (progressive filling, Ghodsi et al. 2011, with D'Hondt's rounding). A claim keeps the slots that it has where it can.
+    (progressive filling, Ghodsi et al. 2011, with D'Hondt's rounding). A claim keeps the slots that it has where it can,
+    and those that it could not use now where no other claim could use them either.
 
         4 slots, equal weights: both want 9 -> 2, 2;  one wants 1, the other 9 -> 1, 3;  weights 1 and 3 -> 1, 3
     """
     filling = _Filling(nodes, sorted(claims, key=lambda claim: (claim.since, claim.id)))
-    filling.fill(lambda claim: 1)
-    filling.fill(lambda claim: claim.least)
+    filling.fill(lambda claim: min(1, claim.limit))
+    filling.fill(lambda claim: min(claim.least, claim.limit))
     filling.fill(lambda claim: claim.limit)
+    filling.fill(lambda claim: min(claim.most, sum(claim.holds.values())))
     return filling.plan
 
 
@@ -66,9 +68,9 @@ class _Filling:
         self._counts = dict.fromkeys(self.plan, 0)
 
     def fill(self, limit: Callable[[Claim], int]) -> None:
-        """Fills every claim up to its limit, and none above what it could use."""
+        """Fills every claim up to its limit."""
         open_ = [claim for claim in self._claims if self._parts[claim.id] > 0]
-        while open_ := [claim for claim in open_ if self._counts[claim.id] < min(limit(claim), claim.limit)]:
+        while open_ := [claim for claim in open_ if self._counts[claim.id] < limit(claim)]:
             next_ = min(open_, key=lambda claim: (self._counts[claim.id] + 1) / self._parts[claim.id])
             place = self._place(next_)
             if place is None:

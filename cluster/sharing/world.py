@@ -37,7 +37,7 @@ class Seen:
             for amounts in self.groups.get(job, {}).values():
                 for name, amount in amounts.items():
                     free[name] = free.get(name, 0) + amount
-        return NodeResources(self.id, self.total, self.labels, free)
+        return NodeResources(id=self.id, total=self.total, labels=self.labels, free=free)
 
     def others(self, jobs: Iterable[str]) -> dict[str, float]:
         """Returns what work other than the jobs' slots has reserved here."""
@@ -57,7 +57,7 @@ def settled(looks: Sequence[Sequence[Seen]], jobs: Iterable[str]) -> list[NodeRe
     for node in (node for seen in looks[:-1] for node in seen if node.id in best):
         known, before = best[node.id], node.for_jobs(jobs).free or {}
         free = {name: max(amount, before.get(name, 0)) for name, amount in (known.free or {}).items()}
-        best[node.id] = NodeResources(node.id, known.total, known.labels, free)
+        best[node.id] = NodeResources(id=node.id, total=known.total, labels=known.labels, free=free)
     return list(best.values())
 
 

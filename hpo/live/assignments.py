@@ -52,6 +52,13 @@ class Assignments:
         exam = self._exams.next(self.live) if self._over() else None
         return None if exam is None else self._begin(self._exams.assignment(exam))
 
+    def wants(self, most: int) -> int:
+        """Returns how many assignments could be under way now, those that are included; at most `most`."""
+        if any(trial in self._retried for trial in self.live):
+            return len(self.live)
+        exam = self._over() and self._exams.next(self.live) is not None
+        return min(most, len(self.live) + len(self._arena.demands(self.live)) + exam)
+
     def batch(self, seconds: float, others: int, pace: float | None) -> list[Assignment]:
         """Begins what one slot should do next: one thing, or several that are expected to take `seconds` together.
 

@@ -5,6 +5,7 @@ No ray in here: the driver hands assignments to Tune and reports back; tests han
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from hpo.game.arena import Arena
@@ -48,7 +49,6 @@ class Dispatch:
     ) -> None:
         self.study = study
         self.writer = writer
-        self.busy = 0  # slots that have work; the driver sets it
         self._tracking = tracking or Tracking()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
@@ -56,7 +56,8 @@ class Dispatch:
             if (script := self._record.scripts.get(str(run.key))) is not None:
                 run.follow(script)
         self.arena = Arena(runs, self._record.curves, ahead)
-        self._thinking = Thinking(self.arena.events_of, self._record.events)
+        self.wake: Callable[[], None] = lambda: None  # called in any thread when a method has decided; the driver sets it
+        self._thinking = Thinking(self.arena.events_of, self._record.events, lambda: self.wake())
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
         self._exams = Exams(study, self.arena, writer, checkpoints)
         self._assignments = Assignments(
@@ -96,6 +97,11 @@ class Dispatch:
         """
         self._thinking.collect()
         return self._assignments.batch(seconds, others, self.effort.pace)
+
+    def wants(self, most: int) -> int:
+        """Returns how many assignments could be under way now, those that are included; at most `most`."""
+        self._thinking.collect()
+        return self._assignments.wants(most)
 
     def think(self, seconds: float) -> None:
         """Waits up to `seconds` for the methods that are thinking: for when no slot has anything to do."""

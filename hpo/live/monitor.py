@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpo.live.dispatch import Dispatch
+from hpo.live.occupancy import Occupancy
 from hpo.store.journal import Journal
 
 JOURNAL_SECONDS = 10.0
+GAUGE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,28 +28,34 @@ class Figures:
     epochs_per_second: float
     slots: int
     busy: int
+    starting: int
+    waiting: int
     idle_share: float  # of the slots' time
     store_waiting: int
     store_trouble: str
 
 
 class Monitor:
-    """Takes a study's figures, sets Ray's metrics to them, and writes them to the journal every ten seconds."""
+    """Takes a study's figures, sets Ray's metrics to them every two seconds, and writes them to the journal every ten seconds."""
 
     def __init__(self, study: str, journal: Journal) -> None:
         self._meter, self._gauges, self._journal = Meter(), Gauges(study), journal
-        self._written = 0.0
+        self._written = self._shown = 0.0
 
-    def watch(self, dispatch: Dispatch, slots: int) -> None:
-        figures = self._meter.read(dispatch, slots)
+    def watch(self, dispatch: Dispatch, occupancy: Occupancy) -> None:
+        now = time.monotonic()
+        if now - self._shown < GAUGE_SECONDS:
+            return
+        self._shown = now
+        figures = self._meter.read(dispatch, occupancy)
         self._gauges.show(figures)
-        if time.monotonic() - self._written > JOURNAL_SECONDS:
-            self._written = time.monotonic()
+        if now - self._written > JOURNAL_SECONDS:
+            self._written = now
             self._journal.write("figures", **asdict(figures))
 
     def conclude(self, dispatch: Dispatch) -> None:
         """Writes the last figures, of a study that no slot works on any more."""
-        self._journal.write("figures", **asdict(self._meter.read(dispatch, 0)))
+        self._journal.write("figures", **asdict(self._meter.read(dispatch, Occupancy())))
 
 
 class Meter:
@@ -59,23 +67,25 @@ class Meter:
         self._busy = 0.0  # slot-seconds
         self._offered = 0.0  # slot-seconds
 
-    def read(self, dispatch: Dispatch, slots: int) -> Figures:
+    def read(self, dispatch: Dispatch, occupancy: Occupancy) -> Figures:
         runs = list(dispatch.arena.runs)
         charged = {str(run.key): run.ledger.committed for run in runs}
         total, now = sum(charged.values()), time.monotonic()
         if self._first is None and total > 0:
             self._first, self._last = (now, total), now
         if self._first is not None:
-            self._busy += min(dispatch.busy, slots) * (now - self._last)
-            self._offered += slots * (now - self._last)
+            self._busy += min(occupancy.busy, occupancy.slots) * (now - self._last)
+            self._offered += occupancy.slots * (now - self._last)
             self._last = now
         began, before = self._first or (now, total)
         return Figures(
             charged_epochs=charged,
             trials=dict(Counter(trial.status for run in runs for trial in list(run.trials))),
             epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
-            slots=slots,
-            busy=dispatch.busy,
+            slots=occupancy.slots,
+            busy=occupancy.busy,
+            starting=occupancy.starting,
+            waiting=occupancy.waiting,
             idle_share=1 - self._busy / self._offered if self._offered > 0 else 0.0,
             store_waiting=dispatch.writer.waiting,
             store_trouble=dispatch.writer.trouble,
@@ -97,8 +107,10 @@ class Gauges:
         self._numbers = {
             "epochs_per_second": gauge("epochs_per_second", "epochs charged per second since the first epoch"),
             "idle_share": gauge("idle_share", "idle share of the slots' time since the first epoch"),
-            "slots": gauge("slots", "trials that the cluster holds at a time"),
+            "slots": gauge("slots", "slots that the study may have"),
             "busy": gauge("slots_busy", "slots that train"),
+            "starting": gauge("slots_starting", "slots whose processes start"),
+            "waiting": gauge("slots_waiting", "slots that no node has room for yet"),
             "store_waiting": gauge("store_waiting", "rows on their way to the store"),
         }
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hpo.game.run import Run
 from hpo.live.dispatch import Dispatch
+from hpo.live.occupancy import Occupancy
 from hpo.text import clock
 
 LINE_SECONDS = 10.0
@@ -43,23 +44,23 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, dispatch: Dispatch, slots: int) -> None:
+    def __call__(self, dispatch: Dispatch, occupancy: Occupancy) -> None:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.update(self._table(dispatch, slots))
+            self._live.update(self._table(dispatch, occupancy))
         elif time.monotonic() - self._line_at >= LINE_SECONDS:
-            self.line(dispatch, slots)
+            self.line(dispatch, occupancy)
 
-    def line(self, dispatch: Dispatch, slots: int) -> None:
+    def line(self, dispatch: Dispatch, occupancy: Occupancy) -> None:
         """Prints one line for all runs together."""
         self._line_at = time.monotonic()
         if not self._quiet and self._live is None:
             runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)
-            self._console.print(f"{self._footer(dispatch, slots)} | {runs}", highlight=False, soft_wrap=True)
+            self._console.print(f"{self._footer(dispatch, occupancy)} | {runs}", highlight=False, soft_wrap=True)
 
-    def _table(self, dispatch: Dispatch, slots: int) -> Table:
-        table = Table(caption=self._footer(dispatch, slots), caption_justify="left", box=None, pad_edge=False)
+    def _table(self, dispatch: Dispatch, occupancy: Occupancy) -> Table:
+        table = Table(caption=self._footer(dispatch, occupancy), caption_justify="left", box=None, pad_edge=False)
         table.add_column("run")
         table.add_column("charged epochs", min_width=28)
         table.add_column(f"best {dispatch.study.metric}", justify="right")
@@ -86,7 +87,7 @@ class Progress:
             *(str(states[s]) if states[s] else "-" for s in ("running", "paused", "failed")),
         ]
 
-    def _footer(self, dispatch: Dispatch, slots: int) -> str:
+    def _footer(self, dispatch: Dispatch, occupancy: Occupancy) -> str:
         runs = list(dispatch.arena.runs)
         charged = sum(run.ledger.committed for run in runs)
         budget = sum(run.ledger.budget for run in runs)
@@ -98,5 +99,5 @@ class Progress:
             parts.append(f"exams of the winners: {len(dispatch.live)} under way")
         elif rate > 0:
             parts.append(f"about {clock((budget - charged) / rate)} left")
-        parts.append(f"{dispatch.busy}/{slots} slots busy")
+        parts.append(str(occupancy))
         return "  ".join(parts)

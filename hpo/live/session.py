@@ -17,6 +17,7 @@ from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
+from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
@@ -127,18 +128,18 @@ class _Sitting:
             journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
             monitor = Monitor(self.study.study, journal)
 
-            def observe(dispatch: Dispatch, slots: int) -> None:
-                progress(dispatch, slots)
-                monitor.watch(dispatch, slots)
+            def observe(dispatch: Dispatch, occupancy: Occupancy) -> None:
+                progress(dispatch, occupancy)
+                monitor.watch(dispatch, occupancy)
 
             try:
                 self._drive(dispatch, observe, journal)
             finally:
-                progress(dispatch, 0)
+                progress(dispatch, Occupancy())
             monitor.conclude(dispatch)
             journal.write("done")
 
-    def _drive(self, dispatch: Dispatch, observe: Callable[[Dispatch, int], None], journal: Journal) -> None:
+    def _drive(self, dispatch: Dispatch, observe: Callable[[Dispatch, Occupancy], None], journal: Journal) -> None:
         """Drives the study, and writes to the journal why it ends early."""
         from hpo.live.tune.driver import Interrupted, drive
 

@@ -18,11 +18,14 @@ class Thinking:
     """Plays runs with `play`, and passes what happens in them to `record`. True while some method is thinking.
 
     All calls must come from one thread, the only one that calls `record`; methods think in threads of their own. A run
-    that may move while its method is thinking is played once more afterwards.
+    that may move while its method is thinking is played once more afterwards. `wake` is called, in any thread, when one has
+    decided.
     """
 
-    def __init__(self, play: Callable[[Run], Events], record: Callable[[Events], None]) -> None:
-        self._play, self._record = play, record
+    def __init__(
+        self, play: Callable[[Run], Events], record: Callable[[Events], None], wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._play, self._record, self._wake = play, record, wake
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="method")
         self._under_way: dict[int, tuple[Run, Future[Events]]] = {}
         self._moved: dict[int, Run] = {}
@@ -34,7 +37,9 @@ class Thinking:
         if id(run) in self._under_way:
             self._moved[id(run)] = run
         elif run.schedule.expensive:
-            self._under_way[id(run)] = (run, self._threads.submit(self._play, run))
+            future = self._threads.submit(self._play, run)
+            self._under_way[id(run)] = (run, future)
+            future.add_done_callback(lambda done: self._wake())
         else:
             self._record(self._play(run))
 

@@ -1,31 +1,25 @@
 """Plays a study on the cluster that ray is connected to.
 
-A Tune trial is one assignment (a segment of a trial, or an exam); where epochs are short, it is several of them, one
-after the other, because handing one over takes some 30 ms. Its process then takes the next Tune trial (reuse_actors),
-so that a slot starts one process. To pause and resume we use our own checkpoints, which any node can read: Tune's
-snapshots would drop the scheduler's state and are switched off.
+A Tune trial is a slot: its process starts once and lasts, and trains one assignment (a segment of a trial, or an exam) after
+the other. Tune starts, places and ends the processes, in a thread of its own; the assignments go to them by calls, one of
+them ahead, so that neither a process nor Tune stands between a result and the next decision. To pause and resume trials we
+use our own checkpoints, which any node can read: Tune's snapshots would drop the scheduler's state and are switched off.
 """
 
 from __future__ import annotations
 
-import logging
-import shutil
+import queue
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from typing import Any
 
 from hpo.errors import InterruptedStudy
 from hpo.live.dispatch import Dispatch
-from hpo.live.tune import MOST_SLOTS
-from hpo.live.tune.adapters import ArenaScheduler, ArenaSearcher, LinkObserver, LinkStopper
-from hpo.live.tune.link import Link
-from hpo.live.tune.slots import Slots
-from hpo.live.tune.worker import SegmentWorker
+from hpo.live.tune.keeper import Keeper
+from hpo.live.tune.loop import Loop, Observe
+from hpo.live.tune.slots import Slots, Target
 from hpo.study.study import Resources
 
 
@@ -42,78 +36,41 @@ def drive(
     resources: Resources,
     *,
     limit: int | None = None,
-    observe: Callable[[Dispatch, int], None] = lambda dispatch, slots: None,
+    target: Target | None = None,
+    observe: Observe = lambda dispatch, occupancy: None,
 ) -> None:
-    """Plays the study until every run is over and every exam taken, with at most `limit` assignments at a time.
+    """Plays the study until every run is over and every exam taken, with at most `limit` slots, or as many as `target` says.
 
     Raises Interrupted on SIGINT and SIGTERM, StudyFailed, or the error that ended the study. In each case the store
     holds all that had arrived, and the same call goes on from there.
     """
-    logging.getLogger("ray.tune").setLevel(
-        logging.CRITICAL
-    )  # no stack traces of lost workers: the store has the reasons
-    link = Link(dispatch, Slots(resources, limit), observe)
+    slots = Slots(resources, limit)
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    keeper = Keeper(inbox)
+    loop = Loop(dispatch, keeper, inbox, target or slots.target, slots.shares, observe)
     complete = False
     try:
         if not dispatch.finished:
-            with _signals(link), _scratch() as scratch:
-                _tuner(link, scratch).fit()
-        if link.error is not None:
-            raise link.error
-        if link.interrupted:
-            raise Interrupted(link.interrupted)
+            with _signals(loop), keeper.running(slots.request()):
+                loop.play()
+        if loop.interrupted:
+            raise Interrupted(loop.interrupted)
         complete = dispatch.finished
     finally:
         dispatch.finish(complete)
 
 
-def _tuner(link: Link, scratch: str) -> Tuner:
-    request = link.slots.request()
-    return Tuner(
-        tune.with_resources(SegmentWorker, request),
-        tune_config=TuneConfig(
-            search_alg=ArenaSearcher(link),
-            scheduler=ArenaScheduler(link, request),
-            num_samples=-1,
-            max_concurrent_trials=MOST_SLOTS,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: str(trial.trial_id),
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-        ),
-        run_config=RunConfig(
-            name="study",
-            storage_path=scratch,
-            verbose=0,
-            stop=LinkStopper(link),
-            callbacks=[LinkObserver(link)],
-            failure_config=FailureConfig(max_failures=0),  # the dispatch hands lost work out anew, as it stands by then
-            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-            log_to_file=False,
-        ),
-    )
-
-
 @contextmanager
-def _scratch() -> Iterator[str]:
-    """Yields a folder for Tune's own files and deletes it: nothing in them is needed again."""
-    folder = tempfile.mkdtemp(prefix="hpo-tune-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _signals(link: Link) -> Iterator[None]:
+def _signals(loop: Loop) -> Iterator[None]:
     """Makes SIGINT and SIGTERM end the study cleanly, and a second one end it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: object) -> None:
-        if link.interrupted:
+        if loop.interrupted:
             raise KeyboardInterrupt
-        link.interrupted = signal.Signals(number).name
+        loop.interrupted = signal.Signals(number).name
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,12 +1,12 @@
-"""What a Tune actor runs. Worker processes import this file, so it imports neither the store nor the dispatch."""
+"""What a Tune actor runs: the process of a slot. Worker processes import it, so it imports neither store nor dispatch."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -15,25 +15,55 @@ from ray import tune
 from hpo.study import environment
 from hpo.worker import mps
 from hpo.worker.devices import hide_what_was_not_given
-from hpo.worker.training import FAULT, REPORT_SECONDS, Assignment, Training
+from hpo.worker.training import FAULT, Assignment, Report, Training
+
+Order = Mapping[str, Any]
+"""The fields of an Assignment, without those that the slot knows already."""
 
 
-class SegmentWorker(tune.Trainable):
-    """Trains the assignments that its Tune trial carries, one after the other, and reports on each.
+@dataclass
+class Reply:
+    """What came of a call to a slot's process: reports, each with its trial, in their order.
 
-    A process that cannot compute any more first reports what it has trained and what is wrong, then ends: Tune sees it
-    die, and another process takes its work. It frees nothing before, because calls to a dead device may never return.
+    `fault`: why the process cannot go on; it ends at its next call. `own`: whether the trial may be the cause: not where
+    its device was unusable from the start, nor under MPS.
     """
 
-    _training: Training | None = None
-    _sequence = 0
-    _fault = ""  # what is wrong with this process
-    _own = False  # whether the trial may be the cause: not where its device was unusable from the start, nor under MPS
+    reports: list[tuple[str, Report]] = field(default_factory=list)
+    fault: str = ""
+    own: bool = False
+
+
+class SlotWorker(tune.Trainable):
+    """Trains the assignments that the driver hands over, one after the other, for as long as the slot exists.
+
+    Tune starts and ends the process; the driver calls `enter` once and then `work`, again and again. A process that cannot
+    compute any more first reports what it has trained and what is wrong, then ends. It frees nothing before, because calls
+    to a dead device may never return.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._training: Training | None = None
+        self._orders: list[Order] = []
+        self._fault = ""
+
+    def step(self) -> dict[str, Any]:
+        """Says where the process is. Tune calls this once, when the process has started."""
+        context = ray.get_runtime_context()
+        return {
+            "actor": context.current_actor,
+            "node": context.get_node_id(),
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+        }
+
+    def enter(self, common: Order, shares: Mapping[str, float], variables: Mapping[str, str]) -> None:
+        """Takes what all orders have in common, the slot's shares of its node, and environment variables."""
+        os.environ.update(variables)
         hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
-        self._mps = mps.join(float(config["gpus"]))
-        ranks, cpus = int(config["ranks"]), float(config["rank_cpus"])
+        self._common = common
+        ranks, cpus = int(shares["ranks"]), float(shares["rank_cpus"])
+        told = mps.join(float(shares["gpus"]))
+        self._news = {"node": environment.node(), **({"mps": told} if told else {})}
 
         def make(trainable: str, arguments: dict[str, Any]) -> Any:
             from hpo.worker.ranks import Ranks
@@ -41,40 +71,37 @@ class SegmentWorker(tune.Trainable):
             return Ranks(trainable, ranks, cpus, **arguments)
 
         self._make = make if ranks > 1 else None
-        self._left = [Assignment(**given) for given in json.loads(config["assignments"])]
-        self._begin()
 
-    def _begin(self) -> None:
-        self._training = Training(self._left.pop(0), self._training, self._make)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.setup(new_config)
-        return True
-
-    def step(self) -> dict[str, Any]:
+    def work(self, orders: Sequence[Order], seconds: float) -> Reply:
+        """Trains what it was given now and before: until nothing is left, or there is a report after `seconds`."""
         if self._fault:
             os._exit(1)
-        began, done = time.monotonic(), False
-        reports: list[tuple[str, dict[str, Any]]] = []
-        while not (done or self._fault) and (not reports or time.monotonic() - began < REPORT_SECONDS):
+        self._orders += orders
+        began, reply = time.monotonic(), Reply()
+        while self._next() and not (reply.reports and time.monotonic() - began > seconds):
             assert self._training is not None
             report = self._training.step()
             if report.failure is not None and report.failure["kind"] == FAULT:
-                self._fault = mps.suspect(report.failure["reason"])
-                self._own = self._training.built and not mps.shared()
+                self._fault = reply.fault = mps.suspect(report.failure["reason"])
+                reply.own = self._training.built and not mps.shared()
                 report = replace(report, failure=None, done=False)
-            if not (self._sequence or reports):
-                report.provenance |= {"node": environment.node(), **({"mps": self._mps} if self._mps else {})}
-            reports.append((self._training.assignment.trial, asdict(report)))
-            if report.done and self._left:
-                self._begin()
-            else:
-                done = report.done
-        self._sequence += 1
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        text = json.dumps(reports)  # as text, because Tune flattens nested results before its scheduler sees them
-        fault = {"fault": self._fault, "own": self._own}
-        return {"reports": text, "worker": worker, "sequence": self._sequence, **fault, "done": done}
+            report.provenance |= self._news
+            self._news = {}
+            reply.reports.append((self._training.assignment.trial, report))
+            self._busy = not report.done
+            if self._fault:
+                break
+        return reply
+
+    _busy = False  # whether the training under way is not done
+
+    def _next(self) -> bool:
+        """Begins the next order where the one before is done; False where none is left."""
+        if not self._busy and self._orders:
+            given = Assignment(**{**self._common, **self._orders.pop(0)})
+            self._training = Training(given, self._training, self._make)
+            self._busy = True
+        return self._busy
 
     def cleanup(self) -> None:
         if self._training is not None:

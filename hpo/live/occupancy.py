@@ -1,0 +1,22 @@
+"""How a study's slots are occupied at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """`slots`: how many the study may have. Of them `busy` ones train, the processes of `starting` ones start, and for
+    `waiting` ones no node has room yet; the others are free or not needed.
+    """
+
+    slots: int = 0
+    busy: int = 0
+    starting: int = 0
+    waiting: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.busy}/{self.slots} slots busy"]
+        parts += [f"{self.starting} starting"] * bool(self.starting) + [f"{self.waiting} waiting"] * bool(self.waiting)
+        return ", ".join(parts)
