@@ -58,6 +58,7 @@ class Sharing:
         self._since = time.time()
         self._clock = clock
         self._wanted: deque[tuple[float, int]] = deque()
+        self._holds: dict[str, int] = {}
         self._share: Share | None = None
         self._over = threading.Event()
         self._arbiter: Any = None
@@ -75,17 +76,19 @@ class Sharing:
         self._wanted.append((now, wants))
         while self._wanted[0][0] < now - WANTED_SECONDS:
             self._wanted.popleft()
-        return self.share.slots
+        share, self._holds = self.share, dict(holds)
+        if share.nodes is None:
+            return share.slots
+        rightly = sum(min(count, share.nodes.get(node, 0)) for node, count in holds.items())
+        return rightly if rightly < sum(holds.values()) else share.slots
 
-    def gives_back(self, node: str, holds: Mapping[str, int]) -> bool:
-        """Returns whether a slot on this node should be given back at the end of its segment.
+    def spare(self, node: str) -> bool:
+        """Returns whether a slot on this node should be given back before one on another.
 
         Where studies ask for unlike slots, it matters which: two single GPUs on two nodes make no room for two on one.
         """
-        share = self.share
-        if share.nodes is None or sum(holds.values()) == 0:
-            return sum(holds.values()) > share.slots
-        return holds.get(node, 0) > share.nodes.get(node, 0)
+        nodes = self.share.nodes
+        return nodes is not None and self._holds.get(node, 0) > nodes.get(node, 0)
 
     def close(self) -> None:
         """Leaves, so that the others get this study's share at once."""

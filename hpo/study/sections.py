@@ -68,6 +68,10 @@ class Resources(Section):
     accelerator: str | None = None  # the type of GPU, by Ray's name
     labels: dict[str, str] = Field(default_factory=dict)  # of the nodes: name -> Ray's label selector
     custom: dict[str, float] = Field(default_factory=dict)  # amounts of resources that the cluster's nodes declare
+    # Trials at a time: those that the study gets first where studies share a cluster, and the most, up to which an
+    # autoscaler is asked for nodes. They may change from one sitting to the next, so that they are not in the definition.
+    min_workers: Annotated[int, Field(ge=0)] = Field(default=0, exclude=True)
+    max_workers: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude=True)
     pack: bool | None = None  # whether trials wait for room in device memory; by default only where they share a GPU
 
     @property
@@ -142,6 +146,11 @@ class Resources(Section):
     def _whole(self) -> Resources:
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError(f"gpus must be at most 1 or a whole number, but got {self.gpus}")
+        if self.max_workers is not None and self.min_workers > self.max_workers:
+            raise ValueError(
+                f"min_workers <= max_workers must hold, but got (min_workers={self.min_workers}, "
+                f"max_workers={self.max_workers})"
+            )
         if self.accelerator and not self.gpus and not self.custom.keys() & DEVICES:
             raise ValueError(f"accelerator {self.accelerator} needs gpus above 0, but got {self.gpus:g}")
         return self

@@ -17,6 +17,9 @@ REFRESH_SECONDS = 5.0
 Target = Callable[[Mapping[str, int], int], int]
 """(node id -> slots held there, assignments that could be under way) -> how many slots the study may have."""
 
+Spare = Callable[[str], bool]
+"""Node id -> whether a slot there should be given back before one on another node."""
+
 
 class Slots:
     """Counts the slots that a study may have: as many as fit on the cluster's living nodes, at most `limit`."""

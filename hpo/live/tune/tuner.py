@@ -16,7 +16,9 @@ from hpo.live.tune.worker import SlotWorker
 
 def tuner(keeper: Keeper, request: Any, scratch: str) -> Tuner:
     """Returns a Tuner of trials that each take `request`, as the keeper wants them. `scratch`: a folder for Tune's own files."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # no stack traces of lost processes: the store has the reasons
+    logging.getLogger("ray.tune").setLevel(
+        logging.CRITICAL
+    )  # no stack traces of lost processes: the store has the reasons
     return Tuner(
         tune.with_resources(SlotWorker, request),
         tune_config=TuneConfig(
