@@ -101,8 +101,7 @@ class Dispatch:
         return self._assignments.batch(seconds, others, self.effort.pace)
 
     def wants(self, most: int) -> int:
-        """Returns how many assignments could be under way now, those that are included; at most `most`."""
-        self._thinking.collect()
+        """Counts the assignments that could be under way now, if there were slots for them, up to `most`."""
         return self._assignments.wants(most)
 
     def think(self, seconds: float) -> None:
