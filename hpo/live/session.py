@@ -153,8 +153,8 @@ class _Sitting:
         from hpo.live.tune.driver import Interrupted, drive
 
         try:
-            share = {} if sharing is None else {"target": sharing.target, "spare": sharing.spare}
-            drive(dispatch, self.study.resources, limit=self.workers, observe=observe, **share)
+            target, spare = (None, None) if sharing is None else (sharing.target, sharing.spare)
+            drive(dispatch, self.study.resources, limit=self.workers, target=target, spare=spare, observe=observe)
         except Interrupted as stop:
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
             journal.write("interrupted", signal=stop.name, charged_epochs=charged)

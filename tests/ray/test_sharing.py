@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_cluster import FaultyCluster, faulty_cluster, living, until
+from faulty_cluster import FaultyCluster, faulty_cluster, until
 from growing_cluster import GrowingCluster
 from ray_nodes import ROOT, Child
 

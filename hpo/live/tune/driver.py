@@ -37,7 +37,7 @@ def drive(
     *,
     limit: int | None = None,
     target: Target | None = None,
-    spare: Spare = lambda node: False,
+    spare: Spare | None = None,
     observe: Observe = lambda dispatch, occupancy: None,
 ) -> None:
     """Plays the study until every run is over and every exam taken, with at most `limit` slots, or as many as `target` says.
@@ -48,7 +48,7 @@ def drive(
     slots = Slots(resources, limit)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     keeper = Keeper(inbox)
-    loop = Loop(dispatch, keeper, inbox, target or slots.target, slots.shares, observe, spare)
+    loop = Loop(dispatch, keeper, inbox, target or slots.target, slots.shares, observe, spare or (lambda node: False))
     complete = False
     try:
         if not dispatch.finished:
