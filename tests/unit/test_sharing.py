@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,9 @@ from cluster.sharing.arbiter import demanded
 from cluster.sharing.shares import Claim, fair
 from cluster.sharing.world import Seen, mirrored, settled
 from cluster.slots import NodeResources, Request, capacity
+from hpo.errors import StudyError
+from hpo.live.sharing import ask
+from hpo.study.study import Study
 
 CPU = Request(({"CPU": 1.0},))
 SHAPES = (
@@ -233,3 +238,66 @@ def test_a_growing_study_beside_another_leaves_it_what_it_has():
     node = seen(5.0, {"01": {"g": {"CPU": 1.0}}, "02": {"h": {"CPU": 2.0}}})
     other = message(id="b", job="02", bundles=[{"CPU": 2.0}], grows=False)
     assert demanded([node], [message(), other]) == [({"CPU": 1.0}, {})] * 3 + [({"CPU": 2.0}, {})]
+
+
+# -- the study file ------------------------------------------------------------------------------------------------
+
+FILE = """
+study: small
+trainable: curves
+space: {{x: {{type: float, low: 0, high: 1}}}}
+budget: {{epochs: 8, max_epochs: 2}}
+methods: [random]
+{more}
+"""
+
+
+def load(folder: Path, more: str = "", **changes) -> Study:
+    (folder / "study.yaml").write_text(FILE.format(more=more))
+    return Study.load(folder / "study.yaml", **changes)
+
+
+def test_how_a_study_shares_a_cluster_is_no_part_of_what_its_store_agrees_on(tmp_path):
+    plain = load(tmp_path)
+    shared = load(tmp_path, "priority: 2.5\nowner: ann\nresources: {min_workers: 2, max_workers: 16}")
+    assert (shared.digest, shared.definition) == (plain.digest, plain.definition)
+    asked = ask(shared, None)
+    assert (asked.priority, asked.owner, asked.least, asked.most, asked.grows) == (2.5, "ann", 2, 16, True)
+
+
+def test_the_command_line_replaces_what_the_file_says(tmp_path):
+    study = load(
+        tmp_path, "priority: 2\nresources: {cpus: 2, min_workers: 1, max_workers: 16}", priority=3.0, min_workers=4
+    )
+    asked = ask(study, 8)
+    assert (asked.priority, asked.least, asked.most) == (3.0, 4, 8)
+    assert asked.request.bundles == ({"CPU": 2.0},)
+    assert ask(study, 3).least == 3
+
+
+def test_a_study_without_a_limit_never_asks_the_autoscaler(tmp_path):
+    assert not ask(load(tmp_path), None).grows
+    assert ask(load(tmp_path), 1).grows
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("priority: 0", "priority"),
+        ("priority: -1", "priority"),
+        ("priority: .inf", "a number must be finite"),
+        ("priority: .nan", "a number must be finite"),
+        ("priority: high", "priority"),
+        ("owner: ''", "owner"),
+        ("resources: {max_workers: 0}", "max_workers"),
+        ("resources: {min_workers: -1}", "min_workers"),
+        (
+            "resources: {min_workers: 3, max_workers: 2}",
+            "min_workers <= max_workers must hold, but got (min_workers=3, max",
+        ),
+    ],
+)
+def test_what_no_share_can_be_is_refused(tmp_path, more, says):
+    with pytest.raises(StudyError, match=re.escape(says)) as refused:
+        load(tmp_path, more)
+    assert "study.yaml:7" in str(refused.value)
