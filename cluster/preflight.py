@@ -11,7 +11,10 @@ from typing import Any
 from cluster import probe
 from cluster.connect import Connection
 from cluster.errors import one_line
+from cluster.living import living
 from cluster.needs import Needs, Node, PreflightError, Report
+from cluster.shortage import shortage
+from cluster.slots import NodeResources
 
 __all__ = ["Needs", "PreflightError", "Report", "installed", "preflight"]
 
@@ -46,36 +49,26 @@ def preflight(
     finally:
         if needs.store is not None and wrote is None:
             probe.remove(needs.store, mark)
-    asked = [node for node in _living() if node["NodeID"] in answers]  # not those that joined since
-    nodes = tuple(_node(node, answers[node["NodeID"]], here, wrote, patience) for node in asked)
+    asked = [node for node in living(free=True) if node.id in answers]  # not those that joined since
+    nodes = tuple(_node(node, answers[node.id], here, wrote, patience) for node in asked)
     return Report(needs, nodes, elastic)
 
 
 def check_room(needs: Needs) -> None:
-    """Raises PreflightError if no living node has room for a trial; asks the nodes nothing."""
-    import ray
-
-    here = ray.get_runtime_context().get_node_id()
-    nodes = tuple(_node(node, SILENT, here, None, PATIENCE_SECONDS) for node in _living())
-    if shortage := Report(needs, nodes).shortage:
-        raise PreflightError(shortage)
-
-
-def _living() -> list[dict[str, Any]]:
-    import ray
-
-    return sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeName"]))
+    """Raises PreflightError if the living nodes have no room for a trial; asks the nodes nothing."""
+    if reason := shortage(living(), needs.request):
+        raise PreflightError(reason)
 
 
 def _ask_all(needs: Needs, mark: str, patience: float) -> dict[str, Any]:
     """As `_ask`, but asks failed nodes again as long as the cluster has them."""
     answers: dict[str, Any] = {}
     for number in range(ROUNDS):
-        asked = [node["NodeID"] for node in _living() if not isinstance(answers.get(node["NodeID"]), tuple)]
+        asked = [node.id for node in living() if not isinstance(answers.get(node.id), tuple)]
         if not asked or (number and all(answers.get(node, SILENT) == SILENT for node in asked)):
             break  # silent nodes have had their time
         time.sleep(PAUSE_SECONDS if number else 0.0)
-        asked = [node["NodeID"] for node in _living() if node["NodeID"] in asked]
+        asked = [node.id for node in living() if node.id in asked]
         answers |= dict.fromkeys(asked, SILENT) | _ask(asked, needs, mark, patience)
     return answers
 
@@ -144,23 +137,12 @@ def _skew(actor: Any) -> float:
     return best[1]
 
 
-def _node(node: dict[str, Any], answer: Any, here: str, wrote: str | None, patience: float) -> Node:
-    have = node["Resources"]
-    name = str(node["NodeName"])
+def _node(node: NodeResources, answer: Any, here: str, wrote: str | None, patience: float) -> Node:
     told, skew = answer if isinstance(answer, tuple) else (None, 0.0)
     if told is not None and wrote is not None:
-        told = {**told, "store": wrote if node["NodeID"] == here else None}  # reported once, for the driver's node
+        told = {**told, "store": wrote if node.id == here else None}  # reported once, for the driver's node
     silence = f"gave no answer within {patience:.0f} s" if answer == SILENT else f"failed: {answer}"
-    return Node(
-        name=name,
-        cpus=float(have.get("CPU", 0)),
-        gpus=float(have.get("GPU", 0)),
-        memory=int(have.get("memory", 0)),
-        answer=told,
-        silence=silence,
-        skew=skew,
-        driver=node["NodeID"] == here,
-    )
+    return Node(node.name, node, told, silence, skew, driver=node.id == here)
 
 
 def this_python() -> str:

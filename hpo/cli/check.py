@@ -43,7 +43,7 @@ def plan_text(study: Study) -> str:
         f"runs        {len(study.methods)} methods x {len(study.seeds)} seeds = {runs}",
         f"budget      {study.budget.epochs} epochs per run, {per_trial}; {epochs} in all",
         f"clock       {study.clock}, {study.parallelism} virtual workers per run",
-        f"resources   {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU per trial",
+        f"resources   {study.resources}",
         f"metric      {study.metric}, {study.mode}",
         f"store       {study.store}",
         "methods",

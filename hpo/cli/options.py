@@ -73,18 +73,29 @@ RayAddressOption = Annotated[
 SlotsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Most trials to train at a time (default: all that fit).")
 ]
+PriorityOption = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="The study's weight where studies share a cluster (default: the study's, or 1)."),
+]
+LeastOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Trials at a time that the study gets first on a shared cluster (default: 0)."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")]
 RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output.")]
 
 
 def load_study(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
-               budget: int | None = None) -> Study:  # fmt: skip
+               budget: int | None = None, priority: float | None = None, least: int | None = None) -> Study:  # fmt: skip
     """Loads a study from its file or from a bundle; the options of the command line replace what it says."""
     if is_sealed(source):
         from hpo.bundle import study_in
 
         return study_in(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
-    return Study.load(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
+    return Study.load(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget,
+                      priority=priority, min_workers=least)  # fmt: skip
 
 
 def command_line() -> str:

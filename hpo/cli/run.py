@@ -10,7 +10,9 @@ import typer
 from hpo.cli.compare import print_comparison, print_repetition
 from hpo.cli.options import (
     BudgetOption,
+    LeastOption,
     MethodsOption,
+    PriorityOption,
     QuietOption,
     RayAddressOption,
     RunFormat,
@@ -42,6 +44,8 @@ def run(
     seeds: SeedsOption = None,
     budget: BudgetOption = None,
     workers: SlotsOption = None,
+    priority: PriorityOption = None,
+    least: LeastOption = None,
     again: Annotated[
         bool,
         typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results."),
@@ -56,7 +60,7 @@ def run(
     from hpo.live.session import play
 
     check_again(study, store, again=again, budget=budget)
-    loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
+    loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget, priority=priority, least=least)
     repeat = command_line()
     play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
     if again:

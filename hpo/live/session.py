@@ -19,6 +19,7 @@ from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
+from hpo.live.sharing import grows, most, shared
 from hpo.live.tracking import MlFlow, TensorBoard, Tracking
 from hpo.live.validation import validate
 from hpo.methods import origins, origins_of
@@ -33,6 +34,7 @@ from hpo.text import encodable
 if TYPE_CHECKING:
     from cluster.connect import Connection
     from cluster.needs import Needs
+    from cluster.sharing.client import Sharing
 
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
@@ -133,18 +135,26 @@ class _Sitting:
                 monitor.watch(dispatch, occupancy)
 
             try:
-                self._drive(dispatch, observe, journal)
+                with shared(self.study, connection, self.workers) as sharing:
+                    self._drive(dispatch, observe, journal, sharing)
             finally:
                 progress(dispatch, Occupancy())
             monitor.conclude(dispatch)
             journal.write("done")
 
-    def _drive(self, dispatch: Dispatch, observe: Callable[[Dispatch, Occupancy], None], journal: Journal) -> None:
+    def _drive(
+        self,
+        dispatch: Dispatch,
+        observe: Callable[[Dispatch, Occupancy], None],
+        journal: Journal,
+        sharing: Sharing | None,
+    ) -> None:
         """Drives the study, and writes to the journal why it ends early."""
         from hpo.live.tune.driver import Interrupted, drive
 
         try:
-            drive(dispatch, self.study.resources, limit=self.workers, observe=observe)
+            target, spare = (None, None) if sharing is None else (sharing.target, sharing.spare)
+            drive(dispatch, self.study.resources, limit=self.workers, target=target, spare=spare, observe=observe)
         except Interrupted as stop:
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
             journal.write("interrupted", signal=stop.name, charged_epochs=charged)
@@ -166,7 +176,7 @@ class _Sitting:
             if connection.local:
                 check_room(_needs(self.study))
             else:
-                _preflight(self.study, connection, self.quiet)
+                _preflight(self.study, connection, self.workers, self.quiet)
         except BaseException:
             connection.close()
             raise
@@ -185,28 +195,33 @@ def check_cluster(study: Study, address: str) -> None:
     from cluster.connect import connect
 
     with connect(address) as connection:
-        _preflight(study, connection, quiet=False)
+        _preflight(study, connection, None, quiet=False)
 
 
-def _preflight(study: Study, connection: Connection, quiet: bool) -> None:
+def _preflight(study: Study, connection: Connection, workers: int | None, quiet: bool) -> None:
     """Compares what the study needs with what the cluster has: shows a table, and raises where the study cannot run."""
     from rich.console import Console
 
-    from cluster.preflight import preflight
+    from cluster.preflight import PreflightError, preflight
 
-    report = preflight(connection, _needs(study))
+    growing, limited = grows(), most(study, workers) is not None
+    report = preflight(connection, _needs(study), elastic=growing and limited)
     if not quiet or not report.ok:
         Console(stderr=True, markup=False, emoji=False).print(report.table())
+    if report.shortage and growing:
+        raise PreflightError(
+            f"{report.shortage}; or set resources.max_workers or --workers, the most trials at a time up to which this "
+            "cluster's autoscaler may be asked for nodes"
+        )
     report.check()
 
 
 def _needs(study: Study) -> Needs:
     from cluster.preflight import Needs, installed
+    from cluster.slots import Request
 
     return Needs(
-        cpus=study.resources.cpus_in_all,
-        gpus=study.resources.gpus,
-        memory=study.resources.memory,
+        request=Request(study.resources.bundles, study.resources.labels),
         packages=installed(environment.PACKAGES),
         python=".".join(platform.python_version_tuple()[:2]),
         data_root=study.located()["data"].get("root"),

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hpo.study import accelerators
+from hpo.study.labels import tidy
 from hpo.study.modes import mode_of, unknown
+from hpo.text import shown
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]  # epochs fit into any table, and sums of them too
 Seed = Annotated[int, Field(ge=0, le=1_000_000_000_000)]  # an exam's seed is some 10,000 times as large: 64 bits
 Name = Annotated[str, Field(pattern=r"\S")]
+
+LEAST_CPU = 0.0001  # for a trial that needs nothing: Ray has no empty requests, and no smaller share
+OF_RAY = frozenset({"CPU", "GPU", "memory", "object_store_memory", "bundle"})
+DEVICES = frozenset(
+    {"neuron_cores", "TPU", "NPU", "HPU", "RBLN", "FURIOSA", "TTNPU", "MBLT"}
+)  # counted by devices as GPUs
 
 
 class Section(BaseModel):
@@ -46,11 +56,22 @@ class Stopping(Section):
 
 
 class Resources(Section):
-    """What one trial takes of a node. `gpus` is a fraction (several trials per GPU) or whole (several GPUs per trial)."""
+    """What one trial takes of the cluster, and on which nodes.
+
+    `gpus` is a fraction (several trials per GPU) or whole (several GPUs per trial). `memory_gb` and `custom` are taken
+    where the trial's first process runs.
+    """
 
     cpus: Annotated[float, Field(ge=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     memory_gb: Annotated[float, Field(gt=0)] | None = None
+    accelerator: str | None = None  # the type of GPU, by Ray's name
+    labels: dict[str, str] = Field(default_factory=dict)  # of the nodes: name -> Ray's label selector
+    custom: dict[str, float] = Field(default_factory=dict)  # amounts of resources that the cluster's nodes declare
+    # Trials at a time: those that the study gets first where studies share a cluster, and the most, up to which an
+    # autoscaler is asked for nodes. They may change from one sitting to the next, so that they are not in the definition.
+    min_workers: Annotated[int, Field(ge=0)] = Field(default=0, exclude=True)
+    max_workers: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude=True)
     pack: bool | None = None  # whether trials wait for room in device memory; by default only where they share a GPU
 
     @property
@@ -73,10 +94,65 @@ class Resources(Section):
         """The memory of a trial in bytes; 0 where it requests none."""
         return int((self.memory_gb or 0) * 2**30)
 
+    @property
+    def bundles(self) -> tuple[dict[str, float], ...]:
+        """What a trial asks Ray for: one bundle, or with several GPUs one for itself and one for each rank."""
+        marked = {accelerators.resource(self.accelerator): accelerators.SHARE} if self.accelerator else {}
+        alone = self.ranks == 1
+        first = {"CPU": self.cpus if alone else 1.0, "memory": float(self.memory), **self.custom}
+        if alone:
+            first |= {"GPU": self.gpus, **marked}
+        taken = {name: amount for name, amount in first.items() if amount} or {"CPU": LEAST_CPU}
+        return (taken,) if alone else (taken, *({"GPU": 1.0, "CPU": self.cpus, **marked} for _ in range(self.ranks)))
+
+    def __str__(self) -> str:
+        gpus = f"{self.gpus:g} {self.accelerator or 'GPU'}"
+        parts = [f"{self.memory_gb:g} GiB of memory"] if self.memory_gb else []
+        parts += [f"{amount:g} {name}" for name, amount in self.custom.items()]
+        nodes = ", ".join(f"{name}={selector}" for name, selector in self.labels.items())
+        text = ", ".join([f"{self.cpus:g} CPU and {gpus} per trial", *parts])
+        return f"{text}; on nodes with {nodes}" if nodes else text
+
+    @field_validator("accelerator")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in accelerators.NAMES:
+            raise ValueError(accelerators.unknown(name))
+        return name
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _selectors(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {key: tidy(key, selector) for key, selector in given.items()}
+
+    @field_validator("custom")
+    @classmethod
+    def _amounts(cls, given: dict[str, float]) -> dict[str, float]:
+        for name, amount in given.items():
+            if name in OF_RAY or "_group_" in name:
+                raise ValueError(
+                    f"custom must name resources that nodes declare, but {shown(name)} is one of Ray's own"
+                )
+            if amount < LEAST_CPU or (name in DEVICES and amount > 1 and amount != int(amount)):
+                bounds = (
+                    "at most 1 or a whole number" if name in DEVICES and amount > 1 else f"at least {LEAST_CPU:.4f}"
+                )
+                raise ValueError(f"custom.{name} must be {bounds}, but got {amount}")
+        return given
+
     @model_validator(mode="after")
     def _whole(self) -> Resources:
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError(f"gpus must be at most 1 or a whole number, but got {self.gpus}")
+        if self.max_workers is not None and self.min_workers > self.max_workers:
+            raise ValueError(
+                f"min_workers <= max_workers must hold, but got (min_workers={self.min_workers}, "
+                f"max_workers={self.max_workers})"
+            )
+        if self.accelerator and not self.gpus and not self.custom.keys() & DEVICES:
+            raise ValueError(f"accelerator {self.accelerator} needs gpus above 0, but got {self.gpus:g}")
         return self
 
 

@@ -57,6 +57,10 @@ class Study(Section):
     difference: float | str | None = None  # the smallest that matters between methods: 0.005, or 1 %
     final: Final = Final()
     store: Name = "results"
+    priority: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        default=1, exclude=True
+    )  # its weight on a shared cluster
+    owner: Name | None = Field(default=None, exclude=True)
     checkpoints_gb: Annotated[float, Field(gt=0)] = 20  # for all checkpoints of the study together
     track: Track = Track()
     start: list[dict[str, Scalar]] = Field(default_factory=list)
@@ -120,7 +124,7 @@ class Study(Section):
 
     @classmethod
     def load(cls, source: str | Path, **changes: Any) -> Study:
-        """Loads a study file or a preset; `changes` (store, seeds, methods, epochs) replace what it says.
+        """Loads a study file or a preset; `changes` (store, seeds, methods, epochs, priority, min_workers) replace what it says.
 
         Raises StudyError: one sentence with file, line and column.
         """
@@ -135,6 +139,9 @@ class Study(Section):
             if value is not None and key == "epochs":
                 if isinstance(budget := values.get("budget") or {}, dict):  # anything else is refused below
                     values["budget"] = {**budget, "epochs": value}
+            elif value is not None and key == "min_workers":
+                if isinstance(given := values.get("resources") or {}, dict):
+                    values["resources"] = {**given, "min_workers": value}
             elif value is not None and key == "methods":
                 known = values.get("methods")
                 values["methods"] = chosen(known if isinstance(known, list) else [], value)

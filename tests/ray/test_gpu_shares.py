@@ -14,7 +14,8 @@ import fake_mps
 import pytest
 from conftest import hpo
 
-from cluster.needs import room
+from cluster.living import living
+from cluster.slots import Request, capacity
 from hpo.store import StudyData
 
 SEED, DRAWS = 20, 6
@@ -105,7 +106,7 @@ def test_trials_are_counted_as_ray_packs_them() -> None:
     rng = random.Random(SEED)
     drawn = [round(rng.uniform(0.05, 1), rng.choice((1, 2, 5))) for _ in range(DRAWS)]
     for share in (0.6, 0.3, 0.7, 1 / 3, 0.3334, 0.33345, 1 / 7, 0.50006, 1.0, 2.0, *drawn):
-        expected = room({"GPU": 2}, {"GPU": share}, most=0)
+        expected = capacity(living(), Request(({"GPU": share},)))
         assert packed(share, expected) == expected, share
 
 
@@ -173,8 +174,8 @@ def test_a_cluster_whose_gpus_suffice_and_whose_cpus_do_not_is_refused(tmp_path:
     assert found.returncode == 2, found.stderr
     assert found.stdout == ""
     assert found.stderr.splitlines()[-1] == (
-        "hpo: a trial needs 5 CPU and 2 GPU on one node, but the only node has 4 CPU and 2 GPU; lower resources.cpus, or "
-        "choose a cluster with such a node"
+        "hpo: a trial needs 5 CPU and 2 GPU (2 CPU and 1 GPU on one node for each of its processes), but the only node has "
+        "4 CPU and 2 GPU; lower resources.cpus, or choose a larger cluster"
     )
 
 
@@ -187,5 +188,6 @@ def test_a_machine_without_the_gpus_of_a_trial_is_refused(tmp_path: Path, gpus: 
     assert found.returncode == 2, found.stderr
     (sentence,) = [line for line in found.stderr.splitlines() if line.startswith("hpo: ")]
     cpus = 3 if gpus == 2 else 1
-    assert f"a trial needs {cpus} CPU and {gpus:g} GPU on one node, but the only node has {cpus} CPU" in sentence
+    assert f"a trial needs {cpus} CPU and {gpus:g} GPU" in sentence
+    assert f"but the only node has {cpus} CPU" in sentence
     assert "lower resources.gpus" in sentence

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.connect import Connection, connect
+from cluster.living import living
 from cluster.needs import GIB, Needs, PreflightError
 from cluster.preflight import installed, preflight, this_python
+from cluster.slots import NodeResources, Request
 from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
+from hpo.live.occupancy import Occupancy
 from hpo.store import StudyWriter, read, verify
 from hpo.study.study import Resources, Study
 
@@ -27,8 +31,9 @@ def cluster() -> Iterator[Connection]:
     sizes = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **sizes})
     try:
-        nodes.add_node(num_cpus=1, **sizes)
-        nodes.add_node(num_cpus=3, num_gpus=1, memory=2 * GIB, **sizes)
+        nodes.add_node(num_cpus=1, labels={"region": "eu-1"}, **sizes)
+        of_its_own = {"accelerator_type:H100": 1, "license": 2}
+        nodes.add_node(num_cpus=3, num_gpus=1, memory=2 * GIB, resources=of_its_own, labels={"region": "us-1"}, **sizes)
         with connect(nodes.address) as connection:
             yield connection
     finally:
@@ -49,7 +54,7 @@ def test_nodes_that_meet_the_needs(cluster: Connection, tmp_path: Path) -> None:
     assert sum(node.driver for node in report.nodes) == 1
     assert list(store.iterdir()) == []
     assert len(report.rows()) == 4
-    assert all(row[-2] == "writable" for row in report.rows()[1:])
+    assert all(row["store"] == "writable" for row in report.rows()[1:])
 
 
 def test_every_reason_is_a_sentence(cluster: Connection, tmp_path: Path) -> None:
@@ -71,19 +76,51 @@ def test_every_reason_is_a_sentence(cluster: Connection, tmp_path: Path) -> None
         report.check()
 
 
+def needs(**resources: Any) -> Needs:
+    section = Resources(**resources)
+    return Needs(Request(section.bundles, section.labels))
+
+
 def test_a_trial_that_fits_on_no_node(cluster: Connection) -> None:
-    needs = Needs(cpus=2, gpus=2)
-    assert preflight(cluster, needs).reasons == (
-        "a trial needs 2 CPU and 2 GPU on one node, but the largest of the 3 has 3 CPU and 1 GPU; lower resources.gpus, or "
+    asked = needs(cpus=4, gpus=1)
+    assert preflight(cluster, asked).reasons == (
+        "a trial needs 4 CPU and 1 GPU on one node, but the largest of the 3 has 3 CPU and 1 GPU; lower resources.cpus, or "
         "choose a cluster with such a node",
     )
-    assert preflight(cluster, needs, elastic=True).ok
-    assert preflight(cluster, Needs(cpus=1, gpus=0.25)).room == 3
+    assert preflight(cluster, asked, elastic=True).ok
+    assert preflight(cluster, needs(cpus=1, gpus=0.25)).room == 3
+
+
+def test_a_trial_that_names_its_nodes(cluster: Connection) -> None:
+    assert preflight(cluster, needs(labels={"region": "in(eu-1, us-1)"})).room == 4
+    assert preflight(cluster, needs(labels={"region": "!us-1"})).room == 1
+    assert preflight(cluster, needs(gpus=0.5, accelerator="H100")).room == 2
+    (reason,) = preflight(cluster, needs(gpus=0.5, accelerator="A100")).reasons
+    assert reason.startswith(
+        "a trial needs the accelerator A100, but the 3 nodes have no known accelerator (2), H100 (1)"
+    )
+    (reason,) = preflight(cluster, needs(labels={"region": "ap-1"})).reasons
+    assert "the 3 nodes have eu-1 (1), no such label (1), us-1 (1)" in reason
+
+
+@pytest.mark.timeout(120)
+def test_what_other_work_holds_is_not_free(cluster: Connection) -> None:
+    import ray
+    from ray.util import placement_group, remove_placement_group
+
+    held = placement_group([{"CPU": 2, "license": 1}])
+    ray.get(held.ready())
+    try:
+        report = preflight(cluster, needs())
+        assert (report.room, report.free) == (4, 2)
+        assert report.ok
+    finally:
+        remove_placement_group(held)
 
 
 # -- the driver's own packing -----------------------------------------------------------------------------------------
 
-QUARTERS = """
+STUDY = """
 study: quarters
 trainable: curves
 data: {{seconds: 0.2}}
@@ -91,7 +128,7 @@ space: {{learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true}}}}
 budget: {{epochs: 32, max_epochs: 4}}
 methods: [random]
 parallelism: 8
-resources: {{cpus: 0.5, gpus: 0.25, pack: false}}
+resources: {resources}
 store: {store}
 """
 
@@ -104,6 +141,9 @@ store: {store}
         (Resources(cpus=0.5), 8),
         (Resources(cpus=1, gpus=0.5), 2),
         (Resources(cpus=4), 0),
+        (Resources(cpus=0.25, gpus=0.6), 1),
+        (Resources(cpus=0.5, labels={"region": "!eu-1"}), 6),
+        (Resources(cpus=0.5, custom={"license": 0.8}), 2),
     ],
 )
 def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resources, count: int) -> None:
@@ -113,19 +153,45 @@ def test_slots_are_what_fits_on_each_node(cluster: Connection, resources: Resour
     assert Slots(resources, limit=1).target({}, 8) == min(count, 1)
 
 
-@pytest.mark.timeout(300)
-def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
+def played(folder: Path, resources: str, observe: Callable[[Dispatch, Occupancy], None]) -> Study:
     from hpo.live.tune.driver import drive
 
-    (tmp_path / "quarters.yaml").write_text(QUARTERS.format(store=tmp_path / "store"))
-    study = Study.load(str(tmp_path / "quarters.yaml"))
+    (folder / "study.yaml").write_text(STUDY.format(resources=resources, store=folder / "store"))
+    study = Study.load(str(folder / "study.yaml"))
     writer = StudyWriter.open(
         study.store, study=study.study, definition=study.definition, digest=study.digest, environment={},
         space_kinds=study.kinds,
     )  # fmt: skip
-    dispatch = Dispatch(study, runs_of(study), writer, str(tmp_path / "checkpoints"), 64)
+    dispatch = Dispatch(study, runs_of(study), writer, str(folder / "checkpoints"), 64)
+    drive(dispatch, study.resources, observe=observe)
+    return study
+
+
+@pytest.mark.timeout(300)
+def test_trials_run_on_the_nodes_that_the_study_names(cluster: Connection, tmp_path: Path) -> None:
     seen: set[tuple[int, int]] = set()
-    drive(dispatch, study.resources, observe=lambda dispatch, now: seen.add((now.busy, now.slots)))
+    touched: set[str] = set()
+
+    def observe(dispatch: Dispatch, now: Occupancy) -> None:
+        seen.add((now.busy, now.slots))
+        touched.update(node.labels["region"] for node in living(free=True) if node.free and taken(node))
+
+    def taken(node: NodeResources) -> bool:
+        assert node.free is not None
+        return any(node.free.get(name, 0) < node.total.get(name, 0) for name in ("CPU", "license"))
+
+    asked = '{cpus: 0.25, accelerator: H100, gpus: 0.1, labels: {region: "in(us-1, us-2)"}, custom: {license: 0.8}}'
+    played(tmp_path, asked, observe)
+    assert max(seen) == (2, 2)
+    assert touched == {"us-1"}
+
+
+@pytest.mark.timeout(300)
+def test_four_trials_share_a_gpu(cluster: Connection, tmp_path: Path) -> None:
+    seen: set[tuple[int, int]] = set()
+    study = played(
+        tmp_path, "{cpus: 0.5, gpus: 0.25, pack: false}", lambda dispatch, now: seen.add((now.busy, now.slots))
+    )
     assert (4, 4) in seen
     assert max(seen) == (4, 4)
     rows = read(study.store).epochs.select(["finished", "seconds"]).to_pylist()

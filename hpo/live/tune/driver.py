@@ -19,7 +19,7 @@ from hpo.errors import InterruptedStudy
 from hpo.live.dispatch import Dispatch
 from hpo.live.tune.keeper import Keeper
 from hpo.live.tune.loop import Loop, Observe
-from hpo.live.tune.slots import Slots, Target
+from hpo.live.tune.slots import Slots, Spare, Target
 from hpo.live.tune.tuner import tuner
 from hpo.study.study import Resources
 
@@ -38,6 +38,7 @@ def drive(
     *,
     limit: int | None = None,
     target: Target | None = None,
+    spare: Spare | None = None,
     observe: Observe = lambda dispatch, occupancy: None,
 ) -> None:
     """Plays the study until every run is over and every exam taken, with at most `limit` slots, or as many as `target` says.
@@ -48,7 +49,7 @@ def drive(
     slots = Slots(resources, limit)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     keeper = Keeper(inbox)
-    loop = Loop(dispatch, keeper, inbox, target or slots.target, slots.shares, observe)
+    loop = Loop(dispatch, keeper, inbox, target or slots.target, slots.shares, observe, spare or (lambda node: False))
     complete = False
     try:
         if not dispatch.finished:

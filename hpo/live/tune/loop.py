@@ -15,7 +15,7 @@ from hpo.live.occupancy import Occupancy
 from hpo.live.tune import MOST_SLOTS
 from hpo.live.tune.keeper import Broken, Keeper, NotStarted
 from hpo.live.tune.slot import Answered, Slot, Started
-from hpo.live.tune.slots import Target
+from hpo.live.tune.slots import Spare, Target
 from hpo.worker.training import REPORT_SECONDS
 
 BATCH_SECONDS = 2.0  # the work that a slot gets at a time, where epochs are known to be this short
@@ -40,10 +40,11 @@ class Loop:
         target: Target,
         shares: Mapping[str, float],
         observe: Observe,
+        spare: Spare = lambda node: False,
     ) -> None:
         self.interrupted = ""  # the name of the signal that ends the loop
         self._dispatch, self._keeper, self._inbox = dispatch, keeper, inbox
-        self._target, self._shares, self._observe = target, shares, observe
+        self._target, self._shares, self._observe, self._spare = target, shares, observe, spare
         self._slots: dict[str, Slot] = {}
         self._blame = Blame()
         self._looked = -LOOK_SECONDS
@@ -78,9 +79,11 @@ class Loop:
         self._observe(self._dispatch, self._occupancy())
 
     def _give_back(self) -> None:
-        """Ends the slots beyond those that are wanted: the ones that are done soonest first, each when it is done."""
+        """Ends the slots beyond those that are wanted: spare ones first, then those that are done soonest, each when done."""
         many = len(self._slots) - self._keeper.wanted
-        soonest = sorted(self._slots.values(), key=lambda slot: (not slot.leaving, slot.epochs))
+        soonest = sorted(
+            self._slots.values(), key=lambda slot: (not slot.leaving, not self._spare(slot.node), slot.epochs)
+        )
         for number, slot in enumerate(soonest):
             slot.leaving = number < many
             if slot.leaving and slot.idle:
