@@ -87,8 +87,8 @@ class Checkpoints:
         with tempfile.TemporaryDirectory() as scratch:
             yield self._unpacked(trial, sorted(found, key=lambda pair: -pair[1]), Path(scratch))
 
-    def _unpacked(self, trial: str, found: list[tuple[str, int]], scratch: Path) -> Iterator[tuple[int, Path]]:
-        for name, epoch in found:
+    def _unpacked(self, trial: str, names: list[tuple[str, int]], scratch: Path) -> Iterator[tuple[int, Path]]:
+        for name, epoch in names:
             folder = scratch / str(epoch)
             try:
                 with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
