@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+
 from hpo.worker.orders import Entry, Order, Reply, common, order
 from hpo.worker.training import Assignment, Report
 
@@ -86,6 +88,10 @@ class Slot:
         """Lets it go on with what it has. `expected`: the seconds that this will take."""
         while self.running and self._calls < (CALLS if expected > seconds else 1):
             self._call([], seconds)
+
+    def kill(self) -> None:
+        """Ends the process at once, whatever it does."""
+        ray.kill(self._actor)
 
     def _call(self, orders: list[Order], seconds: float, entry: Entry | None = None) -> None:
         self._calls += 1
