@@ -57,7 +57,10 @@ def main(command: list[str]) -> int:
     code = run(command)
     job_id = submission_id(os.environ)
     if code != 0 and job_id and not worth_retrying(code):
-        print(f"entrypoint: exit code {code}; another attempt would end the same way, so this job stops itself", flush=True)
+        print(
+            f"entrypoint: exit code {code}; another attempt would end the same way, so this job stops itself",
+            flush=True,
+        )
         stop(job_id)
     return code if code >= 0 else 128 - code
 

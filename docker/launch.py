@@ -134,7 +134,9 @@ def main() -> int:
         build(root)
         furnish(root)
         code = enter(root)
-    print("launch: the head started, a worker came for a GPU and went when it was idle" if code == 0 else "launch: failed")
+    print(
+        "launch: the head started, a worker came for a GPU and went when it was idle" if code == 0 else "launch: failed"
+    )
     return code
 
 

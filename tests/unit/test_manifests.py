@@ -61,6 +61,33 @@ def test_cluster_launcher_passes_rays_own_validation() -> None:
     assert types["head"]["resources"]["CPU"] == 0
     assert "InstanceMarketOptions" not in types["head"]["node_config"]
     assert types["spot_gpu"]["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert (types["spot_gpu"]["min_workers"], types["spot_gpu"]["max_workers"]) == (0, 4)
+
+
+def test_cluster_launcher_installs_nothing_in_the_image() -> None:
+    """What a file leaves out the launcher fills with its defaults: another Ray by pip, for another Python."""
+    from ray.autoscaler._private.util import prepare_config
+
+    config = prepare_config(documents(DEPLOY / "aws" / "cluster.yaml")[0])
+    for commands in ("initialization_commands", "head_setup_commands", "worker_setup_commands"):
+        assert config[commands] == [], commands
+
+
+def test_the_image_has_what_the_launcher_runs_in_it() -> None:
+    """`make launch` runs it; this says sooner which part is gone."""
+    _, _, image = (DOCKER / "Dockerfile").read_text().rpartition("\nFROM ")
+    installed = re.search(r"apt-get install .*--no-install-recommends (.+?) \\", image)
+    assert installed
+    assert {"openssh-client", "rsync"} <= set(installed[1].split())
+    first = re.search(r"PATH=(\S+):\$PATH", image)
+    login = re.search(r'echo "PATH=(\S+):\\\$PATH" > /etc/profile\.d/\w+\.sh', image)
+    assert first
+    assert login
+    assert first[1] == login[1]
+    home = re.search(r"ENV HOME=(\S+)", image)
+    assert home
+    mounts = documents(DEPLOY / "aws" / "cluster.yaml")[0]["file_mounts"]
+    assert all(path.startswith(f"{home[1]}/") for path in mounts)
 
 
 def test_instances_keep_to_the_service_model_of_ec2() -> None:
@@ -76,41 +103,135 @@ def test_instances_keep_to_the_service_model_of_ec2() -> None:
 # -- Kubernetes ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
-def test_manifests_keep_to_kuberays_schemas(name: str) -> None:
+def validator(name: str) -> jsonschema.Draft4Validator:
+    """Returns a validator of KubeRay's objects that refuses unknown fields."""
     if not CRDS.is_dir():
         pytest.skip(f"KubeRay's custom resource definitions are not at {CRDS}")
-    manifest = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]
     definition = documents(CRDS / f"ray.io_{name}s.yaml")[0]
-    version = next(v for v in definition["spec"]["versions"] if v["name"] == manifest["apiVersion"].split("/")[1])
-    assert manifest["kind"] == definition["spec"]["names"]["kind"]
-    validator = jsonschema.Draft4Validator(closed(version["schema"]["openAPIV3Schema"]))
-    validator.validate(manifest)
+    version = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")
+    return jsonschema.Draft4Validator(closed(version["schema"]["openAPIV3Schema"]))
+
+
+def cluster(name: str) -> dict[str, Any]:
+    """Returns the specification of a manifest's Ray cluster."""
+    spec: dict[str, Any] = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]["spec"]
+    return spec.get("rayClusterSpec", spec)
+
+
+@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
+def test_manifests_keep_to_kuberays_schemas(name: str) -> None:
+    manifest = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]
+    assert (manifest["kind"].lower(), manifest["apiVersion"]) == (name, "ray.io/v1")
+    validator(name).validate(manifest)
     with pytest.raises(jsonschema.ValidationError, match="rayversion"):
-        validator.validate(manifest | {"spec": manifest["spec"] | {"rayversion": "2"}})
+        validator(name).validate(manifest | {"spec": manifest["spec"] | {"rayversion": "2"}})
+
+
+def test_either_way_to_keep_the_heads_state_fits_the_schema() -> None:
+    text = (DEPLOY / "kuberay" / "raycluster.yaml").read_text()
+    ways = re.findall(r"^  # (gcsFaultToleranceOptions: .+)$", text, re.M)
+    assert len(ways) == 2
+    for way in ways:
+        manifest = yaml.safe_load(text.replace(f"# {way}", way))
+        assert "gcsFaultToleranceOptions" in manifest["spec"]
+        validator("raycluster").validate(manifest)
 
 
 @pytest.mark.parametrize("name", ["rayjob", "raycluster"])
 def test_pods_require_a_token_and_run_unprivileged(name: str) -> None:
     import ray
 
-    spec = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]["spec"]
-    spec = spec.get("rayClusterSpec", spec)
+    spec = cluster(name)
     assert spec["rayVersion"] == ray.__version__
     assert spec["authOptions"]["mode"] == "token"
     groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
-    for pod in (group["template"]["spec"] for group in groups):
+    pods = [group["template"]["spec"] for group in groups]
+    if name == "rayjob":
+        pods.append(documents(DEPLOY / "kuberay" / "rayjob.yaml")[0]["spec"]["submitterPodTemplate"]["spec"])
+    for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
         kubernetes_validate.validate(
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod}, "1.37", strict=True
         )
 
 
+@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
+def test_clusters_grow_from_no_workers_and_shrink_to_none(name: str) -> None:
+    spec = cluster(name)
+    assert spec["enableInTreeAutoscaling"] is True
+    for group in spec["workerGroupSpecs"]:
+        assert group["minReplicas"] == 0 < group["maxReplicas"]
+        assert "replicas" not in group, "applying the file again would end the workers that the autoscaler asked for"
+
+
+@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
+def test_only_the_autoscaler_may_talk_to_kubernetes(name: str) -> None:
+    """A driver runs users' code: it must not be able to start pods."""
+    spec = cluster(name)
+    head = spec["headGroupSpec"]["template"]["spec"]
+    [mount] = spec["autoscalerOptions"]["volumeMounts"]
+    assert mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert mount["name"] in {volume["name"] for volume in head["volumes"]}
+    for pod in [head, *(group["template"]["spec"] for group in spec["workerGroupSpecs"])]:
+        assert pod["automountServiceAccountToken"] is False
+        assert all(one["name"] != mount["name"] for container in pod["containers"] for one in container["volumeMounts"])
+
+
+def test_a_rayjob_retries_what_may_pass_and_ends() -> None:
+    spec = documents(DEPLOY / "kuberay" / "rayjob.yaml")[0]["spec"]
+    assert spec["entrypoint"].startswith("python -m cluster.entrypoint hpo run ")
+    assert spec["backoffLimit"] > 0
+    assert spec["activeDeadlineSeconds"] > spec["preRunningDeadlineSeconds"] > 0
+
+
 def test_shared_kubernetes_objects() -> None:
     objects = documents(DEPLOY / "kuberay" / "shared.yaml")
-    assert [thing["kind"] for thing in objects] == ["ServiceAccount", "PersistentVolumeClaim", "NetworkPolicy"]
+    accounts = [thing["metadata"]["name"] for thing in objects if thing["kind"] == "ServiceAccount"]
+    assert accounts == ["hpo", "hpo-head"]
+    assert [thing["kind"] for thing in objects][2:] == ["PersistentVolumeClaim", "NetworkPolicy"]
     for thing in objects:
         assert kubernetes_validate.validate(thing, "1.37", strict=True)
+
+
+RAY = {"ray.io/is-ray-node": "yes"}
+SUBMITTER = {"ray.io/originated-from-crd": "RayJob", "ray.io/originated-from-cr-name": "hpo-study"}
+HELM = {"app.kubernetes.io/name": "kuberay-operator", "app.kubernetes.io/component": "kuberay-operator"}
+KUSTOMIZE = {"app.kubernetes.io/name": "kuberay", "app.kubernetes.io/component": "kuberay-operator"}
+PROMETHEUS = {"app.kubernetes.io/name": "prometheus", "prometheus": "k8s"}
+
+
+def reaches(policy: dict[str, Any], labels: dict[str, str], port: int, *, same_namespace: bool) -> bool:
+    """Returns whether a pod with these labels reaches a Ray pod's TCP port, as a network plugin decides."""
+    for rule in policy["spec"]["ingress"]:
+        peers = [
+            peer["podSelector"]["matchLabels"].items() <= labels.items()
+            and (same_namespace or "namespaceSelector" in peer)
+            for peer in rule["from"]
+        ]
+        if any(peers) and port in [entry["port"] for entry in rule.get("ports", [{"port": port}])]:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("labels", "same_namespace", "open_ports"),
+    [(RAY, True, {6379, 8265, 8080, 10002}), (SUBMITTER, True, {8265}), (HELM, False, {8265}), (HELM, True, {8265}),
+     (KUSTOMIZE, False, {8265}), (PROMETHEUS, False, {8080}), ({"app": "shop"}, True, set()), (RAY, False, set()),
+     (SUBMITTER, False, set())],
+)  # fmt: skip
+def test_only_those_who_must_reach_a_ray_pod_do(
+    labels: dict[str, str], same_namespace: bool, open_ports: set[int]
+) -> None:
+    policy = documents(DEPLOY / "kuberay" / "shared.yaml")[-1]
+    assert policy["spec"]["podSelector"]["matchLabels"] == RAY
+    asked = (6379, 8265, 8080, 10002)
+    assert {port for port in asked if reaches(policy, labels, port, same_namespace=same_namespace)} == open_ports
+
+
+def test_images_are_named_by_digest() -> None:
+    for path in [DEPLOY / "aws" / "cluster.yaml", *(DEPLOY / "kuberay").glob("*.yaml")]:
+        for image in re.findall(r"image: (?:&image )?([^*\s]\S*)", path.read_text()):
+            assert image == "REGISTRY/hpo-arena@sha256:DIGEST", path
 
 
 # -- scripts ------------------------------------------------------------------------------------------------------
