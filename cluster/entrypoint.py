@@ -29,24 +29,35 @@ def submission_id(environment: Mapping[str, str]) -> str:
 
 
 def worth_retrying(code: int) -> bool:
-    """Returns whether a driver that ended with this exit code (negative: a signal) may do better on another cluster."""
-    return code != 0 and Job(id="", status="FAILED", entrypoint="", exit_code=code).retryable
+    """Returns whether a driver that ended with this exit code (negative: a signal) may do better on another cluster.
+
+    From 64 to 127, programs and shells report what a repetition does not change, for example a command that is not there.
+    """
+    return code != 0 and not 64 <= code < 128 and Job(id="", status="FAILED", entrypoint="", exit_code=code).retryable
 
 
 def run(command: list[str]) -> int:
     """Runs the driver and returns its exit code. Ray sends a stop to each process of a job: this one lets the driver end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    return subprocess.run(command, check=False).returncode
+    try:
+        return subprocess.run(command, check=False).returncode
+    except OSError as error:
+        print(f"entrypoint: {command[0]} must be a program, but {error.strerror or error}", file=sys.stderr, flush=True)
+        return 127
 
 
 def stop(job_id: str) -> None:
-    """Asks the job server to stop this process's own job, and waits until it does."""
+    """Asks the job server to stop this process's own job, and waits until it does; says so if it cannot."""
     from ray.job_submission import JobSubmissionClient
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    JobSubmissionClient(os.environ["RAY_ADDRESS"]).stop_job(job_id)
+    try:
+        JobSubmissionClient(os.environ["RAY_ADDRESS"]).stop_job(job_id)
+    except (RuntimeError, OSError) as error:  # Ray's client: no answer, or an answer that is an error
+        print(f"entrypoint: the job server must stop this job, but {error}", file=sys.stderr, flush=True)
+        return
     time.sleep(STOP_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Plays `ray up` with deploy/aws/cluster.yaml, without AWS and without Docker: does the image have what the launcher runs?
+"""Plays `ray up` with deploy/aws/cluster.yaml, without AWS and Docker, then a RayJob: does the image have what they run?
 
     python docker/launch.py        (as root; needs debootstrap, and a Python with this project's packages)
 
@@ -20,11 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import rayjob
 import yaml
 from ray.autoscaler._private.util import fillout_defaults
 from rehearse import ROOT, steps
 
 STAND_INS = Path(__file__).with_name("stand_ins")
+SHOWN = (Path(sys.prefix), Path(sys.base_prefix), ROOT)  # folders of this machine that the root shows at their places
 TASK = """
 import ray
 ray.init("auto", log_to_driver=False)
@@ -76,16 +78,17 @@ def furnish(root: Path) -> None:
     (person / "cluster.yaml").write_text(yaml.safe_dump(config))
     shutil.copy2(STAND_INS / "nodes.py", person)
     with (root / "etc" / "launch-environment").open("a") as stream:
-        stream.write("PYTHONPATH=/home/person\n")  # the head's autoscaler imports nodes.py
+        stream.write(f"PYTHONPATH=/home/person:{ROOT}\n")  # the head's autoscaler imports nodes.py
     (person / "task.py").write_text(TASK)
-    shutil.copy2(__file__, person)
-    shutil.copy2(ROOT / "docker" / "rehearse.py", person)
+    for name in ("launch.py", "rehearse.py", "rayjob.py"):
+        shutil.copy2(ROOT / "docker" / name, person)
+    shutil.copy2(ROOT / "deploy" / "kuberay" / "rayjob.yaml", person)
     nodes = root / "run" / "launch" / "nodes"
     nodes.mkdir(parents=True)
     (root / "var" / "log" / "launch").touch()
     for path in (person, nodes.parent, root / "var" / "log" / "launch"):
         subprocess.run(["chown", "-R", "1000:1000", path], check=True)
-    for path in {Path(sys.prefix), Path(sys.base_prefix)}:
+    for path in SHOWN:
         place = root / str(path).lstrip("/")
         place.mkdir(parents=True, exist_ok=True)
         for above in place.relative_to(root).parents:
@@ -94,7 +97,7 @@ def furnish(root: Path) -> None:
 
 def enter(root: Path) -> int:
     """Plays inside the root and returns the exit code; every process that is left then ends with its namespace."""
-    binds = "".join(f"mount --rbind {p} {root}{p}\n" for p in ("/dev", sys.prefix, sys.base_prefix))
+    binds = "".join(f"mount --rbind {p} {root}{p}\n" for p in ("/dev", *SHOWN))
     inside = "exec chroot --userspec=1000:1000 {root} env -i HOME=/home/person PATH=/opt/hpo/bin:/usr/local/bin:/usr/bin:/bin"
     script = f"""set -e
 {binds}mount -t tmpfs shm {root}/dev/shm
@@ -109,7 +112,7 @@ LOOPBACK = "import socket,fcntl,struct; s=socket.socket(); fcntl.ioctl(s, 0x8914
 
 
 def play() -> None:
-    """Starts the head, asks for a GPU, and waits until the worker that came is gone again."""
+    """Starts the head, asks for a GPU, waits until the worker that came is gone again; then plays the RayJob."""
     subprocess.run(["ray", "up", "--yes", "--no-config-cache", "/home/person/cluster.yaml"], check=True)
     container = ["docker", "exec", "-i", "hpo", "bash", "--login", "-c"]
     here = os.environ | {"NODE": "127.0.0.1"}
@@ -119,9 +122,12 @@ def play() -> None:
         raise SystemExit("launch: a task that needs a GPU must run on a worker that the head starts, but it did not")
     for _ in range(120):
         if list(Path("/run/launch/nodes").glob("node-*.gone")):
-            return
+            break
         time.sleep(1)
-    raise SystemExit("launch: an idle worker must be given back within two minutes, but it was not")
+    else:
+        raise SystemExit("launch: an idle worker must be given back within two minutes, but it was not")
+    subprocess.run([*container, "ray stop --force"], check=True, env=here)
+    rayjob.play(Path("/home/person/rayjob.yaml"))
 
 
 def main() -> int:
@@ -135,7 +141,9 @@ def main() -> int:
         furnish(root)
         code = enter(root)
     print(
-        "launch: the head started, a worker came for a GPU and went when it was idle" if code == 0 else "launch: failed"
+        "launch: the head started, a worker came and went; a refused study ended its RayJob as stopped"
+        if code == 0
+        else "launch: failed"
     )
     return code
 

@@ -58,7 +58,7 @@ def submission(command: str) -> Submission:
     [
         ("exit 0", "SUCCEEDED"),
         ("exit 2", "STOPPED"),
-        ("exit 70", "STOPPED"),
+        ("no-such-command", "STOPPED"),
         ("exit 3", "FAILED"),
         ("kill -9 $$", "FAILED"),
     ],
@@ -81,7 +81,9 @@ def test_a_stopped_job_lets_its_driver_finish(server: JobServer) -> None:
     assert "\nwrote" in server.logs(job.id)
 
 
-@pytest.mark.parametrize(("command", "code"), [([], 2), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137)])
+@pytest.mark.parametrize(
+    ("command", "code"), [([], 2), (["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137), (["./no-such"], 127)]
+)
 def test_outside_a_job_it_ends_as_its_command_does(command: list[str], code: int) -> None:
     words = [sys.executable, "-m", "cluster.entrypoint", *command]
     assert subprocess.run(words, env=environment(), capture_output=True, check=False).returncode == code
