@@ -76,6 +76,43 @@ def test_the_image_has_what_the_launcher_runs_in_it() -> None:
     assert all(path.startswith(f"{home[1]}/") for path in mounts)
 
 
+def test_rays_provider_starts_the_instances_that_the_file_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own code asks moto's EC2, which checks requests and remembers instances as AWS does."""
+    import boto3
+    from moto import mock_aws
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+    from ray.autoscaler._private.util import prepare_config
+
+    monkeypatch.setenv("HOME", str(tmp_path))  # a key pair is created there
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-moto")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    (tmp_path / ".ssh").mkdir()
+    config = prepare_config(documents(DEPLOY / "aws" / "cluster.yaml")[0])
+    region = config["provider"]["region"]
+    with mock_aws():
+        ec2 = boto3.client("ec2", region_name=region)
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        for node in config["available_node_types"].values():
+            profile = node["node_config"]["IamInstanceProfile"]["Name"]
+            boto3.client("iam", region_name=region).create_instance_profile(InstanceProfileName=profile)
+            node["node_config"]["ImageId"] = image
+        config = AWSNodeProvider.bootstrap_config(AWSNodeProvider.fillout_available_node_types_resources(config))
+        provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+        for kind, node in config["available_node_types"].items():
+            provider.create_node(node["node_config"], {"ray-user-node-type": kind}, 1)
+        made = [one for group in ec2.describe_instances()["Reservations"] for one in group["Instances"]]
+        opened = ec2.describe_security_groups(GroupNames=["hpo"])["SecurityGroups"][0]["IpPermissions"]
+    assert {one["InstanceType"]: one.get("InstanceLifecycle") for one in made} == {
+        "m7i.large": None,
+        "g5.2xlarge": "spot",
+    }
+    assert config["available_node_types"]["spot_gpu"]["resources"]["accelerator_type:A10G"] == 1
+    assert {rule.get("FromPort") for rule in opened if rule["IpRanges"]} == {22}
+
+
 def test_instances_keep_to_the_service_model_of_ec2() -> None:
     session = botocore.session.get_session()
     shape = session.get_service_model("ec2").operation_model("RunInstances").input_shape
@@ -129,9 +166,11 @@ WORKDIR /src
 COPY LICENSE docker/health.sh ./
 COPY docker/entrypoint.sh /usr/local/bin/
 COPY cluster ./cluster
+RUN apt-get update && touch /run/installed
 RUN useradd --uid 1000 hpo \
     && install -d -o hpo -g hpo -m 700 /home/hpo \
-    && echo "$WHO" > /home/hpo/who
+    && echo "$WHO" > /home/hpo/who \
+    && echo login > /etc/profile.d/hpo.sh
 ENV PATH=/opt/hpo/bin:$PATH
 USER 1000
 RUN entrypoint.sh cat /home/hpo/who > said
@@ -140,6 +179,8 @@ RUN entrypoint.sh cat /home/hpo/who > said
     for word, rest in steps(text):
         rehearsal.take(word, rest)
     assert (tmp_path / "src" / "said").read_text() == "somebody\n"
+    assert (tmp_path / "etc" / "profile.d" / "hpo.sh").read_text() == "login\n"
+    assert not (tmp_path / "run").exists()
     assert (tmp_path / "home" / "hpo").stat().st_mode & 0o777 == 0o700
     assert {path.name for path in (tmp_path / "src").iterdir()} == {"LICENSE", "health.sh", "cluster", "said"}
     assert (tmp_path / "src" / "cluster" / "tokens.py").exists()
