@@ -113,7 +113,7 @@ LOOPBACK = "import socket,fcntl,struct; s=socket.socket(); fcntl.ioctl(s, 0x8914
 
 def play() -> None:
     """Starts the head, asks for a GPU, waits until the worker that came is gone again; then plays the RayJob."""
-    subprocess.run(["ray", "up", "--yes", "--no-config-cache", "/home/person/cluster.yaml"], check=True)
+    subprocess.run(["ray", "up", "--yes", "--no-config-cache", "/home/person/cluster.yaml"], check=True, timeout=400)
     container = ["docker", "exec", "-i", "hpo", "bash", "--login", "-c"]
     here = os.environ | {"NODE": "127.0.0.1"}
     task = subprocess.run([*container, "python -"], input=TASK, text=True, check=False, env=here)
