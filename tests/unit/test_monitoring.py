@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
 LABELS = {"charged_epochs": {"study", "run"}, "trials": {"study", "state"}}
 OTHERS = {"study"}
-COMING = {"slots_starting", "slots_waiting"}  # of the driver whose Tune trials last
 
 RULES = {
     "type": "object", "additionalProperties": False, "required": ["groups"],
@@ -74,7 +73,7 @@ def expressions() -> list[str]:
 def test_expressions_use_metrics_and_labels_that_there_are(expression: str) -> None:
     used = set(re.findall(r"ray_hpo_(\w+)", expression))
     assert used
-    assert used <= metrics() | COMING
+    assert used <= metrics()
     known = {label for name in used for label in LABELS.get(name, OTHERS)}
     named = {word for group in re.findall(r"(?:by|on) \(([^)]*)\)", expression) for word in group.split(", ")}
     assert named | set(re.findall(r"[{,]\s*(\w+)\s*=", expression)) <= known
