@@ -37,6 +37,7 @@ PARTS = [
     (CONTROLLER, "_resources_to_pending_trials", TUNE, "to keep a starting process for the trial that it starts for"),
     (CONTROLLER, "_resetting_trials", TUNE, "to blame no trial for a process that was dead before the trial got it"),
     ("ray.tune.experiment:Trial", "get_pickled_error", TUNE, "the last words of a process"),
+    ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE", TUNE, "to keep private variables out of Ray's logs"),
     ("ray.tune.experiment:Trial", "last_result", "hpo/live/tune/adapters.py", "the reports of a trial that completes"),
     ("ray.exceptions:RayTaskError", "cause", "hpo/worker/ranks.py", "the exception that the user's code raised in a rank"),
     ("ray.util", "get_node_ip_address", "hpo/worker/ranks.py", "where the ranks of a trial meet"),

@@ -6,11 +6,15 @@ study decides: they save the start of processes, count deaths fairly and quote a
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
+from cluster.variables import PRIVATE
 from hpo.live.tune import MOST_SLOTS
 
 
@@ -56,3 +60,14 @@ def last_words(trial: Trial) -> str:
     """Returns the last line of the error that ended the trial's process, or "" where it left none."""
     lines = str(trial.get_pickled_error() or "").strip().splitlines()
     return lines[-1] if lines else ""
+
+
+def keep_out_of_logs(names: Iterable[str]) -> None:
+    """Keeps variables out of what Tune copies from the driver's environment into that of its processes (keys of AWS).
+
+    Ray writes those into its logs. The processes of a job with private variables have them already.
+    """
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(names)
+
+
+keep_out_of_logs(os.environ.get(PRIVATE, "").split(","))
