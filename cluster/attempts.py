@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from cluster.connect import connect
 from cluster.driver import JOB_CONFIG
 from cluster.errors import ClusterError
-from cluster.job import STORE_AWAY, HeadUnreachable, Job, JobError, NoSuchJob, Submission
+from cluster.job import RETRIES, STORE_AWAY, HeadUnreachable, Job, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
 from cluster.request import Request
 
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--retries", type=int, required=True, help="how many attempts may follow")
     parser.add_argument("request", metavar="REQUEST", help="the first attempt, as JSON")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, even while Ray is being imported
     environment = json.loads(os.environ[JOB_CONFIG])["runtime_env"]  # of this job, and of the attempts
     try:
         with connect("auto") as connection:
@@ -99,8 +101,6 @@ def main(arguments: list[str] | None = None) -> int:
     except ClusterError as error:
         _say(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        _say("stopped: no further attempts")
     return 0
 
 
@@ -156,10 +156,10 @@ def _after(server: JobServer, head: _Patience, ended: Job) -> Job | None:
     """Returns the attempt after one that ended early, once there is one; None if none will come. Raises LostSeries."""
     while True:
         jobs = head.ask(lambda: server.series(ended.series))
-        later = [job for job in jobs if not job.supervises and job.attempt > ended.attempt]
+        later = [job for job in jobs if job.helper is None and job.attempt > ended.attempt]
         if later:
             return later[0]
-        supervisors = [job for job in jobs if job.supervises]
+        supervisors = [job for job in jobs if job.helper == RETRIES]
         if not supervisors or supervisors[-1].status in ("SUCCEEDED", "STOPPED"):
             return None
         if supervisors[-1].done:

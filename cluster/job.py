@@ -11,7 +11,11 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
-STUDY, OWNER, QUEUE, RETRIES = "hpo_study", "hpo_owner", "hpo_queue", "hpo_retries"
+STUDY, OWNER, QUEUE, HELPER = "hpo_study", "hpo_owner", "hpo_queue", "hpo_helper"
+RETRIES, CANCEL = (
+    "retries",
+    "cancel",
+)  # what small jobs do for a series: submit later attempts; take one out of the queue
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 # Exit codes of `hpo run` after which a retry changes nothing, and the one after which it helps once the store is back:
 # jobs ask for that one by HPO_STORE_AWAY.
@@ -123,9 +127,9 @@ class Job:
         return self.metadata.get(OWNER)
 
     @property
-    def supervises(self) -> bool:
-        """Returns whether this job runs no study, but submits the next attempts of its series."""
-        return RETRIES in self.metadata
+    def helper(self) -> str | None:
+        """Returns what a job does that runs no study: RETRIES or CANCEL; None for an attempt."""
+        return self.metadata.get(HELPER)
 
     @property
     def state(self) -> str:
@@ -155,6 +159,6 @@ def attempt_id(series: str, attempt: int) -> str:
     return f"{series}-{attempt}"
 
 
-def supervisor_id(series: str, attempt: int) -> str:
-    """Returns the submission id of the job that submits the attempts after this one."""
-    return f"{attempt_id(series, attempt)}-retries"
+def helper_id(attempt: str, helper: str) -> str:
+    """Returns the submission id of a small job that does something for an attempt."""
+    return f"{attempt}-{helper}"

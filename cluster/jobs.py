@@ -8,13 +8,13 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster import request, tokens
 from cluster.addresses import in_the_clear, job_server_url
-from cluster.job import HeadUnreachable, Job, JobError, NoSuchJob, Submission, new_series
+from cluster.job import RETRIES, HeadUnreachable, Job, JobError, NoSuchJob, Submission, new_series
 from cluster.request import STOP_SECONDS, Request
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 POLL_SECONDS = 0.5
-
-WAITING = "still waits for a node that meets its requirements; it ends once it gets one"
 
 
 class JobServer:
@@ -123,7 +121,7 @@ class JobServer:
         found = [job for job in known.values() if job.series == wanted]
         if not found:
             raise NoSuchJob(f"there is no job {name!r} at {self.url}; `hpo jobs` lists all jobs")
-        return sorted(found, key=lambda job: (job.supervises, job.attempt))
+        return sorted(found, key=lambda job: (job.helper or "", job.attempt))
 
     def stop(self, job_id: str, *, wait: float = STOP_SECONDS + 15) -> Job:
         """Stops a series in an orderly way, by its name or the id of one of its jobs, and waits until it has ended.
@@ -131,23 +129,31 @@ class JobServer:
         First what would submit the next attempt, then the driver. Does nothing to jobs that have ended. Returns the last
         attempt.
         """
-        for supervisor in (job for job in self.series(job_id) if job.supervises and not job.done):
-            self._stop(supervisor.id, wait)
-        last = next(job for job in reversed(self.series(job_id)) if not job.supervises)
-        return last if last.done else self._stop(last.id, wait)
+        for job in self.series(job_id):
+            if job.helper == RETRIES and not job.done:
+                self._stop(job, wait)
+        last = next(job for job in reversed(self.series(job_id)) if job.helper is None)
+        return last if last.done else self._stop(last, wait)
 
-    def _stop(self, job_id: str, wait: float) -> Job:
-        with self._explained(job_id):
-            self._client.stop_job(_plain(job_id))
-        return self.wait(job_id, wait)
+    def _stop(self, job: Job, wait: float) -> Job:
+        """Stops a job. One that still waits for its node or its place gets no signal: a small job takes it away."""
+        if job.status == "PENDING":
+            with suppress(JobError):  # somebody else may have sent it
+                self.send(request.cancellation(job), {})
+        until = time.monotonic() + wait
+        while job.status == "PENDING" and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+            job = self.job(job.id)
+        with self._explained(job.id):
+            self._client.stop_job(_plain(job.id))
+        return self.wait(job.id, until - time.monotonic())
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """Returns the job once it has ended. Raises JobError after `seconds`."""
         until = time.monotonic() + seconds
         while not (job := self.job(job_id)).done:
             if time.monotonic() > until:
-                still = "is still running" if job.status == "RUNNING" else WAITING
-                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but {still}")
+                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but is still {job.status.lower()}")
             time.sleep(POLL_SECONDS)
         return job
 

@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from cluster import driver, packing, variables
-from cluster.job import ATTEMPT, RETRIES, SERIES, STORE_AWAY, JobError, Submission, attempt_id, supervisor_id
+from cluster.job import (
+    ATTEMPT,
+    CANCEL,
+    HELPER,
+    RETRIES,
+    SERIES,
+    STORE_AWAY,
+    Job,
+    JobError,
+    Submission,
+    attempt_id,
+    helper_id,
+)
 
 STOP_SECONDS = 60  # time for a stopped driver to finish its writes; then Ray kills it
 JOB_ENVIRONMENT = {
@@ -59,10 +71,14 @@ def attempt(submission: Submission, series: str, number: int, nodes: list[dict[s
 
 def supervisor(first: Request, retries: int) -> Request:
     """Returns the request for the small job, on the head, that submits the attempts after `first` (see attempts)."""
-    series, number = first.metadata[SERIES], int(first.metadata[ATTEMPT])
     command = ("python", "-m", "cluster.attempts", "--retries", str(retries), first.to_json())
-    metadata = {**first.metadata, RETRIES: str(retries)}
-    return Request(supervisor_id(series, number), shlex.join(command), metadata)
+    return Request(helper_id(first.id, RETRIES), shlex.join(command), {**first.metadata, HELPER: RETRIES})
+
+
+def cancellation(job: Job) -> Request:
+    """Returns the request for the small job, on the head, that takes a waiting job out of the queue (see cancel)."""
+    command = ("python", "-m", "cluster.cancel", job.id)
+    return Request(helper_id(job.id, CANCEL), shlex.join(command), {**job.metadata, HELPER: CANCEL})
 
 
 def runtime_env(submission: Submission, folder: Path) -> dict[str, Any]:

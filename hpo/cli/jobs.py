@@ -20,15 +20,16 @@ JobArgument = Annotated[str, typer.Argument(metavar="ID", help="A job's id or it
 
 def jobs(address: JobServerOption = LOCAL_JOB_SERVER) -> None:
     """List the jobs that the cluster remembers, newest first."""
+    from cluster.job import RETRIES
     from cluster.jobs import JobServer
 
     found = JobServer(address).jobs()
-    supervised = {job.series for job in found if job.supervises and not job.done}
+    supervised = {job.series for job in found if job.helper == RETRIES and not job.done}
     table = Table(box=None, pad_edge=False)
     for column in ("job", "state", "attempt", "owner", "series", "study", "started", "store"):
         table.add_column(column, overflow="fold")
     for job in found:
-        if not job.supervises:
+        if job.helper is None:
             table.add_row(*_row(job, supervised=job.series in supervised))
     Console(highlight=False, markup=False, emoji=False).print(table)
 
@@ -52,7 +53,7 @@ def logs(
     from cluster.jobs import JobServer
 
     server = JobServer(address)
-    series = [job for job in server.series(id) if not job.supervises]
+    series = [job for job in server.series(id) if job.helper is None]
     if follow and all(job.id != id for job in series):
         attempts.follow(server, series[0], write=write, say=errors.print)
         return
