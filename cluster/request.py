@@ -104,7 +104,7 @@ def placement(submission: Submission, nodes: list[dict[str, Any]]) -> dict[str, 
     studies may hold all CPUs for hours, and Ray runs drivers at a higher priority than trials anyway (nice 0 and 15).
     """
     resources, memory = dict(submission.resources), submission.memory
-    head = next((node["resources_total"] for node in nodes if node.get("is_head_node")), {})
+    head: dict[str, float] = next((node["resources_total"] for node in nodes if node.get("is_head_node")), {})
     at_head = not (submission.gpus or resources or submission.labels) and head.get("CPU", 0) >= submission.cpus
     if memory is None:
         memory = DRIVER_MEMORY if at_head and head.get("memory", 0) >= 2 * DRIVER_MEMORY else 0
