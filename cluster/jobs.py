@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 POLL_SECONDS = 0.5
+JOIN_SECONDS = 10.0  # for a head's own node to join
 
 
 class JobServer:
@@ -64,14 +65,20 @@ class JobServer:
         return Job(job_id, "PENDING", asked.entrypoint, metadata=asked.metadata)
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Returns the living nodes as Ray's state API lists them, with `is_head_node` and `resources_total`; none if it
-        does not answer."""
-        with self._explained("nodes"):
-            answer = self._client._do_request("GET", "/api/v0/nodes?detail=1&limit=10000")
-        if answer.status_code != 200:
-            return []
-        listed = ((answer.json().get("data") or {}).get("result") or {}).get("result") or []
-        return [node for node in listed if node.get("state") == "ALIVE" and node.get("resources_total")]
+        """Returns the living nodes as Ray's state API lists them, with `is_head_node` and `resources_total`.
+
+        Waits a little for the first: a job server answers before its own node has joined. Returns none if the API does not
+        answer.
+        """
+        until = time.monotonic() + JOIN_SECONDS
+        while True:
+            with self._explained("nodes"):
+                answer = self._client._do_request("GET", "/api/v0/nodes?detail=1&limit=10000")
+            listed = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
+            found = [node for node in listed if node.get("state") == "ALIVE" and node.get("resources_total")]
+            if found or answer.status_code != 200 or time.monotonic() > until:
+                return found
+            time.sleep(POLL_SECONDS)
 
     def job(self, job_id: str) -> Job:
         """Returns a job as the head knows it. Raises NoSuchJob."""

@@ -76,15 +76,17 @@ head=$!
 
 running="" helpers=() interrupted=0 lost=0
 alive() { kill -0 "$1" 2>/dev/null; }
-# SIGTERM to `ray start --block` stops what it started; whatever outlives it is in its process group. `ray stop` would stop
-# all of Ray on this machine.
+answers() { (: >"/dev/tcp/$node_ip/$port") 2>/dev/null; }
+# SIGTERM to `ray start --block` stops what it started; `ray stop` would stop all of Ray on this machine. A head that is dead
+# in part would wait a minute for the rest of itself.
 # shellcheck disable=SC2329 # called by the traps
 stop_head() {
   for helper in ${helpers[@]+"${helpers[@]}"}; do kill -KILL -- "-$helper" 2>/dev/null || true; done
   ! alive "$head" || say "stopping the head"
-  kill -TERM "$head" 2>/dev/null || true
+  ((lost == 1)) || kill -TERM "$head" 2>/dev/null || true
+  ((lost == 0)) || kill -KILL -- "-$head" 2>/dev/null || true
   wait "$head" 2>/dev/null || true
-  kill -TERM -- "-$head" 2>/dev/null || true
+  kill -KILL -- "-$head" 2>/dev/null || true
 }
 # Asks the command to stop, and makes it end if it does not.
 # shellcheck disable=SC2329
@@ -131,7 +133,7 @@ run() {
 }
 
 ended() { fail "the head must stay up, but it ended; its logs are in $logs"; }
-until (: >"/dev/tcp/$node_ip/$port") 2>/dev/null; do
+until answers; do
   alive "$head" || ended
   ((interrupted == 0)) || exit 130
   sleep 0.2
@@ -144,8 +146,13 @@ alive "$head" || ended
 ((code == 0)) || exit "$code"
 
 trap head_ended USR1
+# `ray start --block` itself notices a dead GCS only after a minute.
 {
-  while alive "$head"; do sleep 1; done
+  missed=0
+  while alive "$head" && ((missed < 3)); do
+    if answers; then missed=0; else missed=$((missed + 1)); fi
+    sleep 1
+  done
   kill -USR1 $$
 } &
 helpers+=($!)

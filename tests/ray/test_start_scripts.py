@@ -133,7 +133,8 @@ def test_head_that_dies_ends_the_script(folder: Path, stubborn: bool) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [("--wrokers 2 -- hpo", "--wrokers is not an option"), ("--workers", "--workers must have a value"),
-     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--places x -- hpo", "must be whole numbers"), ("--workers 2 hpo run digits", "hpo is not an option"),
+     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--places x -- hpo", "must be whole numbers"),
+     ("--workers 2 hpo run digits", "hpo is not an option"),
      ("--workers 2", "-- and the command to run must come last"), ("--", "-- and the command to run must come last"),
      ("--dashboard-host 0.0.0.0 -- hpo", "RAY_AUTH_MODE=token and a token must be set")],
 )  # fmt: skip
