@@ -11,11 +11,17 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 SERIES, ATTEMPT, STORE = "hpo_series", "hpo_attempt", "hpo_store"
+STUDY, OWNER, QUEUE, HELPER = "hpo_study", "hpo_owner", "hpo_queue", "hpo_helper"
+RETRIES, CANCEL = (
+    "retries",
+    "cancel",
+)  # what small jobs do for a series: submit later attempts; take one out of the queue
 DONE = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 # Exit codes of `hpo run` after which a retry changes nothing, and the one after which it helps once the store is back:
 # jobs ask for that one by HPO_STORE_AWAY.
 STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 70, 130
 STORE_AWAY = 3
+NEVER_STARTED = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"  # Ray's word for a job that waited longer than its head allows
 
 
 class JobError(ClusterError):
@@ -35,8 +41,10 @@ class Submission:
     """A driver to run inside the cluster.
 
     entrypoint: the shell command. name: the beginning of the job's id. store: where the results go, the same for every
-    attempt. working_dir: a folder to send along (see packing), always with its `needed` files. cpus, gpus, memory
-    (bytes), resources, labels: what the driver's node must have; with none of them the driver runs on the head.
+    attempt. working_dir: a folder to send along (see packing), always with its `needed` files. environment: variables
+    that others may read; private: variables that they may not (see variables). queue: a custom resource of the head, of
+    which the driver waits for one unit. retries: how many attempts may follow the first. cpus, gpus, memory (bytes; None:
+    see request.placement), resources, labels: what the driver's node must have; by default it is the head.
     """
 
     entrypoint: str
@@ -46,9 +54,14 @@ class Submission:
     needed: tuple[Path, ...] = ()
     excludes: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
+    study: str | None = None
+    owner: str | None = None
+    queue: str | None = None
+    retries: int = 0
     cpus: float = 0
     gpus: float = 0
-    memory: int = 0
+    memory: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,6 +73,12 @@ class Submission:
                 "a submitted study's store must be s3://BUCKET/PREFIX or an absolute path that the nodes share, but got "
                 f"{self.store!r}: a job's working folder is deleted when the job ends; set the store with --store"
             )
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Returns what the head shows of every attempt."""
+        known = {STUDY: self.study, OWNER: self.owner, QUEUE: self.queue, STORE: self.store}
+        return {name: value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,31 @@ class Job:
         return self.metadata.get(STORE)
 
     @property
+    def study(self) -> str | None:
+        """Returns the study's name."""
+        return self.metadata.get(STUDY)
+
+    @property
+    def owner(self) -> str | None:
+        """Returns whose study it is."""
+        return self.metadata.get(OWNER)
+
+    @property
+    def helper(self) -> str | None:
+        """Returns what a job does that runs no study: RETRIES or CANCEL; None for an attempt."""
+        return self.metadata.get(HELPER)
+
+    @property
+    def state(self) -> str:
+        """Returns the status in Ray's word, or `queued` for a job that waits for its place in a queue."""
+        return "queued" if self.status == "PENDING" and QUEUE in self.metadata else self.status
+
+    @property
+    def never_started(self) -> bool:
+        """Returns whether it waited for its node or its place for longer than the head allows."""
+        return self.status == "FAILED" and self.error == NEVER_STARTED
+
+    @property
     def retryable(self) -> bool:
         """Returns whether it ended through no fault of its study: its driver or node was killed or never started, or its
         store did not answer."""
@@ -113,3 +157,8 @@ def new_series(name: str) -> str:
 def attempt_id(series: str, attempt: int) -> str:
     """Returns the submission id of an attempt; the head refuses a second job with the same id."""
     return f"{series}-{attempt}"
+
+
+def helper_id(attempt: str, helper: str) -> str:
+    """Returns the submission id of a small job that does something for an attempt."""
+    return f"{attempt}-{helper}"

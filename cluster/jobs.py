@@ -8,39 +8,21 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cluster import packing, tokens
+from cluster import request, tokens
 from cluster.addresses import in_the_clear, job_server_url
-from cluster.job import (
-    ATTEMPT,
-    SERIES,
-    STORE,
-    STORE_AWAY,
-    HeadUnreachable,
-    Job,
-    JobError,
-    NoSuchJob,
-    Submission,
-    attempt_id,
-    new_series,
-)
+from cluster.job import RETRIES, HeadUnreachable, Job, JobError, NoSuchJob, Submission, new_series
+from cluster.request import STOP_SECONDS, Request
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
-STOP_SECONDS = 60  # time for a stopped driver to finish its writes; then Ray kills it
 POLL_SECONDS = 0.5
-JOB_ENVIRONMENT = {
-    "RAY_JOB_STOP_SIGNAL": "SIGINT",
-    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
-    "HPO_STORE_AWAY": str(STORE_AWAY),
-}
-
-WAITING = "still waits for a node that meets its requirements; it ends once it gets one, or by itself after 15 minutes"
+JOIN_SECONDS = 10.0  # for a head's own node to join
 
 
 class JobServer:
@@ -57,21 +39,46 @@ class JobServer:
         self.warnings = tuple(self._unsafe())
 
     def submit(self, submission: Submission, *, after: Job | None = None) -> Job:
-        """Submits a driver, with `after` as the next attempt in that job's series."""
-        series = after.series if after else new_series(submission.name)
-        attempt = after.attempt + 1 if after else 1
-        metadata = {SERIES: series, ATTEMPT: str(attempt)} | ({STORE: submission.store} if submission.store else {})
+        """Submits a driver, with `after` as the next attempt in that job's series; returns the attempt.
+
+        With retries it also submits the small job that submits the attempts after this one.
+        """
+        series, number = (after.series, after.attempt + 1) if after else (new_series(submission.name), 1)
+        asked = request.attempt(submission, series, number, self.nodes())
         with tempfile.TemporaryDirectory(prefix="hpo-job-") as folder:
-            environment = _runtime_env(submission, Path(folder))
-            with self._explained(series):
-                job_id = self._client.submit_job(
-                    entrypoint=submission.entrypoint,
-                    submission_id=attempt_id(series, attempt),
-                    runtime_env=environment,
-                    metadata=dict(metadata),
-                    **_placement(submission),
-                )
-        return Job(job_id, "PENDING", submission.entrypoint, metadata=metadata)
+            environment = request.runtime_env(submission, Path(folder))
+            job = self.send(asked, environment)
+            if submission.retries:
+                self.send(request.supervisor(asked, submission.retries), environment)
+        return job
+
+    def send(self, asked: Request, environment: dict[str, Any]) -> Job:
+        """Submits a job with its runtime environment. Raises JobError if the head knows one with that id."""
+        with self._explained(asked.id):
+            job_id = self._client.submit_job(
+                entrypoint=asked.entrypoint,
+                submission_id=asked.id,
+                runtime_env=environment,
+                metadata=dict(asked.metadata),
+                **asked.placement,
+            )
+        return Job(job_id, "PENDING", asked.entrypoint, metadata=asked.metadata)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Returns the living nodes as Ray's state API lists them, with `is_head_node` and `resources_total`.
+
+        Waits a little for the first: a job server answers before its own node has joined. Returns none if the API does not
+        answer.
+        """
+        until = time.monotonic() + JOIN_SECONDS
+        while True:
+            with self._explained("nodes"):
+                answer = self._client._do_request("GET", "/api/v0/nodes?detail=1&limit=10000")
+            listed = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
+            found = [node for node in listed if node.get("state") == "ALIVE" and node.get("resources_total")]
+            if found or answer.status_code != 200 or time.monotonic() > until:
+                return found
+            time.sleep(POLL_SECONDS)
 
     def job(self, job_id: str) -> Job:
         """Returns a job as the head knows it. Raises NoSuchJob."""
@@ -111,19 +118,49 @@ class JobServer:
         if rest := self.logs(job_id)[seen:]:
             yield rest
 
+    def series(self, name: str) -> list[Job]:
+        """Returns the jobs of a series, the first attempt first, by its name or the id of one of its jobs.
+
+        Raises NoSuchJob.
+        """
+        known = {job.id: job for job in self.jobs()}
+        wanted = known[name].series if name in known else _plain(name)
+        found = [job for job in known.values() if job.series == wanted]
+        if not found:
+            raise NoSuchJob(f"there is no job {name!r} at {self.url}; `hpo jobs` lists all jobs")
+        return sorted(found, key=lambda job: (job.helper or "", job.attempt))
+
     def stop(self, job_id: str, *, wait: float = STOP_SECONDS + 15) -> Job:
-        """Asks a job's driver to stop in an orderly way and waits until it has. Does nothing to a job that has ended."""
-        with self._explained(job_id):
-            self._client.stop_job(_plain(job_id))
-        return self.wait(job_id, wait)
+        """Stops a series in an orderly way, by its name or the id of one of its jobs, and waits until it has ended.
+
+        First what would submit the next attempt, then the driver. Does nothing to jobs that have ended. Returns the last
+        attempt.
+        """
+        for job in self.series(job_id):
+            if job.helper == RETRIES and not job.done:
+                self._stop(job, wait)
+        last = next(job for job in reversed(self.series(job_id)) if job.helper is None)
+        return last if last.done else self._stop(last, wait)
+
+    def _stop(self, job: Job, wait: float) -> Job:
+        """Stops a job. One that still waits for its node or its place gets no signal: a small job takes it away."""
+        if job.status == "PENDING":
+            with suppress(JobError):  # somebody else may have sent it
+                self.send(request.cancellation(job), {})
+        until = time.monotonic() + wait
+        while job.status == "PENDING" and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+            job = self.job(job.id)
+        with self._explained(job.id):
+            self._client.stop_job(_plain(job.id))
+        return self.wait(job.id, until - time.monotonic())
 
     def wait(self, job_id: str, seconds: float) -> Job:
         """Returns the job once it has ended. Raises JobError after `seconds`."""
         until = time.monotonic() + seconds
         while not (job := self.job(job_id)).done:
             if time.monotonic() > until:
-                still = "is still running" if job.status == "RUNNING" else WAITING
-                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but {still}")
+                raise JobError(f"job {job_id} must end within {seconds:.0f} s, but is still {job.status.lower()}")
             time.sleep(POLL_SECONDS)
         return job
 
@@ -194,29 +231,6 @@ class JobServer:
             yield f"the token travels to {self.url} unencrypted; use an SSH tunnel (ssh -L 8265:127.0.0.1:8265 HEAD) or TLS"
         else:
             yield f"{self.url} asks for no token, so anyone who reaches it can run code; start the head with RAY_AUTH_MODE=token"
-
-
-def _runtime_env(submission: Submission, folder: Path) -> dict[str, Any]:
-    """Returns the job's runtime environment: the image's own, plus a working folder and variables."""
-    environment: dict[str, Any] = {"env_vars": {**JOB_ENVIRONMENT, **submission.environment}}
-    if submission.working_dir is not None:
-        package = packing.pack(
-            submission.working_dir, folder / "job.zip", excludes=submission.excludes, needed=submission.needed
-        )
-        environment["working_dir"] = str(package)
-    return environment
-
-
-def _placement(submission: Submission) -> dict[str, Any]:
-    """Returns what the driver's node must have; without requirements Ray takes the head."""
-    asked = {
-        "entrypoint_num_cpus": submission.cpus,
-        "entrypoint_num_gpus": submission.gpus,
-        "entrypoint_memory": submission.memory,
-        "entrypoint_resources": dict(submission.resources),
-        "entrypoint_label_selector": dict(submission.labels),
-    }
-    return {name: value for name, value in asked.items() if value}
 
 
 def _client(url: str, headers: dict[str, str]) -> JobSubmissionClient:

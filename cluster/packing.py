@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,7 +17,7 @@ EXCLUDED = (
 )  # fmt: skip
 SECRET = (
     ".env", ".env.*", ".netrc", ".ssh", ".aws", ".kube", ".docker", ".gnupg", "*.pem", "*.key", "*.p12", "id_rsa*",
-    "id_ed25519*", "auth_token", "credentials", "credentials.json",
+    "id_ed25519*", "auth_token", "credentials", "credentials.json", ".hpo-environment",
 )  # fmt: skip
 LIMIT = 100 * 2**20  # bytes: a job's folder passes through the head's memory to every node
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,22 +38,39 @@ def files(root: Path, *, excludes: Sequence[str] = ()) -> list[Path]:
     return sorted(p for p in found if not _matches(p, patterns) and (root / p).is_file())
 
 
-def pack(root: Path, destination: Path, *, excludes: Sequence[str] = (), needed: Sequence[Path] = ()) -> Path:
+def pack(
+    root: Path | None, destination: Path, *, excludes: Sequence[str] = (), needed: Sequence[Path] = (),
+    private: Mapping[str, bytes] | None = None,
+) -> Path:  # fmt: skip
     """Packs `root` into the zip file `destination`, with the `needed` files even if git ignores them.
 
-    Raises PackError if there is no such folder, if a needed file is missing, or above LIMIT bytes in total.
+    Adds the `private` files, by name, readable by their owner alone; without a `root` only those. Raises PackError if
+    there is no such folder, if a needed file is missing, or above LIMIT bytes in total.
     """
+    chosen = [] if root is None else _chosen(root, excludes, needed)
+    with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
+        destination.chmod(0o600)
+        for path in chosen:
+            assert root is not None
+            _add(archive, path.as_posix(), (root / path).read_bytes(), (root / path).stat().st_mode)
+        for name, content in (private or {}).items():
+            _add(archive, name, content, 0o600)
+    return destination
+
+
+def _chosen(root: Path, excludes: Sequence[str], needed: Sequence[Path]) -> list[Path]:
     if not root.is_dir():
         raise PackError(f"the working folder must exist, but {root} is not a folder")
     chosen = sorted({*files(root, excludes=excludes), *(_inside(root, path) for path in needed)})
     _check_size(root, chosen)
-    with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in chosen:
-            entry = zipfile.ZipInfo(path.as_posix(), _EPOCH)  # no times: the same files make the same package
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = ((root / path).stat().st_mode & 0o777) << 16
-            archive.writestr(entry, (root / path).read_bytes())
-    return destination
+    return chosen
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)  # no times: the same files make the same package
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (mode & 0o777) << 16
+    archive.writestr(entry, content)
 
 
 def _inside(root: Path, path: Path) -> Path:

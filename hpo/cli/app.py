@@ -20,12 +20,13 @@ from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
 from hpo.cli.importance import importance
-from hpo.cli.jobs import jobs, logs, stop, submit
+from hpo.cli.jobs import jobs, logs, stop
 from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
 from hpo.cli.replay import replay
 from hpo.cli.run import run
 from hpo.cli.stores import bundle, export, serve, verify
+from hpo.cli.submit import submit
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 from hpo.files import appearing
 from hpo.text import one_line

@@ -70,6 +70,13 @@ RayAddressOption = Annotated[
     str | None,
     typer.Option(metavar="A", help="A running Ray cluster: auto or HOST:PORT (default: start one on this machine)."),
 ]
+LOCAL_JOB_SERVER = "http://127.0.0.1:8265"
+JobServerOption = Annotated[
+    str,
+    typer.Option(
+        "--address", envvar="HPO_JOB_ADDRESS", metavar="URL", help="Address of the job server, http://HOST:8265."
+    ),
+]
 SlotsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Most trials to train at a time (default: all that fit).")
 ]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import rmtree
+from types import SimpleNamespace
 
 import pytest
-from conftest import INSTANT
+from conftest import INSTANT, rows
 from fault_places import s3
+from faulty_cluster import until
+from faulty_proxy import faulty
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
-from cluster import attempts
+from cluster import attempts, request
 from cluster.attempts import watch
 from cluster.job import HeadUnreachable, JobError, NoSuchJob, Submission
 from cluster.jobs import JobServer
@@ -40,14 +46,16 @@ class Head:
         self.url = f"http://127.0.0.1:{dashboard}"
         command = [
             BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus", "1", "--num-gpus", "0",
-            "--labels", "role=driver", "--port", self.gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard,
+            "--labels", "role=driver", "--resources", '{"study": 1}',
+            "--port", self.gcs, "--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard,
             *own_place(self.folder / "ray"),
         ]  # fmt: skip
         self.metrics = int(next(w for w in map(str, command) if "metrics-export" in w).partition("=")[2])
-        variables = environment(
+        self.variables = environment(
             RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=self.folder / "token", RAY_metrics_report_interval_ms=1000
         )
-        self.child = Child(command, variables, self.folder / "log")
+        self.child = Child(command, self.variables, self.folder / "log")
+        self.others: list[Child] = []
 
     def server(self) -> JobServer:
         """Returns the job server once it answers."""
@@ -60,8 +68,18 @@ class Head:
                 assert self.child.process.poll() is None, self.child.text[-2000:]
                 time.sleep(0.2)
 
+    def join(self, label: str) -> Child:
+        """Starts another node, with one label."""
+        command = [
+            BIN / "ray", "start", "--address", f"127.0.0.1:{self.gcs}", "--block", "--num-cpus", "1", "--num-gpus", "0",
+            "--disable-usage-stats", "--labels", label, *own_place(self.folder / f"ray{len(self.others)}"),
+        ]  # fmt: skip
+        self.others.append(Child(command, self.variables, self.folder / f"log{len(self.others)}"))
+        return self.others[-1]
+
     def close(self) -> None:
-        self.child.close()
+        for child in (*self.others, self.child):
+            child.close()
         rmtree(self.folder, ignore_errors=True)
 
 
@@ -133,44 +151,111 @@ def test_submit_follow_stop_resubmit_done(server: JobServer, tmp_path: Path) -> 
         server.submit(submission, after=stopped)  # attempt 2 exists
 
 
+def running(wanted: Callable[[list[str]], bool]) -> list[int]:
+    """Returns the Python processes whose command is wanted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if "python" in words[0] and wanted(words):
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill(wanted: Callable[[list[str]], bool]) -> None:
+    until(lambda: running(wanted), 120, lambda: "the process to be killed must run")
+    for number in running(wanted):
+        os.kill(number, signal.SIGKILL)
+
+
 def test_a_killed_driver_is_retried(server: JobServer, tmp_path: Path) -> None:
     mark = tmp_path / "killed"
     written: list[str] = []
     said: list[str] = []
-    killed_once = Submission(f"test -e {mark} && echo done || (touch {mark}; kill -9 $$)", name="killed")
-    ended = watch(server, killed_once, retries=3, write=written.append, say=said.append)
+    killed_once = Submission(f"test -e {mark} && echo done || (touch {mark}; kill -9 $$)", name="killed", retries=3)
+    ended = watch(server, killed_once, write=written.append, say=said.append)
     assert (ended.status, ended.attempt) == ("SUCCEEDED", 2)
     assert "done" in "".join(written)
-    assert any("trying again" in sentence for sentence in said)
+    assert (
+        said[-1] == f"job {ended.series}-1 ended early: its driver ended with exit code 137; job {ended.id} continues"
+    )
+    again = "".join(text for job in server.series(ended.series) if job.helper for text in server.follow(job.id))
+    assert f"cluster: job {ended.id} succeeded" in again
+
+
+def test_a_failure_of_the_study_is_not_retried_and_attempts_come_to_an_end(server: JobServer) -> None:
+    for code, retries, attempts_made in ((2, 3, 1), (9, 1, 2)):
+        said: list[str] = []
+        ended = watch(server, Submission(f"exit {code}", retries=retries), write=str, say=said.append)
+        assert (ended.status, ended.exit_code, ended.attempt) == ("FAILED", code, attempts_made)
+        assert said[-1].endswith("no attempts are left") == (code == 9)
+
+
+def test_a_client_submits_again_where_the_head_lost_what_would(server: JobServer, tmp_path: Path) -> None:
+    lost, mark, said = tmp_path / "lost", tmp_path / "killed", list[str]()
+    waits = f"while ! test -e {lost}; do sleep 0.1; done"
+    submission = Submission(f"test -e {mark} || ({waits}; touch {mark}; kill -9 $$)", name="lost", retries=1)
+
+    def say(sentence: str) -> None:
+        said.append(sentence)
+        if not lost.exists():
+            (helper,) = (job for job in server.jobs() if job.helper and job.series.startswith("lost-"))
+            kill(lambda words: "cluster.attempts" in words and f'"{helper.series}"' in " ".join(words))
+            assert server.wait(helper.id, 60).status == "FAILED"
+            lost.touch()
+
+    ended = watch(server, submission, write=str, say=say)
+    assert (ended.status, ended.attempt) == ("SUCCEEDED", 2)
+    assert f"job {ended.series}-1 ended early: its driver ended with exit code 137; trying again" in said
+
+
+def test_a_driver_whose_node_is_lost_is_retried_on_another(head: Head, server: JobServer, tmp_path: Path) -> None:
+    mark = tmp_path / "begun"
+    away = head.join("role=away")
+    submission = Submission(f"test -e {mark} || (touch {mark}; sleep 900)", labels={"role": "away"}, retries=1)
+    until(lambda: len(server.nodes()) == 2, 120, lambda: away.text)
+    job = server.submit(submission)
+    until(mark.exists, 120, lambda: server.logs(job.id))
+    os.killpg(away.process.pid, signal.SIGKILL)
+    until(lambda: server.series(job.series)[-2].attempt == 2, 180, lambda: str(server.series(job.series)))
+    assert server.job(job.id).retryable
+    head.join("role=away")
+    assert server.wait(f"{job.series}-2", 180).status == "SUCCEEDED"
 
 
 @pytest.mark.timeout(900)
 def test_a_driver_is_retried_when_its_store_does_not_answer(
-    server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    head: Head, server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "AWAY_SECONDS", 1.0)
     study, mark, said = tmp_path / "instant.yaml", tmp_path / "killed", list[str]()
     study.write_text(INSTANT.format(seconds=0, fail_share=0, epochs=12, seeds="[0]", clock="virtual"))
-    with s3(tmp_path / "s3") as (proxy, variables):
+    with s3(tmp_path / "s3") as (proxy, variables), faulty(SimpleNamespace(url=head.url, strict=False)) as door:
         proxy.add("refused", times=None)
 
         def say(sentence: str) -> None:
             said.append(sentence)
             if "its store did not answer" in sentence:
                 proxy.clear()
+                door.add("refused", times=3)  # and the job server does not answer for a while
 
         run = f"{BIN}/hpo run {study} --address auto --store s3://faults/results --methods random --no-report"
         submission = Submission(
             f"test -e {mark} || (touch {mark}; kill -9 $$); {run}", name="away", store="s3://faults/results",
             environment={name: str(value) for name, value in variables.items()},
         )  # fmt: skip
-        written: list[str] = []
-        ended = watch(server, submission, retries=3, write=written.append, say=say)
+        first = server.submit(submission)
+        asked = request.attempt(submission, first.series, 1, server.nodes())
+        through = JobServer(door.url, token=Token(SECRET, "the test"))
+        attempts.supervise(through, asked, request.runtime_env(submission, tmp_path), retries=3, say=say)
+        ended = server.series(first.series)[-1]
+        written = [server.logs(job.id) for job in server.series(first.series)]
         assert (ended.status, ended.attempt) == ("SUCCEEDED", 3), "".join(written)
         assert [sentence.partition(": ")[2] for sentence in said if "trying again" in sentence] == [
-            "its driver ended with exit code -9; trying again", "its store did not answer; trying again",
+            "its driver ended with exit code 137; trying again", "its store did not answer; trying again",
         ]  # fmt: skip
-        assert "hpo: s3://faults/results must answer, but" in "".join(written)
+        assert any("waiting for the head" in sentence for sentence in said)
+        assert "hpo: s3://faults/results must answer, but" in written[1]
         (charged,) = read("s3://faults/results", "instant").runs["charged_epochs"].to_pylist()
         assert charged == 12
         where = place("s3://faults/results")
@@ -265,11 +350,98 @@ def test_a_study_stopped_as_a_job_and_resumed(head: Head, server: JobServer, tmp
     log = [json.loads(line) for line in (tmp_path / "store" / "instant" / "driver.jsonl").read_text().splitlines()]
     assert [line["event"] for line in log if line["event"] != "figures"] == ["begun", "interrupted", "begun", "done"]
     assert log[-2]["charged_epochs"] == {"random/0": 40}
-    listed = {line.split()[0]: line.split()[1] for line in hpo(head, "jobs", *where).stdout.splitlines()}
-    assert (listed[job], listed[nowhere]) == ("STOPPED", "PENDING")
-    assert sum(name.startswith("instant-") and status == "SUCCEEDED" for name, status in listed.items()) == 1
-    with pytest.raises(JobError, match="still waits for a node that meets its requirements"):
-        server.stop(nowhere, wait=1)
+    assert (states(head)[job], states(head)[nowhere]) == ("STOPPED", "PENDING")
+    assert sum(name.startswith("instant-") and status == "SUCCEEDED" for name, status in states(head).items()) == 1
+    assert hpo(head, "stop", nowhere, *where).stdout == f"{nowhere} STOPPED\n"
+
+
+MINE = """
+study: mine
+trainable: mine:Mine
+space:
+  rate: {type: float, low: 0.01, high: 1.0, log: true}
+budget: {epochs: 24, max_epochs: 6}
+methods: [random]
+seeds: [0]
+metric: value
+mode: max
+"""
+TRAINABLE = """
+import os, pathlib, time
+assert os.environ["HF_TOKEN"][::-1] == "EMOH$ 2retnuh", "the driver and its trials have the private variables"
+assert os.environ["LEVEL"] == "1"
+class Mine:
+    trained = 0  # by this process
+    def __init__(self, config, *, task, seed, max_epochs): self.rate, self.epoch = config["rate"], 0
+    def train_epoch(self):
+        Mine.trained, self.epoch = Mine.trained + 1, self.epoch + 1
+        while Mine.trained > 8 and not os.path.exists(os.environ["GATE"]): time.sleep(0.1)
+        return {"value": self.rate * self.epoch}
+    def save(self, directory): (pathlib.Path(directory) / "epoch").write_text(str(self.epoch))
+    def load(self, directory): self.epoch = int((pathlib.Path(directory) / "epoch").read_text())
+    def test(self): return {"value": self.rate}
+"""
+ENV = """
+export HF_TOKEN='hunter2 $HOME'
+AWS_SECRET_ACCESS_KEY=hunter2hunter2  # Tune would copy it to its trials, and Ray would log it
+"""
+
+
+def squeezed(line: str) -> str:
+    return "  ".join(part.strip() for part in line.split("  ") if part.strip())
+
+
+def states(head: Head) -> dict[str, str]:
+    """Returns what `hpo jobs` says: job -> state."""
+    lines = hpo(head, "jobs", "--address", head.url).stdout.splitlines()
+    return {name: state for name, state, *_ in (squeezed(line).split("  ") for line in lines if line.strip())}
+
+
+@pytest.mark.timeout(900)
+def test_a_queued_study_survives_its_client_and_its_driver_and_keeps_its_secrets(
+    head: Head, server: JobServer, tmp_path: Path
+) -> None:
+    (tmp_path / "work").mkdir()
+    for name, text in {"work/mine.yaml": MINE, "work/mine.py": TRAINABLE, "env": ENV}.items():
+        (tmp_path / name).write_text(text)
+    where = ("--address", head.url)
+    words = ("submit", tmp_path / "work" / "mine.yaml", "--queue", "study", "--env-from", tmp_path / "env", "--env",
+             "LEVEL=1", "--env", f"GATE={tmp_path / 'gate'}", "--owner", "ann", *where)  # fmt: skip
+    command = [BIN / "python", "-m", "hpo.cli", *words, "--store", tmp_path / "hurt", "--retries", 1, "--follow"]
+    client = Child(command, environment(RAY_AUTH_TOKEN_PATH=head.folder / "token"), tmp_path / "client")
+    client.until(lambda: list((tmp_path / "hurt").rglob("charges/*.parquet")))
+    client.process.kill()
+    client.wait()
+    whole, unwanted = (
+        hpo(head, *words, "--store", tmp_path / name, *more).stdout.strip()
+        for name, more in (("whole", ()), ("unwanted", ("--retries", 1)))
+    )
+    hurt = next(job.series for job in server.jobs() if job.store == str(tmp_path / "hurt"))
+    listed = hpo(head, "jobs", *where).stdout
+    assert "ann" in listed
+    assert str(tmp_path / "hurt") in listed
+    assert (states(head)[f"{hurt}-1"], states(head)[whole], states(head)[f"{unwanted}-1"]) == (
+        "RUNNING", "queued", "queued",
+    )  # fmt: skip
+    assert hpo(head, "stop", unwanted, *where).stdout == f"{unwanted}-1 STOPPED\n"
+
+    kill(lambda words: "run" in words and str(tmp_path / "hurt") in words)
+    (tmp_path / "gate").touch()
+    until(lambda: server.series(hurt)[-1].helper and all(job.done for job in server.series(hurt)), 300,
+          lambda: str(server.series(hurt)))  # fmt: skip
+    assert [job.status for job in server.series(hurt) if job.helper is None] == ["FAILED", "SUCCEEDED"]
+    assert server.wait(whole, 300).status == "SUCCEEDED"
+    for table in ("runs", "charges", "epochs"):
+        assert rows(tmp_path / "hurt", table, "mine") == rows(tmp_path / "whole", table, "mine"), table
+
+    told = [path for path in head.folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert {(path.name, path.stat().st_mode & 0o777) for path in told} == {(".hpo-environment", 0o600)}
+    assert "hunter2" not in repr([(job.entrypoint, job.metadata, job.message) for job in server.jobs()])
+    assert (
+        f"--queue study --env-from {tmp_path / 'env'}"
+        in server._client.get_job_info(whole).runtime_env["env_vars"]["HPO_SUBMITTED"]
+    )
+    assert not (tmp_path / "unwanted").exists()
 
 
 def test_refusals_are_one_sentence(head: Head, server: JobServer, tmp_path: Path) -> None:

@@ -83,10 +83,58 @@ def test_head_without_its_workers_ends(folder: Path) -> None:
         alone.close()
 
 
+def head_script(folder: Path, *more: object, command: str) -> list[object]:
+    """Returns the call of head.sh that runs a command in Python, for a head of one CPU on this machine."""
+    places = [word for option in own_place(folder / "ray") for word in ("--ray", option)]
+    where = ["--node-ip", "127.0.0.1", "--port", free_ports(1)[0], "--ray", "--include-dashboard=false", *places]
+    return [HEAD, *where, "--cpus", 1, *more, "--", "python", "-u", "-c", command]
+
+
+@pytest.mark.timeout(300)
+def test_head_in_the_background_of_a_script_passes_sigterm_on(folder: Path) -> None:
+    """A shell's background commands ignore SIGINT, and so does whatever they start."""
+    waits = "import ray, time; ray.init(); print(ray.cluster_resources()['study'], 'places'); time.sleep(900)"
+    command = ["bash", "-c", 'trap "" INT; exec "$@"', "-", *head_script(folder, "--places", 3, command=waits)]
+    script = Child(command, environment(RAY_AUTH_TOKEN_PATH=folder / "token"), folder / "head.log", folder)
+    try:
+        script.until(lambda: "3.0 places" in script.text)
+        script.process.terminate()
+        assert script.wait(60) not in (0, 4)
+        all_gone(script)
+    finally:
+        script.close()
+    said = [line for line in script.text.splitlines() if line.startswith("head.sh:")]
+    for step in ("starting the head at", "starting the command", "interrupted", "asking the command to stop (SIGTERM)",
+                 "the command ended with exit code", "stopping the head"):  # fmt: skip
+        assert sum(line.startswith(f"head.sh: {step}") for line in said) == 1, script.text
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_head_that_dies_ends_the_script(folder: Path, stubborn: bool) -> None:
+    stops = "signal.SIG_IGN" if stubborn else "lambda *_: [open('stopped', 'w'), sys.exit(7)]"
+    waits = f"import signal, sys, time; signal.signal(signal.SIGINT, {stops}); print('begun'); time.sleep(900)"
+    variables = environment(RAY_AUTH_TOKEN_PATH=folder / "token", HPO_STOP_SECONDS=1)
+    script = Child(head_script(folder, command=waits), variables, folder / "head.log", folder)
+    try:
+        script.until(lambda: "begun" in script.text)
+        (gcs,) = (number for number, command in living(script.process.pid).items() if "gcs_server" in command)
+        os.kill(gcs, signal.SIGKILL)
+        assert script.wait(90) == 4, script.text
+        all_gone(script)
+    finally:
+        script.close()
+    assert "head.sh: the head must stay up, but it ended while the command ran; its logs are in" in script.text
+    assert (folder / "stopped").exists() != stubborn
+    assert ("the command still runs after 1 s; it gets SIGTERM" in script.text) == stubborn
+    assert script.text.count("starting the head") == 1  # nothing is started again
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [("--wrokers 2 -- hpo", "--wrokers is not an option"), ("--workers", "--workers must have a value"),
-     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--workers 2 hpo run digits", "hpo is not an option"),
+     ("--workers two -- hpo", "must be whole numbers, but got 'two'"), ("--places x -- hpo", "must be whole numbers"),
+     ("--workers 2 hpo run digits", "hpo is not an option"),
      ("--workers 2", "-- and the command to run must come last"), ("--", "-- and the command to run must come last"),
      ("--dashboard-host 0.0.0.0 -- hpo", "RAY_AUTH_MODE=token and a token must be set")],
 )  # fmt: skip

@@ -35,7 +35,8 @@ class _PlainClasses:
 def start_in_waiting_processes(given: Any) -> None:
     """Lets actors start in the processes that Ray keeps ready: Tune gives each an environment that none of those has.
 
-    Without it, a process starts anew for each, which takes seconds.
+    Without it, a process starts anew for each, which takes seconds, and Ray writes that environment into its logs: it has
+    the driver's keys for S3. The driver tells them to the processes itself.
     """
     inside = controller(given)
     if not isinstance(inside._class_cache, _PlainClasses):
@@ -51,3 +52,4 @@ def last_words(trial: Trial) -> str:
     """Returns the last line of the error that ended the trial's process, or "" where it left none."""
     lines = str(trial.get_pickled_error() or "").strip().splitlines()
     return lines[-1] if lines else ""
+
