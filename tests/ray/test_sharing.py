@@ -89,10 +89,10 @@ def test_a_second_study_gets_its_half_and_a_killed_one_leaves_it_all(cluster: Fa
         with holders(cluster, ("second", {})) as (second,):
             second.holds(2)
             first.holds(2)
-            assert second.last["others"] == {"first": 2}
+            second.child.until(lambda: second.last["others"] == {"first": 2}, 30)
             first.kill()
             second.holds(4)
-            assert second.last["others"] == {}
+            second.child.until(lambda: second.last["others"] == {}, 30)
         until(lambda: not arbiters(cluster), 60, lambda: "the arbiter must end after the last study")
 
 
@@ -105,7 +105,8 @@ def test_a_lost_arbiter_comes_back_and_knows_every_study_again(cluster: FaultyCl
         until(lambda: arbiters(cluster) not in ([], [old]), 60, lambda: "an arbiter must come back")
         with holders(cluster, ("last", {"priority": 4})) as (last,):
             last.holds(2)
-            assert (first.last["held"], third.last["held"]) == (1, 1)
+            first.holds(1)
+            third.holds(1)
 
 
 def test_unlike_slots_share_by_what_each_could_have_alone(cluster: FaultyCluster) -> None:
