@@ -141,11 +141,12 @@ def run(cluster: FaultyCluster, study: Path, store: Path, *more: object) -> Chil
     return cluster.child(command, cluster.folder / f"{store.name}.log", cluster.folder)
 
 
-def curves(store: Path) -> list[dict[str, Any]]:
-    """Returns what a store says of the study, without times and places."""
+def results(store: Path) -> tuple[list[Any], list[Any]]:
+    """Returns the curves, and what each run was charged in which order: all that a comparison is made of."""
     data = read(str(store))
-    keep = ("trial", "epoch", "val_accuracy")
-    return sorted(data.epochs.select(keep).to_pylist(), key=lambda row: (row["trial"], row["epoch"]))
+    curves = data.epochs.select(["trial", "epoch", "val_accuracy"]).to_pylist()
+    charges = data.charges.select(["run", "order", "trial", "epoch"]).to_pylist()
+    return sorted(map(tuple, map(dict.values, curves))), sorted(map(tuple, map(dict.values, charges)))
 
 
 @pytest.mark.parametrize("second", [False, True], ids=["autoscaler 1", "autoscaler 2"])
@@ -162,7 +163,7 @@ def test_a_cluster_without_nodes_grows_for_a_study_and_shrinks_after_it(second: 
     with short() as folder, faulty_cluster(folder, [2]) as fixed:
         driver = run(fixed, study, tmp_path / "fixed")
         assert driver.wait(200) == 0, driver.text[-3000:]
-    assert curves(tmp_path / "grown") == curves(tmp_path / "fixed")
+    assert results(tmp_path / "grown") == results(tmp_path / "fixed")
 
 
 def test_a_cluster_that_could_grow_is_refused_without_a_limit(tmp_path: Path) -> None:
