@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint bench gpu image lock clean
+.PHONY: demo test test-quick soak s3 lint bench gpu image launch lock clean
 
 VARIANT ?= cpu
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
@@ -50,6 +50,9 @@ gpu: ## checks, then measurements, on a GPU, in under nine minutes; installs not
 
 image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a short study: minutes; VARIANT=cuda: 7 GB
 	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT)
+
+launch: .venv/ready ## plays Ray's cluster launcher on deploy/aws in the image's root, without AWS and Docker; root and debootstrap
+	$(BIN)/python docker/launch.py
 
 lock: .venv/ready ## brings requirements.lock in line with pyproject.toml; keeps every version that still fits
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock

@@ -4,7 +4,7 @@
 
 It copies for COPY and runs commands for RUN, under ENV and ARG; both stages share the folder. Then the entry point, with
 only the folder's own Python and away from this repository, creates a token, answers `hpo --help` and plays a short study
-on digits. The folder lies in TMPDIR and is deleted at the end.
+on digits. The folder lies in TMPDIR and is deleted at the end. Debian's packages are left out: launch.py installs them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = re.compile(r"(?<![\w./])/(?=(?:opt|src|home|run|usr/local/bin)\b)")  # absolute paths inside the image
+OURS = re.compile(
+    r"(?<![\w./])/(?=(?:opt|src|home|run|usr/local/bin|etc/profile\.d)\b)"
+)  # absolute paths inside the image
 OTHER_USERS = re.compile(r"useradd [^&]+&& | -o hpo -g hpo")
 ASKED = (
     ["token"],
@@ -64,7 +66,8 @@ class Rehearsal:
             self._folder.mkdir(parents=True, exist_ok=True)
         elif word == "COPY" and not rest.startswith("--from"):
             self._copy(*rest.split())
-        elif word == "RUN":
+        elif word == "RUN" and not rest.startswith("apt-get"):
+            (self.root / "etc" / "profile.d").mkdir(parents=True, exist_ok=True)  # Debian has it
             self.run(["bash", "-euc", self.inside(OTHER_USERS.sub("", rest))])
 
     def _copy(self, *words: str) -> None:
@@ -89,7 +92,6 @@ def rehearse(root: Path, arguments: dict[str, str]) -> None:
     rehearsal = Rehearsal(root, arguments)
     for word, rest in steps((ROOT / "docker" / "Dockerfile").read_text()):
         rehearsal.take(word, rest)
-    rehearsal.variables["HOME"] = rehearsal.inside("/home/hpo")
     for words in ASKED:
         rehearsal.run(["entrypoint.sh", *words])
 

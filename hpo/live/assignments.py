@@ -53,11 +53,13 @@ class Assignments:
         return None if exam is None else self._begin(self._exams.assignment(exam))
 
     def wants(self, most: int) -> int:
-        """Returns how many assignments could be under way now, those that are included; at most `most`."""
-        if any(trial in self._retried for trial in self.live):
-            return len(self.live)
-        exam = self._over() and self._exams.next(self.live) is not None
-        return min(most, len(self.live) + len(self._arena.demands(self.live)) + exam)
+        """Counts the assignments that could be under way now, up to `most`: those that are, and what no slot does yet."""
+        count = len(self.live)
+        if count >= most or any(trial in self._retried for trial in self.live):
+            return min(count, most)
+        if self._over():
+            return min(count + self._exams.waiting(self.live), most)
+        return min(count + len(self._arena.demands(self.live)), most)
 
     def batch(self, seconds: float, others: int, pace: float | None) -> list[Assignment]:
         """Begins what one slot should do next: one thing, or several that are expected to take `seconds` together.

@@ -36,18 +36,22 @@ class Exams:
 
     def next(self, busy: Collection[str]) -> Exam | None:
         """Returns an exam that no store holds and no slot takes; None where there is none. Every run must be over."""
+        return next(self._open(busy), None)
+
+    def waiting(self, busy: Collection[str]) -> int:
+        """Counts the exams that no store holds and no slot takes. Every run must be over."""
+        return sum(1 for _ in self._open(busy))
+
+    def _open(self, busy: Collection[str]) -> Iterator[Exam]:
         if not self._exams:
             self._exams = list(self._all())
         stored = {(row["trial"], row["exam"], row["epoch"]) for row in self._passed}
-        return next(
-            (
-                exam
-                for exam in self._exams
-                if (exam.trial, exam.name, exam.epoch) not in stored
-                and exam.key.id not in self._taken
-                and exam.key.id not in busy
-            ),
-            None,
+        return (
+            exam
+            for exam in self._exams
+            if (exam.trial, exam.name, exam.epoch) not in stored
+            and exam.key.id not in self._taken
+            and exam.key.id not in busy
         )
 
     def assignment(self, exam: Exam) -> Assignment:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import resources
@@ -24,6 +25,8 @@ from hpo import store
 from hpo.report import palette
 from hpo.service import access, views
 from hpo.service.watch import Watch
+from hpo.storage.place import place
+from hpo.store import journal
 
 _PAGES = resources.files("hpo.service") / "pages"
 _HEADERS = {
@@ -35,6 +38,7 @@ _HEADERS = {
 }
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 CURVES = 200  # default number of trials in an answer with curves
+FRESH_SECONDS = 90.0  # a driver's figures are no older while it lives; on S3 they are up to a minute late
 
 
 def serve(uri: str, *, host: str = "127.0.0.1", port: int = 8080, token: str | None = None) -> None:
@@ -61,7 +65,7 @@ def application(uri: str, *, token: str | None = None, seconds: float = 2.0) -> 
         Route("/studies/{study}", partial(_live, uri)),
         Route("/studies/{study}/report", partial(_report, uri)),
         Route("/api/studies", partial(_studies, uri)),
-        Route("/api/studies/{study}", partial(_view, uri, views.progress)),
+        Route("/api/studies/{study}", partial(_state, uri)),
         Route("/api/studies/{study}/runs", partial(_view, uri, views.runs)),
         Route("/api/studies/{study}/curves", partial(_curves, uri)),
         Route("/api/studies/{study}/comparison", partial(_view, uri, _comparison)),
@@ -87,6 +91,10 @@ async def _view(uri: str, view: Callable[[store.StudyData], Any], request: Reque
     return _json(await asyncio.to_thread(_read_through, uri, request.path_params["study"], view))
 
 
+async def _state(uri: str, request: Request) -> Response:
+    return _json(await asyncio.to_thread(_progress, uri, request.path_params["study"]))
+
+
 async def _curves(uri: str, request: Request) -> Response:
     query = request.query_params
     try:
@@ -102,7 +110,9 @@ def _read_through(uri: str, study: str, view: Callable[[store.StudyData], Any]) 
 
 
 def _progress(uri: str, study: str) -> dict[str, Any]:
-    return views.progress(store.read(uri, study))
+    figures = journal.figures(place(uri), study)
+    fresh = figures is not None and time.time() - figures["time"] < FRESH_SECONDS
+    return views.progress(store.read(uri, study), figures if fresh else None)
 
 
 def _comparison(data: store.StudyData) -> Any:

@@ -15,8 +15,14 @@ from hpo.text import plain
 FAILURES = 20  # most failures in an answer: the last ones
 
 
-def progress(data: StudyData) -> dict[str, Any]:
-    """Returns a study's progress: every run's charged epochs, incumbent, trials and anytime curve; failures; last update."""
+OCCUPANCY = ("slots", "busy", "starting", "waiting")
+
+
+def progress(data: StudyData, figures: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns a study's progress: every run's charged epochs, incumbent, trials and anytime curve; failures; last update.
+
+    `figures`: what its driver wrote lately, of which `occupancy` has the numbers of slots; None where no driver plays it.
+    """
     definition = data.definition
     return _answer(
         {
@@ -30,6 +36,7 @@ def progress(data: StudyData) -> dict[str, Any]:
             "failure": without_result(data) or None,
             "failed_exams": failed_exams(data) or None,
             "trained_epochs": _trained(data),
+            "occupancy": None if figures is None else {name: figures.get(name, 0) for name in OCCUPANCY},
             "updated": max(data.epochs.column("finished").to_pylist(), default=None) if data.epochs.num_rows else None,
         }
     )

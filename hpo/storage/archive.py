@@ -45,6 +45,9 @@ class FrozenPlace:
     def names(self, folder: str) -> list[str]:
         return sorted(name for name in self.contents if name.rpartition("/")[0] == folder and not _hidden(name))
 
+    def beginning(self, start: str) -> list[str]:
+        return sorted(name for name in self.contents if name.startswith(start) and "/" not in name)
+
     def folders(self) -> list[str]:
         return sorted({name.split("/")[0] for name in self.contents if "/" in name and not _hidden(name)})
 

@@ -73,6 +73,14 @@ class LocalPlace:
     def names(self, folder: str) -> list[str]:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]
 
+    def beginning(self, start: str) -> list[str]:
+        with self._explained(self.root, "readable"):
+            try:
+                with os.scandir(self.root) as entries:
+                    return sorted(entry.name for entry in entries if entry.name.startswith(start) and entry.is_file())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
     def folders(self) -> list[str]:
         return [entry.name for entry in self._entries(self.root) if entry.is_dir()]
 

@@ -101,6 +101,9 @@ class S3Place:
         found = sorted(self._name(item["Key"]) for item in self._listed(f"{folder}/", "Contents", Delimiter="/"))
         return [name for name in found if not name.rpartition("/")[2].startswith(".")]
 
+    def beginning(self, start: str) -> list[str]:
+        return sorted(self._name(item["Key"]) for item in self._listed(start, "Contents", Delimiter="/"))
+
     def folders(self) -> list[str]:
         found = sorted(self._name(item["Prefix"]) for item in self._listed("", "CommonPrefixes", Delimiter="/"))
         return [name.rstrip("/") for name in found]

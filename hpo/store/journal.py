@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
 from hpo.store import layout
 from hpo.store.errors import StoreError
@@ -17,6 +18,7 @@ from hpo.store.errors import StoreError
 POST_SECONDS = 60.0
 POST_SHARE = 1 / 60  # a copy may lag behind by this share of the log's age, since every post sends all of it
 LAST_POST_SECONDS = 30.0
+TAIL_BYTES = 2**18  # of a log: more than its longest line
 
 
 class Journal:
@@ -42,6 +44,27 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def figures(where: Place, study: str) -> dict[str, Any] | None:
+    """Returns the figures that the study's driver last wrote, with their time; None where its last word was another."""
+    if isinstance(where, LocalPlace):
+        text = _tail(where.root / layout.log(study))
+    else:
+        logs = where.names(layout.logs(study))
+        text = (where.read(logs[-1]) or b"") if logs else b""
+    for line in reversed(text.splitlines()):
+        with suppress(ValueError):  # a line that is being written, or was cut off
+            last = json.loads(line)
+            return last if isinstance(last, dict) and last.get("event") == "figures" else None
+    return None
+
+
+def _tail(path: Path) -> bytes:
+    with suppress(OSError), path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, 2) - TAIL_BYTES))
+        return stream.read()
+    return b""
 
 
 class PostedJournal(Journal):

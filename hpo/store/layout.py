@@ -84,9 +84,14 @@ def spool(study: str) -> str:
     return f"{checked(study)}/spool"
 
 
+def logs(study: str) -> str:
+    """Returns the folder of the drivers' logs on S3."""
+    return f"{checked(study)}/driver"
+
+
 def log(study: str, writer: str | None = None) -> str:
     """Returns the path of the driver's log: one for all writers of a local store, one for each writer on S3."""
-    return f"{checked(study)}/driver.jsonl" if writer is None else f"{checked(study)}/driver/{writer}.jsonl"
+    return f"{checked(study)}/driver.jsonl" if writer is None else f"{logs(study)}/{writer}.jsonl"
 
 
 def writer(generation: int, token: str) -> str:

@@ -80,13 +80,15 @@ class Checkpoints:
 
         A checkpoint beyond epoch `at_most` does not count.
         """
+        found = [(name, epoch) for name, epoch in self._patiently(trial) if at_most is None or epoch <= at_most]
+        if not found:
+            yield iter(())
+            return
         with tempfile.TemporaryDirectory() as scratch:
-            yield self._unpacked(trial, at_most, Path(scratch))
+            yield self._unpacked(trial, sorted(found, key=lambda pair: -pair[1]), Path(scratch))
 
-    def _unpacked(self, trial: str, at_most: int | None, scratch: Path) -> Iterator[tuple[int, Path]]:
-        for name, epoch in sorted(self._patiently(trial), key=lambda pair: -pair[1]):
-            if at_most is not None and epoch > at_most:
-                continue
+    def _unpacked(self, trial: str, names: list[tuple[str, int]], scratch: Path) -> Iterator[tuple[int, Path]]:
+        for name, epoch in names:
             folder = scratch / str(epoch)
             try:
                 with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
@@ -150,7 +152,9 @@ class Checkpoints:
             where.delete_all()
 
     def _of(self, trial: str) -> list[tuple[str, int]]:
-        return [(kept.name, kept.epoch) for kept in self.kept() if kept.trial == trial]
+        with self._place() as where:
+            names = where.beginning(f"{trial}-")
+        return [(name, int(match["epoch"])) for name in names if (match := _NAME.match(name))]
 
     def _read(self, name: str) -> bytes:
         """Returns the content of a checkpoint, empty if it has been deleted since it was listed."""

@@ -30,7 +30,13 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_new_place_is_empty(uri: str) -> None:
     where = place(uri)
-    assert (where.read("a/b"), where.names("a"), where.folders(), where.files()) == (None, [], [], [])
+    assert (where.read("a/b"), where.names("a"), where.folders(), where.files(), where.beginning("a")) == (
+        None,
+        [],
+        [],
+        [],
+        [],
+    )
     where.delete("a/b")
     where.delete_all()
 
@@ -60,6 +66,8 @@ def test_listings_tell_names_sizes_and_times(uri: str) -> None:
         "b/deep/3": 8,
         "top": 3,
     }
+    where.replace("b-5", b"another")
+    assert (where.beginning("b"), where.beginning("t"), where.beginning("x")) == (["b-5"], ["top"], [])
     assert all(abs(time.time() - entry.written) < 120 for entry in found.values())
 
 

@@ -22,6 +22,7 @@ from stores import cells, charge, epoch, key, open_writer
 from hpo import store
 from hpo.storage.place import place
 from hpo.store import StoreError, compaction, delivery, layout, lease, reader, schema
+from hpo.store.journal import figures
 from hpo.store.lease import Lease
 from hpo.store.parquet import to_bytes
 from hpo.study.values import EpochRecord, Failure
@@ -141,6 +142,18 @@ def test_a_compaction_that_was_cut_short_is_seen_by_nobody_and_finished_by_the_n
     open_writer(uri).close(compact=False)
     assert where.names("s/epochs") == ["s/epochs/000001-whole.parquet"]
     assert store.read(uri).epochs.num_rows == 3
+
+
+@pytest.mark.parametrize(("events", "found"), [((), None), (("figures",), 2), (("figures", "interrupted"), None)])
+def test_the_figures_that_the_last_driver_wrote_last_are_read_back(uri, events, found):
+    for slots, written in ((1, ("figures", "done")), (2, events)):
+        writer = open_writer(uri)
+        with writer.journal() as journal:
+            for event in written:
+                journal.write(event, slots=slots)
+        writer.close(compact=False)
+    last = figures(place(uri), "s")
+    assert (None if last is None else last["slots"]) == found
 
 
 def test_a_second_writer_is_refused_with_one_sentence_and_let_in_afterwards(uri):

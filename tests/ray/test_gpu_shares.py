@@ -130,7 +130,7 @@ def played(place: Path, trainable: str, epochs: int) -> StudyData:
     )  # fmt: skip
     seen: set[int] = set()
     dispatch = Dispatch(study, runs_of(study), writer, str(store / "checkpoints"), 64)
-    drive(dispatch, study.resources, observe=lambda dispatch, slots: seen.add(slots))
+    drive(dispatch, study.resources, observe=lambda dispatch, now: seen.add(now.slots))
     assert seen == {2}
     return read(study.store, study.study)
 

@@ -10,6 +10,7 @@ from without_ray import dispatching, train
 from hpo.live.assignments import MOST_AT_A_TIME
 from hpo.live.dispatch import Dispatch
 from hpo.study.study import Study
+from hpo.worker.training import Report
 
 STUDY = """
 study: batches
@@ -53,4 +54,26 @@ def test_the_most_urgent_demands_are_left_for_other_free_slots(tmp_path: Path) -
     for given in list(playing.live.values()):
         train(playing, given)
     assert len(playing.batch(2.0, others=0)) > 1
+    playing.finish(complete=False)
+
+
+def test_what_could_be_under_way_is_counted_up_to_a_limit_and_exams_count_when_the_runs_are_over(
+    tmp_path: Path,
+) -> None:
+    playing = dispatch(tmp_path, parallelism=4)
+    assert [playing.wants(most) for most in (0, 3, 4, 100)] == [0, 3, 4, 4]
+    given = playing.next()
+    assert given is not None
+    assert [playing.wants(most) for most in (0, 1, 100)] == [0, 1, 4]
+    playing.withdraw(given)
+    while not playing.arena.done:
+        given = playing.next()
+        assert given is not None
+        train(playing, given)
+    assert playing.wants(100) == 1  # the winner's exam
+    exam = playing.next()
+    assert exam is not None
+    assert playing.wants(100) == 1
+    playing.report(exam, Report(test={"test_accuracy": 0.5}, done=True), "here:1")
+    assert playing.wants(100) == 0
     playing.finish(complete=False)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from slots_without_ray import Played
 from without_ray import dispatching
 
 from hpo import store
 from hpo.live.blame import OWN_FAULTS, WORKER_DEATHS, Blame
-from hpo.live.tune.link import Link
-from hpo.live.tune.worker import SegmentWorker
 from hpo.study.study import Study
 from hpo.worker import mps
-from hpo.worker.training import Assignment, Report, Training
+from hpo.worker.orders import Orders
+from hpo.worker.training import Report
 from trainables.curves import Curves
 from trainables.errors import InvalidConfig
 
@@ -57,47 +55,14 @@ class Refusing(Curves):
 LINES = count(1)
 
 
-class Processes:
-    """Plays a study through a link as Tune does, each Tune trial in a process of its own. `own`: as the worker says."""
-
-    def __init__(self, folder: Path, trainable: str, own: Callable[[Training], bool] = lambda training: training.built):
-        folder.mkdir()
-        (folder / "study.yaml").write_text(STUDY.format(trainable=f"{__name__}:{trainable}", store=folder / "store"))
-        self.study = Study.load(str(folder / "study.yaml"))
-        slots: Any = SimpleNamespace(count=1, shares={})
-        self.link = Link(dispatching(self.study, ahead=0), slots, lambda dispatch, slots: None)
-        self._own, self.starts = own, 0
-
-    def play(self) -> store.StudyData:
-        while not self.link.dispatch.finished:
-            self.starts += 1
-            assert self.starts < 100
-            self.process(f"tune-{self.starts}", f"here:{self.starts}")
-            assert self.link.error is None, self.link.error
-        self.link.dispatch.finish(complete=True)
-        assert store.verify(self.study.store) == []
-        return store.read(self.study.store)
-
-    def process(self, name: str, worker: str) -> None:
-        """Trains what the link hands out; a process that cannot go on reports it and dies."""
-        work = self.link.suggest(name)
-        assert isinstance(work, dict)
-        assignments = [Assignment(**given) for given in json.loads(work["assignments"])]
-        sequence = count(1)
-        for given in assignments:
-            training, done = Training(given), False
-            while not done:
-                report, fault, own = training.step(), "", False
-                if report.failure is not None and report.failure["kind"] == "process":
-                    fault, own = report.failure["reason"], self._own(training)
-                    report = replace(report, failure=None, done=False)
-                reports = json.dumps([(given.trial, asdict(report))])
-                result = {"reports": reports, "worker": worker, "sequence": next(sequence), "fault": fault, "own": own}
-                self.link.receive(name, result)
-                if fault:
-                    self.link.died(name)
-                    return
-                done = report.done
+def played(folder: Path, trainable: str) -> tuple[store.StudyData, int]:
+    """What the store holds of a study that one process after the other trained, and how many there were."""
+    folder.mkdir()
+    (folder / "study.yaml").write_text(STUDY.format(trainable=f"{__name__}:{trainable}", store=folder / "store"))
+    study = Study.load(str(folder / "study.yaml"))
+    starts = Played(dispatching(study, ahead=0)).keeper.starts
+    assert store.verify(study.store) == []
+    return store.read(study.store), starts
 
 
 def outcomes(data: store.StudyData) -> Iterator[tuple[Any, ...]]:
@@ -106,13 +71,12 @@ def outcomes(data: store.StudyData) -> Iterator[tuple[Any, ...]]:
 
 
 def test_a_fault_that_comes_again_in_three_processes_is_the_trials_and_the_others_are_untouched(tmp_path: Path) -> None:
-    asserting, refusing = Processes(tmp_path / "a", "Asserting"), Processes(tmp_path / "r", "Refusing")
-    data, undisturbed = asserting.play(), refusing.play()
+    (data, starts), (undisturbed, once) = played(tmp_path / "a", "Asserting"), played(tmp_path / "r", "Refusing")
     failed = data.failures.to_pylist()
     assert len(failed) == undisturbed.failures.num_rows
     assert 1 < len(failed) < data.trials.num_rows
     assert list(outcomes(data)) == list(outcomes(undisturbed))
-    assert asserting.starts == refusing.starts + (OWN_FAULTS - 1) * len(failed)
+    assert (starts, once) == (1 + OWN_FAULTS * len(failed), 1)
     for row in failed:
         assert row["kind"] == "lost"
         assert row["reason"].startswith(
@@ -121,9 +85,9 @@ def test_a_fault_that_comes_again_in_three_processes_is_the_trials_and_the_other
         )
 
 
-def test_faults_that_may_be_a_neighbours_count_as_deaths_alone(tmp_path: Path) -> None:
-    processes = Processes(tmp_path / "a", "Asserting", own=lambda training: False)
-    failed = processes.play().failures.to_pylist()
+def test_faults_that_may_be_a_neighbours_count_as_deaths_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mps, "_state", "on")
+    failed = played(tmp_path / "a", "Asserting")[0].failures.to_pylist()
     assert failed
     assert all(row["reason"].startswith(f"{WORKER_DEATHS} of its workers died, the last one with: ") for row in failed)
 
@@ -166,11 +130,12 @@ def test_a_fault_may_be_the_trials_own_unless_its_device_never_worked_or_others_
 ) -> None:
     monkeypatch.setattr(mps, "_state", state)
     failure = {"epoch": 1, "kind": "process", "reason": "CUDA error: unknown error"}
-    worker: Any = SegmentWorker.__new__(SegmentWorker)
-    worker._training = SimpleNamespace(
+    orders: Any = Orders({}, {})
+    orders._training = SimpleNamespace(
         step=lambda: Report(failure=failure, done=True), assignment=SimpleNamespace(trial="t"), built=built
     )
-    worker._left, worker._mps = [], ""
-    found = worker.step()
-    assert (found["own"], found["done"]) == (own, False)
-    assert found["fault"].startswith("CUDA error: unknown error")
+    orders._busy = True
+    reply = orders.work([], 0)
+    assert reply.own == own
+    assert [(trial, report.done, report.failure) for trial, report in reply.reports] == [("t", False, None)]
+    assert reply.fault.startswith("CUDA error: unknown error")

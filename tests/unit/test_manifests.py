@@ -1,4 +1,4 @@
-"""The files of deploy/ and docker/ against the schemas and linters of the tools that read them."""
+"""The files of deploy/aws and docker/, and all scripts, against the schemas and linters of the tools that read them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,17 @@ from typing import Any
 
 import botocore.session
 import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
 from botocore.validate import ParamValidator
 
 ROOT = Path(__file__).parents[2]
 DEPLOY, DOCKER = ROOT / "deploy", ROOT / "docker"
-CRDS = ROOT.parent / "shared" / "data" / "kuberay-crds"
 BIN = Path(sys.executable).parent
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
     return list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
-
-
-def closed(schema: Any) -> Any:
-    """Returns a CRD's schema that refuses unknown fields, which the API server would drop silently."""
-    if isinstance(schema, list):
-        return [closed(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    new = {name: closed(part) for name, part in schema.items()}
-    if "properties" in new and not new.get("x-kubernetes-preserve-unknown-fields"):
-        new.setdefault("additionalProperties", False)
-    return new
 
 
 # -- AWS ----------------------------------------------------------------------------------------------------------
@@ -61,6 +47,70 @@ def test_cluster_launcher_passes_rays_own_validation() -> None:
     assert types["head"]["resources"]["CPU"] == 0
     assert "InstanceMarketOptions" not in types["head"]["node_config"]
     assert types["spot_gpu"]["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert (types["spot_gpu"]["min_workers"], types["spot_gpu"]["max_workers"]) == (0, 4)
+
+
+def test_cluster_launcher_installs_nothing_in_the_image() -> None:
+    """What a file leaves out the launcher fills with its defaults: another Ray by pip, for another Python."""
+    from ray.autoscaler._private.util import prepare_config
+
+    config = prepare_config(documents(DEPLOY / "aws" / "cluster.yaml")[0])
+    for commands in ("initialization_commands", "head_setup_commands", "worker_setup_commands"):
+        assert config[commands] == [], commands
+
+
+def test_the_image_has_what_the_launcher_runs_in_it() -> None:
+    """`make launch` runs it; this says sooner which part is gone."""
+    _, _, image = (DOCKER / "Dockerfile").read_text().rpartition("\nFROM ")
+    installed = re.search(r"apt-get install .*--no-install-recommends (.+?) \\", image)
+    assert installed
+    assert {"openssh-client", "rsync"} <= set(installed[1].split())
+    first = re.search(r"PATH=(\S+):\$PATH", image)
+    login = re.search(r'echo "PATH=(\S+):\\\$PATH" > /etc/profile\.d/\w+\.sh', image)
+    assert first
+    assert login
+    assert first[1] == login[1]
+    home = re.search(r"ENV HOME=(\S+)", image)
+    assert home
+    mounts = documents(DEPLOY / "aws" / "cluster.yaml")[0]["file_mounts"]
+    assert all(path.startswith(f"{home[1]}/") for path in mounts)
+
+
+def test_rays_provider_starts_the_instances_that_the_file_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own code asks moto's EC2, which checks requests and remembers instances as AWS does."""
+    import boto3
+    from moto import mock_aws
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+    from ray.autoscaler._private.util import prepare_config
+
+    monkeypatch.setenv("HOME", str(tmp_path))  # a key pair is created there
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-moto")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    (tmp_path / ".ssh").mkdir()
+    config = prepare_config(documents(DEPLOY / "aws" / "cluster.yaml")[0])
+    region = config["provider"]["region"]
+    with mock_aws():
+        ec2 = boto3.client("ec2", region_name=region)
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        for node in config["available_node_types"].values():
+            profile = node["node_config"]["IamInstanceProfile"]["Name"]
+            boto3.client("iam", region_name=region).create_instance_profile(InstanceProfileName=profile)
+            node["node_config"]["ImageId"] = image
+        config = AWSNodeProvider.bootstrap_config(AWSNodeProvider.fillout_available_node_types_resources(config))
+        provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+        for kind, node in config["available_node_types"].items():
+            provider.create_node(node["node_config"], {"ray-user-node-type": kind}, 1)
+        made = [one for group in ec2.describe_instances()["Reservations"] for one in group["Instances"]]
+        opened = ec2.describe_security_groups(GroupNames=["hpo"])["SecurityGroups"][0]["IpPermissions"]
+    assert {one["InstanceType"]: one.get("InstanceLifecycle") for one in made} == {
+        "m7i.large": None,
+        "g5.2xlarge": "spot",
+    }
+    assert config["available_node_types"]["spot_gpu"]["resources"]["accelerator_type:A10G"] == 1
+    assert {rule.get("FromPort") for rule in opened if rule["IpRanges"]} == {22}
 
 
 def test_instances_keep_to_the_service_model_of_ec2() -> None:
@@ -73,49 +123,10 @@ def test_instances_keep_to_the_service_model_of_ec2() -> None:
     assert ParamValidator().validate(wrong, shape).has_errors()
 
 
-# -- Kubernetes ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
-def test_manifests_keep_to_kuberays_schemas(name: str) -> None:
-    if not CRDS.is_dir():
-        pytest.skip(f"KubeRay's custom resource definitions are not at {CRDS}")
-    manifest = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]
-    definition = documents(CRDS / f"ray.io_{name}s.yaml")[0]
-    version = next(v for v in definition["spec"]["versions"] if v["name"] == manifest["apiVersion"].split("/")[1])
-    assert manifest["kind"] == definition["spec"]["names"]["kind"]
-    validator = jsonschema.Draft4Validator(closed(version["schema"]["openAPIV3Schema"]))
-    validator.validate(manifest)
-    with pytest.raises(jsonschema.ValidationError, match="rayversion"):
-        validator.validate(manifest | {"spec": manifest["spec"] | {"rayversion": "2"}})
-
-
-@pytest.mark.parametrize("name", ["rayjob", "raycluster"])
-def test_pods_require_a_token_and_run_unprivileged(name: str) -> None:
-    import ray
-
-    spec = documents(DEPLOY / "kuberay" / f"{name}.yaml")[0]["spec"]
-    spec = spec.get("rayClusterSpec", spec)
-    assert spec["rayVersion"] == ray.__version__
-    assert spec["authOptions"]["mode"] == "token"
-    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
-    for pod in (group["template"]["spec"] for group in groups):
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        kubernetes_validate.validate(
-            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": pod}, "1.37", strict=True
-        )
-
-
-def test_shared_kubernetes_objects() -> None:
-    objects = documents(DEPLOY / "kuberay" / "shared.yaml")
-    assert [thing["kind"] for thing in objects] == ["ServiceAccount", "PersistentVolumeClaim", "NetworkPolicy"]
-    for thing in objects:
-        assert kubernetes_validate.validate(thing, "1.37", strict=True)
-
-
 # -- scripts ------------------------------------------------------------------------------------------------------
 
-SCRIPTS = sorted([*DEPLOY.rglob("*.sh"), *DEPLOY.rglob("*.sbatch"), *DOCKER.rglob("*.sh")])
+STAND_INS = [DOCKER / "stand_ins" / name for name in ("ssh", "docker")]
+SCRIPTS = sorted([*DEPLOY.rglob("*.sh"), *DEPLOY.rglob("*.sbatch"), *DOCKER.rglob("*.sh"), *STAND_INS])
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -155,9 +166,11 @@ WORKDIR /src
 COPY LICENSE docker/health.sh ./
 COPY docker/entrypoint.sh /usr/local/bin/
 COPY cluster ./cluster
+RUN apt-get update && touch /run/installed
 RUN useradd --uid 1000 hpo \
     && install -d -o hpo -g hpo -m 700 /home/hpo \
-    && echo "$WHO" > /home/hpo/who
+    && echo "$WHO" > /home/hpo/who \
+    && echo login > /etc/profile.d/hpo.sh
 ENV PATH=/opt/hpo/bin:$PATH
 USER 1000
 RUN entrypoint.sh cat /home/hpo/who > said
@@ -166,6 +179,8 @@ RUN entrypoint.sh cat /home/hpo/who > said
     for word, rest in steps(text):
         rehearsal.take(word, rest)
     assert (tmp_path / "src" / "said").read_text() == "somebody\n"
+    assert (tmp_path / "etc" / "profile.d" / "hpo.sh").read_text() == "login\n"
+    assert not (tmp_path / "run").exists()
     assert (tmp_path / "home" / "hpo").stat().st_mode & 0o777 == 0o700
     assert {path.name for path in (tmp_path / "src").iterdir()} == {"LICENSE", "health.sh", "cluster", "said"}
     assert (tmp_path / "src" / "cluster" / "tokens.py").exists()

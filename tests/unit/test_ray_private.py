@@ -29,15 +29,13 @@ WRAPPER = "ray.tune.execution.tune_controller:TrialRunnerWrapper"
 # (module:class or module, attribute, the file of ours that uses it, what for)
 PARTS = [
     (WRAPPER, "_tune_controller", TUNE, "the controller itself, of which a scheduler sees a wrapper"),
-    (CONTROLLER, "get_live_trials", TUNE, "the trials that have no process yet"),
-    (CONTROLLER, "_actor_cache", TUNE, "to keep free processes for later trials"),
-    ("ray.tune.utils.object_cache:_ObjectCache", "increase_max", TUNE, "to keep free processes for later trials"),
-    ("ray.tune.utils.object_cache:_ObjectCache", "decrease_max", TUNE, "to let Tune end free processes again"),
-    (CONTROLLER, "_trial_to_actor", TUNE, "to see whether a process is starting for a trial"),
-    (CONTROLLER, "_resources_to_pending_trials", TUNE, "to keep a starting process for the trial that it starts for"),
-    (CONTROLLER, "_resetting_trials", TUNE, "to blame no trial for a process that was dead before the trial got it"),
+    (CONTROLLER, "_class_cache", TUNE, "to let actors start in the processes that Ray keeps ready"),
+    (CONTROLLER, "_actor_manager", TUNE, "to count the processes that no node has room for"),
+    ("ray.air.execution._internal.actor_manager:RayActorManager", "num_pending_actors", TUNE, "to count those processes"),
+    (CONTROLLER, "stop_trial", "hpo/live/tune/adapters.py", "to end the process of a slot that is given back"),
+    (CONTROLLER, "get_live_trials", "hpo/live/tune/adapters.py", "the trials among which those slots are"),
+    ("ray.tune.schedulers:TrialScheduler", "NOOP", "hpo/live/tune/adapters.py", "to let a process wait for our own calls"),
     ("ray.tune.experiment:Trial", "get_pickled_error", TUNE, "the last words of a process"),
-    ("ray.tune.experiment:Trial", "last_result", "hpo/live/tune/adapters.py", "the reports of a trial that completes"),
     ("ray.exceptions:RayTaskError", "cause", "hpo/worker/ranks.py", "the exception that the user's code raised in a rank"),
     ("ray._private.state", "available_resources_per_node", "cluster/living.py", "what each node has free"),
     ("ray.util", "get_node_ip_address", "hpo/worker/ranks.py", "where the ranks of a trial meet"),
@@ -120,55 +118,28 @@ def test_ray_still_reads_the_setting(name: str) -> None:
     )
 
 
-# -- how they work together: the functions, on Ray's own cache and on controllers of these attributes ------------------
-
-
-def controller(**changes: Any) -> SimpleNamespace:
-    from ray.tune.utils.object_cache import _ObjectCache
-
-    parts = {
-        "get_live_trials": lambda: [SimpleNamespace(status="PENDING"), SimpleNamespace(status="RUNNING")],
-        "_actor_cache": _ObjectCache(may_keep_one=True),
-        "_trial_to_actor": {},
-        "_resources_to_pending_trials": {"request": set()},
-        "_resetting_trials": set(),
-    }
-    return SimpleNamespace(**{**parts, **changes})
-
-
-def wrapped(inside: SimpleNamespace) -> SimpleNamespace:
-    return SimpleNamespace(_tune_controller=inside)
+# -- how they work together --------------------------------------------------------------------------------------------
 
 
 def test_a_scheduler_gets_a_wrapper_or_the_controller() -> None:
-    inside = controller()
-    assert private.controller(wrapped(inside)) is private.controller(inside) is inside
-    assert [trial.status for trial in private.waiting(wrapped(inside))] == ["PENDING"]
+    inside = SimpleNamespace(_actor_manager=SimpleNamespace(num_pending_actors=3))
+    wrapped = SimpleNamespace(_tune_controller=inside)
+    assert private.controller(wrapped) is private.controller(inside) is inside
+    assert private.without_room(wrapped) == 3
 
 
-def test_free_processes_are_kept_and_then_no_longer() -> None:
-    inside = controller()
-    cache = inside._actor_cache
-    private.keep_free_processes(wrapped(inside), "request", True)
-    assert all(cache.cache_object("request", number) for number in range(8))
-    assert list(cache.flush_cached_objects()) == []
-    private.keep_free_processes(wrapped(inside), "request", False)
-    assert list(cache.flush_cached_objects()) == list(range(8))
+def test_actors_start_without_an_environment_of_their_own_and_a_class_is_sent_once() -> None:
+    inside = SimpleNamespace(_class_cache=None)
+    private.start_in_waiting_processes(SimpleNamespace(_tune_controller=inside))
+    cache = inside._class_cache
+    private.start_in_waiting_processes(inside)
+    assert inside._class_cache is cache
 
+    class Worker:
+        pass
 
-def test_a_trial_whose_process_is_starting_gets_no_free_one() -> None:
-    inside = controller(
-        _trial_to_actor={"starting": "actor"}, _resources_to_pending_trials={"request": {"starting", "new"}}
-    )
-    for trial in ("starting", "new"):
-        private.leave_to_its_own_process(wrapped(inside), "request", trial)
-    assert inside._resources_to_pending_trials == {"request": {"new"}}
-
-
-def test_a_trial_that_is_given_a_free_process_is_known() -> None:
-    inside = controller(_resetting_trials={"given"})
-    assert private.is_resetting(inside, "given")
-    assert not private.is_resetting(inside, "own")
+    assert cache.get(Worker) is cache.get(Worker)
+    assert cache.get(Worker)._default_options.get("runtime_env") is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import pytest
 from hpo.service.access import AddressTaken, UnsafeAddress, check, is_loopback, listen
 from hpo.service.server import serve
 from hpo.store import StoreError
+from hpo.store.journal import Journal
 from tests.serving import serving
 from tests.synthetic_study import played, write_study
 
@@ -66,6 +68,31 @@ def test_an_unfinished_study_shows_runs_that_have_not_begun(port):
     assert sum(run["charged_epochs"] for run in state["runs"]) == 100
     assert [run["charged_epochs"] for run in state["runs"]] == [48, 48, 4, 0]
     assert state["runs"][3]["best"] is None
+
+
+@pytest.mark.parametrize(
+    ("age", "last", "shown"),
+    [
+        (0, "figures", {"slots": 4, "busy": 3, "starting": 1, "waiting": 0}),
+        (3600, "figures", None),  # nothing was heard of its driver for an hour
+        (0, "interrupted", None),
+    ],
+)
+def test_slots_are_shown_as_the_driver_last_wrote_while_it_lives(port, store_uri, monkeypatch, age, last, shown):
+    journal = Journal(store_uri / "under-way" / "driver.jsonl")
+    now = time.time() - age
+    monkeypatch.setattr("hpo.store.journal.time.time", lambda: now)
+    journal.write("figures", slots=4, busy=3, starting=1, waiting=0)
+    if last != "figures":
+        journal.write(last)
+    monkeypatch.undo()
+    with (store_uri / "under-way" / "driver.jsonl").open("a") as stream:
+        stream.write('{"event": "figures", "ti')  # the next line, half of it
+    try:
+        assert json.loads(get(port, "/api/studies/under-way")[2])["occupancy"] == shown
+    finally:
+        (store_uri / "under-way" / "driver.jsonl").unlink()
+    assert json.loads(get(port, "/api/studies/under-way")[2])["occupancy"] is None
 
 
 def test_runs_and_curves_are_those_of_the_store(port):

@@ -24,6 +24,7 @@ class Watch:
             sys.exit()
 sys.meta_path.insert(0, Watch())
 import hpo.live.tune.{module}
+import ray
 """
 
 WORKER = """

@@ -20,6 +20,7 @@ from hpo.live.dispatch import Dispatch
 from hpo.live.tune.keeper import Keeper
 from hpo.live.tune.loop import Loop, Observe
 from hpo.live.tune.slots import Slots, Spare, Target
+from hpo.live.tune.tuner import tuner
 from hpo.study.study import Resources
 
 
@@ -52,7 +53,7 @@ def drive(
     complete = False
     try:
         if not dispatch.finished:
-            with _signals(loop), keeper.running(slots.request()):
+            with _signals(loop), keeper.running(lambda scratch: tuner(keeper, slots.request(), scratch).fit()):
                 loop.play()
         if loop.interrupted:
             raise Interrupted(loop.interrupted)

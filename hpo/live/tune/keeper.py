@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +61,10 @@ class Keeper:
     # -- the driver's side ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def running(self, request: Any) -> Iterator[None]:
-        """Runs Tune; ends it, and with it every process, at the end of the block."""
+    def running(self, fit: Callable[[str], object]) -> Iterator[None]:
+        """Runs Tune by `fit(folder for its files)`; ends it, and with it every process, at the end of the block."""
         scratch = tempfile.mkdtemp(prefix="hpo-tune-")
-        self._thread = threading.Thread(target=self._fit, args=(request, scratch), name="tune", daemon=True)
+        self._thread = threading.Thread(target=self._fit, args=(fit, scratch), name="tune", daemon=True)
         self._thread.start()
         try:
             yield
@@ -91,11 +91,9 @@ class Keeper:
         """The number of slots whose processes have not started."""
         return len(self._coming)
 
-    def _fit(self, request: Any, scratch: str) -> None:
-        from hpo.live.tune.tuner import tuner
-
+    def _fit(self, fit: Callable[[str], object], scratch: str) -> None:
         try:
-            tuner(self, request, scratch).fit()
+            fit(scratch)
         except BaseException as error:
             self._inbox.put(Broken(error))
 

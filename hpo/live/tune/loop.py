@@ -16,7 +16,6 @@ from hpo.live.tune import MOST_SLOTS
 from hpo.live.tune.keeper import Broken, Keeper, NotStarted
 from hpo.live.tune.slot import Answered, Slot, Started
 from hpo.live.tune.slots import Spare, Target
-from hpo.text import one_line
 from hpo.worker.training import REPORT_SECONDS
 
 BATCH_SECONDS = 2.0  # the work that a slot gets at a time, where epochs are known to be this short
@@ -25,6 +24,7 @@ CALLS_A_SECOND = 250  # answers of all slots together, which short epochs share
 LOOK_SECONDS = 0.25  # between two looks at how many slots there may be, and two observations
 KEEP_SECONDS = 30.0  # that slots are kept which are not needed: many times the start of a process
 WAIT_SECONDS = 0.1
+GRACE_SECONDS = 2.0  # for epochs under way when the study is stopped
 MOST_STARTS = 10  # failed ones in a row, while no process lives
 
 Observe = Callable[[Dispatch, Occupancy], None]
@@ -41,7 +41,7 @@ class Loop:
         target: Target,
         shares: Mapping[str, float],
         observe: Observe,
-        spare: Spare,
+        spare: Spare = lambda node: False,
     ) -> None:
         self.interrupted = ""  # the name of the signal that ends the loop
         self._dispatch, self._keeper, self._inbox = dispatch, keeper, inbox
@@ -55,11 +55,28 @@ class Loop:
 
     def play(self) -> None:
         """Plays until everything is done, or until it is interrupted. Raises what ends the study."""
-        while not (self.interrupted or self._dispatch.finished):
-            self._look()
-            self._hand_out()
-            self._take_in()
+        try:
+            while not (self.interrupted or self._dispatch.finished):
+                self._look()
+                self._hand_out()
+                self._take_in()
+            if self.interrupted:
+                self._await()
+        finally:
+            self._end_epochs()
         self._observe(self._dispatch, self._occupancy())
+
+    def _await(self) -> None:
+        """Takes in what comes within a moment."""
+        until = time.monotonic() + GRACE_SECONDS
+        while any(slot.running for slot in self._slots.values()) and time.monotonic() < until:
+            self._take_in()
+
+    def _end_epochs(self) -> None:
+        """Ends processes in the middle of an epoch, which nobody waits for any more; Tune would wait for long."""
+        for slot in self._slots.values():
+            if slot.running:
+                slot.kill()
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +175,7 @@ class Loop:
         try:
             reply = slot.answered(news.future)
         except Exception as error:  # whatever Ray raises for an actor that has died or cannot be reached
-            self._died(slot, one_line(error)[:300] or type(error).__name__)
+            self._died(slot, last_line(error))
             return
         if reply.fault:
             slot.fault = reply.fault
@@ -167,7 +184,8 @@ class Loop:
         for trial, report in reply.reports:
             self._dispatch.report(slot.running[trial], report, slot.worker)
             slot.reported(trial, report)
-        slot.go_on(self._interval, self._expected(slot, self._dispatch.effort.pace))
+        if not self.interrupted:
+            slot.go_on(self._interval, self._expected(slot, self._dispatch.effort.pace))
 
     def _died(self, slot: Slot, words: str) -> None:
         """Takes back the work of a slot whose process has ended, and gives a trial up where it is to blame."""
@@ -180,3 +198,9 @@ class Loop:
             self._blame.death(current.trial)
             if reason := self._blame.verdict(current.trial, slot.fault or words):
                 self._dispatch.lost(current, reason)
+
+
+def last_line(error: Exception) -> str:
+    """Returns the last line of an error: Ray puts the reason there."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip()[:300] if lines else type(error).__name__

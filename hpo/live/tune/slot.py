@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from hpo.live.tune.worker import Order, Reply
+import ray
+
+from hpo.worker.orders import Entry, Order, Reply, common, order
 from hpo.worker.training import Assignment, Report
 
-COMMON = ("task", "checkpoints", "within", "packed")  # what the orders of a study share, exams aside
-FIELDS = tuple(field.name for field in fields(Assignment))
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 CALLS = 2  # under way to a slot that has work for longer than one: it never waits for the driver
 
@@ -45,7 +45,7 @@ class Slot:
         self.fault = ""  # why its process is about to end
         self._actor, self._shares, self._post = started.actor, shares, post
         self._left: dict[str, int] = {}  # trial -> epochs to train
-        self._common: dict[str, Any] | None = None
+        self._known: Order | None = None  # what its process has been told that all orders have in common
         self._calls = 0
 
     @property
@@ -60,12 +60,15 @@ class Slot:
 
     def give(self, batch: Sequence[Assignment], seconds: float) -> None:
         """Hands assignments over, to be trained after those that it has; it reports every `seconds`, or when it has done them."""
-        if self._common is None:
-            self._enter(batch[0])
+        entry = None
+        if self._known is None:
+            self._known = common(batch[0])
+            variables = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
+            entry = Entry(self._known, dict(self._shares), variables)
         for given in batch:
             self.running[given.trial] = given
-            self._left[given.trial] = given.stop - given.known
-        self._call([self._order(given) for given in batch], seconds)
+            self._left[given.trial] = max(1, given.stop - given.known)
+        self._call([order(given, self._known) for given in batch], seconds, entry)
 
     def answered(self, future: Future[Any]) -> Reply:
         """Takes the answer to a call. Raises Ray's error where the process has ended."""
@@ -86,20 +89,11 @@ class Slot:
         while self.running and self._calls < (CALLS if expected > seconds else 1):
             self._call([], seconds)
 
-    def _enter(self, given: Assignment) -> None:
-        self._common = {name: getattr(given, name) for name in COMMON}
-        variables = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
-        self._actor.enter.remote(self._common, dict(self._shares), variables)
+    def kill(self) -> None:
+        """Ends the process at once, whatever it does."""
+        ray.kill(self._actor)
 
-    def _order(self, given: Assignment) -> Order:
-        assert self._common is not None
-        values = {name: getattr(given, name) for name in FIELDS}
-        return {name: value for name, value in values.items() if value is not self._common.get(name, _nothing)}
-
-    def _call(self, orders: list[Order], seconds: float) -> None:
+    def _call(self, orders: list[Order], seconds: float, entry: Entry | None = None) -> None:
         self._calls += 1
-        future: Future[Any] = self._actor.work.remote(orders, seconds).future()
+        future: Future[Any] = self._actor.work.remote(orders, seconds, entry).future()
         future.add_done_callback(lambda done: self._post(Answered(self.name, done)))
-
-
-_nothing = object()

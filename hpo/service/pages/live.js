@@ -121,6 +121,12 @@
     box.classList.toggle("trouble", trouble);
   }
 
+  function occupied(now) {
+    if (!now) return "";
+    const rest = ["starting", "waiting"].filter((name) => now[name]).map((name) => `, ${now[name]} ${name}`);
+    return `; ${now.busy} of ${now.slots} slots busy${rest.join("")}`;
+  }
+
   function summary(state) {
     const charged = state.runs.reduce((sum, run) => sum + run.charged_epochs, 0);
     const budget = state.runs.reduce((sum, run) => sum + run.budget_epochs, 0);
@@ -129,7 +135,7 @@
     const over = done === state.runs.length;
     const all = over ? (state.failure ? "Failed" : "Complete") : "In progress";
     const trouble = [state.failure, state.failed_exams].filter(Boolean).map((said) => `${said[0].toUpperCase()}${said.slice(1)}. `);
-    return `${trouble.join("")}${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained.`;
+    return `${trouble.join("")}${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained${over ? "" : occupied(state.occupancy)}.`;
   }
 
   function draw(state) {
