@@ -18,6 +18,7 @@ from cluster.sharing.world import holds, look
 from cluster.slots import Request
 
 HEAD = {"node:__internal_head__": 0.001}
+_BY_VALUE = threading.Lock()  # cloudpickle registers a package for the whole process
 PATIENCE_SECONDS = 10.0  # for the arbiter's answer, before it counts as gone
 REST_SECONDS = 0.2  # between two heartbeats at least
 UNKNOWN_SECONDS = 60.0
@@ -175,11 +176,10 @@ def arbiter() -> Any:
 
     import cluster
 
-    cloudpickle.register_pickle_by_value(cluster)  # a head without this project can run it too
-    try:
-        return (
-            ray.remote(Arbiter)
-            .options(
+    with _BY_VALUE:
+        cloudpickle.register_pickle_by_value(cluster)  # a head without this project can run it too
+        try:
+            remote = ray.remote(Arbiter).options(
                 name=NAME,
                 namespace=NAMESPACE,
                 lifetime="detached",
@@ -188,7 +188,6 @@ def arbiter() -> Any:
                 resources=HEAD,
                 max_restarts=-1,
             )
-            .remote()
-        )
-    finally:
-        cloudpickle.unregister_pickle_by_value(cluster)
+            return remote.remote()
+        finally:
+            cloudpickle.unregister_pickle_by_value(cluster)
