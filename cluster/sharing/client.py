@@ -11,14 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.errors import ClusterError, one_line
 from cluster.sharing.arbiter import HEARTBEAT_SECONDS, NAME, NAMESPACE, Arbiter, claim_of
 from cluster.sharing.shares import fair
 from cluster.sharing.world import holds, look
 from cluster.slots import Request
 
 HEAD = {"node:__internal_head__": 0.001}
+_BY_VALUE = threading.Lock()  # cloudpickle registers a package for the whole process
 PATIENCE_SECONDS = 10.0  # for the arbiter's answer, before it counts as gone
+REST_SECONDS = 0.2  # between two heartbeats at least
+UNKNOWN_SECONDS = 60.0
 WANTED_SECONDS = 5.0  # a study wants the most that it wanted in this time: a process costs as much to start again
+
+
+class SharingError(ClusterError):
+    """A cluster that tells nothing of its nodes."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,13 @@ class Sharing:
         self._ask = ask
         self._id = secrets.token_hex(8)
         self._since = time.time()
-        self._clock = clock
+        self._clock, self._began = clock, clock()
         self._wanted: deque[tuple[float, int]] = deque()
         self._holds: dict[str, int] = {}
         self._share: Share | None = None
-        self._over = threading.Event()
+        self._told = 0  # what the study wanted at the last heartbeat
+        self._error = ""
+        self._over, self._more = threading.Event(), threading.Event()
         self._arbiter: Any = None
         self._thread = threading.Thread(target=self._beat, name="sharing", daemon=True)
         self._thread.start()
@@ -71,9 +81,16 @@ class Sharing:
         return self._share or Share()
 
     def target(self, holds: Mapping[str, int], wants: int) -> int:
-        """Returns how many slots the study may hold now; `holds` maps nodes to its slots there. Never blocks."""
+        """Returns how many slots the study may hold now; `holds` maps nodes to its slots there. Never blocks.
+
+        Raises SharingError where nothing was to be learned of the cluster's nodes for a minute from the start.
+        """
         now = self._clock()
+        if self._share is None and self._error and now - self._began > UNKNOWN_SECONDS:
+            raise SharingError(f"the cluster must tell what its nodes have, but does not: {self._error}")
         self._wanted.append((now, wants))
+        if wants > self._told:
+            self._more.set()
         while self._wanted[0][0] < now - WANTED_SECONDS:
             self._wanted.popleft()
         share, self._holds = self.share, dict(holds)
@@ -93,6 +110,7 @@ class Sharing:
     def close(self) -> None:
         """Leaves, so that the others get this study's share at once."""
         self._over.set()
+        self._more.set()
         self._thread.join(2 * HEARTBEAT_SECONDS)
         with suppress(Exception):
             import ray
@@ -100,14 +118,28 @@ class Sharing:
             ray.get(self._arbiter.leave.remote(self._id), timeout=HEARTBEAT_SECONDS)
 
     def _beat(self) -> None:
+        """Sends a heartbeat once a second, and at once where the study could use more."""
+        with suppress(Exception):
+            self._arbiter = arbiter()
         while not self._over.is_set():
+            self._more.wait(HEARTBEAT_SECONDS)
+            self._more.clear()
+            if not self._wanted:
+                continue
             try:
                 self._share = self._answer()
             except Exception:  # whatever is wrong with the arbiter, a study goes on
+                if self._over.is_set():
+                    return  # any call after the end of the connection would start a cluster of its own
                 self._arbiter = None
-                with suppress(Exception):
-                    self._share = self._alone()
-            self._over.wait(HEARTBEAT_SECONDS)
+                self._go_alone()
+            self._over.wait(REST_SECONDS)
+
+    def _go_alone(self) -> None:
+        try:
+            self._share = self._alone()
+        except Exception as error:
+            self._error = one_line(error)
 
     def _answer(self) -> Share:
         import ray
@@ -128,10 +160,11 @@ class Sharing:
         import ray
 
         ask = self._ask
+        self._told = max((wants for _, wants in tuple(self._wanted)), default=0)
         return {
             "id": self._id, "job": ray.get_runtime_context().get_job_id(), "study": ask.study, "owner": ask.owner,
             "bundles": [dict(bundle) for bundle in ask.request.bundles], "labels": dict(ask.request.labels),
-            "wants": max((wants for _, wants in tuple(self._wanted)), default=0), "weight": ask.priority,
+            "wants": self._told, "weight": ask.priority,
             "least": ask.least, "most": ask.most, "grows": ask.grows, "since": self._since,
         }  # fmt: skip
 
@@ -143,11 +176,10 @@ def arbiter() -> Any:
 
     import cluster
 
-    cloudpickle.register_pickle_by_value(cluster)  # a head without this project can run it too
-    try:
-        return (
-            ray.remote(Arbiter)
-            .options(
+    with _BY_VALUE:
+        cloudpickle.register_pickle_by_value(cluster)  # a head without this project can run it too
+        try:
+            remote = ray.remote(Arbiter).options(
                 name=NAME,
                 namespace=NAMESPACE,
                 lifetime="detached",
@@ -156,7 +188,6 @@ def arbiter() -> Any:
                 resources=HEAD,
                 max_restarts=-1,
             )
-            .remote()
-        )
-    finally:
-        cloudpickle.unregister_pickle_by_value(cluster)
+            return remote.remote()
+        finally:
+            cloudpickle.unregister_pickle_by_value(cluster)

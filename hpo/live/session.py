@@ -208,6 +208,8 @@ def _preflight(study: Study, connection: Connection, workers: int | None, quiet:
     report = preflight(connection, _needs(study), elastic=growing and limited)
     if not quiet or not report.ok:
         Console(stderr=True, markup=False, emoji=False).print(report.table())
+    if report.elastic and not quiet:
+        print(f"the autoscaler may add nodes, for up to {most(study, workers)} trials at a time", file=sys.stderr)
     if report.shortage and growing:
         raise PreflightError(
             f"{report.shortage}; or set resources.max_workers or --workers, the most trials at a time up to which this "

@@ -89,10 +89,10 @@ def test_a_second_study_gets_its_half_and_a_killed_one_leaves_it_all(cluster: Fa
         with holders(cluster, ("second", {})) as (second,):
             second.holds(2)
             first.holds(2)
-            assert second.last["others"] == {"first": 2}
+            second.child.until(lambda: second.last["others"] == {"first": 2}, 30)
             first.kill()
             second.holds(4)
-            assert second.last["others"] == {}
+            second.child.until(lambda: second.last["others"] == {}, 30)
         until(lambda: not arbiters(cluster), 60, lambda: "the arbiter must end after the last study")
 
 
@@ -105,7 +105,8 @@ def test_a_lost_arbiter_comes_back_and_knows_every_study_again(cluster: FaultyCl
         until(lambda: arbiters(cluster) not in ([], [old]), 60, lambda: "an arbiter must come back")
         with holders(cluster, ("last", {"priority": 4})) as (last,):
             last.holds(2)
-            assert (first.last["held"], third.last["held"]) == (1, 1)
+            first.holds(1)
+            third.holds(1)
 
 
 def test_unlike_slots_share_by_what_each_could_have_alone(cluster: FaultyCluster) -> None:
@@ -140,11 +141,12 @@ def run(cluster: FaultyCluster, study: Path, store: Path, *more: object) -> Chil
     return cluster.child(command, cluster.folder / f"{store.name}.log", cluster.folder)
 
 
-def curves(store: Path) -> list[dict[str, Any]]:
-    """Returns what a store says of the study, without times and places."""
+def results(store: Path) -> tuple[list[Any], list[Any]]:
+    """Returns the curves, and what each run was charged in which order: all that a comparison is made of."""
     data = read(str(store))
-    keep = ("trial", "epoch", "val_accuracy")
-    return sorted(data.epochs.select(keep).to_pylist(), key=lambda row: (row["trial"], row["epoch"]))
+    curves = data.epochs.select(["trial", "epoch", "val_accuracy"]).to_pylist()
+    charges = data.charges.select(["run", "order", "trial", "epoch"]).to_pylist()
+    return sorted(map(tuple, map(dict.values, curves))), sorted(map(tuple, map(dict.values, charges)))
 
 
 @pytest.mark.parametrize("second", [False, True], ids=["autoscaler 1", "autoscaler 2"])
@@ -161,7 +163,7 @@ def test_a_cluster_without_nodes_grows_for_a_study_and_shrinks_after_it(second: 
     with short() as folder, faulty_cluster(folder, [2]) as fixed:
         driver = run(fixed, study, tmp_path / "fixed")
         assert driver.wait(200) == 0, driver.text[-3000:]
-    assert curves(tmp_path / "grown") == curves(tmp_path / "fixed")
+    assert results(tmp_path / "grown") == results(tmp_path / "fixed")
 
 
 def test_a_cluster_that_could_grow_is_refused_without_a_limit(tmp_path: Path) -> None:

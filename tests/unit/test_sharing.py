@@ -85,6 +85,7 @@ def left(where, claims, plan) -> list[NodeResources]:
         ((1, 1, 2, 4), 16, [2, 2, 4, 8]),
         ((1, 100), 4, [1, 3]),
         ((1, 1, 1), 2, [1, 1, 0]),
+        ((10, 1.2, 1.2, 1.2, 1.2), 15, [11, 1, 1, 1, 1]),
     ],
 )
 def test_slots_are_divided_by_weight_and_each_study_has_one_first(weights, slots, expected):
@@ -107,6 +108,12 @@ def test_a_study_keeps_idle_slots_that_nobody_else_could_use():
     assert counts(nodes(8), held) == {"a": 6}
     assert counts(nodes(8), held, claim("b", wants=4)) == {"a": 4, "b": 4}
     assert counts(nodes(8), held, claim("b", wants=7)) == {"a": 1, "b": 7}
+
+
+def test_a_study_keeps_its_slots_where_they_are():
+    held = claim("a", wants=2, holds={"n1": 2})
+    assert fair(nodes(4, 4), [held]) == {"a": {"n1": 2}}
+    assert fair(nodes(4, 4), [held, claim("b", wants=6, since=-1.0)]) == {"a": {"n1": 2}, "b": {"n0": 4, "n1": 2}}
 
 
 def test_shares_of_unlike_requests_count_by_what_each_could_have_alone():
