@@ -35,6 +35,7 @@ PARTS = [
     (CONTROLLER, "stop_trial", "hpo/live/tune/adapters.py", "to end the process of a slot that is given back"),
     (CONTROLLER, "get_live_trials", "hpo/live/tune/adapters.py", "the trials among which those slots are"),
     ("ray.tune.schedulers:TrialScheduler", "NOOP", "hpo/live/tune/adapters.py", "to let a process wait for our own calls"),
+    ("ray.tune.progress_reporter:TrialProgressCallback", "log_result", "hpo/live/tune/adapters.py", "to keep it quiet"),
     ("ray.tune.experiment:Trial", "get_pickled_error", TUNE, "the last words of a process"),
     ("ray.exceptions:RayTaskError", "cause", "hpo/worker/ranks.py", "the exception that the user's code raised in a rank"),
     ("ray._private.state", "available_resources_per_node", "cluster/living.py", "what each node has free"),

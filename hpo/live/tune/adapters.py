@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -83,11 +83,21 @@ class KeeperStopper(Stopper):
         return self._keeper.stopping
 
 
-class KeeperPause(Callback):
-    """Lets Tune rest between its rounds: where no process starts or ends, it would turn without a pause."""
+class KeeperPause(TrialProgressCallback):
+    """Lets Tune rest between its rounds: where no process starts or ends, it would turn without a pause.
+
+    It takes the place of the callback by which Tune tells of each trial on the terminal: a slot is nothing to tell of.
+    """
 
     def __init__(self, keeper: Keeper) -> None:
+        super().__init__()
         self._keeper = keeper
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._keeper.rest()
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        """Tells nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Trial, **info: Any) -> None:
+        """Tells nothing."""
