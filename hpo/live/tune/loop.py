@@ -112,9 +112,10 @@ class Loop:
         self._keeper.give_back(slot.name)
 
     def _occupancy(self) -> Occupancy:
-        coming, without = self._keeper.coming, self._keeper.without_room
+        lacking = max(0, self._keeper.wanted - sum(not slot.leaving for slot in self._slots.values()))
+        waiting = min(lacking, self._keeper.without_room)
         busy = sum(bool(slot.running) for slot in self._slots.values())
-        return Occupancy(self._allowed, busy, max(0, coming - without), min(coming, without))
+        return Occupancy(self._allowed, busy, lacking - waiting, waiting)
 
     # -- out ------------------------------------------------------------------------------------------------------
 
