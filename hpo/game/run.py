@@ -7,25 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hpo.game.curves import Cell, Curves, Failed
+from hpo.game.demands import Changes, Demand
 from hpo.game.ledger import EpochLedger
 from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
+from hpo.game.wishes import Wishes
 from hpo.game.workers import RunTrial, Worker, Workers
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
 
 FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A run wants the epochs of a trial up to `stop`, the first of them by virtual time `at`."""
-
-    at: float
-    run: RunKey
-    key: TrialKey
-    stop: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,7 @@ class Run:
         self._sign = 1.0 if rules.mode == "max" else -1.0
         self._workers = Workers(rules.clock == "arrival", script or Script(key, {}))
         self._queue = SegmentQueue(schedule, rules.key)
+        self._wishes = Wishes(key)
         self._order = 0
         self._by_id: dict[str, RunTrial] = {}
         self._failures_in_a_row = 0
@@ -96,11 +89,25 @@ class Run:
                 yield Demand(worker.ends + (known - worker.at) * worker.cost, self.key, key, worker.granted)
         ahead = 0
         for key, segment in self._queue.planned(self._room):
-            cost = self.rules.cost(segment.config)
             if curves.known(key.id) < segment.stop and not curves.closed(key.id):
-                at = self.now + (1 + ahead / self.rules.parallelism) * cost
-                yield Demand(at, self.key, key, segment.stop)
+                yield self._planned(key, segment, ahead)
             ahead += segment.stop - segment.start
+
+    def changes(self, curves: Curves) -> Changes:
+        """Returns what the run wants otherwise than at the last call. Met demands may be among them.
+
+        It is a whole list where changes would not do: where the budget does not cover all that is planned, for instance.
+        """
+        if self._over:
+            return Changes({}, whole=True)
+        if self._wishes.must_be_whole(self._queue.resumes or self._queue.epochs > self._room):
+            return self._wishes.whole(self.demands(curves))
+        return self._wishes.more(self._planned(*fresh) for fresh in self._queue.fresh())
+
+    def _planned(self, key: TrialKey, segment: Segment, ahead: int) -> Demand:
+        """Returns the demand of a planned segment with `ahead` planned epochs before it."""
+        at = self.now + (1 + ahead / self.rules.parallelism) * self.rules.cost(segment.config)
+        return Demand(at, self.key, key, segment.stop)
 
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
@@ -182,9 +189,11 @@ class Run:
         """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
         if worker.at == worker.granted:
             worker.granted += self._reserve(worker.stop - worker.at)
+            self._wishes.want(worker)
         if worker.at < worker.granted:
             self._workers.go_on(worker)
         else:
+            self._wishes.drop(worker)
             worker.trial.status = "paused"
             self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
@@ -202,6 +211,7 @@ class Run:
 
     def _release(self, worker: Worker, decision: Decision) -> None:
         """Refunds what is left of the worker's grant and sets its trial's status; the worker is free."""
+        self._wishes.drop(worker)
         self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
             worker.trial.status = "completed"
@@ -240,12 +250,14 @@ class Run:
         trial.status = "running"
         known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
         seen = 0 if known else self._order
-        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config), seen)
+        cost = self.rules.cost(segment.config)
+        self._wishes.want(self._workers.start(trial, segment, granted, self.now, cost, seen))
 
     def _create(self, segment: Segment) -> None:
         key = self._queue.take_key(segment)
         trial = RunTrial(segment.trial, key)
         self.trials.append(trial)
+        self._wishes.entangled |= key.id in self._by_id  # the space is exhausted, and a configuration comes again
         self._by_id[key.id] = trial
 
     @property

@@ -80,11 +80,13 @@ class Workers:
         worker = first[0][2]
         return worker.trial.key.id, worker.at + 1
 
-    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> None:
-        """A worker starts a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
+    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> Worker:
+        """Starts a worker on a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
         self._started += 1
         start, stop = segment.start, segment.stop
-        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen))
+        worker = Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen)
+        self.go_on(worker)
+        return worker
 
     def go_on(self, worker: Worker) -> None:
         """A worker trains its next epoch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,14 +148,20 @@ def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
     """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
     found = {}
     for given, value in values.items():
-        name = encodable(given)
-        if name in _COLUMNS[table] or name.startswith("config_"):
-            raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
+        name = _metric(table, given)
         try:
             found[name] = float(value)
         except (TypeError, ValueError, OverflowError):
             raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
     return found
+
+
+@lru_cache(maxsize=1024)
+def _metric(table: str, given: str) -> str:
+    name = encodable(given)
+    if name in _COLUMNS[table] or name.startswith("config_"):
+        raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
+    return name
 
 
 def to_table(
@@ -201,7 +208,7 @@ def _to_table(table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str,
         fields += [pa.field(name, _REAL, metadata={"about": "metric that the trainable reports"}) for name in extra]
     schema = pa.schema(fields, metadata=_metadata(distinct))
     try:
-        return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+        return pa.Table.from_pylist(list(rows), schema=schema)
     except UnicodeEncodeError:
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
