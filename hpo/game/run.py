@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -40,7 +41,8 @@ class Run:
     function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
     nothing; under the arrival clock that order decides, and `script` repeats a stored one.
 
-    `failures`: the failed trials as the run met them, each with its place in the order of the events.
+    `failures`: the failed trials as the run met them, each with its place in the order of the events. `states` counts its
+    trials by status.
     """
 
     def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Script | None = None):
@@ -49,6 +51,7 @@ class Run:
         self.schedule = schedule
         self.ledger = EpochLedger(rules.budget)
         self.trials: list[RunTrial] = []
+        self.states: Counter[str] = Counter()
         self.failures: list[RunFailure] = []
         self.incumbent: Incumbent | None = None
         self.reason = ""
@@ -60,7 +63,6 @@ class Run:
         self._order = 0
         self._by_id: dict[str, RunTrial] = {}
         self._failures_in_a_row = 0
-        self._failed = 0
         self._over = False
 
     def follow(self, script: Script) -> None:
@@ -122,7 +124,7 @@ class Run:
             committed=self.ledger.committed,
             budget=self.ledger.budget,
             trials=len(self.trials),
-            failed_trials=self._failed,
+            failed_trials=self.states["failed"],
             incumbent=self.incumbent,
             reason=self.reason,
         )
@@ -194,7 +196,7 @@ class Run:
             self._workers.go_on(worker)
         else:
             self._wishes.drop(worker)
-            worker.trial.status = "paused"
+            self._mark(worker.trial, "paused")
             self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
     def _flat(self, trial: RunTrial, start: int, stop: int) -> Decision:
@@ -214,14 +216,14 @@ class Run:
         self._wishes.drop(worker)
         self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
-            worker.trial.status = "completed"
+            self._mark(worker.trial, "completed")
         else:
-            worker.trial.status = "stopped" if decision is Decision.STOP else "paused"
+            self._mark(worker.trial, "stopped" if decision is Decision.STOP else "paused")
 
     def _fail(self, worker: Worker, reason: str) -> None:
         self._release(worker, Decision.STOP)
-        worker.trial.status, worker.trial.reason = "failed", reason
-        self._failed += 1
+        self._mark(worker.trial, "failed")
+        worker.trial.reason = reason
         self._failures_in_a_row = self._failures_in_a_row + 1 if worker.at == 0 else 0
         self.schedule.on_failure(worker.trial.number, worker.at)
 
@@ -247,7 +249,7 @@ class Run:
         if trial.epochs != segment.start:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
-        trial.status = "running"
+        self._mark(trial, "running")
         known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
         seen = 0 if known else self._order
         cost = self.rules.cost(segment.config)
@@ -257,8 +259,14 @@ class Run:
         key = self._queue.take_key(segment)
         trial = RunTrial(segment.trial, key)
         self.trials.append(trial)
+        self.states[trial.status] += 1
         self._wishes.entangled |= key.id in self._by_id  # the space is exhausted, and a configuration comes again
         self._by_id[key.id] = trial
+
+    def _mark(self, trial: RunTrial, status: str) -> None:
+        self.states[trial.status] -= 1
+        self.states[status] += 1
+        trial.status = status
 
     @property
     def _room(self) -> int:

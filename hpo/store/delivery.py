@@ -38,7 +38,7 @@ class Delivery:
         self._changed = threading.Condition()
         self._handed = self._delivered = 0  # rows and snapshots
         self._gathered: list[Row] | None = None  # handed over and not yet in the spool
-        self._snapshots: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._snapshots: dict[str, schema.Rows | schema.Columns] = {}
         self._hurry = self._stop = False
         self._begun = time.monotonic()
         self._error: BaseException | None = None
@@ -82,7 +82,7 @@ class Delivery:
             self._spool.append(rows)
             self._handed += len(rows)
 
-    def replace(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def replace(self, tables: Mapping[str, schema.Rows | schema.Columns]) -> None:
         """Takes snapshots of tables; of several between two deliveries only the last one is written."""
         self._check()
         with self._changed:

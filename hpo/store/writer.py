@@ -120,9 +120,12 @@ class StudyWriter:
         """Takes a winner's test. Raises StoreError for a metric that is named like a column or is not a number."""
         self._delivery.hand("exams", rows.exam_row(self._study, exam))
 
-    def snapshot(self, trials: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces the tables of trials and runs, which can be derived from the others at any time."""
-        self._delivery.replace({"trials": [dict(row) for row in trials], "runs": [dict(row) for row in runs]})
+    def snapshot(self, trials: schema.Rows | schema.Columns, runs: schema.Rows) -> None:
+        """Replaces the tables of trials and runs, which can be derived from the others at any time.
+
+        Both are given away: nobody may change them any more.
+        """
+        self._delivery.replace({"trials": trials, "runs": runs})
 
     def note(self, found: Mapping[str, Sequence[str]]) -> None:
         """Adds what workers trained on (name -> values) to that of earlier ones in the head's environment."""

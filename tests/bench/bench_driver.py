@@ -217,7 +217,7 @@ def main(quick: bool = False) -> list[Row]:
         bar = "<= 0.3" if LOADS[name].max_epochs > 1 else "<= 1"
         rows += [row(f"driver: {words}, at result {at}", [value], "cpu ms", bar) for at, value in cpu.items()]
         if LOADS[name].slots == 64:
-            first, last = list(cpu.values())[0], list(cpu.values())[-1]
+            first, last = next(iter(cpu.values())), next(reversed(cpu.values()))
             rows.append(row(f"driver: {words}, last / first", [last / first], "ratio", "at most 1.2"))
         rates = [value for key, value in found.items() if key.startswith("rate ")]
         rows.append(row(f"driver: {words}, results", rates, "/ s", ">= 1,000"))
