@@ -55,12 +55,16 @@ class Arena:
 
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> list[Run]:
         """Fills in a cell; returns the runs that it may move. A cell that was known changes nothing."""
-        return self._moved(trial, epoch) if self.curves.add(trial, epoch, value, ended) else []
+        if not self.curves.add(trial, epoch, value, ended):
+            return []
+        self._wanted.learned(trial)
+        return self._moved(trial, epoch)
 
     def fail(self, trial: str, reason: str) -> list[Run]:
         """Records that the trial failed after its known epochs; returns the runs that this may move."""
         epoch = self.curves.known(trial) + 1
         self.curves.fail(trial, reason)
+        self._wanted.learned(trial)
         return self._moved(trial, epoch)
 
     def _moved(self, trial: str, epoch: int) -> list[Run]:

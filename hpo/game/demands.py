@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from hpo.game.curves import Curves
 from hpo.study.values import RunKey, TrialKey
@@ -40,7 +41,7 @@ class Demands:
 
     State:
       _wanted   of each run: trial -> demand
-      _open     (at, trial) of every trial that is not taken, sorted; some may have been trained since
+      _open     (at, trial) of every trial that is not taken and of which the curves lack what is wanted, sorted
       _at       trial -> its `at` in _open
     """
 
@@ -76,16 +77,22 @@ class Demands:
         self._taken.discard(trial)
         self._place(trial)
 
+    def learned(self, trial: str) -> None:
+        """Takes a trial out whose demand the curves meet by now."""
+        if trial in self._at:
+            self._place(trial)
+
+    def __len__(self) -> int:
+        """The number of demands of trials that nobody has taken."""
+        return len(self._open)
+
     def __iter__(self) -> Iterator[Demand]:
         """Yields the demands of trials that nobody has taken, the most urgent first."""
-        for _, trial in self._open:
-            demand = self._merged[trial]
-            if not self._met(demand):
-                yield demand
+        return self.after(0)
 
-    def count(self, most: int) -> int:
-        """Counts the demands of trials that nobody has taken, up to `most`."""
-        return sum(1 for _, _ in zip(range(most), self, strict=False))
+    def after(self, count: int) -> Iterator[Demand]:
+        """Yields all but the `count` most urgent demands, in their order."""
+        return (self._merged[trial] for _, trial in islice(self._open, count, None))
 
     def stop(self, trial: str) -> int:
         """The last epoch of the trial that any run wants; 0 where none does."""

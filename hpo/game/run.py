@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from hpo.game.ledger import EpochLedger
 from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
 from hpo.game.wishes import Wishes
-from hpo.game.workers import RunTrial, Worker, Workers
+from hpo.game.workers import RunTrial, States, Worker, Workers
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
@@ -51,7 +50,7 @@ class Run:
         self.schedule = schedule
         self.ledger = EpochLedger(rules.budget)
         self.trials: list[RunTrial] = []
-        self.states: Counter[str] = Counter()
+        self.states = States()
         self.failures: list[RunFailure] = []
         self.incumbent: Incumbent | None = None
         self.reason = ""
@@ -196,7 +195,7 @@ class Run:
             self._workers.go_on(worker)
         else:
             self._wishes.drop(worker)
-            self._mark(worker.trial, "paused")
+            self.states.move(worker.trial, "paused")
             self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
     def _flat(self, trial: RunTrial, start: int, stop: int) -> Decision:
@@ -216,13 +215,13 @@ class Run:
         self._wishes.drop(worker)
         self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
-            self._mark(worker.trial, "completed")
+            self.states.move(worker.trial, "completed")
         else:
-            self._mark(worker.trial, "stopped" if decision is Decision.STOP else "paused")
+            self.states.move(worker.trial, "stopped" if decision is Decision.STOP else "paused")
 
     def _fail(self, worker: Worker, reason: str) -> None:
         self._release(worker, Decision.STOP)
-        self._mark(worker.trial, "failed")
+        self.states.move(worker.trial, "failed")
         worker.trial.reason = reason
         self._failures_in_a_row = self._failures_in_a_row + 1 if worker.at == 0 else 0
         self.schedule.on_failure(worker.trial.number, worker.at)
@@ -249,7 +248,7 @@ class Run:
         if trial.epochs != segment.start:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
-        self._mark(trial, "running")
+        self.states.move(trial, "running")
         known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
         seen = 0 if known else self._order
         cost = self.rules.cost(segment.config)
@@ -262,11 +261,6 @@ class Run:
         self.states[trial.status] += 1
         self._wishes.entangled |= key.id in self._by_id  # the space is exhausted, and a configuration comes again
         self._by_id[key.id] = trial
-
-    def _mark(self, trial: RunTrial, status: str) -> None:
-        self.states[trial.status] -= 1
-        self.states[status] += 1
-        trial.status = status
 
     @property
     def _room(self) -> int:

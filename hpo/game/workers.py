@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,16 @@ class RunTrial:
     best_value: float = math.nan  # as the metric gave it
     ended: bool = False  # its training ended itself: no further epoch exists
     reason: str = ""
+
+
+class States(Counter[str]):
+    """The number of a run's trials in each status."""
+
+    def move(self, trial: RunTrial, status: str) -> None:
+        """Gives a trial another status."""
+        self[trial.status] -= 1
+        self[status] += 1
+        trial.status = status
 
 
 @dataclass(slots=True)

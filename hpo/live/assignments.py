@@ -62,7 +62,7 @@ class Assignments:
             return min(count, most)
         if self._over():
             return min(count + self._exams.waiting(self.live), most)
-        return count + self._arena.wanted.count(most - count)
+        return min(count + len(self._arena.wanted), most)
 
     def batch(self, seconds: float, others: int, pace: float | None) -> list[Assignment]:
         """Begins what one slot should do next: one thing, or several that are expected to take `seconds` together.
@@ -77,8 +77,8 @@ class Assignments:
             return [first]
         expected = (first.stop - first.known) * pace
         more: list[tuple[Assignment, TrialKey]] = []
-        waiting = (demand for demand in self._arena.wanted if demand.key.id not in self._retried)
-        for demand in islice(waiting, others, others + MOST_AT_A_TIME - 1):
+        waiting = (demand for demand in self._arena.wanted.after(others) if demand.key.id not in self._retried)
+        for demand in islice(waiting, MOST_AT_A_TIME - 1):
             assignment = self._training(demand)
             expected += (assignment.stop - assignment.known) * pace
             if expected > seconds:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hpo.game.run import Run
 from hpo.store import schema
 from hpo.store.columns import PREFIX
 from hpo.store.effort import Effort
+from hpo.store.errors import StoreError
 from hpo.study.space import Config
 from hpo.study.values import Charge, EpochRecord, Failure, Method, RunFailure, RunKey, TrialKey
 from hpo.text import encodable
@@ -36,7 +38,7 @@ def epoch_row(study: str, key: TrialKey, record: EpochRecord, kinds: Kinds, fini
         "worker": record.worker,
         "ended": bool(record.ended),
         "finished": finished,
-        **schema.metrics("epochs", record.metrics),
+        **_metrics("epochs", record.metrics),
     }
 
 
@@ -89,7 +91,7 @@ def exam_row(study: str, exam: Mapping[str, Any]) -> Row:
         if own[name] is not None and not isinstance(own[name], str):
             own[name] = json.dumps(own[name])
     measured = {name: value for name, value in exam.items() if name not in own}
-    return {**own, "study": study, **schema.metrics("exams", measured)}
+    return {**own, "study": study, **_metrics("exams", measured)}
 
 
 def trial_columns(study: str, runs: Iterable[Run], kinds: Kinds, failures: Mapping[str, str]) -> Columns:
@@ -174,3 +176,23 @@ def _run(study: str, run: RunKey) -> Row:
 def _config(config: Config, kinds: Kinds) -> Row:
     """Builds the columns of a configuration; values of several types share a column of text."""
     return {f"{PREFIX}{name}": str(value) if kinds.get(name) == "str" else value for name, value in config.items()}
+
+
+def _metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
+    found = {}
+    for given, value in values.items():
+        name = _metric(table, given)
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _metric(table: str, given: str) -> str:
+    name = encodable(given)
+    if name in schema.columns(table) or name.startswith(PREFIX):
+        raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
+    return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,26 +146,6 @@ def columns(table: str) -> tuple[str, ...]:
     return tuple(_COLUMNS[table])
 
 
-def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
-    """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
-    found = {}
-    for given, value in values.items():
-        name = _metric(table, given)
-        try:
-            found[name] = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _metric(table: str, given: str) -> str:
-    name = encodable(given)
-    if name in _COLUMNS[table] or name.startswith("config_"):
-        raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
-    return name
-
-
 def to_table(table: str, rows: Rows | Columns, kinds: Mapping[str, str], distinct: bool = False) -> pa.Table:
     """Returns rows as Arrow, with a column for each metric that any row has. Raises StoreError if a row does not fit.
 
@@ -212,7 +191,8 @@ def _to_table(table: str, rows: Rows | Columns, kinds: Mapping[str, str], distin
         fields[3:3] = [pa.field(f"config_{n}", _TYPES[kind], metadata=about) for n, kind in kinds.items()]
     if table in _METRICS and not isinstance(rows, Mapping):
         known = {field.name for field in fields}
-        extra = dict.fromkeys(name for row in rows for name in row if name not in known)
+        alike = dict.fromkeys(map(tuple, rows))  # most rows have the same columns
+        extra = dict.fromkeys(name for names in alike for name in names if name not in known)
         fields += [pa.field(name, _REAL, metadata={"about": "metric that the trainable reports"}) for name in extra]
     schema = pa.schema(fields, metadata=_metadata(distinct))
     try:

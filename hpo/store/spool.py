@@ -38,6 +38,7 @@ class Spool:
         self.folder, self._spare = folder, spare
         self._generation, self._token = generation, token
         self._sequence = 0
+        self._batch = self._named()  # the one that is open, or the next
         self._file: int | None = None
         self._size = 0
         self._recent: dict[str, Rows] = {}  # batch -> its rows, where all of them are in memory
@@ -76,7 +77,7 @@ class Spool:
         try:
             if self._file is None:
                 self._file, self._size = self._open(), 0
-                self._recent[self._path(self._sequence).stem] = {}
+                self._recent[self._batch] = {}
             self._write(self._file, lines)
         except OSError as error:
             raise StoreError(
@@ -86,15 +87,14 @@ class Spool:
 
     def _remember(self, rows: Sequence[Row]) -> None:
         """Keeps the rows of the open batch in memory, unless there are too many: then the batch is read from its file."""
-        batch = self._path(self._sequence).stem
-        kept = self._recent.get(batch)
+        kept = self._recent.get(self._batch)
         if kept is None:
             return
         for table, row in rows:
             kept.setdefault(table, []).append(row)
         self._count += len(rows)
         if self._count > MOST_IN_MEMORY:
-            self._forget(batch)
+            self._forget(self._batch)
 
     def _forget(self, batch: str) -> None:
         self._count -= sum(map(len, self._recent.pop(batch, {}).values()))
@@ -106,7 +106,7 @@ class Spool:
             assert self._spare is not None
             self.folder, self._spare = self._spare, None
             return self._open()
-        return os.open(self._path(self._sequence), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        return os.open(self.folder / f"{self._batch}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def _write(self, file: int, line: bytes) -> None:
         written = 0
@@ -124,10 +124,11 @@ class Spool:
             os.close(self._file)
             self._file = None
             self._sequence += 1
+            self._batch = self._named()
 
     def batches(self) -> list[str]:
         """Returns the names of the ended batches, oldest first, with those of earlier writers."""
-        open_now = self._path(self._sequence).stem if self._file is not None else None
+        open_now = self._batch if self._file is not None else None
         return sorted(p.stem for p in self.folder.glob("*.jsonl") if p.stem != open_now)
 
     def rows(self, batch: str) -> Rows:
@@ -166,5 +167,5 @@ class Spool:
         self._forget(batch)
         (self.folder / f"{batch}.jsonl").unlink(missing_ok=True)
 
-    def _path(self, sequence: int) -> Path:
-        return self.folder / f"{layout.batch(self._generation, self._token, sequence)}.jsonl"
+    def _named(self) -> str:
+        return layout.batch(self._generation, self._token, self._sequence)

@@ -6,8 +6,8 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from hpo.storage.local import LocalPlace
@@ -95,11 +95,9 @@ class StudyWriter:
         """Takes a trained epoch. Raises StoreError for a metric that is named like a column or is not a number."""
         self._delivery.hand("epochs", rows.epoch_row(self._study, key, record, self._kinds, time.time()))
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Makes the results that are handed over in the block safe at its end, in one write."""
-        with self._delivery.gathering():
-            yield
+    def together(self) -> AbstractContextManager[None]:
+        """Returns a block at whose end the results that are handed over in it are safe: in one write."""
+        return self._delivery.gathering()
 
     def failure(self, failure: Failure) -> None:
         """Takes a trial's failure."""

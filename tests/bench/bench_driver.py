@@ -53,7 +53,7 @@ store: {store}
 """
 
 
-FOUR = "random, sobol, halton, genetic"  # four whose decisions cost little, and that share no configuration
+FOUR = "random, sobol, halton, asha"  # four whose decisions cost little; asha shares random's trials
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class Load:
     def count(self) -> int:
         return self.methods.count(",") + 1
 
+    @property
+    def results(self) -> int:
+        return self.trials * self.max_epochs
+
 
 LOADS = {
     "one": Load("random", 100_000),
@@ -84,7 +88,7 @@ LOADS = {
 def begun(load: Load, folder: str) -> Dispatch:
     """Opens the dispatch of a study of that load."""
     path = Path(folder) / "driver.yaml"
-    epochs = load.trials * load.max_epochs // load.count
+    epochs = load.results // max(1, load.count - 1)
     path.write_text(
         STUDY.format(
             epochs=epochs, max_epochs=load.max_epochs, methods=load.methods,
@@ -116,15 +120,17 @@ def measured(rng: random.Random) -> dict[str, float]:
 
 def results(dispatch: Dispatch, load: Load) -> Iterator[int]:
     """Plays the study; yields the number of results so far after each report."""
-    rng, count, idle = random.Random(0), 0, deque(range(load.slots))
-    work: dict[int, deque[tuple[Assignment, Iterator[Report]]]] = {slot: deque() for slot in idle}
+    rng, count = random.Random(0), 0
+    work: dict[int, deque[tuple[Assignment, Iterator[Report]]]] = {slot: deque() for slot in range(load.slots)}
+    free = load.slots
     looks = Looks(dispatch, load.slots)
     while not dispatch.arena.done:
         looks.look()
         for slot, queue in work.items():
             if not queue:
-                others = sum(1 for other in work.values() if not other) - 1
-                queue.extend((given, answers(given, load, rng)) for given in dispatch.batch(BATCH_SECONDS, others))
+                batch = dispatch.batch(BATCH_SECONDS, free - 1)
+                queue.extend((given, answers(given, load, rng)) for given in batch)
+                free -= bool(queue)
             if queue:
                 given, reports = queue[0]
                 report = next(reports)
@@ -132,6 +138,7 @@ def results(dispatch: Dispatch, load: Load) -> Iterator[int]:
                 count += len(report.records)
                 if report.done:
                     queue.popleft()
+                    free += not queue
                 yield count
 
 
@@ -159,7 +166,7 @@ def windows(total: int) -> dict[str, tuple[int, int]]:
 
 def measure(load: Load) -> dict[str, float]:
     """Plays a load in this process; returns its figures."""
-    total = load.trials * load.max_epochs
+    total = load.results
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         dispatch = begun(load, folder)
