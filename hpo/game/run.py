@@ -95,10 +95,7 @@ class Run:
             ahead += segment.stop - segment.start
 
     def changes(self, curves: Curves) -> Changes:
-        """Returns what the run wants otherwise than at the last call. Met demands may be among them.
-
-        It is a whole list where changes would not do: where the budget does not cover all that is planned, for instance.
-        """
+        """Returns what the run wants otherwise than at the last call. Demands that the curves meet may be among them."""
         if self._over:
             return Changes({}, whole=True)
         if self._wishes.must_be_whole(self._queue.resumes or self._queue.epochs > self._room):

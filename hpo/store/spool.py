@@ -20,7 +20,7 @@ Row = tuple[str, Mapping[str, Any]]  # table, row
 Rows = dict[str, list[Mapping[str, Any]]]
 Refused = tuple[str, Mapping[str, Any], str]  # table, row, reason
 
-MOST_IN_MEMORY = 20_000  # rows of batches that this writer need not read back from their files
+MOST_IN_MEMORY = 10_000  # rows of batches that this writer need not read back from their files
 
 _encode = json.JSONEncoder(default=str).encode
 

@@ -80,8 +80,8 @@ LOADS = {
     "one": Load("random", 100_000),
     "four": Load(FOUR, 100_000),
     "wide": Load(FOUR, 20_000, slots=1_000, seconds=1.0),
-    "segments": Load("random", 8_000, max_epochs=16),
-    "packed": Load("random", 8_000, max_epochs=16, together=16),
+    "segments": Load("random", 20_000, max_epochs=16),
+    "packed": Load("random", 20_000, max_epochs=16, together=16),
 }
 
 
@@ -170,7 +170,7 @@ def measure(load: Load) -> dict[str, float]:
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         dispatch = begun(load, folder)
-        marks = {mark for window in windows(total).values() for mark in window}
+        marks = {mark for window in windows(total).values() for mark in window} | {total // 2}
         state: dict[int, tuple[float, float, float]] = {}
         for count in results(dispatch, load):
             for mark in [mark for mark in marks if mark <= count]:
@@ -181,7 +181,7 @@ def measure(load: Load) -> dict[str, float]:
             (cpu, wall, _), (cpu_then, wall_then, _) = state[first], state[last]
             found[f"cpu {name}"] = 1000 * (cpu_then - cpu) / (last - first)
             found[f"rate {name}"] = (last - first) / (wall_then - wall)
-        first, last = min(state, key=lambda mark: abs(mark - total // 10)), max(state)
+        first, last = total // 2, max(state)
         found["memory"] = (state[last][2] - state[first][2]) / (last - first) * load.max_epochs
         dispatch.finish(complete=False)
     return found
