@@ -49,6 +49,7 @@ space:
 budget: {{epochs: {epochs}, max_epochs: {max_epochs}}}
 methods: [{methods}]
 parallelism: {parallelism}
+seeds: {seeds}
 store: {store}
 """
 
@@ -58,7 +59,7 @@ FOUR = "random, sobol, halton, asha"  # four whose decisions cost little; asha s
 
 @dataclass(frozen=True)
 class Load:
-    """What is played: `trials` of all methods together on `slots`; an epoch claims to take `seconds`."""
+    """What is played: `trials` of all runs together on `slots`; an epoch claims to take `seconds`."""
 
     methods: str
     trials: int
@@ -66,6 +67,7 @@ class Load:
     max_epochs: int = 1
     seconds: float = 0.06  # 64 slots give about 1,000 results a second
     together: int = 1  # epochs in a report
+    seeds: int = 1
 
     @property
     def count(self) -> int:
@@ -79,7 +81,7 @@ class Load:
 LOADS = {
     "one": Load("random", 100_000),
     "four": Load(FOUR, 100_000),
-    "wide": Load(FOUR, 20_000, slots=1_000, seconds=1.0),
+    "many": Load(FOUR, 20_000, slots=256, seconds=10.0, seeds=5),  # epochs so long that a slot gets one trial at a time
     "segments": Load("random", 20_000, max_epochs=16),
     "packed": Load("random", 20_000, max_epochs=16, together=16),
 }
@@ -88,11 +90,11 @@ LOADS = {
 def begun(load: Load, folder: str) -> Dispatch:
     """Opens the dispatch of a study of that load."""
     path = Path(folder) / "driver.yaml"
-    epochs = load.results // max(1, load.count - 1)
+    epochs = load.results // (max(1, load.count - 1) * load.seeds)
     path.write_text(
         STUDY.format(
             epochs=epochs, max_epochs=load.max_epochs, methods=load.methods,
-            parallelism=load.slots // load.count, store=Path(folder) / "store",
+            parallelism=load.slots // load.count, seeds=list(range(load.seeds)), store=Path(folder) / "store",
         )
     )  # fmt: skip
     study = Study.load(str(path))
@@ -209,7 +211,7 @@ def sized(name: str, quick: bool) -> Load:
 WORDS = {
     "one": "a one-epoch trial, random on 64 slots",
     "four": "a one-epoch trial, 4 methods on 64 slots",
-    "wide": "a one-epoch trial, 4 methods on 1,000 slots",
+    "many": "a one-epoch trial, 20 runs on 256 slots",
     "segments": "an epoch in segments of 16, one a report",
     "packed": "an epoch in segments of 16, all in a report",
 }
