@@ -101,7 +101,7 @@ def play(dispatch: Dispatch, draw: random.Random, slots: int = 3, reports: int |
 def kill(dispatch: Dispatch) -> None:
     """Leaves a driver as a kill does: rows in the spool, and nothing closed. Its lease is free, as a dead process's is."""
     dispatch._thinking._threads.shutdown(wait=True)
-    dispatch._tidying._over = True
+    dispatch._tidying._over.set()
     dispatch.writer._delivery.stop()
     lease: Lease = dispatch.writer._lease
     lease.release()

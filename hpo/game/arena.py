@@ -6,10 +6,12 @@ with `add` or `fail`, and plays the runs that this moves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Container, Sequence
 
 from hpo.game.curves import Curves
-from hpo.game.run import Demand, Run
+from hpo.game.demands import Changes, Demand, Demands
+from hpo.game.run import Run
 from hpo.study.values import Charge, RunFailure
 
 
@@ -27,7 +29,8 @@ class Arena:
         self.runs = list(runs)
         self.curves = curves
         self._ahead = ahead
-        self._demands: dict[int, list[Demand]] = {id(run): [] for run in self.runs}
+        self._wanted = Demands(curves)
+        self._changes: deque[tuple[int, Changes]] = deque()  # of runs that were played, perhaps in other threads
 
     @property
     def done(self) -> bool:
@@ -41,7 +44,7 @@ class Arena:
     def play_run(self, run: Run) -> list[Charge]:
         """Plays one run as far as the curves reach. Runs are independent: threads may play different ones."""
         charges = run.play(self.curves, self._ahead)
-        self._demands[id(run)] = list(run.demands(self.curves))
+        self._changes.append((id(run), run.changes(self.curves)))
         return charges
 
     def events_of(self, run: Run) -> list[Charge | RunFailure]:
@@ -52,12 +55,16 @@ class Arena:
 
     def add(self, trial: str, epoch: int, value: float, ended: bool = False) -> list[Run]:
         """Fills in a cell; returns the runs that it may move. A cell that was known changes nothing."""
-        return self._moved(trial, epoch) if self.curves.add(trial, epoch, value, ended) else []
+        if not self.curves.add(trial, epoch, value, ended):
+            return []
+        self._wanted.learned(trial)
+        return self._moved(trial, epoch)
 
     def fail(self, trial: str, reason: str) -> list[Run]:
         """Records that the trial failed after its known epochs; returns the runs that this may move."""
         epoch = self.curves.known(trial) + 1
         self.curves.fail(trial, reason)
+        self._wanted.learned(trial)
         return self._moved(trial, epoch)
 
     def _moved(self, trial: str, epoch: int) -> list[Run]:
@@ -67,31 +74,22 @@ class Arena:
             if not run.done and (run.rules.clock == "arrival" or run.waiting_for in ((trial, epoch), None))
         ]
 
-    def demands(self, busy: Iterable[str] = ()) -> list[Demand]:
-        """Returns what the runs want beyond the `busy` trials, the most urgent first: one demand a trial, up to the last
-        epoch that any run wants.
+    @property
+    def wanted(self) -> Demands:
+        """What the runs want, the most urgent first; what nobody has taken.
 
         Urgency is each run's own virtual time, so that the runs share a cluster fairly.
         """
-        taken = set(busy)
-        merged: dict[str, Demand] = {}
-        for wanted in self._demands.values():
-            for demand in wanted:
-                trial = demand.key.id
-                if trial in taken or self.curves.known(trial) >= demand.stop or self.curves.closed(trial):
-                    continue
-                other = merged.get(trial)
-                if other is None:
-                    merged[trial] = demand
-                else:
-                    at, stop = min(other.at, demand.at), max(other.stop, demand.stop)
-                    merged[trial] = Demand(at, demand.run, demand.key, stop)
-        return sorted(merged.values(), key=lambda d: (d.at, d.key.id))
+        while self._changes:
+            self._wanted.change(*self._changes.popleft())
+        return self._wanted
 
-    def wanted(self, trial: str) -> int:
-        """The last epoch of the trial that any run wants now; 0 where none does."""
-        return max((d.stop for ds in self._demands.values() for d in ds if d.key.id == trial), default=0)
+    def demands(self, busy: Container[str] = ()) -> list[Demand]:
+        """Returns what is wanted beyond the `busy` trials, the most urgent first: one demand a trial, up to the last epoch
+        that any run wants.
+        """
+        return [demand for demand in self.wanted if demand.key.id not in busy]
 
     def resumable(self, trial: str) -> bool:
         """Whether any run may still want epochs of the trial, so that its checkpoint must be kept."""
-        return any(run.resumable(trial) for run in self.runs) or self.wanted(trial) > self.curves.known(trial)
+        return any(run.resumable(trial) for run in self.runs) or self.wanted.stop(trial) > self.curves.known(trial)

@@ -7,25 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hpo.game.curves import Cell, Curves, Failed
+from hpo.game.demands import Changes, Demand
 from hpo.game.ledger import EpochLedger
 from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
-from hpo.game.workers import RunTrial, Worker, Workers
+from hpo.game.wishes import Wishes
+from hpo.game.workers import RunTrial, States, Worker, Workers
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
 
 FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A run wants the epochs of a trial up to `stop`, the first of them by virtual time `at`."""
-
-    at: float
-    run: RunKey
-    key: TrialKey
-    stop: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,8 @@ class Run:
     function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
     nothing; under the arrival clock that order decides, and `script` repeats a stored one.
 
-    `failures`: the failed trials as the run met them, each with its place in the order of the events.
+    `failures`: the failed trials as the run met them, each with its place in the order of the events. `states` counts its
+    trials by status.
     """
 
     def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Script | None = None):
@@ -57,6 +50,7 @@ class Run:
         self.schedule = schedule
         self.ledger = EpochLedger(rules.budget)
         self.trials: list[RunTrial] = []
+        self.states = States()
         self.failures: list[RunFailure] = []
         self.incumbent: Incumbent | None = None
         self.reason = ""
@@ -64,10 +58,10 @@ class Run:
         self._sign = 1.0 if rules.mode == "max" else -1.0
         self._workers = Workers(rules.clock == "arrival", script or Script(key, {}))
         self._queue = SegmentQueue(schedule, rules.key)
+        self._wishes = Wishes(key)
         self._order = 0
         self._by_id: dict[str, RunTrial] = {}
         self._failures_in_a_row = 0
-        self._failed = 0
         self._over = False
 
     def follow(self, script: Script) -> None:
@@ -96,11 +90,22 @@ class Run:
                 yield Demand(worker.ends + (known - worker.at) * worker.cost, self.key, key, worker.granted)
         ahead = 0
         for key, segment in self._queue.planned(self._room):
-            cost = self.rules.cost(segment.config)
             if curves.known(key.id) < segment.stop and not curves.closed(key.id):
-                at = self.now + (1 + ahead / self.rules.parallelism) * cost
-                yield Demand(at, self.key, key, segment.stop)
+                yield self._planned(key, segment, ahead)
             ahead += segment.stop - segment.start
+
+    def changes(self, curves: Curves) -> Changes:
+        """Returns what the run wants otherwise than at the last call. Demands that the curves meet may be among them."""
+        if self._over:
+            return Changes({}, whole=True)
+        if self._wishes.must_be_whole(self._queue.resumes or self._queue.epochs > self._room):
+            return self._wishes.whole(self.demands(curves))
+        return self._wishes.more(self._planned(*fresh) for fresh in self._queue.fresh())
+
+    def _planned(self, key: TrialKey, segment: Segment, ahead: int) -> Demand:
+        """Returns the demand of a planned segment with `ahead` planned epochs before it."""
+        at = self.now + (1 + ahead / self.rules.parallelism) * self.rules.cost(segment.config)
+        return Demand(at, self.key, key, segment.stop)
 
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
@@ -115,7 +120,7 @@ class Run:
             committed=self.ledger.committed,
             budget=self.ledger.budget,
             trials=len(self.trials),
-            failed_trials=self._failed,
+            failed_trials=self.states["failed"],
             incumbent=self.incumbent,
             reason=self.reason,
         )
@@ -182,10 +187,12 @@ class Run:
         """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
         if worker.at == worker.granted:
             worker.granted += self._reserve(worker.stop - worker.at)
+            self._wishes.want(worker)
         if worker.at < worker.granted:
             self._workers.go_on(worker)
         else:
-            worker.trial.status = "paused"
+            self._wishes.drop(worker)
+            self.states.move(worker.trial, "paused")
             self._queue.put_back(Segment(worker.trial.number, worker.trial.key.config, worker.at, worker.stop))
 
     def _flat(self, trial: RunTrial, start: int, stop: int) -> Decision:
@@ -202,16 +209,17 @@ class Run:
 
     def _release(self, worker: Worker, decision: Decision) -> None:
         """Refunds what is left of the worker's grant and sets its trial's status; the worker is free."""
+        self._wishes.drop(worker)
         self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
-            worker.trial.status = "completed"
+            self.states.move(worker.trial, "completed")
         else:
-            worker.trial.status = "stopped" if decision is Decision.STOP else "paused"
+            self.states.move(worker.trial, "stopped" if decision is Decision.STOP else "paused")
 
     def _fail(self, worker: Worker, reason: str) -> None:
         self._release(worker, Decision.STOP)
-        worker.trial.status, worker.trial.reason = "failed", reason
-        self._failed += 1
+        self.states.move(worker.trial, "failed")
+        worker.trial.reason = reason
         self._failures_in_a_row = self._failures_in_a_row + 1 if worker.at == 0 else 0
         self.schedule.on_failure(worker.trial.number, worker.at)
 
@@ -237,15 +245,18 @@ class Run:
         if trial.epochs != segment.start:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
         granted = self._reserve(segment.stop - segment.start)
-        trial.status = "running"
+        self.states.move(trial, "running")
         known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
         seen = 0 if known else self._order
-        self._workers.start(trial, segment, granted, self.now, self.rules.cost(segment.config), seen)
+        cost = self.rules.cost(segment.config)
+        self._wishes.want(self._workers.start(trial, segment, granted, self.now, cost, seen))
 
     def _create(self, segment: Segment) -> None:
         key = self._queue.take_key(segment)
         trial = RunTrial(segment.trial, key)
         self.trials.append(trial)
+        self.states[trial.status] += 1
+        self._wishes.entangled |= key.id in self._by_id  # the space is exhausted, and a configuration comes again
         self._by_id[key.id] = trial
 
     @property

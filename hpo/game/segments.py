@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
@@ -18,6 +19,9 @@ class SegmentQueue:
       _cut       the rests of segments that the ledger could not grant in full, the oldest first; the run has paused
                  their trials at `start`
       _planned   segments that an oblivious schedule handed out before a worker was free, in its order
+      epochs     of all planned segments together
+      resumes    whether any planned segment ever began after its trial's first epoch
+      _shown     the number of planned segments that `fresh` has shown; they are the first ones
       _keys      the keys of trials that `planned` has shown and the run has not created yet, by their numbers
 
     Only the schedule's own order decides: nothing is sorted, and nothing that was planned is taken back.
@@ -28,6 +32,8 @@ class SegmentQueue:
         self._key = key
         self._cut: deque[Segment] = deque()
         self._planned: deque[Segment] = deque()
+        self.epochs = self._shown = 0
+        self.resumes = False
         self._keys: dict[int, TrialKey] = {}
 
     def put_back(self, rest: Segment) -> None:
@@ -39,7 +45,10 @@ class SegmentQueue:
         if self._cut:
             return self._cut.popleft()
         if self._planned:
-            return self._planned.popleft()
+            segment = self._planned.popleft()
+            self.epochs -= segment.stop - segment.start
+            self._shown = max(0, self._shown - 1)
+            return segment
         return self._schedule.next_segment()
 
     def plan(self, count: int, room: int) -> None:
@@ -49,13 +58,13 @@ class SegmentQueue:
         """
         if not self._schedule.oblivious:
             return
-        room -= sum(segment.stop - segment.start for segment in self._planned)
-        while len(self._planned) < count and room > 0:
+        while len(self._planned) < count and self.epochs < room:
             segment = self._schedule.next_segment()
             if segment is None:
                 return
             self._planned.append(segment)
-            room -= segment.stop - segment.start
+            self.resumes |= segment.start > 0
+            self.epochs += segment.stop - segment.start
 
     def planned(self, room: int) -> Iterator[tuple[TrialKey, Segment]]:
         """The planned segments with their trials' keys, in order; the last one is shortened to fit into `room` epochs."""
@@ -65,6 +74,15 @@ class SegmentQueue:
             stop = min(segment.stop, segment.start + room)
             yield self._key_of(segment), replace(segment, stop=stop)
             room -= stop - segment.start
+
+    def fresh(self) -> Iterator[tuple[TrialKey, Segment, int]]:
+        """The planned segments that no call has shown yet, with their trials' keys and the planned epochs before them."""
+        new = list(islice(self._planned, self._shown, None))
+        self._shown = len(self._planned)
+        ahead = self.epochs - sum(segment.stop - segment.start for segment in new)
+        for segment in new:
+            yield self._key_of(segment), segment, ahead
+            ahead += segment.stop - segment.start
 
     def take_key(self, segment: Segment) -> TrialKey:
         """The key of the trial that the segment begins. Each trial's key is made once, however often it is shown."""

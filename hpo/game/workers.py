@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,16 @@ class RunTrial:
     best_value: float = math.nan  # as the metric gave it
     ended: bool = False  # its training ended itself: no further epoch exists
     reason: str = ""
+
+
+class States(Counter[str]):
+    """The number of a run's trials in each status."""
+
+    def move(self, trial: RunTrial, status: str) -> None:
+        """Gives a trial another status."""
+        self[trial.status] -= 1
+        self[status] += 1
+        trial.status = status
 
 
 @dataclass(slots=True)
@@ -80,11 +91,13 @@ class Workers:
         worker = first[0][2]
         return worker.trial.key.id, worker.at + 1
 
-    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> None:
-        """A worker starts a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
+    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> Worker:
+        """Starts a worker on a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
         self._started += 1
         start, stop = segment.start, segment.stop
-        self.go_on(Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen))
+        worker = Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen)
+        self.go_on(worker)
+        return worker
 
     def go_on(self, worker: Worker) -> None:
         """A worker trains its next epoch."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from hpo.game.arena import Arena
-from hpo.game.run import Demand
+from hpo.game.demands import Demand
 from hpo.live.exams import Exams
 from hpo.store import layout
 from hpo.study.study import Study
+from hpo.study.values import TrialKey
 from hpo.worker.training import Assignment
 
 MOST_AT_A_TIME = 16  # assignments for one slot
@@ -35,6 +37,7 @@ class Assignments:
         self._study, self._arena, self._exams, self._place = study, arena, exams, checkpoints
         self._over, self._keep = over, keep
         self._task: dict[str, Any] = study.located()
+        self._keys: dict[str, TrialKey] = {}  # of the trials under way
         self._retried: set[str] = set()  # trials that ran out of memory once
 
     @property
@@ -44,22 +47,22 @@ class Assignments:
 
     def next(self) -> Assignment | None:
         """Begins the most urgent thing that no slot does yet; None where there is nothing to do right now."""
-        if any(trial in self._retried for trial in self.live):
+        if not self._retried.isdisjoint(self.live):
             return None
-        for demand in self._arena.demands(self.live):
+        for demand in self._arena.wanted:
             if demand.key.id not in self._retried or not self.live:
-                return self._begin(self._training(demand))
+                return self._begin(self._training(demand), demand.key)
         exam = self._exams.next(self.live) if self._over() else None
-        return None if exam is None else self._begin(self._exams.assignment(exam))
+        return None if exam is None else self._begin(self._exams.assignment(exam), exam.key)
 
     def wants(self, most: int) -> int:
         """Counts the assignments that could be under way now, up to `most`: those that are, and what no slot does yet."""
         count = len(self.live)
-        if count >= most or any(trial in self._retried for trial in self.live):
+        if count >= most or not self._retried.isdisjoint(self.live):
             return min(count, most)
         if self._over():
             return min(count + self._exams.waiting(self.live), most)
-        return min(count + len(self._arena.demands(self.live)), most)
+        return min(count + len(self._arena.wanted), most)
 
     def batch(self, seconds: float, others: int, pace: float | None) -> list[Assignment]:
         """Begins what one slot should do next: one thing, or several that are expected to take `seconds` together.
@@ -70,18 +73,23 @@ class Assignments:
         first = self.next()
         if first is None:
             return []
-        given = [first]
         if first.exam or first.alone or pace is None:
-            return given
+            return [first]
         expected = (first.stop - first.known) * pace
-        waiting = [demand for demand in self._arena.demands(self.live) if demand.key.id not in self._retried]
-        for demand in waiting[others:]:
+        more: list[tuple[Assignment, TrialKey]] = []
+        waiting = (demand for demand in self._arena.wanted.after(others) if demand.key.id not in self._retried)
+        for demand in islice(waiting, MOST_AT_A_TIME - 1):
             assignment = self._training(demand)
             expected += (assignment.stop - assignment.known) * pace
-            if expected > seconds or len(given) == MOST_AT_A_TIME:
+            if expected > seconds:
                 break
-            given.append(self._begin(assignment))
-        return given
+            more.append((assignment, demand.key))
+        return [first, *(self._begin(*pair) for pair in more)]
+
+    def key(self, assignment: Assignment) -> TrialKey:
+        """Returns the key of an assignment's trial."""
+        known = self._keys.get(assignment.trial)
+        return known or self._study.key(assignment.config, assignment.seed, assignment.max_epochs)
 
     def retry(self, trial: str) -> bool:
         """Lets a trial that ran out of memory be tried once more; False where it has been."""
@@ -93,15 +101,22 @@ class Assignments:
 
     def withdraw(self, trial: str) -> None:
         """Ends an assignment that came to nothing: what is left to train will be assigned anew."""
-        self.live.pop(trial, None)
+        self._forget(trial)
 
     def end(self, trial: str) -> None:
         """Ends an assignment that is done."""
-        self.live.pop(trial, None)
+        self._forget(trial)
         self._retried.discard(trial)
 
-    def _begin(self, assignment: Assignment) -> Assignment:
+    def _forget(self, trial: str) -> None:
+        self.live.pop(trial, None)
+        self._keys.pop(trial, None)
+        self._arena.wanted.give_back(trial)
+
+    def _begin(self, assignment: Assignment, key: TrialKey) -> Assignment:
         self.live[assignment.trial] = assignment
+        self._keys[assignment.trial] = key
+        self._arena.wanted.take(assignment.trial)
         self._keep(assignment.trial)
         return assignment
 

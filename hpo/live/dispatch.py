@@ -116,10 +116,11 @@ class Dispatch:
     def report(self, assignment: Assignment, report: Report, worker: str) -> None:
         """Takes a worker's report: records it, adds it to the arena, and plays the runs that it moves."""
         trial = assignment.trial
-        if assignment.exam:
-            self._exams.report(trial, report)
-        elif not self._take(assignment, report, worker):
-            return
+        with self.writer.together():
+            if assignment.exam:
+                self._exams.report(trial, report)
+            elif not self._take(assignment, report, worker):
+                return
         if report.done:
             self._assignments.end(trial)
             if not self.arena.resumable(trial):
@@ -128,7 +129,7 @@ class Dispatch:
 
     def _take(self, assignment: Assignment, report: Report, worker: str) -> bool:
         """Takes a report on a segment; False where the trial is to be tried once more."""
-        key = self.study.key(assignment.config, assignment.seed, assignment.max_epochs)
+        key = self._assignments.key(assignment)
         self._record.note(report.provenance)
         for row in report.records:
             record = self._record.epoch(key, row, worker)

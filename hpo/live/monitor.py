@@ -80,7 +80,7 @@ class Meter:
         began, before = self._first or (now, total)
         return Figures(
             charged_epochs=charged,
-            trials=dict(Counter(trial.status for run in runs for trial in list(run.trials))),
+            trials=dict(sum((run.states for run in runs), Counter())),
             epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
             slots=occupancy.slots,
             busy=occupancy.busy,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -75,7 +74,7 @@ class Progress:
         return table
 
     def _row(self, run: Run) -> list[str | Text | Table]:
-        states = Counter(trial.status for trial in list(run.trials))
+        states = run.states
         bar = Table.grid(padding=(0, 1))
         charged, budget = run.ledger.committed, run.ledger.budget
         bar.add_row(ProgressBar(total=budget, completed=charged, width=16), f"{charged}/{budget}")

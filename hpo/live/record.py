@@ -26,7 +26,7 @@ class Record:
         self.failures: dict[str, str] = {}  # trial -> kind
         self.provenance: dict[str, list[str]] = {}
         self._writer, self._tracking, self._metric = writer, tracking, metric
-        self._attempts: dict[tuple[str, int], int] = {}  # (trial, epoch) -> the last attempt
+        self._attempts: dict[tuple[str, int], int] = {}  # (trial, epoch) -> its last attempt, where it is not the first
         self.scripts = scripts(writer.stored, writer.changes)  # what each run must meet again
         self._recover(writer.stored)
 
@@ -34,8 +34,9 @@ class Record:
         recorded(self.curves, stored, self._metric)
         for row in stored.epochs.select(["trial", "epoch", "seconds", "attempt"]).to_pylist():
             self.effort.add(row["trial"], row["epoch"], row["seconds"], row["attempt"])
-            cell = (row["trial"], row["epoch"])
-            self._attempts[cell] = max(self._attempts.get(cell, 0), row["attempt"])
+            if row["attempt"]:
+                cell = (row["trial"], row["epoch"])
+                self._attempts[cell] = max(self._attempts.get(cell, 0), row["attempt"])
         self.failures = {row["trial"]: row["kind"] for row in stored.failures.to_pylist()}
 
     def epoch(self, key: TrialKey, row: Mapping[str, Any], worker: str) -> EpochRecord | None:
@@ -49,7 +50,8 @@ class Record:
             return None
         cell = (key.id, epoch)
         attempt = self._attempts.get(cell, 0) + 1 if again else 0
-        self._attempts[cell] = attempt
+        if attempt:
+            self._attempts[cell] = attempt
         metrics = row["metrics"]
         if self._metric not in metrics:
             have = ", ".join(sorted(metrics))
@@ -79,6 +81,10 @@ class Record:
 
     def events(self, events: Iterable[Charge | RunFailure]) -> None:
         """Records what runs were charged and which failures they met, unless an earlier driver of the study did."""
+        with self._writer.together():
+            self._events(events)
+
+    def _events(self, events: Iterable[Charge | RunFailure]) -> None:
         for event in events:
             script = self.scripts.get(str(event.run))
             new = script is None or script.wanted(event.order) is None  # versions before stored no failures of runs

@@ -35,7 +35,7 @@ class Standings:
         study, runs, record = self._study, self._arena.runs, self._record
         methods = {method.label: method for method in study.methods}
         self._writer.snapshot(
-            rows.trial_rows(study.study, runs, study.kinds, record.failures),
+            rows.trial_columns(study.study, runs, study.kinds, record.failures),
             rows.run_rows(study.study, runs, methods, record.effort),
         )
         ended = time.monotonic()

@@ -25,21 +25,20 @@ class Tidying:
 
     def __init__(self, checkpoints: Checkpoints, limit: float, busy: Callable[[], Collection[str]]) -> None:
         self._checkpoints, self._limit, self._busy = checkpoints, limit, busy
-        self._changed = threading.Condition()
+        self._changing = threading.Lock()
         self._dropped: set[str] = set()
-        self._over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="checkpoints", daemon=True)
         self._thread.start()
 
     def drop(self, trial: str) -> None:
-        """Gives up the checkpoints of a trial that no run can want any more."""
-        with self._changed:
+        """Gives up the checkpoints of a trial that no run can want any more. Wakes nobody: trials may end by the thousand."""
+        with self._changing:
             self._dropped.add(trial)
-            self._changed.notify_all()
 
     def keep(self, trial: str) -> None:
         """Keeps the checkpoints of a trial after all: it begins again."""
-        with self._changed:
+        with self._changing:
             self._dropped.discard(trial)
 
     def finish(self, *, everything: bool) -> None:
@@ -47,9 +46,7 @@ class Tidying:
 
         Waits up to a minute for a place that does not answer.
         """
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
+        self._over.set()
         self._thread.join(PATIENCE_SECONDS)
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -63,24 +60,19 @@ class Tidying:
                 time.sleep(LEAST_SECONDS)
 
     def _loop(self) -> None:
-        while True:
-            with self._changed:
-                if not self._over and not self._dropped:
-                    self._changed.wait(LOOK_SECONDS)
-                if self._over:
-                    return
+        looked = time.monotonic()
+        while not self._over.wait(LEAST_SECONDS):
+            if not self._dropped and time.monotonic() - looked < LOOK_SECONDS:
+                continue
+            looked = time.monotonic()
             try:
                 self._tidy()
             except OSError as error:
                 log.info("could not delete checkpoints yet: %s", error)
-            with self._changed:
-                self._changed.wait_for(lambda: self._over, LEAST_SECONDS)
 
     def _tidy(self) -> None:
-        with self._changed:
+        with self._changing:
             dropped = set(self._dropped)
-        if dropped:
-            self._checkpoints.delete(dropped)
-        self._checkpoints.trim(self._limit, self._busy())
-        with self._changed:
+        self._checkpoints.trim(self._limit, self._busy(), dropped)
+        with self._changing:
             self._dropped -= dropped

@@ -31,11 +31,11 @@ def tables(study: Study, runs: Sequence[Run], charges: Sequence[Charge], weather
             for attempt in range(int(weather.lost(charge.trial, key.max_epochs)[charge.epoch - 1])):
                 effort.add(charge.trial, charge.epoch, seconds, attempt + 1)
     methods = {method.label: method for method in study.methods}
-    rows: dict[str, list[Mapping[str, object]]] = {
+    rows: dict[str, schema.Rows | schema.Columns] = {
         "epochs": [*trained.values()],
         "charges": [builders.charge_row(study.study, charge) for charge in charges],
         "run_failures": [builders.run_failure_row(study.study, failure) for run in runs for failure in run.failures],
-        "trials": [*builders.trial_rows(study.study, runs, study.kinds, {})],
+        "trials": builders.trial_columns(study.study, runs, study.kinds, {}),
         "runs": [*builders.run_rows(study.study, list(runs), methods, effort)],
     }
     made = {name: schema.to_table(name, rows.get(name, []), study.kinds, distinct=True) for name in schema.TABLES}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hpo.store import layout, schema
 from hpo.store.errors import StoreError, Unreachable
 from hpo.store.lease import RENEW_SECONDS, Gone, Lease, LeaseLost
 from hpo.store.parquet import to_bytes
-from hpo.store.spool import Refused, Spool
+from hpo.store.spool import Refused, Row, Spool
 
 BATCH_SECONDS = 1.0
 LONGEST_BATCH_SECONDS = 30.0
@@ -36,7 +37,8 @@ class Delivery:
         self._fenced = isinstance(place, LocalPlace)  # the next writer empties this spool, on whatever machine it runs
         self._changed = threading.Condition()
         self._handed = self._delivered = 0  # rows and snapshots
-        self._snapshots: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._gathered: list[Row] | None = None  # handed over and not yet in the spool
+        self._snapshots: dict[str, schema.Rows | schema.Columns] = {}
         self._hurry = self._stop = False
         self._begun = time.monotonic()
         self._error: BaseException | None = None
@@ -53,13 +55,34 @@ class Delivery:
     def hand(self, table: str, row: Mapping[str, Any]) -> None:
         """Takes a row, which survives the process when this returns. Raises the error that ended the delivery, if any."""
         self._check()
+        if self._gathered is None:
+            self._take([(table, row)])
+        else:
+            self._gathered.append((table, row))
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Takes the rows that are handed over in the block together: they survive the process when the block ends."""
+        if self._gathered is not None:  # in a wider block, whose end is soon enough
+            yield
+            return
+        self._gathered = []
+        try:
+            yield
+        finally:
+            rows, self._gathered = self._gathered, None
+            if rows:
+                self._check()
+                self._take(rows)
+
+    def _take(self, rows: Sequence[Row]) -> None:
         if self._fenced and self._lease.expired and not self.trouble:
             self._prove()
         with self._changed:
-            self._spool.append(table, row)
-            self._handed += 1
+            self._spool.append(rows)
+            self._handed += len(rows)
 
-    def replace(self, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def replace(self, tables: Mapping[str, schema.Rows | schema.Columns]) -> None:
         """Takes snapshots of tables; of several between two deliveries only the last one is written."""
         self._check()
         with self._changed:
@@ -206,7 +229,8 @@ class Delivery:
                 self._lease.hold()
                 self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
             self._set_aside(batch, refused)
-            self._spool.drop(batch)
+            with self._changed:
+                self._spool.drop(batch)
             self._renew()
 
     def _set_aside(self, batch: str, refused: Sequence[Refused]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 
 
@@ -9,7 +10,7 @@ class Effort:
     """The seconds of the epochs that count, by trial, and the number of epochs that were trained again."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
+        self.seconds: dict[str, array[float]] = {}
         self.wasted: Counter[str] = Counter()
         self.pace: float | None = None  # seconds an epoch, a moving average
 
@@ -19,6 +20,6 @@ class Effort:
         if attempt > 0:
             self.wasted[trial] += 1
             return
-        spent = self.seconds.setdefault(trial, [])
+        spent = self.seconds.setdefault(trial, array("d"))
         spent.extend([0.0] * (epoch - len(spent)))
         spent[epoch - 1] = seconds

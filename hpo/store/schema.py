@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 from hpo.store.errors import StoreError
 from hpo.text import encodable, one_line
 
+Rows = Sequence[Mapping[str, Any]]
+Columns = Mapping[str, Sequence[Any]]
+
 VERSION = 2
 VERSION_KEY = b"hpo_schema"
 DISTINCT_KEY = b"hpo_distinct"  # of a merged file: its rows are known to be distinct
@@ -143,43 +146,34 @@ def columns(table: str) -> tuple[str, ...]:
     return tuple(_COLUMNS[table])
 
 
-def metrics(table: str, values: Mapping[str, Any]) -> dict[str, float]:
-    """Returns a trainable's metrics as floats. Raises StoreError for a column's name and for a value that is no number."""
-    found = {}
-    for given, value in values.items():
-        name = encodable(given)
-        if name in _COLUMNS[table] or name.startswith("config_"):
-            raise StoreError(f"a metric must not be named like a column of the store, but got {name!r}; rename it")
-        try:
-            found[name] = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise StoreError(f"a metric must be a number, but {name} is {value!r}; report numbers only") from None
-    return found
-
-
-def to_table(
-    table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
-) -> pa.Table:
+def to_table(table: str, rows: Rows | Columns, kinds: Mapping[str, str], distinct: bool = False) -> pa.Table:
     """Returns rows as Arrow, with a column for each metric that any row has. Raises StoreError if a row does not fit.
 
-    Text that UTF-8 cannot hold fits with escapes.
+    Rows may come as columns, all of the table's. Text that UTF-8 cannot hold fits with escapes.
     """
     try:
         return _to_table(table, rows, kinds, distinct)
     except UnicodeEncodeError:
-        return _to_table(table, [_escaped(row) for row in rows], kinds, distinct)
+        return _to_table(table, [_escaped(row) for row in _rows(rows)], kinds, distinct)
 
 
 def fitting(
-    table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool = False
+    table: str, given: Rows | Columns, kinds: Mapping[str, str], distinct: bool = False
 ) -> tuple[pa.Table, list[tuple[Mapping[str, Any], str]]]:
     """Returns the rows that fit as Arrow, and the others with the reason."""
     try:
-        return to_table(table, rows, kinds, distinct), []
+        return to_table(table, given, kinds, distinct), []
     except StoreError:
+        rows = _rows(given)
         refused = [(row, why) for row in rows if (why := _misfit(table, row, kinds))]
         left_out = {id(row) for row, _ in refused}
         return to_table(table, [row for row in rows if id(row) not in left_out], kinds, distinct), refused
+
+
+def _rows(given: Rows | Columns) -> Rows:
+    if not isinstance(given, Mapping):
+        return given
+    return [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
 
 
 def _misfit(table: str, row: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
@@ -190,18 +184,21 @@ def _misfit(table: str, row: Mapping[str, Any], kinds: Mapping[str, str]) -> str
     return ""
 
 
-def _to_table(table: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], distinct: bool) -> pa.Table:
+def _to_table(table: str, rows: Rows | Columns, kinds: Mapping[str, str], distinct: bool) -> pa.Table:
     fields = [_field(table, column) for column in _COLUMNS[table]]
     if table in ("epochs", "trials"):
         about = {"about": "hyperparameter of the configuration"}
         fields[3:3] = [pa.field(f"config_{n}", _TYPES[kind], metadata=about) for n, kind in kinds.items()]
-    if table in _METRICS:
+    if table in _METRICS and not isinstance(rows, Mapping):
         known = {field.name for field in fields}
-        extra = dict.fromkeys(name for row in rows for name in row if name not in known)
+        alike = dict.fromkeys(map(tuple, rows))  # most rows have the same columns
+        extra = dict.fromkeys(name for names in alike for name in names if name not in known)
         fields += [pa.field(name, _REAL, metadata={"about": "metric that the trainable reports"}) for name in extra]
     schema = pa.schema(fields, metadata=_metadata(distinct))
     try:
-        return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+        if isinstance(rows, Mapping):
+            return pa.Table.from_pydict(dict(rows), schema=schema)
+        return pa.Table.from_pylist(list(rows), schema=schema)
     except UnicodeEncodeError:
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:

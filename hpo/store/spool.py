@@ -16,8 +16,13 @@ from hpo.storage.place import Place
 from hpo.store import layout
 from hpo.store.errors import StoreError
 
-Rows = dict[str, list[dict[str, Any]]]
+Row = tuple[str, Mapping[str, Any]]  # table, row
+Rows = dict[str, list[Mapping[str, Any]]]
 Refused = tuple[str, Mapping[str, Any], str]  # table, row, reason
+
+MOST_IN_MEMORY = 10_000  # rows of batches that this writer need not read back from their files
+
+_encode = json.JSONEncoder(default=str).encode
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ log = logging.getLogger(__name__)
 class Spool:
     """Append-only files of JSON lines, one file a batch. A line survives the process when `append` returns.
 
+    The newest rows are in memory too, up to a limit, so that they need not be parsed again to be delivered.
     `spare`: where rows wait instead if the place that `folder` lies in is gone; without one, the folder is made anew.
     """
 
@@ -32,8 +38,11 @@ class Spool:
         self.folder, self._spare = folder, spare
         self._generation, self._token = generation, token
         self._sequence = 0
+        self._batch = self._named()  # the one that is open, or the next
         self._file: int | None = None
         self._size = 0
+        self._recent: dict[str, Rows] = {}  # batch -> its rows, where all of them are in memory
+        self._count = 0  # of the rows in memory
 
     @classmethod
     def of(cls, place: Place, study: str, digest: str, made: str, generation: int, token: str) -> Spool:
@@ -62,17 +71,33 @@ class Spool:
         name = hashlib.sha256(" ".join(filter(None, (uri, study, digest, made))).encode()).hexdigest()[:16]
         return Path(state).expanduser() / "hpo-arena" / f"{layout.checked(study)}-{name}"
 
-    def append(self, table: str, row: Mapping[str, Any]) -> None:
-        """Appends a row. Raises StoreError, with nothing of the row kept, if there is no room for it."""
-        line = json.dumps([table, row], default=str).encode() + b"\n"
+    def append(self, rows: Sequence[Row]) -> None:
+        """Appends rows in one write. Raises StoreError, with nothing of the rows kept, if there is no room for them."""
+        lines = "".join([f"{_encode(row)}\n" for row in rows]).encode()
         try:
             if self._file is None:
                 self._file, self._size = self._open(), 0
-            self._write(self._file, line)
+                self._recent[self._batch] = {}
+            self._write(self._file, lines)
         except OSError as error:
             raise StoreError(
                 f"results must be kept in {self.folder}, but: {error.strerror}; make it writable, or make room"
             ) from None
+        self._remember(rows)
+
+    def _remember(self, rows: Sequence[Row]) -> None:
+        """Keeps the rows of the open batch in memory, unless there are too many: then the batch is read from its file."""
+        kept = self._recent.get(self._batch)
+        if kept is None:
+            return
+        for table, row in rows:
+            kept.setdefault(table, []).append(row)
+        self._count += len(rows)
+        if self._count > MOST_IN_MEMORY:
+            self._forget(self._batch)
+
+    def _forget(self, batch: str) -> None:
+        self._count -= sum(map(len, self._recent.pop(batch, {}).values()))
 
     def _open(self) -> int:
         try:
@@ -81,7 +106,7 @@ class Spool:
             assert self._spare is not None
             self.folder, self._spare = self._spare, None
             return self._open()
-        return os.open(self._path(self._sequence), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        return os.open(self.folder / f"{self._batch}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def _write(self, file: int, line: bytes) -> None:
         written = 0
@@ -99,10 +124,11 @@ class Spool:
             os.close(self._file)
             self._file = None
             self._sequence += 1
+            self._batch = self._named()
 
     def batches(self) -> list[str]:
         """Returns the names of the ended batches, oldest first, with those of earlier writers."""
-        open_now = self._path(self._sequence).stem if self._file is not None else None
+        open_now = self._batch if self._file is not None else None
         return sorted(p.stem for p in self.folder.glob("*.jsonl") if p.stem != open_now)
 
     def rows(self, batch: str) -> Rows:
@@ -110,6 +136,8 @@ class Spool:
 
         Any other unreadable line is damage from outside: it is reported, and a copy of the file is kept.
         """
+        if (recent := self._recent.get(batch)) is not None:
+            return recent
         found: Rows = {}
         path = self.folder / f"{batch}.jsonl"
         *lines, _ = path.read_bytes().split(b"\n")
@@ -136,7 +164,8 @@ class Spool:
 
     def drop(self, batch: str) -> None:
         """Deletes a batch that the store has."""
+        self._forget(batch)
         (self.folder / f"{batch}.jsonl").unlink(missing_ok=True)
 
-    def _path(self, sequence: int) -> Path:
-        return self.folder / f"{layout.batch(self._generation, self._token, sequence)}.jsonl"
+    def _named(self) -> str:
+        return layout.batch(self._generation, self._token, self._sequence)

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from hpo.storage.local import LocalPlace
@@ -94,6 +95,10 @@ class StudyWriter:
         """Takes a trained epoch. Raises StoreError for a metric that is named like a column or is not a number."""
         self._delivery.hand("epochs", rows.epoch_row(self._study, key, record, self._kinds, time.time()))
 
+    def together(self) -> AbstractContextManager[None]:
+        """Returns a block at whose end the results that are handed over in it are safe: in one write."""
+        return self._delivery.gathering()
+
     def failure(self, failure: Failure) -> None:
         """Takes a trial's failure."""
         self._delivery.hand("failures", rows.failure_row(self._study, failure))
@@ -113,9 +118,12 @@ class StudyWriter:
         """Takes a winner's test. Raises StoreError for a metric that is named like a column or is not a number."""
         self._delivery.hand("exams", rows.exam_row(self._study, exam))
 
-    def snapshot(self, trials: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces the tables of trials and runs, which can be derived from the others at any time."""
-        self._delivery.replace({"trials": [dict(row) for row in trials], "runs": [dict(row) for row in runs]})
+    def snapshot(self, trials: schema.Rows | schema.Columns, runs: schema.Rows) -> None:
+        """Replaces the tables of trials and runs, which can be derived from the others at any time.
+
+        Both are given away: nobody may change them any more.
+        """
+        self._delivery.replace({"trials": trials, "runs": runs})
 
     def note(self, found: Mapping[str, Sequence[str]]) -> None:
         """Adds what workers trained on (name -> values) to that of earlier ones in the head's environment."""

@@ -137,12 +137,14 @@ class Checkpoints:
             if kept.trial in trials:
                 self._delete(kept.name)
 
-    def trim(self, limit: float, needed: Collection[str]) -> None:
-        """Deletes the oldest checkpoints, but none of a `needed` trial, until all together take at most `limit` bytes."""
+    def trim(self, limit: float, needed: Collection[str], dropped: Collection[str] = ()) -> None:
+        """Deletes the checkpoints of `dropped` trials, and then the oldest ones, but none of a `needed` trial, until all
+        together take at most `limit` bytes. Raises OSError where the place does not answer.
+        """
         kept = self.kept()
         total = sum(one.size for one in kept)
-        for one in kept:
-            if total > limit and one.trial not in needed:
+        for one in sorted(kept, key=lambda one: one.trial not in dropped):
+            if one.trial in dropped or (total > limit and one.trial not in needed):
                 self._delete(one.name)
                 total -= one.size
 

@@ -21,7 +21,7 @@ from stores import cells, charge, epoch, key, open_writer
 
 from hpo import store
 from hpo.storage.place import place
-from hpo.store import StoreError, compaction, delivery, layout, lease, reader, schema
+from hpo.store import StoreError, compaction, delivery, layout, lease, reader, schema, spool
 from hpo.store.journal import figures
 from hpo.store.lease import Lease
 from hpo.store.parquet import to_bytes
@@ -576,12 +576,29 @@ def test_a_broken_head_is_named(uri):
         store.read(uri)
 
 
+def test_more_rows_than_the_writer_keeps_in_memory_are_read_back_from_its_spool(uri, monkeypatch):
+    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 5)
+    writer = open_writer(uri)
+    with writer.together():
+        for number in range(1, 9):
+            epoch(writer, number, 1)
+    for number in range(1, 4):
+        epoch(writer, number, 2)
+    writer.flush()
+    for number in range(1, 4):
+        epoch(writer, number, 3)
+    writer.close(compact=True)
+    found = store.read(uri).epochs["epoch"].to_pylist()
+    assert sorted(found) == [1] * 8 + [2] * 3 + [3] * 3
+
+
 def test_a_batch_that_waited_while_others_wrote_does_not_displace_what_they_wrote(uri):
     writer = open_writer(uri)
     epoch(writer, 1, 1, 0.1)
-    spool = writer._delivery._spool
+    folder = writer._delivery.folder
     with writer._delivery._changed:  # the machine dies before a delivery
-        line = (spool.folder / f"{spool._path(0).stem}.jsonl").read_bytes()
+        (waiting,) = folder.glob("*.jsonl")
+        line = waiting.read_bytes()
     writer.close(compact=False)
     where = place(uri)
     for name in where.names("s/epochs"):
@@ -590,10 +607,10 @@ def test_a_batch_that_waited_while_others_wrote_does_not_displace_what_they_wrot
         later = open_writer(uri)
         epoch(later, 1, 1, value)
         later.close(compact=False)
-    spool.folder.mkdir(parents=True, exist_ok=True)
-    (spool.folder / "000001-abcdef-000000.jsonl").write_bytes(line)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "000001-abcdef-000000.jsonl").write_bytes(line)
     open_writer(uri).close(compact=False)
-    assert list(spool.folder.glob("*.jsonl")) == []
+    assert list(folder.glob("*.jsonl")) == []
     assert store.read(uri).epochs["val_accuracy"].to_pylist() == [0.2]
 
 

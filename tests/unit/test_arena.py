@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 from hypothesis import given, settings
@@ -21,8 +22,8 @@ SPACE = SearchSpace({"rate": Float(1e-4, 1e-1, log=True, grid=(1e-3, 1e-2)), "op
 
 
 def run_of(name: str, *, budget: int, max_epochs: int, workers: int, seed: int = 0, clock: str = "virtual",
-           mode: str = "max", charge: int = 1, script=None, **options) -> Run:  # fmt: skip
-    setting = Setting(SPACE, budget, max_epochs, seed, workers)
+           mode: str = "max", charge: int = 1, script=None, space=SPACE, **options) -> Run:  # fmt: skip
+    setting = Setting(space, budget, max_epochs, seed, workers)
     schedule = methods.build(Method(name, name, options), setting)
     rules = Rules(
         budget, workers, charge, mode, clock,
@@ -187,6 +188,52 @@ def test_grid_and_random_are_demanded_ahead_and_never_beyond_the_budget():
     wanted = arena.demands()
     assert sum(d.stop for d in wanted) == 20
     assert [d.at for d in wanted] == sorted(d.at for d in wanted)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    names=st.lists(st.sampled_from(["grid", "random", "asha", "hyperband"]), min_size=1, max_size=3),
+    budget=st.integers(4, 90),
+    max_epochs=st.integers(1, 6),
+    workers=st.integers(1, 9),
+    ahead=st.integers(0, 9),
+    charge=st.integers(1, 2),
+    shares=st.sampled_from([(0, 0, 0), (0.5, 0, 0), (0, 0.4, 0), (0, 0, 0.5), (0.2, 0.2, 0.3)]),
+    clock=st.sampled_from(["virtual", "arrival"]),
+    small=st.booleans(),
+    chance=st.integers(0, 1000),
+)
+def test_the_demands_are_those_of_all_runs_after_every_change_whoever_takes_and_gives_back(
+    names, budget, max_epochs, workers, ahead, charge, shares, clock, small, chance
+):
+    """In a small space configurations come again, in one run too."""
+    common = {"budget": budget * charge, "max_epochs": min(max_epochs, budget), "workers": workers, "charge": charge}
+    space = SearchSpace({"rate": Choice((0.1, 0.2, 0.3))}) if small else SPACE
+    runs = [run_of(name, clock=clock, space=space, **common) for name in names]  # of one seed: they share trials
+    picks = random.Random(chance)
+    arena, taken, oracle = Arena(runs, Curves(), ahead), {}, Oracle(*shares)
+    arena.play()
+    while not arena.done:
+        wanted = {}
+        for demand in (demand for run in runs for demand in run.demands(arena.curves)):
+            wanted[demand.key.id] = max(demand.stop, wanted.get(demand.key.id, 0))
+        assert {d.key.id: d.stop for d in arena.demands()} == {t: s for t, s in wanted.items() if t not in taken}
+        assert all(arena.wanted.stop(trial) == stop for trial, stop in wanted.items())
+        ordered = [(d.at, d.key.id) for d in arena.wanted]
+        assert ordered == sorted(ordered)
+        assert [(d.at, d.key.id) for d in arena.wanted.after(2)] == ordered[2:]
+        for demand in arena.demands()[: picks.randrange(4) or not taken]:
+            taken[demand.key.id] = demand
+            arena.wanted.take(demand.key.id)
+        trial, demand = picks.choice(sorted(taken.items()))
+        epoch = arena.curves.known(trial) + 1
+        answer = oracle(demand.key, epoch)
+        moved = arena.fail(trial, "broke") if answer is None else arena.add(trial, epoch, *answer)
+        for run in moved:
+            arena.play_run(run)
+        if epoch >= demand.stop or arena.curves.closed(trial) or picks.random() < 0.2:
+            taken.pop(trial)
+            arena.wanted.give_back(trial)
 
 
 def test_charges_come_in_the_order_of_virtual_time():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -14,6 +17,7 @@ from without_ray import dispatching, train
 from hpo import store
 from hpo.errors import StudyFailed
 from hpo.live.dispatch import Dispatch
+from hpo.store import delivery
 from hpo.study.study import Study
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.training import Training
@@ -60,6 +64,35 @@ def test_epochs_are_wasted_where_they_are_trained_again_and_not_where_a_checkpoi
     assert run["charged_epochs"] == 40
     assert sum(row["attempt"] > 0 for row in data.epochs.to_pylist()) == run["wasted_epochs"]
     assert store.verify(str(tmp_path / "store")) == []
+
+
+def test_a_report_is_on_disk_as_a_whole_when_it_has_been_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one write: its epochs, and the charges that they lead to."""
+    monkeypatch.setattr(delivery, "BATCH_SECONDS", 3600.0)
+    playing = dispatch(tmp_path, methods="[random]")
+    given = playing.next()
+    assert given is not None
+    writes = []
+    with monkeypatch.context() as counting:
+        counting.setattr(os, "write", lambda file, lines, write=os.write: writes.append(1) or write(file, lines))
+        playing.report(given, Training(given).step(), "here:1")
+    assert len(writes) == 1
+    (spool,) = (tmp_path / "store" / "costs" / "spool").glob("*.jsonl")
+    rows = [json.loads(line) for line in spool.read_text().splitlines()]
+    assert [row["epoch"] for table, row in rows if table == "epochs"] == list(range(1, 9))
+    assert len([row for table, row in rows if table == "charges"]) == playing.arena.runs[0].ledger.committed > 0
+    playing.finish(complete=False)
+
+
+def test_statuses_are_counted_as_trials_change_them(tmp_path: Path) -> None:
+    playing = dispatch(tmp_path, methods="[random, {asha: {eta: 2}}]")
+    while not playing.arena.done:
+        given = playing.next()
+        assert given is not None
+        train(playing, given)
+        for run in playing.arena.runs:
+            assert +run.states == Counter(trial.status for trial in run.trials)
+    playing.finish(complete=False)
 
 
 @pytest.mark.timeout(120)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from interrupted_study import opened, play, written
-from stores import epoch, key, open_writer
+from stores import KINDS, epoch, key, open_writer
 
 from hpo import store
 from hpo.live.dispatch import Dispatch
@@ -50,6 +50,19 @@ def test_a_failure_whose_reason_is_not_utf_8_is_stored_with_escapes_everywhere(t
     write_html(data, compare(data), importance_or_none(data, seed=0), path, command="hpo run")
     assert ESCAPED in path.read_text()
     assert opened(study).finished
+
+
+def test_a_trial_that_fits_no_table_is_set_aside_and_the_others_are_listed(tmp_path: Path) -> None:
+    """Trials are handed over as columns."""
+    writer = open_writer(str(tmp_path))
+    columns = {name: ["x", "x"] for name in (*schema.columns("trials"), *(f"config_{name}" for name in KINDS))}
+    numbers = ("seed", "epochs", "best_epoch", "best_value", "config_learning_rate")
+    columns |= {name: [1, 1] for name in numbers} | {"config_augment": [True, True]}
+    writer.snapshot({**columns, "number": [0, 1], "config_layers": [3, 10**30]}, [])
+    writer.flush()
+    assert "a row of trials cannot be stored" in writer.trouble
+    assert store.read(str(tmp_path)).trials["number"].to_pylist() == [0]
+    writer.close(compact=True)
 
 
 class Strange:

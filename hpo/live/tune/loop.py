@@ -182,9 +182,10 @@ class Loop:
             slot.fault = reply.fault
             if reply.own:
                 self._blame.fault(reply.reports[-1][0], slot.worker, reply.fault)
-        for trial, report in reply.reports:
-            self._dispatch.report(slot.running[trial], report, slot.worker)
-            slot.reported(trial, report)
+        with self._dispatch.writer.together():
+            for trial, report in reply.reports:
+                self._dispatch.report(slot.running[trial], report, slot.worker)
+                slot.reported(trial, report)
         if not self.interrupted:
             slot.go_on(self._interval, self._expected(slot, self._dispatch.effort.pace))
 

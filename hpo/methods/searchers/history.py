@@ -72,6 +72,7 @@ class History:
     _start: deque[Config] = field(default_factory=deque)
     _known: set[str] = field(default_factory=set)  # digests of configurations that earlier results trained to R
     _left: list[Config] | None = None
+    _names: dict[int, str] = field(default_factory=dict)  # id() of a record's own configuration -> its digest
 
     def __post_init__(self) -> None:
         self._start.extend(self.setting.start)
@@ -93,7 +94,11 @@ class History:
 
     def take(self, config: Config) -> Config:
         """Records that the configuration is suggested now; returns it."""
-        self.records[digest(dict(config))] = Record(config)
+        name = digest(dict(config))
+        if name in self.records:  # nothing else is left; its id() may come again once nobody holds it
+            self._names.pop(id(self.records[name].config), None)
+        self.records[name] = Record(config)
+        self._names[id(config)] = name
         return config
 
     def next_start(self) -> Config | None:
@@ -126,14 +131,17 @@ class History:
             return self.fresh(rng)
         return None
 
+    def _name(self, config: Config) -> str:
+        return self._names.get(id(config)) or digest(dict(config))
+
     def observe(self, config: Config, epoch: int, value: float) -> None:
-        self.records[digest(dict(config))].add(epoch, value)
+        self.records[self._name(config)].add(epoch, value)
 
     def fail(self, config: Config) -> None:
-        self.records[digest(dict(config))].failed = True
+        self.records[self._name(config)].failed = True
 
     def close(self, config: Config) -> None:
-        self.records[digest(dict(config))].closed = True
+        self.records[self._name(config)].closed = True
 
     def untouched(self) -> list[Config]:
         """Returns the running configurations that have no result yet."""
