@@ -56,9 +56,8 @@ class Dispatch:
             if (script := self._record.scripts.get(str(run.key))) is not None:
                 run.follow(script)
         self.arena = Arena(runs, self._record.curves, ahead)
-        self.wake: Callable[[], None] = lambda: (
-            None
-        )  # called in any thread when a method has decided; the driver sets it
+        # Called in any thread when a method has decided; the driver sets it.
+        self.wake: Callable[[], None] = lambda: None
         self._thinking = Thinking(self.arena.events_of, self._record.events, lambda: self.wake())
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
         self._exams = Exams(study, self.arena, writer, checkpoints)

@@ -52,4 +52,3 @@ def last_words(trial: Trial) -> str:
     """Returns the last line of the error that ended the trial's process, or "" where it left none."""
     lines = str(trial.get_pickled_error() or "").strip().splitlines()
     return lines[-1] if lines else ""
-
