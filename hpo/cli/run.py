@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +33,8 @@ from hpo.study.study import Study
 if TYPE_CHECKING:
     from hpo.results.values import Comparison
 
+SUBMITTED = "HPO_SUBMITTED"  # in a submitted job: the command that the user typed, which is not the driver's
+
 
 def run(
     study: StudyArgument,
@@ -53,21 +57,28 @@ def run(
     ] = True,
 ) -> None:
     """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
-    from hpo.live.session import play
+    from hpo.live.session import play, stoppable
 
-    check_again(study, store, again=again, budget=budget)
-    loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
-    repeat = command_line()
-    play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
-    if again:
-        print_repetition(study, loaded.store, loaded.study, format.value)
-    found = comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value)
-    if report:
-        path = write_report(loaded, repeat)
-        if not quiet:
-            errors.print(f"report: {path}")
-    if found.failure or found.failed_exams:
-        raise StudyFailed(found.failure or found.failed_exams)
+    repeat = os.environ.get(SUBMITTED) or command_line()
+    with stoppable(repeat):
+        check_again(study, store, again=again, budget=budget)
+        loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
+        found: list[Comparison] = []
+
+        def tell() -> None:
+            if again:
+                print_repetition(study, loaded.store, loaded.study, format.value)
+            found.append(comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value))
+            sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+            if report:
+                path = write_report(loaded, repeat)
+                if not quiet:
+                    errors.print(f"report: {path}")
+
+        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
+    for comparison in found:
+        if comparison.failure or comparison.failed_exams:
+            raise StudyFailed(comparison.failure or comparison.failed_exams)
 
 
 def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:

@@ -9,9 +9,7 @@ snapshots would drop the scheduler's state and are switched off.
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from contextlib import contextmanager
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
+from cluster import owned
 from hpo.errors import InterruptedStudy
 from hpo.live.dispatch import Dispatch
 from hpo.live.tune import MOST_SLOTS
@@ -96,11 +95,11 @@ def _tuner(link: Link, scratch: str) -> Tuner:
 @contextmanager
 def _scratch() -> Iterator[str]:
     """Yields a folder for Tune's own files and deletes it: nothing in them is needed again."""
-    folder = tempfile.mkdtemp(prefix="hpo-tune-")
+    folder = owned.Owned(owned.DRIVERS_SCRATCH)
     try:
-        yield folder
+        yield str(folder.path)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.delete()
 
 
 @contextmanager

@@ -1,0 +1,140 @@
+"""A Ray node with the processes that one program on one machine needs, each in a session of its own.
+
+Everything here that no document of Ray's promises is listed in tests/unit/test_ray_private.py. Tested with Ray 2.60.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray._private import ray_constants, services
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+from ray._raylet import persist_port
+
+# The raylet wants an agent of the dashboard, and dies with it. This one only waits for the raylet's end.
+STAND_IN = """
+import ctypes, os, signal
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+while os.getppid() == int(os.environ["RAY_RAYLET_PID"]):
+    signal.pause()
+"""
+UNUSED_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port")
+NONE = -1  # how Ray's agents write that they do not serve a port
+
+
+class LeanNode(Node):
+    """A head node without dashboard, agent of the dashboard, autoscaler and log monitor."""
+
+    processes: int | None = None
+    _reserved: socket.socket
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        cpus: int | None,
+        processes: int | None,
+        modules: Sequence[str],
+        threads: int,
+        object_store: int,
+    ) -> LeanNode:
+        """Starts the node and returns it when it has registered; see `own.Shape`. Raises what Ray raises."""
+        variables = {"RAY_preload_python_modules": ",".join(modules)} if modules else {}
+        if threads and "OMP_NUM_THREADS" not in os.environ:
+            variables["OMP_NUM_THREADS"] = str(threads)
+        cls.processes = processes
+        reserved = _reserved()
+        parameters = RayParams(
+            num_cpus=cpus,
+            object_store_memory=object_store,
+            temp_dir=str(folder),
+            include_dashboard=False,
+            include_log_monitor=False,
+            no_monitor=True,
+            runtime_env_agent_port=reserved.getsockname()[1],
+            env_vars=variables,
+        )
+        try:
+            with _own_sessions():
+                node = cls(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True, ray_init_cluster=True)
+        except BaseException:
+            reserved.close()
+            raise
+        node._reserved = reserved
+        return node
+
+    def end(self) -> None:
+        """Ends the node's processes, and waits until they are gone."""
+        self.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
+        self._reserved.close()
+
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        """Starts none, and says so where drivers and workers look for its address."""
+        self._webui_url = ""
+        self.get_gcs_client().internal_kv_put(b"webui:url", b"", True, ray_constants.KV_NAMESPACE_DASHBOARD)
+
+    def start_raylet(self, *arguments: Any, **options: Any) -> None:
+        """Starts the raylet without waiting for agents: their ports are there before it looks."""
+        for name in UNUSED_PORTS:
+            persist_port(str(self._session_dir), str(self._node_id), name, NONE)
+        with _changed_start(self._lean):
+            super().start_raylet(*arguments, **options)
+
+    def _lean(self, command: Sequence[str]) -> list[str]:
+        stand_in = subprocess.list2cmdline([sys.executable, "-I", "-S", "-c", STAND_IN])
+        changes = {"--dashboard_agent_command": stand_in}
+        if self.processes is not None:
+            changes["--num_prestart_python_workers"] = str(self.processes)
+        named = ((word, word.partition("=")[0]) for word in command)
+        return [f"{name}={changes[name]}" if name in changes else word for word, name in named]
+
+
+def _reserved() -> socket.socket:
+    """Returns a socket that keeps a port for the agent of runtime environments, and serves nothing.
+
+    Linux lets two sockets that reuse addresses have a port as long as one of them listens at most, and gives it to no
+    other process. Without a port that is known beforehand, the raylet waits a second for the agent to choose one.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("", 0))
+    return reserved
+
+
+@contextmanager
+def _own_sessions() -> Iterator[None]:
+    """Keeps the block's processes out of this process group, so that a signal to all of it reaches this process alone.
+
+    They still die with the thread that starts them: Ray asks the kernel for that.
+    """
+    before = services.ConsolePopen
+    services.ConsolePopen = functools.partial(subprocess.Popen, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
+
+
+@contextmanager
+def _changed_start(change: Any) -> Iterator[None]:
+    """Applies `change` to the commands of the block's processes."""
+    before = services.start_ray_process
+
+    def start(command: list[str], *arguments: Any, **options: Any) -> Any:
+        return before(change(command), *arguments, **options)
+
+    services.start_ray_process = start
+    try:
+        yield
+    finally:
+        services.start_ray_process = before
