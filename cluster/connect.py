@@ -17,6 +17,7 @@ from typing import Self
 from cluster import tokens
 from cluster.addresses import AddressError, cluster_endpoint
 from cluster.errors import ClusterError, one_line
+from cluster.job import BAD_INPUT, INTERRUPTED
 from cluster.own import OwnCluster, Shape
 
 PATIENCE_SECONDS = 5.0
@@ -73,7 +74,9 @@ class Connection:
 
 
 def _worth_logs(kind: type[BaseException]) -> bool:
-    return issubclass(kind, Exception) and not issubclass(kind, ValueError)
+    """Tells whether Ray's logs may explain the exception: not bad input, and not that somebody stopped the study."""
+    explained = getattr(kind, "exit_code", None) in (BAD_INPUT, INTERRUPTED)
+    return issubclass(kind, Exception) and not issubclass(kind, ValueError) and not explained
 
 
 class Beginning:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 DRIVERS_SCRATCH = "hpo-tune-"
 LOCK, KEPT = "owner.lock", "kept"
 LONGEST = 40  # characters: the paths of Ray's sockets below it must fit the kernel's limit of 107
+KEPT_SECONDS = 7 * 86400.0
 SESSION = re.compile(r"session_.*_(\d+)$")
 
 
@@ -36,7 +38,7 @@ class Owned:
         self._release()
 
     def keep(self) -> None:
-        """Leaves the folder for people to read: later starts do not delete it."""
+        """Leaves the folder for people to read: later starts delete it after a week."""
         with suppress(OSError):
             (self.path / KEPT).touch()
         self._release()
@@ -52,10 +54,17 @@ def sweep(*prefixes: str) -> list[Path]:
     gone = []
     for path in _folders(prefixes):
         with suppress(OSError):
-            if path.stat().st_uid == os.getuid() and not (path / KEPT).exists() and _is_orphan(path):
+            if path.stat().st_uid == os.getuid() and not _is_kept(path) and _is_orphan(path):
                 shutil.rmtree(path, ignore_errors=True)
                 gone.append(path)
     return gone
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        return time.time() - (path / KEPT).stat().st_mtime < KEPT_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _is_orphan(path: Path) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -52,10 +54,21 @@ for command in COMMANDS:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and exits with its code; prints one sentence on stderr if the command cannot do its work."""
-    sys.exit(_guarded(lambda: app(args=arguments, prog_name="hpo", standalone_mode=False)))
+    code = _guarded(lambda: app(args=arguments, prog_name="hpo", standalone_mode=False), last=arguments is None)
+    if arguments is None:
+        _end_undisturbed()
+    sys.exit(code)
 
 
-def _guarded(command: Callable[[], Any]) -> int:
+def _end_undisturbed() -> None:
+    """Ignores signals from now on: all is said, and an impatient Ctrl-C would only replace the exit code."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _guarded(command: Callable[[], Any], *, last: bool = False) -> int:
+    """Runs a command and returns its exit code. `last`: the process ends with it."""
     try:
         answer = command()
         sys.stdout.flush()  # here, where it may fail, not when the interpreter ends
@@ -67,6 +80,8 @@ def _guarded(command: Callable[[], Any]) -> int:
         errors.print(f"hpo: the study failed: {error}")
         return error.exit_code
     except (HpoError, ClusterError) as error:
+        if last and isinstance(error, InterruptedStudy):
+            _end_undisturbed()
         errors.print(f"hpo: {error}")
         return error.exit_code
     except BrokenPipeError:
