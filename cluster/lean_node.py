@@ -27,6 +27,10 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 while os.getppid() == int(os.environ["RAY_RAYLET_PID"]):
     signal.pause()
 """
+# Ray's agents look for their raylet now and then, and then try for a minute to tell the control store of its end.
+BOUND = (
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); os.execv(sys.argv[1], sys.argv[1:])"
+)
 UNUSED_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port")
 NONE = -1  # how Ray's agents write that they do not serve a port
 
@@ -91,12 +95,16 @@ class LeanNode(Node):
             super().start_raylet(*arguments, **options)
 
     def _lean(self, command: Sequence[str]) -> list[str]:
-        stand_in = subprocess.list2cmdline([sys.executable, "-I", "-S", "-c", STAND_IN])
-        changes = {"--dashboard_agent_command": stand_in}
-        if self.processes is not None:
-            changes["--num_prestart_python_workers"] = str(self.processes)
-        named = ((word, word.partition("=")[0]) for word in command)
-        return [f"{name}={changes[name]}" if name in changes else word for word, name in named]
+        """Returns the raylet's command with the stand-in, an agent that ends with the raylet, and as many processes."""
+        python = [sys.executable, "-I", "-S", "-c"]
+        bound = subprocess.list2cmdline([*python, BOUND])
+        changes = {
+            "--dashboard_agent_command": lambda _: subprocess.list2cmdline([*python, STAND_IN]),
+            "--runtime_env_agent_command": lambda agent: f"{bound} {agent}",
+            "--num_prestart_python_workers": lambda count: count if self.processes is None else str(self.processes),
+        }
+        named = (word.partition("=") for word in command)
+        return [f"{name}={changes[name](value)}" if name in changes else name + by + value for name, by, value in named]
 
 
 def _reserved() -> socket.socket:

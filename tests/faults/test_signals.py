@@ -84,7 +84,7 @@ def nothing_is_left(place: Path) -> None:
     deadline = time.monotonic() + 20  # Ray's workers notice the end of their raylet by themselves
     while processes(place) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert processes(place) == []
+    assert [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes(place)] == []
     assert folders(place) == []
 
 
