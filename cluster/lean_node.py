@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
-from ray._raylet import persist_port
+from ray._raylet import persist_port  # type: ignore[attr-defined]
 
 # The raylet wants an agent of the dashboard, and dies with it. This one only waits for the raylet's end.
 STAND_IN = """
@@ -35,7 +35,7 @@ UNUSED_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_li
 NONE = -1  # how Ray's agents write that they do not serve a port
 
 
-class LeanNode(Node):
+class LeanNode(Node):  # type: ignore[misc]  # Ray has no types
     """A head node without dashboard, agent of the dashboard, autoscaler and log monitor."""
 
     processes: int | None = None
@@ -96,15 +96,19 @@ class LeanNode(Node):
 
     def _lean(self, command: Sequence[str]) -> list[str]:
         """Returns the raylet's command with the stand-in, an agent that ends with the raylet, and as many processes."""
-        python = [sys.executable, "-I", "-S", "-c"]
-        bound = subprocess.list2cmdline([*python, BOUND])
-        changes = {
-            "--dashboard_agent_command": lambda _: subprocess.list2cmdline([*python, STAND_IN]),
-            "--runtime_env_agent_command": lambda agent: f"{bound} {agent}",
-            "--num_prestart_python_workers": lambda count: count if self.processes is None else str(self.processes),
-        }
         named = (word.partition("=") for word in command)
-        return [f"{name}={changes[name](value)}" if name in changes else name + by + value for name, by, value in named]
+        return [name + by + self._changed(name, value) for name, by, value in named]
+
+    def _changed(self, name: str, value: str) -> str:
+        python = [sys.executable, "-I", "-S", "-c"]
+        match name:
+            case "--dashboard_agent_command":
+                return subprocess.list2cmdline([*python, STAND_IN])
+            case "--runtime_env_agent_command":
+                return f"{subprocess.list2cmdline([*python, BOUND])} {value}"
+            case "--num_prestart_python_workers" if self.processes is not None:
+                return str(self.processes)
+        return value
 
 
 def _reserved() -> socket.socket:
@@ -134,7 +138,7 @@ def _own_sessions() -> Iterator[None]:
 
 
 @contextmanager
-def _changed_start(change: Any) -> Iterator[None]:
+def _changed_start(change: Callable[[Sequence[str]], list[str]]) -> Iterator[None]:
     """Applies `change` to the commands of the block's processes."""
     before = services.start_ray_process
 

@@ -71,14 +71,11 @@ def run(
             found.append(comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value))
             sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
             if report:
-                path = write_report(loaded, repeat)
-                if not quiet:
-                    errors.print(f"report: {path}")
+                report_on(loaded, repeat, found[0], quiet)
 
         play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
-    for comparison in found:
-        if comparison.failure or comparison.failed_exams:
-            raise StudyFailed(comparison.failure or comparison.failed_exams)
+    if failure := found[0].failure or found[0].failed_exams:
+        raise StudyFailed(failure)
 
 
 def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:
@@ -104,17 +101,17 @@ def comparison_of(study: Study) -> Comparison:
     return compare(stores.read(study.store, study.study))
 
 
-def write_report(study: Study, command: str) -> Path | str:
-    """Writes the HTML report beside a local store's tables, or for S3 into the working folder; returns its path."""
+def report_on(study: Study, command: str, comparison: Comparison, quiet: bool) -> None:
+    """Writes the HTML report beside a local store's tables, or for S3 into the working folder, and says where."""
     from hpo import report
     from hpo import store as stores
-    from hpo.results.compare import compare
     from hpo.results.importance import importance_or_none
 
     data = stores.read(study.store, study.study)
     folder = Path() if "://" in study.store else expanded(study.store) / study.study
     path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
-    comparison, importance = compare(data), importance_or_none(data, seed=0)
+    importance = importance_or_none(data, seed=0)
     with writing("the report", path):
         report.write_html(data, comparison, importance, path, command=command)
-    return path
+    if not quiet:
+        errors.print(f"report: {path}")
