@@ -60,8 +60,6 @@ def play(
         with connect.begin(address, _shape(study, workers)) as beginning:
             validate(study, elsewhere=address is not None)
             beginning.wanted()
-            if not quiet:
-                print(f"{study.study} starts", file=sys.stderr, flush=True)
             _Sitting(study, beginning, workers, quiet, command).play()
             then()
 
@@ -139,6 +137,8 @@ class _Sitting:
             space_kinds=study.kinds,
         )
         try:
+            if not self.quiet:
+                print(f"{study.study} starts", file=sys.stderr, flush=True)
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)
