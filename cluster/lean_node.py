@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ BOUND = (
     "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); os.execv(sys.argv[1], sys.argv[1:])"
 )
 UNUSED_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port")
+PATIENCE_SECONDS = 5.0  # for processes that the kernel is taking apart
 NONE = -1  # how Ray's agents write that they do not serve a port
 
 
@@ -78,8 +79,15 @@ class LeanNode(Node):  # type: ignore[misc]  # Ray has no types
         return node
 
     def end(self) -> None:
-        """Ends the node's processes, and waits until they are gone."""
+        """Ends the node's processes, and waits until they are gone, the raylet's own among them."""
+        import psutil  # type: ignore[import-untyped]  # Ray brings it along
+
+        grandchildren = []
+        for _, process in self.live_processes():
+            with suppress(psutil.Error):
+                grandchildren += psutil.Process(process.pid).children(recursive=True)
         self.kill_all_processes(check_alive=False, allow_graceful=True, wait=True)
+        psutil.wait_procs(grandchildren, PATIENCE_SECONDS)
         self._reserved.close()
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:

@@ -7,6 +7,7 @@ the autoscaler's monitor and the log monitor serve other people; who wants them 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from dataclasses import dataclass
@@ -43,17 +44,18 @@ class OwnCluster:
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
-        self._give_back = tokens.lend()
-        self._folder = owned.Owned(PREFIX)
+        self._folder: owned.Owned | None = None
         self._asked_to_begin, self._up, self._asked_to_end = threading.Event(), threading.Event(), threading.Event()
         self._error: Exception | None = None
         self._keep_logs = False
         self._thread = threading.Thread(target=self._live, name="cluster", daemon=True)
+        atexit.register(self._finish)  # for a signal that comes before anybody else can end it
+        self._give_back = tokens.lend()
         self._thread.start()
 
     @property
-    def logs(self) -> Path:
-        return self._folder.path
+    def logs(self) -> Path | None:
+        return None if self._folder is None else self._folder.path
 
     def begin(self) -> None:
         """Starts the cluster now, if it has not started yet."""
@@ -74,24 +76,32 @@ class OwnCluster:
     def join(self) -> None:
         """Waits until the cluster's processes are gone."""
         self._thread.join()
+        atexit.unregister(self._finish)
+
+    def _finish(self) -> None:
+        if self._thread.ident is not None:
+            self.end()
+            self._thread.join()
 
     def _live(self) -> None:
         try:
             self._asked_to_begin.wait(GRACE_SECONDS)
             if not self._asked_to_end.is_set():
-                self._play()
+                self._folder = owned.Owned(PREFIX)
+                self._play(self._folder.path)
         except Exception as error:
             self._error, self._keep_logs = error, True
         finally:
-            self._folder.keep() if self._keep_logs else self._folder.delete()
+            if self._folder is not None:
+                self._folder.keep() if self._keep_logs else self._folder.delete()
             self._give_back()
             self._up.set()
 
-    def _play(self) -> None:
+    def _play(self, folder: Path) -> None:
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)  # it warns that only the main thread may set signal handlers
-        node = _start(self._shape, self._folder.path)
+        node = _start(self._shape, folder)
         try:
             if not self._asked_to_end.is_set():
                 ray.init(address=node.address, logging_level=logging.ERROR, log_to_driver=False)
