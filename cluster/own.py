@@ -18,6 +18,7 @@ from cluster import owned, tokens
 
 OBJECT_STORE_BYTES = 256 * 2**20  # enough: trials share data through files, nothing large passes through Ray
 PREFIX = "hpo-ray-"
+PATIENCE_SECONDS = 60.0
 GRACE_SECONDS = 0.3  # before a cluster begins that nobody has asked for yet
 
 
@@ -75,13 +76,13 @@ class OwnCluster:
 
     def join(self) -> None:
         """Waits until the cluster's processes are gone."""
-        self._thread.join()
+        self._thread.join(PATIENCE_SECONDS)  # it ends with this process at the latest
         atexit.unregister(self._finish)
 
     def _finish(self) -> None:
         if self._thread.ident is not None:
             self.end()
-            self._thread.join()
+            self._thread.join(PATIENCE_SECONDS)
 
     def _live(self) -> None:
         try:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from hpo import store as stores
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cluster.needs import Needs
 
 NEEDS_TORCH = ("image_classifier", "mlp")
+IMPORT_SECONDS, IMPORT_TRIES = 0.02, 500  # how often a signal is put off while a module is being imported
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
 
@@ -75,7 +77,11 @@ def stoppable(command: str) -> Iterator[None]:
     While the game is played the driver has its own handlers, so that it ends between two reports. `command` continues.
     """
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None, tries: int = IMPORT_TRIES) -> None:
+        if tries and _imports(frame):
+            signal.signal(signal.SIGALRM, lambda _, then: stop(number, then, tries - 1))
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+            return
         raise _Stopped(signal.Signals(number).name)
 
     here = threading.current_thread() is threading.main_thread()
@@ -88,6 +94,19 @@ def stoppable(command: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tells whether a module is being imported.
+
+    An exception in the middle of an import may leave Python's import lock held, for which the cluster's thread would wait
+    for ever.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _shape(study: Study, workers: int | None) -> Shape:
