@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 import signal
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +17,9 @@ from typing import Self
 from cluster import tokens
 from cluster.addresses import AddressError, cluster_endpoint
 from cluster.errors import ClusterError, one_line
+from cluster.job import BAD_INPUT, INTERRUPTED
+from cluster.own import OwnCluster, Shape
 
-OBJECT_STORE_BYTES = 256 * 2**20  # enough: trials share data through files, nothing large passes through Ray
-LONGEST_TEMPORARY = 40  # characters: Ray's socket paths below it must fit the kernel's limit of 107
 PATIENCE_SECONDS = 5.0
 
 
@@ -31,27 +30,39 @@ class ConnectError(ClusterError):
 class Connection:
     """A connection to a cluster. As a context manager it disconnects at the end, and stops a cluster that it started."""
 
-    def __init__(
-        self, address: str, logs: Path | None = None, dashboard: str = "", end: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, address: str, own: OwnCluster | None = None, dashboard: str = "") -> None:
         self.address = address
-        self.logs = logs
-        self._end = end
         self.dashboard = dashboard  # its URL as the head sees it; empty without a dashboard
+        self._own = own
+        self._leaving: threading.Thread | None = None
 
     @property
     def local(self) -> bool:
         """Returns whether this process started the cluster."""
-        return self.logs is not None
+        return self._own is not None
+
+    @property
+    def logs(self) -> Path | None:
+        """Returns where the logs are of a cluster that this process started."""
+        return None if self._own is None else self._own.logs
+
+    def leave(self, *, keep_logs: bool = False) -> None:
+        """Begins to disconnect and returns at once: the cluster goes down beside what comes next. `close` waits for it."""
+        if self._own is not None:
+            self._own.end(keep_logs=keep_logs)
+        elif self._leaving is None:
+            import ray
+
+            self._leaving = threading.Thread(target=ray.shutdown, name="leaving the cluster")
+            self._leaving.start()
 
     def close(self, *, keep_logs: bool = False) -> None:
         """Disconnects. Stops a cluster that this process started, and deletes its logs unless `keep_logs`."""
-        import ray
-
-        ray.shutdown()
-        self._end()
-        if self.logs is not None and not keep_logs:
-            shutil.rmtree(self.logs, ignore_errors=True)
+        self.leave(keep_logs=keep_logs)
+        if self._own is not None:
+            self._own.join()
+        elif self._leaving is not None:
+            self._leaving.join()
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +70,60 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(keep_logs=kind is not None and issubclass(kind, Exception) and not issubclass(kind, ValueError))
+        self.close(keep_logs=kind is not None and _worth_logs(kind))
+
+
+def _worth_logs(kind: type[BaseException]) -> bool:
+    """Tells whether Ray's logs may explain the exception: not bad input, and not that somebody stopped the study."""
+    explained = getattr(kind, "exit_code", None) in (BAD_INPUT, INTERRUPTED)
+    return issubclass(kind, Exception) and not issubclass(kind, ValueError) and not explained
+
+
+class Beginning:
+    """A connection that is being made beside other work. As a context manager it leaves no cluster behind.
+
+    A cluster of this process's own begins when it is `wanted`, or after `GRACE_SECONDS` by itself: what is refused at
+    once costs no cluster, and what takes long to check does not wait for one afterwards.
+    """
+
+    def __init__(self, address: str | None, own: OwnCluster | None) -> None:
+        self._address, self._own = address, own
+        self._made: Connection | None = None
+
+    def wanted(self) -> None:
+        """Says that the cluster will be needed."""
+        if self._own is not None:
+            self._own.begin()
+
+    def connected(self) -> Connection:
+        """Waits for the cluster and returns the connection. Raises what `connect` raises."""
+        if self._address is not None:
+            self._made = _join(self._address)
+        else:
+            assert self._own is not None
+            self._made = _started(self._own)
+        return self._made
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        made = self._made or (Connection("local", self._own) if self._own is not None else None)
+        if made is not None:
+            made.close(keep_logs=self._made is not None and kind is not None and _worth_logs(kind))
+
+
+def begin(address: str | None, shape: Shape = Shape()) -> Beginning:  # a frozen value
+    """Begins what `connect` does, and returns at once; without an address, a local cluster of this shape.
+
+    Raises TokenError when a token is named but cannot be read.
+    """
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # processes that ask for no GPU see none
+    address = address or _named_cluster()
+    return Beginning(address, OwnCluster(shape) if address is None else None)
 
 
 def connect(address: str | None, *, workers: int | None = None, cpus_per_worker: float = 1) -> Connection:
@@ -70,10 +134,12 @@ def connect(address: str | None, *, workers: int | None = None, cpus_per_worker:
     many as Ray counts. Raises ConnectError when no cluster answers, AddressError for ray:// and http:// addresses, and
     TokenError when a token is named but cannot be read.
     """
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # processes that ask for no GPU see none
-    address = address or _named_cluster()
-    return _start(workers, cpus_per_worker) if address is None else _join(address)
+    return begin(address, Shape(cpus=cpus_for(workers, cpus_per_worker))).connected()
+
+
+def cpus_for(workers: int | None, cpus_per_worker: float) -> int | None:
+    """Returns the logical CPUs of a local cluster with room for so many trials; None for as many as Ray counts."""
+    return None if workers is None else max(1, math.ceil(workers * cpus_per_worker))
 
 
 def _named_cluster() -> str | None:
@@ -82,33 +148,16 @@ def _named_cluster() -> str | None:
     return None if not named or named == "local" or "://" in named else named
 
 
-def _start(workers: int | None, cpus_per_worker: float) -> Connection:
-    """Starts a cluster that lives as long as this process, without a dashboard and with its logs in a folder of its own.
-
-    It has a token, since its ports are open to the network.
-    """
-    import ray
-
-    end = tokens.lend()
-    cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_worker))
-    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST_TEMPORARY else "/tmp"
-    logs = Path(tempfile.mkdtemp(prefix="hpo-ray-", dir=parent))
+def _started(own: OwnCluster) -> Connection:
+    own.begin()
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            _temp_dir=str(logs),
-        )
+        own.wait()
     except (ConnectionError, RuntimeError, OSError) as error:
-        end()
+        own.join()
         raise ConnectError(
-            f"a Ray cluster must start on this machine, but did not: {one_line(error)}; its logs are in {logs}"
+            f"a Ray cluster must start on this machine, but did not: {one_line(error)}; its logs are in {own.logs}"
         ) from None
-    return Connection("local", logs, end=end)
+    return Connection("local", own)
 
 
 def check(address: str | None) -> None:
@@ -166,4 +215,4 @@ def _refusal(address: str, mode: str, error: Exception) -> str:
     return f"a Ray cluster must answer at {address}, but none does: {one_line(error)}"
 
 
-__all__ = ["AddressError", "ConnectError", "Connection", "check", "connect"]
+__all__ = ["AddressError", "Beginning", "ConnectError", "Connection", "Shape", "begin", "check", "connect"]

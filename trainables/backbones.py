@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
-from torchvision.models import get_model
 
 from trainables.digits_net import DigitsNet
 from trainables.errors import BadData, InvalidConfig
 from trainables.model_names import known, names, native_size, timm_model
 from trainables.pretrained import assign, fitted, load_weights
+from trainables.vision import torchvision
 
 __all__ = ["Head", "build", "names", "native_size", "outline"]
 
@@ -98,7 +97,7 @@ def _construct(name: str, image_size: int, architecture: Mapping[str, int]) -> n
         return _vit(name, image_size, architecture)
     _refuse_architecture(architecture, name)
     extra = {"aux_logits": False, "init_weights": True} if name in ("inception_v3", "googlenet") else {}
-    model: Any = get_model(name, weights=None, **extra)
+    model: Any = torchvision.models.get_model(name, weights=None, **extra)
     if name.startswith("squeezenet"):
         # The last convolution becomes the head: pooled first, so that head-only training needs 512 numbers an image.
         model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 1000))

@@ -22,7 +22,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from hpo.text import meant, shown
-from trainables import tabular
+from trainables import (
+    tabular,
+    uncompiled,  # noqa: F401  # optimizers without a second's import
+)
 from trainables.checking import check_values, in_section, values_of
 from trainables.checkpoint import pack_optimizer, read, unpack_optimizer, write
 from trainables.errors import BadStudy, Diverged, InvalidConfig, UnknownHyperparameter

@@ -5,25 +5,28 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import torchvision
 from torch import nn
-from torchvision.models import list_models
 
 from hpo.text import nearest, one_line
 from trainables.errors import BadData, InvalidConfig
+from trainables.vision import torchvision
 
 SHORT = {"legacy_xception": "timm:legacy_xception", "xception": "timm:legacy_xception"}
 
 
 def names() -> list[str]:
     """Returns torchvision's classification models, digits_net and the shorthand for timm's Xception, sorted."""
-    return sorted([*list_models(module=torchvision.models), "digits_net", "legacy_xception"])
+    return sorted([*torchvision.models.list_models(module=torchvision.models), "digits_net", "legacy_xception"])
 
 
 def known(name: str) -> str:
     """Returns the full name of a model that exists. Raises BadData for any other."""
     full = SHORT.get(name, name)
-    if full.startswith("timm:") or full == "digits_net" or full in list_models(module=torchvision.models):
+    if (
+        full.startswith("timm:")
+        or full == "digits_net"
+        or full in torchvision.models.list_models(module=torchvision.models)
+    ):
         return full
     raise BadData(f"model.name must be a known model, but got {name!r}; {nearest(name, names())}")
 

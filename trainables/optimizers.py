@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainables import uncompiled  # noqa: F401  # optimizers without a second's import
 from trainables.errors import InvalidConfig
 from trainables.settings import Settings
 

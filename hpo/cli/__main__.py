@@ -1,5 +1,5 @@
 """`python -m hpo.cli` is `hpo`."""
 
-from hpo.cli.app import main
+from hpo.cli import main
 
 main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +35,8 @@ from hpo.study.study import Study
 if TYPE_CHECKING:
     from hpo.results.values import Comparison
 
+SUBMITTED = "HPO_SUBMITTED"  # in a submitted job: the command that the user typed, which is not the driver's
+
 
 def run(
     study: StudyArgument,
@@ -57,21 +61,27 @@ def run(
     ] = True,
 ) -> None:
     """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
-    from hpo.live.session import play
+    from hpo.live.session import play, stoppable
 
-    check_again(study, store, again=again, budget=budget)
-    loaded = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget, priority=priority, least=least)
-    repeat = command_line()
-    play(loaded, address=address, workers=workers, quiet=quiet, command=repeat)
-    if again:
-        print_repetition(study, loaded.store, loaded.study, format.value)
-    found = comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value)
-    if report:
-        path = write_report(loaded, repeat)
-        if not quiet:
-            errors.print(f"report: {path}")
-    if found.failure or found.failed_exams:
-        raise StudyFailed(found.failure or found.failed_exams)
+    repeat = os.environ.get(SUBMITTED) or command_line()
+    with stoppable(repeat):
+        check_again(study, store, again=again, budget=budget)
+        loaded = load_study(
+            study, store=store, methods=methods, seeds=seeds, budget=budget, priority=priority, least=least
+        )
+        found: list[Comparison] = []
+
+        def tell() -> None:
+            if again:
+                print_repetition(study, loaded.store, loaded.study, format.value)
+            found.append(comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value))
+            sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+            if report:
+                report_on(loaded, repeat, found[0], quiet)
+
+        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
+    if failure := found[0].failure or found[0].failed_exams:
+        raise StudyFailed(failure)
 
 
 def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:
@@ -97,17 +107,17 @@ def comparison_of(study: Study) -> Comparison:
     return compare(stores.read(study.store, study.study))
 
 
-def write_report(study: Study, command: str) -> Path | str:
-    """Writes the HTML report beside a local store's tables, or for S3 into the working folder; returns its path."""
+def report_on(study: Study, command: str, comparison: Comparison, quiet: bool) -> None:
+    """Writes the HTML report beside a local store's tables, or for S3 into the working folder, and says where."""
     from hpo import report
     from hpo import store as stores
-    from hpo.results.compare import compare
     from hpo.results.importance import importance_or_none
 
     data = stores.read(study.store, study.study)
     folder = Path() if "://" in study.store else expanded(study.store) / study.study
     path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
-    comparison, importance = compare(data), importance_or_none(data, seed=0)
+    importance = importance_or_none(data, seed=0)
     with writing("the report", path):
         report.write_html(data, comparison, importance, path, command=command)
-    return path
+    if not quiet:
+        errors.print(f"report: {path}")

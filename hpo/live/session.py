@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from hpo import store as stores
@@ -32,50 +33,98 @@ from hpo.study.study import Study
 from hpo.text import encodable
 
 if TYPE_CHECKING:
-    from cluster.connect import Connection
+    from cluster.connect import Beginning, Connection, Shape
     from cluster.needs import Needs
     from cluster.sharing.client import Sharing
 
+NEEDS_TORCH = ("image_classifier", "mlp")
+IMPORT_SECONDS, IMPORT_TRIES = 0.02, 500  # how often a signal is put off while a module is being imported
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
 
-def play(study: Study, *, address: str | None, workers: int | None, quiet: bool, command: str) -> None:
-    """Runs the study, or goes on with it, to the end of every run and exam.
+def play(
+    study: Study,
+    *,
+    address: str | None,
+    workers: int | None,
+    quiet: bool,
+    command: str,
+    then: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
+
+    A cluster of this process's own starts while the study is checked and its store is read, and ends beside `then`.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
     """
     from cluster import connect
 
-    connect.check(address)
-    validate(study, elsewhere=address is not None)
-    with _listening(command) as listen:
-        _Sitting(study, address, workers, quiet, command, listen).play()
+    with stoppable(command):
+        connect.check(address)
+        with connect.begin(address, _shape(study, workers)) as beginning:
+            validate(study, elsewhere=address is not None)
+            beginning.wanted()
+            _Sitting(study, beginning, workers, quiet, command).play()
+            then()
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal that asks this process to end. No `except Exception` on the way takes it for a fault of its own."""
 
 
 @contextmanager
-def _listening(command: str) -> Iterator[Callable[[], None]]:
-    """Makes SIGINT and SIGTERM end the command at once, before the game and after it; the driver has its own handlers.
+def stoppable(command: str) -> Iterator[None]:
+    """Makes SIGINT and SIGTERM end the block at once with InterruptedStudy, however often they come.
 
-    Yields a function that listens again, for Ray puts handlers of its own in their place.
+    While the game is played the driver has its own handlers, so that it ends between two reports. `command` continues.
     """
 
-    def stop(number: int, frame: object) -> None:
-        name = signal.Signals(number).name
-        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to continue: {command}")
-
-    def listen() -> None:
-        for number in before:
-            signal.signal(number, stop)
+    def stop(number: int, frame: FrameType | None, tries: int = IMPORT_TRIES) -> None:
+        if tries and _imports(frame):
+            signal.signal(signal.SIGALRM, lambda _, then: stop(number, then, tries - 1))
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+            return
+        raise _Stopped(signal.Signals(number).name)
 
     here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
-    listen()
+    before = {number: signal.signal(number, stop) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
     try:
-        yield listen
+        yield
+    except KeyboardInterrupt as stopped:
+        name = str(stopped) or "SIGINT"
+        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to continue: {command}") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tells whether a module is being imported.
+
+    An exception in the middle of an import may leave Python's import lock held, for which the cluster's thread would wait
+    for ever.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _shape(study: Study, workers: int | None) -> Shape:
+    """Returns the cluster of this machine's own that suits the study: its workers import what they will need."""
+    from cluster.connect import Shape, cpus_for
+
+    resources = study.resources
+    cpus, alone = cpus_for(workers, resources.cpus_in_all), resources.ranks == 1
+    torch = ("torch",) if alone and study.trainable in NEEDS_TORCH else ()
+    return Shape(
+        cpus=cpus,
+        processes=workers if workers is not None and alone else None,
+        modules=("hpo.live.tune.worker", *torch),
+        threads=max(1, int(resources.cpus)) if torch else 0,
+    )
 
 
 @dataclass(frozen=True)
@@ -83,11 +132,10 @@ class _Sitting:
     """A study, and how the user asked for it to be played. `command` is what the user repeats to continue it."""
 
     study: Study
-    address: str | None
+    beginning: Beginning
     workers: int | None
     quiet: bool
     command: str
-    listen: Callable[[], None]
 
     def play(self) -> None:
         dispatch = self._opened()
@@ -111,6 +159,8 @@ class _Sitting:
             space_kinds=study.kinds,
         )
         try:
+            if not self.quiet:
+                print(f"{study.study} starts", file=sys.stderr, flush=True)
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)
@@ -126,7 +176,7 @@ class _Sitting:
         if connection.dashboard and not self.quiet:
             print(f"dashboard: {connection.dashboard}", file=sys.stderr)
         cluster = {"address": connection.address, "dashboard": connection.dashboard}
-        with connection, dispatch.writer.journal() as journal, Progress(quiet=self.quiet) as progress:
+        with dispatch.writer.journal() as journal, Progress(quiet=self.quiet) as progress:
             journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
             monitor = Monitor(self.study.study, journal)
 
@@ -139,6 +189,7 @@ class _Sitting:
                     self._drive(dispatch, observe, journal, sharing)
             finally:
                 progress(dispatch, Occupancy())
+            connection.leave()
             monitor.conclude(dispatch)
             journal.write("done")
 
@@ -155,11 +206,13 @@ class _Sitting:
         try:
             target, spare = (None, None) if sharing is None else (sharing.target, sharing.spare)
             drive(dispatch, self.study.resources, limit=self.workers, target=target, spare=spare, observe=observe)
-        except Interrupted as stop:
+        except (Interrupted, KeyboardInterrupt) as stop:  # the second: asked more than once
+            name = stop.name if isinstance(stop, Interrupted) else str(stop) or "SIGINT"
             charged = sum(run.ledger.committed for run in dispatch.arena.runs)
-            journal.write("interrupted", signal=stop.name, charged_epochs=charged)
+            journal.write("interrupted", signal=name, charged_epochs=charged)
             raise InterruptedStudy(
-                f"{stop} with {charged} epochs charged, all of them in {self.study.store}; to continue: {self.command}"
+                f"stopped by {name} with {charged} epochs charged, all of them in {self.study.store}; "
+                f"to continue: {self.command}"
             ) from None
         except BaseException as error:
             journal.write("failed", reason=str(error))
@@ -167,19 +220,14 @@ class _Sitting:
 
     def _connected(self) -> Connection:
         """Returns a cluster that can run the study; of one of our own, only the room is in doubt."""
-        from cluster.connect import connect
         from cluster.preflight import check_room
+        from hpo.live.tune import driver  # noqa: F401  # a second's work, meanwhile the cluster starts
 
-        connection = connect(self.address, workers=self.workers, cpus_per_worker=self.study.resources.cpus_in_all)
-        self.listen()
-        try:
-            if connection.local:
-                check_room(_needs(self.study))
-            else:
-                _preflight(self.study, connection, self.workers, self.quiet)
-        except BaseException:
-            connection.close()
-            raise
+        connection = self.beginning.connected()
+        if connection.local:
+            check_room(_needs(self.study))
+        else:
+            _preflight(self.study, connection, self.workers, self.quiet)
         return connection
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Vector = NDArray[np.float64]
 
@@ -67,7 +66,9 @@ def _number(value: Any) -> bool:
 def _rank_correlation(x: Vector, y: Vector) -> tuple[float | None, float | None]:
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, None
-    found = stats.spearmanr(x, y)
+    from scipy.stats import spearmanr
+
+    found = spearmanr(x, y)
     return float(found.statistic), float(found.pvalue)
 
 

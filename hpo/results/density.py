@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from hpo.results.forest import Cells, Matrix, Vector, on_middles
 
@@ -28,6 +27,8 @@ def even_weights(points: Matrix, cells: Sequence[Cells], *, rng: np.random.Gener
     (Sugiyama, Suzuki and Kanamori 2012, chapter 4). Each point is judged by trees that have not seen it. If they judge
     no better than the base rate (by logarithmic loss), the trials are even and all weigh 1.
     """
+    from sklearn.ensemble import RandomForestClassifier
+
     even = on_middles(rng.random((EVEN * len(points), points.shape[1])), cells)
     both, trial = np.vstack([points, even]), np.arange(len(points) + len(even)) < len(points)
     forest = RandomForestClassifier(

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
-from sklearn.tree import ExtraTreeRegressor
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -73,6 +71,8 @@ class Forest:
         trees: int,
         rng: np.random.Generator,
     ) -> None:
+        from sklearn.tree import ExtraTreeRegressor  # half a second, which a study with too few trials need not wait
+
         self.cells = tuple(cells)
         self._trees = []
         for _ in range(trees):
@@ -147,6 +147,8 @@ class Decomposition:
 
 def decompose(forest: Forest, pairs: Sequence[tuple[int, int]], *, seed: int) -> Decomposition:
     """Decomposes the forest over the cells of each coordinate, with the given pairs (a, b), a < b."""
+    from scipy.stats import qmc
+
     cells = forest.cells
     parts = [_marginals(leaves, cells, pairs) for leaves in forest.leaves()]
     mean = float(np.mean([part[0] for part in parts]))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from hpo.results import anytime
 from hpo.results.anytime import Corners, Vector
+from hpo.results.statistics import ranks
 
 if TYPE_CHECKING:
     from hpo.results.values import RunSummary
@@ -99,7 +99,7 @@ def best_of_two(values: Vector) -> Vector:
     array([2., 0., 1.])
     """
     known = np.isfinite(values)
-    below = stats.rankdata(np.where(known, values, -np.inf), axis=0) - 1  # a tie counts half
+    below = ranks(np.where(known, values, -np.inf), axis=0) - 1  # a tie counts half
     wins = np.where(known, below, 0.0)
     total = wins.sum(axis=0)
     return np.asarray(wins / np.where(total > 0, total, 1.0))

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.sign_flips import DIGITS
@@ -64,11 +64,11 @@ def signed_rank(differences: ArrayLike) -> tuple[float, int]:
     take no side (Pratt 1959). Infinite differences are the largest. p is 1 if nothing differs.
     """
     d = np.round(np.asarray(differences, dtype=float), DIGITS)
-    ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(np.int64)  # doubled: ties give halves
-    kept = ranks[d != 0]
+    doubled = np.rint(2 * ranks(np.abs(d))).astype(np.int64)  # ties give halves
+    kept = doubled[d != 0]
     if not kept.size:
         return 1.0, 0
-    above = int(ranks[d > 0].sum())
+    above = int(doubled[d > 0].sum())
     excess = 2 * above - int(kept.sum())
     if len(kept) > EXACT:
         return float(2 * special.ndtr(-abs(excess) / math.sqrt(float((kept**2).sum())))), int(np.sign(excess))
@@ -172,10 +172,23 @@ class Friedman:
     pairwise: Vector
 
 
+def ranks(values: ArrayLike, axis: int = -1) -> Vector:
+    """Returns the rank of each value along the axis, 1 for the smallest; ties share the mean of theirs, as in SciPy.
+
+    All ranks along an axis that holds a NaN are NaN.
+    """
+    x = np.asarray(values, dtype=float)
+
+    def ranked(row: Vector) -> Vector:
+        ordered = np.sort(row)
+        return np.asarray((np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right") + 1) / 2)
+
+    return np.where(np.isnan(x).any(axis, keepdims=True), np.nan, np.apply_along_axis(ranked, axis, x))
+
+
 def mean_ranks(values: ArrayLike) -> Vector:
     """Returns the mean rank of each column of values [blocks, methods]; 1 is the largest value, ties share ranks."""
-    ranks = stats.rankdata(-np.asarray(values, dtype=float), axis=1)
-    return np.asarray(ranks.mean(axis=0))
+    return np.asarray(ranks(-np.asarray(values, dtype=float), axis=1).mean(axis=0))
 
 
 def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:
@@ -184,23 +197,27 @@ def friedman(values: ArrayLike, alpha: float = ALPHA) -> Friedman:
     Larger values are better. Nemenyi's p values and critical difference come from the studentized range distribution
     with infinite degrees of freedom, divided by the square root of 2.
     """
+    from scipy.stats import studentized_range
+
     x = np.asarray(values, dtype=float)
     blocks, methods = x.shape
-    ranks = stats.rankdata(-x, axis=1)
-    means = ranks.mean(axis=0)
-    spread = float(((ranks - (methods + 1) / 2) ** 2).sum()) / (blocks * (methods - 1))
+    ranked = ranks(-x, axis=1)
+    means = ranked.mean(axis=0)
+    spread = float(((ranked - (methods + 1) / 2) ** 2).sum()) / (blocks * (methods - 1))
     statistic = blocks * float(((means - (methods + 1) / 2) ** 2).sum()) / spread if spread > 0 else 0.0
-    p = float(stats.chi2.sf(statistic, methods - 1))
+    p = float(special.chdtrc(methods - 1, statistic))
     unit = math.sqrt(methods * (methods + 1) / (6 * blocks))  # standard error of a difference of mean ranks
     gaps = np.abs(means[:, None] - means[None, :])
-    pairwise = stats.studentized_range.sf(gaps / unit * math.sqrt(2), methods, np.inf)
+    pairwise = studentized_range.sf(gaps / unit * math.sqrt(2), methods, np.inf)
     difference = nemenyi_quantile(methods, alpha) * unit
     return Friedman(blocks, statistic, p, means, difference, np.minimum(1.0, pairwise))
 
 
 def nemenyi_quantile(methods: int, alpha: float = ALPHA) -> float:
     """Returns q_alpha for `methods` methods: the critical difference in standard errors (Demsar 2006, Table 5)."""
-    return float(stats.studentized_range.isf(alpha, methods, np.inf)) / math.sqrt(2)
+    from scipy.stats import studentized_range  # a quarter of a second, which a comparison without it need not wait
+
+    return float(studentized_range.isf(alpha, methods, np.inf)) / math.sqrt(2)
 
 
 def cliques(related: ArrayLike) -> tuple[tuple[int, ...], ...]:

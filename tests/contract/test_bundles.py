@@ -400,8 +400,9 @@ def test_a_home_folder_on_which_trials_depend_is_refused_unless_it_is_accepted(t
 
 @pytest.fixture
 def without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    def play(study: Study, *, command: str, **_: Any) -> None:
+    def play(study: Study, *, command: str, then: Callable[[], None], **_: Any) -> None:
         play_to_the_end(dispatching(study, environment={"command": command}))
+        then()
 
     monkeypatch.setattr("hpo.live.session.play", play)
 

@@ -23,6 +23,7 @@ from hpo.live.tune import private
 
 ROOT = Path(__file__).parents[2]
 TUNE = "hpo/live/tune/private.py"
+LEAN = "cluster/lean_node.py"
 CONTROLLER = "ray.tune.execution.tune_controller:TuneController"
 WRAPPER = "ray.tune.execution.tune_controller:TrialRunnerWrapper"
 
@@ -43,6 +44,14 @@ PARTS = [
     ("ray._raylet", "AuthenticationTokenLoader", "cluster/tokens.py", "to make Ray read a new token"),
     ("ray._raylet", "Config", "cluster/tokens.py", "to make Ray read a new authentication mode"),
     ("ray.job_submission:JobSubmissionClient", "_do_request", "cluster/jobs.py", "limits on how long a request may take"),
+    ("ray._private.node:Node", "start_api_server", LEAN, "to start no dashboard"),
+    ("ray._private.node:Node", "start_raylet", LEAN, "to start the raylet without its agents"),
+    ("ray._private.node:Node", "kill_all_processes", LEAN, "to end a cluster of our own"),
+    ("ray._private.parameter", "RayParams", LEAN, "a node without monitors"),
+    ("ray._private.services", "ConsolePopen", LEAN, "to start a cluster's processes in sessions of their own"),
+    ("ray._private.services", "start_ray_process", LEAN, "to change the raylet's command"),
+    ("ray._private.ray_constants", "KV_NAMESPACE_DASHBOARD", LEAN, "to say that there is no dashboard"),
+    ("ray._raylet", "persist_port", LEAN, "to tell the raylet the ports of agents that are not there"),
     ("ray._raylet", "GcsClient", "tests/ray/test_run.py", "to knock at a cluster's door without a token"),
     ("ray.cluster_utils", "Cluster", "tests/ray/test_preflight.py", "several real nodes on one machine"),
     ("ray.cluster_utils", "Cluster", "tests/bench/bench_slots.py", "random clusters of real nodes"),

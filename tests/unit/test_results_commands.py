@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hpo.cli import app
+from hpo.cli.app import app
 from tests.synthetic_study import played, write_study
 
 FORMATS = {"table": "Mean val_accuracy by task", "json": '"tasks": [', "csv": "method,runs,mean", "markdown": "| method |",

@@ -246,3 +246,16 @@ def test_the_range_of_more_pairs_follows_the_interval_of_the_spread() -> None:
 def test_the_chances_are_baycomp_s(margin: float, expected: tuple[float, float, float]) -> None:
     """baycomp.single.Posterior(mean, variance / n, n - 1, margin).probs(), which is its t test without correlation."""
     assert statistics.chances([0.011, -0.004, 0.019, 0.006, 0.002, 0.013], margin) == pytest.approx(expected, abs=1e-12)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, -1.5, 2.0, math.inf, -math.inf, 7.25]), min_size=4, max_size=4), min_size=1)
+)
+def test_ranks_are_scipys_with_ties_and_infinities_along_both_axes(table: list[list[float]]) -> None:
+    for axis in (0, 1):
+        np.testing.assert_array_equal(statistics.ranks(table, axis), stats.rankdata(table, axis=axis))
+
+
+def test_ranks_beside_a_nan_are_nan_as_scipys() -> None:
+    table = [[1.0, math.nan, 2.0], [3.0, 1.0, 1.0]]
+    np.testing.assert_array_equal(statistics.ranks(table, 1), stats.rankdata(table, axis=1))

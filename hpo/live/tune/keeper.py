@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cluster import owned
 from hpo.live.tune.slot import Started
 
 REST_SECONDS = 0.1
@@ -63,8 +62,8 @@ class Keeper:
     @contextmanager
     def running(self, fit: Callable[[str], object]) -> Iterator[None]:
         """Runs Tune by `fit(folder for its files)`; ends it, and with it every process, at the end of the block."""
-        scratch = tempfile.mkdtemp(prefix="hpo-tune-")
-        self._thread = threading.Thread(target=self._fit, args=(fit, scratch), name="tune", daemon=True)
+        scratch = owned.Owned(owned.DRIVERS_SCRATCH)
+        self._thread = threading.Thread(target=self._fit, args=(fit, str(scratch.path)), name="tune", daemon=True)
         self._thread.start()
         try:
             yield
@@ -72,7 +71,7 @@ class Keeper:
             self.stopping = True
             self._changed.set()
             self._thread.join(CLOSE_SECONDS)
-            shutil.rmtree(scratch, ignore_errors=True)  # nothing in it is needed again
+            scratch.delete()  # nothing in it is needed again
 
     def want(self, slots: int) -> None:
         """Sets how many slots there are to be."""
