@@ -2,8 +2,9 @@
 
 Study k has ten faults (faults / studies) drawn by seed and k; where one ends before the last of them, further studies
 make up for it. All run on a cluster of real Ray nodes; every other one keeps its results on a small disk that becomes
-full, the others on an S3 server that is away for a minute. After each the comparison and the ledger must be those of
-the same study undisturbed; no process and no checkpoint may be left.
+full, the others on an S3 server that is away for a minute. Beside two of four another study shares the cluster, and
+suffers what is done to it. After each the comparison and the ledger, of both, must be those of the same study undisturbed;
+no process and no checkpoint may be left.
 A summary is printed, and with --json written; the exit code is 1 where a study did not pass.
 """
 
@@ -17,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 
@@ -26,8 +29,8 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from fault_injector import STUDY, Ordeal, Store, Undisturbed, afterwards, undisturbed, wasted  # noqa: E402
-from fault_places import Bucket, disk, s3  # noqa: E402
+from fault_injector import PATIENCE, STUDY, Ordeal, Store, Undisturbed, afterwards, undisturbed, wasted  # noqa: E402
+from fault_places import Bucket, Folder, disk, s3  # noqa: E402
 from faulty_cluster import FaultyCluster, faulty_cluster  # noqa: E402
 from faulty_proxy import FaultyProxy  # noqa: E402
 
@@ -45,6 +48,7 @@ class Row:
     seconds: float
     drivers: int
     wasted: int
+    two: bool = False  # whether another study shared the cluster
     faults: dict[str, int] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     why: str = ""
@@ -75,17 +79,34 @@ def place(folder: Path, k: int, proxy: FaultyProxy) -> Iterator[Store]:
         yield Bucket(f"s3://faults/store{k}", proxy)
 
 
+@contextlib.contextmanager
+def neighbour(cluster: FaultyCluster, folder: Path, k: int, whole: Callable[[int], Undisturbed]) -> Iterator[None]:
+    """The study after the k-th, on the same cluster during the block, after which it must have come to its own end."""
+    expected = whole(k + 1)
+    study = write(folder.with_suffix(".beside") / "study.yaml", k + 1)
+    store = Folder(str(study.parent / "store"))
+    other = Ordeal(cluster, study, store, np.random.default_rng([k]), excused=True)
+    with ThreadPoolExecutor(1) as threads:
+        played = threads.submit(other.play, [], 6 * PATIENCE)
+        yield
+        played.result()
+    afterwards(other, expected)
+
+
 def suffer(
-    cluster: FaultyCluster, proxy: FaultyProxy, folder: Path, k: int, seed: int, count: int, expected: Undisturbed
-) -> Row:
-    """One study under fire."""
+    cluster: FaultyCluster, proxy: FaultyProxy, folder: Path, k: int, seed: int, count: int,
+    whole: Callable[[int], Undisturbed],
+) -> Row:  # fmt: skip
+    """One study under fire, beside two of four another one. `whole`: what the k-th comes to undisturbed."""
     rng = np.random.default_rng([seed, k])
+    expected, two = whole(k), k % 4 in (1, 2)
     with place(folder, k, proxy) as store:
         ordeal = Ordeal(cluster, write(folder.with_suffix(".run") / "study.yaml", k), store, rng)
         ordeal.away_seconds = 20.0 if k % 2 else 60.0
-        row, began = Row(k, store.fault(), False, 0.0, 0, 0), time.monotonic()
+        row, began = Row(k, store.fault(), False, 0.0, 0, 0, two), time.monotonic()
         try:
-            ordeal.play(drawn(rng, count, k))
+            with neighbour(cluster, folder, k, whole) if two else contextlib.nullcontext():
+                ordeal.play(drawn(rng, count, k))
             afterwards(ordeal, expected)
             row.passed = True
         except Exception as error:
@@ -107,7 +128,8 @@ def suffered(rows: list[Row]) -> Counter[str]:
 def summary(rows: list[Row]) -> str:
     total = suffered(rows)
     lines = [f"{row.study:3} {row.place:<11} {'passed' if row.passed else 'FAILED'} {row.seconds:6.0f} s "
-             f"{sum(row.faults.values()):3} faults {row.drivers:3} drivers {row.wasted:4} epochs trained again {row.why[:200]}"
+             f"{sum(row.faults.values()):3} faults {row.drivers:3} drivers {row.wasted:4} epochs trained again"
+             f"{', beside another' if row.two else ''} {row.why[:200]}"
              for row in rows]  # fmt: skip
     passed = sum(row.passed for row in rows)
     kinds = ", ".join(f"{name} {n}" for name, n in total.most_common())
@@ -126,16 +148,21 @@ def main() -> int:
     count = -(-given.faults // given.studies)
     folder = Path(tempfile.mkdtemp(prefix="hpo-soak-", dir="/tmp"))
     rows: list[Row] = []
-    expected: dict[int, Undisturbed] = {}
+
+    @cache
+    def undisturbed_one(landscape: int) -> Undisturbed:
+        alone = folder / f"whole{landscape}"
+        return undisturbed(write(alone / "study.yaml", landscape), alone / "store", workers=3)
+
+    def whole(k: int) -> Undisturbed:
+        return undisturbed_one(k % DIFFERENT)
+
     try:
         with s3(folder / "s3") as (proxy, variables), faulty_cluster(folder / "c", CPUS, variables) as cluster:
             for k in range(given.first, given.first + 2 * given.studies):
                 if len(rows) >= given.studies and suffered(rows).total() >= given.faults:
                     break
-                if k % DIFFERENT not in expected:
-                    whole = folder / f"whole{k % DIFFERENT}"
-                    expected[k % DIFFERENT] = undisturbed(write(whole / "study.yaml", k), whole / "store", workers=3)
-                rows.append(suffer(cluster, proxy, folder / f"study{k}", k, given.seed, count, expected[k % DIFFERENT]))
+                rows.append(suffer(cluster, proxy, folder / f"study{k}", k, given.seed, count, whole))
                 print(summary(rows[-1:]).splitlines()[0], flush=True)
                 print(json.dumps([rows[-1].faults, rows[-1].ends]), file=sys.stderr, flush=True)
                 if not rows[-1].passed:
