@@ -17,6 +17,8 @@ class Occupancy:
     waiting: int = 0
 
     def __str__(self) -> str:
+        if not (self.slots or self.busy):
+            return "no slots yet"
         parts = [f"{self.busy}/{self.slots} slots busy"]
         parts += [f"{self.starting} starting"] * bool(self.starting) + [f"{self.waiting} waiting"] * bool(self.waiting)
         return ", ".join(parts)
