@@ -21,7 +21,10 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Shows each run's charged epochs, incumbent and trials, and below them the epochs per second and the time left."""
+    """Shows each run's charged epochs, incumbent and trials, and below them the epochs per second, the time left and the slots.
+
+    The occupancy is None when no slots are played on any more.
+    """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, markup=False, emoji=False)
@@ -43,7 +46,7 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, dispatch: Dispatch, occupancy: Occupancy) -> None:
+    def __call__(self, dispatch: Dispatch, occupancy: Occupancy | None) -> None:
         if self._quiet:
             return
         if self._live is not None:
@@ -51,14 +54,14 @@ class Progress:
         elif time.monotonic() - self._line_at >= LINE_SECONDS:
             self.line(dispatch, occupancy)
 
-    def line(self, dispatch: Dispatch, occupancy: Occupancy) -> None:
+    def line(self, dispatch: Dispatch, occupancy: Occupancy | None) -> None:
         """Prints one line for all runs together."""
         self._line_at = time.monotonic()
         if not self._quiet and self._live is None:
             runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)
             self._console.print(f"{self._footer(dispatch, occupancy)} | {runs}", highlight=False, soft_wrap=True)
 
-    def _table(self, dispatch: Dispatch, occupancy: Occupancy) -> Table:
+    def _table(self, dispatch: Dispatch, occupancy: Occupancy | None) -> Table:
         table = Table(caption=self._footer(dispatch, occupancy), caption_justify="left", box=None, pad_edge=False)
         table.add_column("run")
         table.add_column("charged epochs", min_width=28)
@@ -86,7 +89,7 @@ class Progress:
             *(str(states[s]) if states[s] else "-" for s in ("running", "paused", "failed")),
         ]
 
-    def _footer(self, dispatch: Dispatch, occupancy: Occupancy) -> str:
+    def _footer(self, dispatch: Dispatch, occupancy: Occupancy | None) -> str:
         runs = list(dispatch.arena.runs)
         charged = sum(run.ledger.committed for run in runs)
         budget = sum(run.ledger.budget for run in runs)
@@ -98,5 +101,6 @@ class Progress:
             parts.append(f"exams of the winners: {len(dispatch.live)} under way")
         elif rate > 0:
             parts.append(f"about {clock((budget - charged) / rate)} left")
-        parts.append(str(occupancy))
+        if occupancy is not None:
+            parts.append(str(occupancy))
         return "  ".join(parts)

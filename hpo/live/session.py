@@ -188,7 +188,7 @@ class _Sitting:
                 with shared(self.study, connection, self.workers) as sharing:
                     self._drive(dispatch, observe, journal, sharing)
             finally:
-                progress(dispatch, Occupancy())
+                progress(dispatch, None)
             connection.leave()
             monitor.conclude(dispatch)
             journal.write("done")
