@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -47,7 +48,11 @@ class Connection:
         return None if self._own is None else self._own.logs
 
     def leave(self, *, keep_logs: bool = False) -> None:
-        """Begins to disconnect and returns at once: the cluster goes down beside what comes next. `close` waits for it."""
+        """Begins to disconnect and returns at once: the cluster goes down beside what comes next. `close` waits for it.
+
+        Until then no garbage is collected: Ray would end this process if something of its own were freed meanwhile.
+        """
+        gc.disable()
         if self._own is not None:
             self._own.end(keep_logs=keep_logs)
         elif self._leaving is None:
@@ -63,6 +68,7 @@ class Connection:
             self._own.join()
         elif self._leaving is not None:
             self._leaving.join()
+        gc.enable()
 
     def __enter__(self) -> Self:
         return self

@@ -60,23 +60,27 @@ class Loop:
                 self._look()
                 self._hand_out()
                 self._take_in()
-            if self.interrupted:
-                self._await()
+            self._await()
         finally:
-            self._end_epochs()
-        self._observe(self._dispatch, self._occupancy())
+            self._let_go()
 
     def _await(self) -> None:
-        """Takes in what comes within a moment."""
+        """Takes in what comes within a moment: results, if the study was stopped, and answers without any."""
         until = time.monotonic() + GRACE_SECONDS
-        while any(slot.running for slot in self._slots.values()) and time.monotonic() < until:
+        while any(not slot.idle for slot in self._slots.values()) and time.monotonic() < until:
             self._take_in()
 
-    def _end_epochs(self) -> None:
-        """Ends processes in the middle of an epoch, which nobody waits for any more; Tune would wait for long."""
+    def _let_go(self) -> None:
+        """Ends processes in the middle of an epoch, for which Tune would wait; drops all that is Ray's.
+
+        What Ray counts must be gone when the cluster goes down, which may be beside other work: Ray ends a process that
+        gives something back too late.
+        """
         for slot in self._slots.values():
             if slot.running:
                 slot.kill()
+        self._slots.clear()
+        self._dispatch.wake = lambda: None
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +190,7 @@ class Loop:
             for trial, report in reply.reports:
                 self._dispatch.report(slot.running[trial], report, slot.worker)
                 slot.reported(trial, report)
-        if not self.interrupted:
+        if not (self.interrupted or self._dispatch.finished):
             slot.go_on(self._interval, self._expected(slot, self._dispatch.effort.pace))
 
     def _died(self, slot: Slot, words: str) -> None:
