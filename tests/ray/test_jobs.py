@@ -337,7 +337,7 @@ def test_a_study_stopped_as_a_job_and_resumed(head: Head, server: JobServer, tmp
     finally:
         following.close()
     assert "epochs charged" in following.text
-    assert "to continue: hpo run instant.yaml" in following.text
+    assert "to continue: hpo submit" in following.text
     assert verify(str(tmp_path / "store")) == []
     (run,) = read(str(tmp_path / "store")).runs.to_pylist()
     assert run["status"] == "partial"
