@@ -60,6 +60,7 @@ class FaultyCluster:
         """Returns the environment of the cluster's processes and of drivers."""
         return environment(
             RAY_AUTH_MODE="disabled", RAY_gcs_rpc_server_reconnect_timeout_s=HEAD_GONE_SECONDS,
+            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=2,
             TMPDIR=self.folder / "tmp", PYTHONUNBUFFERED=1, NO_COLOR=1, COLUMNS=120, **self._more,
         )  # fmt: skip
 

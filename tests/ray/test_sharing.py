@@ -149,7 +149,13 @@ def results(store: Path) -> tuple[list[Any], list[Any]]:
     return sorted(map(tuple, map(dict.values, curves))), sorted(map(tuple, map(dict.values, charges)))
 
 
-@pytest.mark.parametrize("second", [False, True], ids=["autoscaler 1", "autoscaler 2"])
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(False, id="autoscaler 1", marks=pytest.mark.soak),  # minutes, and the second is the one to come
+        pytest.param(True, id="autoscaler 2"),
+    ],
+)
 def test_a_cluster_without_nodes_grows_for_a_study_and_shrinks_after_it(second: bool, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(STUDY)
