@@ -64,7 +64,8 @@ seeds: [0, 1]
 parallelism: 3
 clock: virtual
 early_stopping: {patience: 2, metric: val_loss, mode: min}
-resources: {cpus: 1, gpus: 0, memory_gb: 0.5, pack: false, labels: {region: "in(a, b)"}, custom: {license: 1}, min_workers: 1, max_workers: 9}
+resources: {cpus: 1, gpus: 0, memory_gb: 0.5, pack: false, labels: {region: "in(a, b)"}, custom: {license: 1},
+            min_workers: 1, max_workers: 9}
 priority: 2
 owner: the vision team
 metric: val_accuracy
