@@ -209,6 +209,7 @@ def test_a_client_submits_again_where_the_head_lost_what_would(server: JobServer
     assert f"job {ended.series}-1 ended early: its driver ended with exit code 137; trying again" in said
 
 
+@pytest.mark.soak
 def test_a_driver_whose_node_is_lost_is_retried_on_another(head: Head, server: JobServer, tmp_path: Path) -> None:
     mark = tmp_path / "begun"
     away = head.join("role=away")
@@ -223,6 +224,7 @@ def test_a_driver_whose_node_is_lost_is_retried_on_another(head: Head, server: J
     assert server.wait(f"{job.series}-2", 180).status == "SUCCEEDED"
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_driver_is_retried_when_its_store_does_not_answer(
     head: Head, server: JobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
