@@ -16,6 +16,7 @@ from hpo import store as stores
 from hpo.errors import InterruptedStudy
 from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
+from hpo.live import output
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
@@ -60,7 +61,7 @@ def play(
     """
     from cluster import connect
 
-    with stoppable(command):
+    with stoppable(command), output.for_results():
         connect.check(address)
         with connect.begin(address, _shape(study, workers)) as beginning:
             validate(study, elsewhere=address is not None)
