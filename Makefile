@@ -1,4 +1,4 @@
-# Targets: demo, test, test-quick, soak, s3, lint, bench, gpu, image, lock. All but gpu and image first install
+# Targets: demo, test, test-quick, soak, s3, lint, docs, bench, gpu, image, lock. All but gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
 # (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. A CPU
 # build of torch that is already in .venv stays, and then the CUDA libraries are left out.
@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint bench gpu image launch lock clean
+.PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock clean
 
 VARIANT ?= cpu
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
@@ -42,6 +42,10 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: .venv/ready ## the documentation site in build/site: the reference's tables from the code, every link and anchor checked
+	$(BIN)/python -m docs.from_code
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
 
@@ -55,7 +59,7 @@ launch: .venv/ready ## plays Ray's cluster launcher on deploy/aws in the image's
 	$(BIN)/python docker/launch.py
 
 lock: .venv/ready ## brings requirements.lock in line with pyproject.toml; keeps every version that still fits
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache
