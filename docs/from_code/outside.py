@@ -64,8 +64,5 @@ def moved(text: str, source: str) -> str:
 
 def _page(named: str) -> str | None:
     """Returns the site's page or picture of a file of the repository; None if it has none."""
-    if named in TAKEN:
-        return TAKEN[named]
     inside = named.removeprefix("docs/")
-
-    return inside if inside != named and not inside.startswith("from_code/") else None
+    return TAKEN.get(named, inside if inside != named and not inside.startswith("from_code/") else None)
