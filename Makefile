@@ -11,6 +11,7 @@ CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise Sys
 .PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock clean
 
 VARIANT ?= cpu
+DIGITS := tests/recorded_stores/digits.tar.gz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 GPU_JSON ?= gpu.json
 
@@ -44,6 +45,9 @@ lint: .venv/ready
 
 docs: .venv/ready ## the documentation site in build/site: the reference's tables from the code, every link and anchor checked
 	$(BIN)/python -m docs.from_code
+	mkdir -p build/gallery
+	$(BIN)/python -m hpo.cli compare $(DIGITS) --format html -o build/gallery/digits.html
+	$(BIN)/python -m hpo.cli replay digits --curves $(DIGITS) --seeds 0,1,2,3,4,5,6,7 --sweep "workers=1,4,16 budget=64,128" --picture build/gallery/sweep.svg >/dev/null
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed

@@ -8,9 +8,10 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.structure.files import File, Files
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,11 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages from outside docs/. Raises FileNotFoundError if one is missing."""
+    """Adds the pages from outside docs/ and the gallery's files. Raises FileNotFoundError if a page is missing."""
+    from mkdocs.structure.files import File
+
+    for made in sorted((ROOT / "build" / "gallery").glob("*.*")):
+        files.append(File.generated(config, f"gallery/{made.name}", abs_src_path=str(made)))
     for source, page in TAKEN.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=moved(text, source)))
