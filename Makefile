@@ -1,4 +1,4 @@
-# Targets: demo, test, test-quick, soak, s3, lint, bench, gpu, image, lock. All but gpu and image first install
+# Targets: demo, test, test-quick, coverage, soak, s3, lint, bench, gpu, image, lock, dist, api. All but gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
 # (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. A CPU
 # build of torch that is already in .venv stays, and then the CUDA libraries are left out.
@@ -8,8 +8,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint bench gpu image launch lock clean
+.PHONY: demo test test-quick soak s3 lint bench gpu image launch lock dist coverage api clean
 
+TEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3 and not gpu"
 VARIANT ?= cpu
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 GPU_JSON ?= gpu.json
@@ -26,7 +27,7 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
 test: .venv/ready ## one file at a time on each of up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3 and not gpu"
+	$(TEST)
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
@@ -54,8 +55,17 @@ image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a 
 launch: .venv/ready ## plays Ray's cluster launcher on deploy/aws in the image's root, without AWS and Docker; root and debootstrap
 	$(BIN)/python docker/launch.py
 
-lock: .venv/ready ## brings requirements.lock in line with pyproject.toml; keeps every version that still fits
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+lock: .venv/ready ## brings requirements.lock, which holds every extra, in line with pyproject.toml; keeps every version that still fits
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+dist: .venv/ready ## the sdist and the wheel, in dist/; a tag on this commit must be v and the version in hpo/__init__.py
+	$(BIN)/python tests/dist.py
+
+coverage: .venv/ready ## make test with the shares of lines and branches that ran, in this and in child processes
+	$(TEST) --cov --cov-report=term:skip-covered
+
+api: .venv/ready ## renews tests/public_api.txt after a deliberate change of the public Python API
+	$(BIN)/python tests/public_api.py --write
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache

@@ -140,8 +140,11 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _s3() -> Any:
-    import boto3
-    from botocore.config import Config
+    try:
+        import boto3
+        from botocore.config import Config
+    except ModuleNotFoundError:
+        raise RuntimeError("boto3 must be installed, but is not: pip install 'hpo-arena[s3]'") from None
 
     limits: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
     return boto3.client("s3", config=Config(**limits))
