@@ -42,6 +42,7 @@ s3: .venv/ready ## the store's contract and faults against a real S3 server: nee
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/examples.py
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
