@@ -143,3 +143,14 @@ def test_a_feature_whose_extra_is_missing_names_it_in_one_sentence(
 def test_every_extra_that_a_message_names_exists() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(EXTRAS.values()) | {"cluster"} <= set(extras)
+
+
+# -- what names the version -------------------------------------------------------------------------------------------
+
+
+def test_the_citation_and_the_changelog_know_the_version_and_it_stands_nowhere_else() -> None:
+    assert f"\nversion: {dist.version()}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {dist.version()}\n" in (ROOT / "CHANGELOG.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["dynamic"] == ["version"]
+    assert "version" not in project
