@@ -164,7 +164,7 @@ def _shared_memory(room: Mapping[str, int] | None) -> Finding:
 def _temp(temp: Mapping[str, Any]) -> Finding:
     free, path = temp["free"], temp["path"]
     remedy = "make room, or set TMPDIR to another disk"
-    if 0 < temp["total"] and free >= LEAST_DISK and free < FULL * temp["total"]:
+    if temp["total"] > 0 and free >= LEAST_DISK and free < FULL * temp["total"]:
         share = free / temp["total"]
         return Finding(
             "note", "temp", f"{path} has {_gib(free)} free, {share:.0%} of its disk: Ray warns below 5%; {remedy}"

@@ -99,10 +99,14 @@ def memory() -> dict[str, int]:
     with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as lines:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            most = int(limit.read())
-            total, free = min(total, most), min(free, most - int(used.read()))
+        most, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        total, free = min(total, most), min(free, most - used)
     return {"free": max(0, free), "total": total}
+
+
+def _number(path: str) -> int:
+    with open(path) as stream:
+        return int(stream.read())
 
 
 def room(path: str) -> dict[str, int] | None:
