@@ -64,7 +64,8 @@ def _all(address: str | None, store: str | None) -> Iterator[Finding]:
     torch = versions.get("torch", "")
     yield _of("torch", f"torch {torch} with torchvision {versions.get('torchvision')}", environment.check_torch)
     told = machine()
-    yield of_gpus(told, torch, environment.gpus_of_torch() if told["gpus"] and torch else None)
+    seen = environment.gpus_of_torch() if told["gpus"] and torch else None
+    yield of_gpus(told, torch, seen, hidden=os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"))
     yield from of_machine(told)
     yield from _disks(store)
     yield _token()

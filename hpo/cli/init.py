@@ -20,8 +20,9 @@ from hpo.text import encodable
 HEAD = """\
 # {title}
 # Written by `hpo init`. Every value is a proposal: change what you like, then
-#   hpo check {file}
-#   hpo run {file}
+#   hpo check {file}           prints the plan; trains nothing
+#   hpo run {file} --seeds 0   a first look
+#   hpo run {file}             the rest; nothing is trained twice
 """
 
 
@@ -38,7 +39,12 @@ def init(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The study file (default: NAME.yaml, here).")
     ] = None,
     weights: Annotated[
-        str, typer.Option(metavar="FILE", help="Pretrained weights of the proposed model (default: download them).")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Pretrained weights of the proposed model (default: download them).",
+            show_default=False,
+        ),
     ] = "DEFAULT",
 ) -> None:
     """Write a commented study file for your folder of images; trains nothing."""
@@ -61,7 +67,7 @@ def init(
             _check_new(path)
     print(path)
     quoted = shlex.quote(str(path))
-    errors.print(f"next: hpo check {quoted}; hpo run {quoted}")
+    errors.print(f"next: hpo check {quoted}; hpo run {quoted} --seeds 0")
 
 
 def _check_new(path: Path) -> None:

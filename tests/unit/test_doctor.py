@@ -92,7 +92,7 @@ def test_a_disk_is_judged_by_what_a_study_may_take(free, level):
     ("gpus", "torch", "seen", "level", "says"),
     [
         ([], "2.14.1", None, "note", "none"),
-        (["L4", "L4"], "2.14.1+cpu", None, "problem", "is a CPU build"),
+        (["L4", "L4"], "2.14.1+cpu", None, "note", "is a CPU build"),
         (["L4", "L4"], "2.14.1", 0, "problem", "update the driver"),
         (["L4", "L4"], "2.14.1", 1, "note", "CUDA_VISIBLE_DEVICES"),
         (["L4", "L4"], "2.14.1", 2, "ok", "2 x L4, driver 580"),
@@ -210,6 +210,22 @@ def test_what_stops_a_study_is_a_problem_with_a_remedy_and_exit_code_1(tmp_path)
     assert "problem cluster: a Ray cluster must answer at 127.0.0.1:1, but none does" in said
     assert "must be a folder, but it is a file" in said
     assert "5 problems" in said
+
+
+def test_gpus_that_torch_cannot_start_are_a_problem(tmp_path):
+    """nvidia-smi is a script here, and there is no driver: torch really finds none."""
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text(
+        "#!/bin/sh\ncase $1 in *driver*) printf '580.1\\n580.1\\n';; *name*) printf 'NVIDIA L4\\nNVIDIA L4\\n';; esac\n"
+    )
+    fake.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = doctor(PATH=path, CUDA_VISIBLE_DEVICES="99")  # so that one that has GPUs starts none, either
+    assert done.returncode == 1, done.stdout
+    assert "problem  GPUs: 2 x NVIDIA L4, driver 580.1, but torch" in done.stdout
+    done = doctor(PATH=path, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stdout
+    assert "note     GPUs: 2 x NVIDIA L4" in done.stdout
 
 
 @pytest.mark.parametrize("address", ["http://head:8265", "head", "ray://head:10001"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_class_folders_become_a_study_that_check_accepts(capsys, here):
     images(here / "photos", {"cat": 20, "dog": 30})
     code, out, err = ended(capsys, "init", "photos")
     assert (code, out) == (0, "photos.yaml\n")
-    assert err == "next: hpo check photos.yaml; hpo run photos.yaml\n"
+    assert err == "next: hpo check photos.yaml; hpo run photos.yaml --seeds 0\n"
     study = Study.load(here / "photos.yaml")
     assert study.data == {"name": "image_folder", "root": "./photos", "validation": 0.2, "test": 0.2, "seed": 0}
     assert "2 classes (cat, dog): 32 images to train on, 8 for validation and 10 for the test" in comments(
@@ -133,10 +134,14 @@ def flat(here):
         (lambda here: None, ["photos"], "FOLDER must be a folder of images, but photos does not exist; name another"),
         (lambda here: (here / "photos").write_text(""), ["photos"], "but photos is a file"),
         (lambda here: (here / "photos").mkdir(), ["photos"], "at least two classes, but got []"),
-        (flat, ["photos"], "at least two classes, but got []"),
+        (flat, ["photos"], "but its images lie side by side; move the images of each class into a folder of their own"),
         (lambda here: images(here / "photos", {"cat": 9}), ["photos"], "at least two classes, but got ['cat']"),
         (lambda here: images(here / "photos", {"cat": 9, "dog": 0}), ["photos"], "every class must have images"),
-        (lambda here: images(here / "photos", {"cat": 9, "dog": 2}), ["photos"], "none of class 'dog' is left"),
+        (
+            lambda here: images(here / "photos", {"cat": 9, "dog": 2}),
+            ["photos"],
+            "to validate and to test with, but 'dog' has 2",
+        ),
         (lambda here: None, ["-o", "study.txt"], "--output must end in .yaml or .yml, but got study.txt"),
         (lambda here: (here / "my-digits.yaml").write_text("mine"), [], "my-digits.yaml must not exist yet"),
         (lambda here: (here / "x").write_text(""), ["-o", "x/y.yaml"], "x is no folder"),
@@ -152,6 +157,19 @@ def test_what_cannot_be_is_one_sentence_and_writes_nothing(capsys, here, make, a
     assert len(err.splitlines()) == 1
     assert says in err
     assert sorted(path.read_bytes() for path in here.rglob("*") if path.is_file()) == before
+
+
+def test_a_machine_with_gpus_gets_a_larger_network(capsys, here, monkeypatch):
+    """nvidia-smi is a script here; what asks it is the real thing."""
+    images(here / "photos", {"a": 10, "b": 10})
+    fake = here / "bin" / "nvidia-smi"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\nprintf '24576\\n24576\\n'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
+    assert ended(capsys, "init", "photos")[0] == 0
+    study = Study.load("photos.yaml")
+    assert (study.model["name"], study.resources.gpus) == ("resnet50", 0.5)
 
 
 FOUND = proposal.Images("photos", ("a", "b"), ("all",), 640, 160, 200, 320, 320, side=300)
