@@ -47,20 +47,25 @@ def of_disk(subject: str, path: str, room: Mapping[str, int] | None, wanted: int
     return Finding("ok", subject, left)
 
 
-def of_gpus(told: Mapping[str, Any], torch: str, seen: int | None) -> Finding:
-    """Judges the GPUs: `torch` is the installed version, `seen` the GPUs that it starts; None where nobody tried."""
+def of_gpus(told: Mapping[str, Any], torch: str, seen: int | None, *, hidden: bool = False) -> Finding:
+    """Judges the GPUs.
+
+    `torch` is the installed version, `seen` the GPUs that it starts; None where nobody tried. `hidden`: the user hides them.
+    """
     gpus = list(told["gpus"])
     if not gpus:
         return Finding("note", "GPUs", "none: networks train on the CPU, which takes longer")
     have = f"{len(gpus)} x {gpus[0]}, driver {told['driver']}"
     if torch.endswith("+cpu"):
         return Finding(
-            "problem", "GPUs", f"{have}, but torch {torch} is a CPU build; install the CUDA build of the pair"
+            "note",
+            "GPUs",
+            f"{have}, but torch {torch} is a CPU build: networks train on the CPU; install the CUDA builds",
         )
-    if seen == 0:
+    if seen == 0 and not hidden:
         return Finding("problem", "GPUs", f"{have}, but torch {torch} starts none of them; update the driver")
     if seen is not None and seen < len(gpus):
-        return Finding("note", "GPUs", f"{have}; this process sees {seen} of them: is CUDA_VISIBLE_DEVICES set?")
+        return Finding("note", "GPUs", f"{have}; CUDA_VISIBLE_DEVICES lets this process see {seen} of them")
     return Finding("ok", "GPUs", have)
 
 
@@ -164,7 +169,7 @@ def _shared_memory(room: Mapping[str, int] | None) -> Finding:
 def _temp(temp: Mapping[str, Any]) -> Finding:
     free, path = temp["free"], temp["path"]
     remedy = "make room, or set TMPDIR to another disk"
-    if 0 < temp["total"] and free >= LEAST_DISK and free < FULL * temp["total"]:
+    if temp["total"] > 0 and free >= LEAST_DISK and free < FULL * temp["total"]:
         share = free / temp["total"]
         return Finding(
             "note", "temp", f"{path} has {_gib(free)} free, {share:.0%} of its disk: Ray warns below 5%; {remedy}"

@@ -99,10 +99,14 @@ def memory() -> dict[str, int]:
     with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as lines:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            most = int(limit.read())
-            total, free = min(total, most), min(free, most - int(used.read()))
+        most, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        total, free = min(total, most), min(free, most - used)
     return {"free": max(0, free), "total": total}
+
+
+def _number(path: str) -> int:
+    with open(path) as stream:
+        return int(stream.read())
 
 
 def room(path: str) -> dict[str, int] | None:
@@ -191,8 +195,11 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _s3() -> Any:
-    import boto3
-    from botocore.config import Config
+    try:
+        import boto3
+        from botocore.config import Config
+    except ModuleNotFoundError:
+        raise RuntimeError("boto3 must be installed, but is not: pip install 'hpo-arena[s3]'") from None
 
     limits: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
     return boto3.client("s3", config=Config(**limits))

@@ -15,8 +15,10 @@ import numpy as np
 from PIL import Image
 
 from trainables.catalog import Catalog
+from trainables.errors import BadData
 from trainables.sections import Data
 from trainables.sources import Source, image_folder, is_image
+from trainables.splits import Indexes
 
 SAMPLE = 200  # images whose headers are read: enough for a median
 
@@ -45,9 +47,10 @@ class Census:
 
 def count(root: Path) -> Census:
     """Counts a folder of images. Raises BadData where it is none, or where a class has too few images to be split."""
+    _check_folders(root)
     source = image_folder(root)
     catalog = Catalog(source)
-    train, validation, test = catalog.plan(Data("image_folder", str(root)))
+    train, validation, test = _split(catalog, root)
     by_class = np.bincount(catalog.labels[train], minlength=len(source.classes))
     sides = [min(size) for size in _sizes(source)]
     tried = sum(len(range(0, len(part.labels), _step(source))) for part in source.parts.values())
@@ -64,6 +67,30 @@ def count(root: Path) -> Census:
         broken=max(strange, tried - len(sides)),
         remarks=tuple(catalog.remarks),
     )
+
+
+def _check_folders(root: Path) -> None:
+    """Raises BadData for images of all classes in one folder."""
+    found = [path for path in root.iterdir() if not path.name.startswith(".")]
+    if any(map(is_image, found)) and not any(path.is_dir() for path in found):
+        raise BadData(
+            f"{root} must hold a folder of images for each class, but its images lie side by side; "
+            "move the images of each class into a folder of their own"
+        )
+
+
+def _split(catalog: Catalog, root: Path) -> list[Indexes]:
+    """Returns the images of train, validation and test. Raises BadData where a class has too few for all three."""
+    try:
+        return catalog.plan(Data("image_folder", str(root)))
+    except BadData:
+        pool = catalog.parts["all" if "all" in catalog.parts else "train"]
+        counts = np.bincount(catalog.labels[pool], minlength=len(catalog.classes))
+        rarest = int(np.argmin(counts))
+        raise BadData(
+            f"every class in {root} must have enough images to train on, to validate and to test with, but "
+            f"{catalog.classes[rarest]!r} has {counts[rarest]}; add some, or leave the class out"
+        ) from None
 
 
 def _step(source: Source) -> int:

@@ -34,7 +34,7 @@ from hpo.cli.run import run
 from hpo.cli.stores import bundle, export, serve, verify
 from hpo.cli.submit import submit
 from hpo.cli.welcome import version, welcome
-from hpo.errors import HpoError, InterruptedStudy, StudyFailed
+from hpo.errors import HpoError, InterruptedStudy, MissingExtra, StudyFailed
 from hpo.files import appearing
 from hpo.text import one_line
 
@@ -127,6 +127,9 @@ def _guarded(command: Callable[[], Any], *, last: bool = False) -> int:
             raise
         return _unread()  # typer makes it an exit code of 1, which means a failed study
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (extra := MissingExtra.behind(error)):
+            errors.print(f"hpo: {extra}")
+            return extra.exit_code
         usage = getattr(error, "format_message", None)  # typer's own errors: a missing argument, an unknown option
         if usage is None:
             return _bug(error)

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.text import Text
 
 from hpo import __version__
-from hpo.cli.options import RayAddressOption
 from hpo.errors import HpoError
 from hpo.files import expanded
 from hpo.study import environment
@@ -33,7 +32,9 @@ CACHE = 50 * 2**30  # the default of HPO_ACTIVATIONS_DISK
 
 
 def doctor(
-    address: RayAddressOption = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="A", help="A running Ray cluster, auto or HOST:PORT: ask every node.")
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(metavar="URI", help="A store to try: a folder or s3://bucket/prefix; a small file is written."),
@@ -64,7 +65,8 @@ def _all(address: str | None, store: str | None) -> Iterator[Finding]:
     torch = versions.get("torch", "")
     yield _of("torch", f"torch {torch} with torchvision {versions.get('torchvision')}", environment.check_torch)
     told = machine()
-    yield of_gpus(told, torch, environment.gpus_of_torch() if told["gpus"] and torch else None)
+    seen = environment.gpus_of_torch() if told["gpus"] and torch else None
+    yield of_gpus(told, torch, seen, hidden=os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"))
     yield from of_machine(told)
     yield from _disks(store)
     yield _token()

@@ -20,27 +20,32 @@ from hpo.text import encodable
 HEAD = """\
 # {title}
 # Written by `hpo init`. Every value is a proposal: change what you like, then
-#   hpo check {file}
-#   hpo run {file}
+#   hpo check {file}           prints the plan; trains nothing
+#   hpo run {file} --seeds 0   a first look
+#   hpo run {file}             the rest; nothing is trained twice
 """
 
 
-def init(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FOLDER",
-            help="A folder with one folder of images per class, or with train, validation and test folders of such "
-            "(default: the handwritten digits that come with the package).",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The study file (default: NAME.yaml, here).")
-    ] = None,
-    weights: Annotated[
-        str, typer.Option(metavar="FILE", help="Pretrained weights of the proposed model (default: download them).")
-    ] = "DEFAULT",
-) -> None:
+FolderArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FOLDER",
+        help="A folder with one folder of images per class, or with train, validation and test folders of such "
+        "(default: the handwritten digits that come with the package).",
+    ),
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="The study file (default: NAME.yaml, here).")
+]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE", help="Pretrained weights of the proposed model (default: download them).", show_default=False
+    ),
+]
+
+
+def init(folder: FolderArgument = None, output: FileOption = None, weights: WeightsOption = "DEFAULT") -> None:
     """Write a commented study file for your folder of images; trains nothing."""
     name = "my-digits" if folder is None else _name(folder)
     path = output or Path(f"{name}.yaml")
@@ -61,7 +66,7 @@ def init(
             _check_new(path)
     print(path)
     quoted = shlex.quote(str(path))
-    errors.print(f"next: hpo check {quoted}; hpo run {quoted}")
+    errors.print(f"next: hpo check {quoted}; hpo run {quoted} --seeds 0")
 
 
 def _check_new(path: Path) -> None:

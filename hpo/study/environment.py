@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from hpo.errors import StudyError
+from hpo.errors import StudyError, how_to_install
 from hpo.text import encodable
 
 PACKAGES = (
@@ -97,7 +97,7 @@ def check_torch() -> None:
     missing = [name for name in ("torch", "torchvision") if name not in found]
     if missing:
         raise StudyError(
-            f"fine-tuning needs torch and torchvision, but {missing[0]} is not installed; run `make .venv`"
+            f"fine-tuning needs torch and torchvision, but {missing[0]} is not installed: {how_to_install('torch')}"
         )
     torch, vision = (found[name].split("+") for name in ("torch", "torchvision"))
     minor, vision_minor = int(torch[0].split(".")[1]), int(vision[0].split(".")[1])
