@@ -1,22 +1,28 @@
-# Targets: demo, test, test-quick, soak, s3, lint, bench, gpu, image, lock. All but gpu and image first install
+# Targets: demo, test, test-quick, coverage, soak, s3, lint, docs, bench, gpu, image, lock, dist, api. All but gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
-# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. A CPU
-# build of torch that is already in .venv stays, and then the CUDA libraries are left out.
+# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. With
+# CPU=1 (make demo CPU=1) a new .venv takes the CPU builds of the locked torch and torchvision from TORCH_INDEX, without a check
+# of their hashes, and no CUDA libraries; a CPU build that is already in .venv stays, too.
 
 PYTHON ?= python3
+CPU ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint bench gpu image launch lock clean
+.PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock dist coverage api clean
 
+TEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3 and not gpu"
 VARIANT ?= cpu
+DIGITS := tests/recorded_stores/digits.tar.gz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 GPU_JSON ?= gpu.json
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
+	$(if $(CPU),$(PIP) --no-deps --index-url $(TORCH_INDEX) $$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock))
 	if $(CPU_TORCH) 2>/dev/null; then sed '/^\(cuda\|nvidia\|triton\)\b/,/[^\\]$$/d' requirements.lock; else cat requirements.lock; fi >.venv/wanted.txt
 	$(PIP) -r .venv/wanted.txt
 	$(PIP) --no-deps -e .
@@ -26,7 +32,7 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	$(BIN)/hpo run digits --store results
 
 test: .venv/ready ## one file at a time on each of up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not bench and not soak and not s3 and not gpu"
+	$(TEST)
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
@@ -41,6 +47,14 @@ s3: .venv/ready ## the store's contract and faults against a real S3 server: nee
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/examples.py
+
+docs: .venv/ready ## the documentation site in build/site: the reference's tables from the code, every link and anchor checked
+	$(BIN)/python -m docs.from_code
+	mkdir -p build/gallery
+	$(BIN)/python -m hpo.cli compare $(DIGITS) --format html -o build/gallery/digits.html
+	$(BIN)/python -m hpo.cli replay digits --curves $(DIGITS) --seeds 0,1,2,3,4,5,6,7 --sweep "workers=1,4,16 budget=64,128" --picture build/gallery/sweep.svg >/dev/null
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py
@@ -54,8 +68,17 @@ image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a 
 launch: .venv/ready ## plays Ray's cluster launcher on deploy/aws in the image's root, without AWS and Docker; root and debootstrap
 	$(BIN)/python docker/launch.py
 
-lock: .venv/ready ## brings requirements.lock in line with pyproject.toml; keeps every version that still fits
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+lock: .venv/ready ## brings requirements.lock, which holds every extra, in line with pyproject.toml; keeps every version that still fits
+	$(BIN)/uv pip compile pyproject.toml --group dev --group docs --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+dist: .venv/ready ## the sdist and the wheel, in dist/; a tag on this commit must be v and the version in hpo/__init__.py
+	$(BIN)/python tests/dist.py
+
+coverage: .venv/ready ## make test with the shares of lines and branches that ran, in this and in child processes
+	$(TEST) --cov --cov-report=term:skip-covered
+
+api: .venv/ready ## renews tests/public_api.txt after a deliberate change of the public Python API
+	$(BIN)/python tests/public_api.py --write
 
 clean:
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache

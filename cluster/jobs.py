@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -234,7 +235,9 @@ class JobServer:
 
 
 def _client(url: str, headers: dict[str, str]) -> JobSubmissionClient:
-    """Opens Ray's client with time limits for requests; it has none of its own."""
+    """Opens Ray's client with time limits for requests; it has none of its own. Raises JobError where it is missing."""
+    if find_spec("aiohttp") is None:
+        raise JobError("Ray's client of jobs must be installed, but is not: pip install 'hpo-arena[cluster]'")
     from ray.job_submission import JobSubmissionClient
 
     class Bounded(JobSubmissionClient):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ class Probe:
     """An actor on one node. Its answers are plain data; a failure is a sentence in them, not an exception."""
 
     def look(self, packages: Sequence[str], data_root: str | None, store: str | None, mark: str) -> dict[str, Any]:
-        """Returns versions, the GPUs' memory in bytes, and what is wrong with the data root and the store (None: nothing).
+        """Returns versions, the GPUs' memory in bytes, what the machine has left, and what is wrong with the data root and
+        the store (None: nothing).
 
         `mark` names a file that the driver wrote to the store: this node must see it, and writes its own beside it.
         """
@@ -33,6 +35,7 @@ class Probe:
             "python": platform.python_version(),
             "packages": versions(packages),
             "gpu_memory": gpu_memory(),
+            "machine": machine(),
             "data_root": None if data_root is None else readable(data_root),
             "store": None if store is None else shared(store, mark),
         }
@@ -55,15 +58,67 @@ def versions(packages: Sequence[str]) -> dict[str, str | None]:
 
 def gpu_memory() -> list[int]:
     """Returns the memory of each GPU in bytes as nvidia-smi reports it; empty without it."""
+    try:
+        return [int(line) * 2**20 for line in _gpus("memory.total")]
+    except ValueError:
+        return []
+
+
+def _gpus(field: str) -> list[str]:
+    """Returns a field of each GPU as nvidia-smi reports it; none without it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    command = [tool, f"--query-gpu={field}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
-        return [int(line) * 2**20 for line in answer.split()]
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):
         return []
+    return [line.strip() for line in answer.splitlines() if line.strip()]
+
+
+def machine() -> dict[str, Any]:
+    """Returns what this machine has: CPUs, its GPUs' names and driver, and room as {"free", "total"} in bytes.
+
+    Room is None where it cannot be told: shared memory on some systems, a temporary folder that is gone.
+    """
+    return {
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory": memory(),
+        "shared_memory": room("/dev/shm"),
+        "temp": {"path": tempfile.gettempdir(), **(room(tempfile.gettempdir()) or {"free": 0, "total": 0})},
+        "gpus": _gpus("name"),
+        "driver": next(iter(_gpus("driver_version")), ""),
+    }
+
+
+def memory() -> dict[str, int]:
+    """Returns the memory that processes here may have, and what is left of it: the container's where it has a limit."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
+    with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as lines:
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+        most, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+        total, free = min(total, most), min(free, most - used)
+    return {"free": max(0, free), "total": total}
+
+
+def _number(path: str) -> int:
+    with open(path) as stream:
+        return int(stream.read())
+
+
+def room(path: str) -> dict[str, int] | None:
+    """Returns the bytes of the file system that holds `path`, or its nearest folder; None where it cannot be told."""
+    where = os.path.abspath(path)
+    while not os.path.isdir(where) and where != os.path.dirname(where):
+        where = os.path.dirname(where)
+    try:
+        usage = shutil.disk_usage(where)
+    except OSError:
+        return None
+    return {"free": usage.free, "total": usage.total}
 
 
 def readable(root: str) -> str | None:
@@ -140,8 +195,11 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _s3() -> Any:
-    import boto3
-    from botocore.config import Config
+    try:
+        import boto3
+        from botocore.config import Config
+    except ModuleNotFoundError:
+        raise RuntimeError("boto3 must be installed, but is not: pip install 'hpo-arena[s3]'") from None
 
     limits: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
     return boto3.client("s3", config=Config(**limits))

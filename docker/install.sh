@@ -27,7 +27,9 @@ import tomllib
 
 with open("pyproject.toml", "rb") as stream:
     project = tomllib.load(stream)["project"]
-print("\n".join([*project["dependencies"], "ray[default]"]))  # the head's job server
+extras = project["optional-dependencies"]
+wanted = [*project["dependencies"], *(package for name in ("torch", "s3", "cluster") for package in extras[name])]
+print("\n".join(wanted))
 PYTHON
     python -m pip install -c requirements.lock -r /tmp/dependencies.txt
     rm /tmp/dependencies.txt

@@ -5,11 +5,37 @@ An error of ours is one sentence for a user: what must hold, what was found, wha
 
 from __future__ import annotations
 
+EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "safetensors": "torch",
+    "timm": "timm",
+    "boto3": "s3",
+    "botocore": "s3",
+}
+"""The extra of pyproject.toml that brings a module that not everybody needs."""
+
+
+def how_to_install(extra: str) -> str:
+    """Returns the command that installs an extra."""
+    return f"pip install 'hpo-arena[{extra}]'"
+
 
 class HpoError(Exception):
     """An error of ours: the command line prints its sentence and exits with `exit_code`."""
 
     exit_code: int = 2
+
+
+class MissingExtra(HpoError):
+    """A feature needs a package that comes with an extra of this project, and this Python lacks it."""
+
+    @classmethod
+    def behind(cls, error: ImportError) -> MissingExtra | None:
+        """Returns the sentence for a failed import: which extra to install. None if no extra brings the module."""
+        module = (error.name or "").partition(".")[0]
+        extra = EXTRAS.get(module)
+        return None if extra is None else cls(f"{module} must be installed, but is not: {how_to_install(extra)}")
 
 
 class StudyError(HpoError):

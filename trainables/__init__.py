@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from hpo.errors import MissingExtra
 from hpo.text import one_line, shown
 from trainables.errors import BadTrainable
 
@@ -38,6 +39,8 @@ def load(name: str) -> type[Any]:
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
+        if extra := MissingExtra.behind(error):
+            raise BadTrainable(f"trainable {shown(name)} must be importable, but: {extra}") from error
         raise BadTrainable(
             f"trainable {shown(name)} must be importable, but: {error}; is its folder on PYTHONPATH?"
         ) from error

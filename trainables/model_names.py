@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from hpo.errors import how_to_install
 from hpo.text import nearest, one_line
 from trainables.errors import BadData, InvalidConfig
 from trainables.vision import torchvision
@@ -44,7 +45,7 @@ def timm() -> ModuleType:
     try:
         import timm
     except ImportError:
-        raise BadData("timm models need the extra: pip install 'hpo-arena[timm]'") from None
+        raise BadData(f"timm models need the extra: {how_to_install('timm')}") from None
     return timm
 
 

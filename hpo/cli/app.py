@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,9 @@ from hpo import __version__
 from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
+from hpo.cli.doctor import doctor
 from hpo.cli.importance import importance
+from hpo.cli.init import init
 from hpo.cli.jobs import jobs, logs, stop
 from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
@@ -31,7 +33,8 @@ from hpo.cli.replay import replay
 from hpo.cli.run import run
 from hpo.cli.stores import bundle, export, serve, verify
 from hpo.cli.submit import submit
-from hpo.errors import HpoError, InterruptedStudy, StudyFailed
+from hpo.cli.welcome import version, welcome
+from hpo.errors import HpoError, InterruptedStudy, MissingExtra, StudyFailed
 from hpo.files import appearing
 from hpo.text import one_line
 
@@ -40,19 +43,37 @@ BUG = 70  # EX_SOFTWARE of sysexits.h
 app = typer.Typer(
     name="hpo",
     help="Compare hyperparameter optimization methods side by side, under one exact epoch budget.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-COMMANDS = (
-    *(run, check, refine, methods, models, datasets, studies, replay, compare, importance),
-    *(verify, bundle, export, serve),
-    *(submit, jobs, logs, stop),
-)
-for command in COMMANDS:
+GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "studies": (init, check, run, refine, replay),
+    "what there is": (methods, models, datasets, studies),
+    "results": (compare, importance, verify, bundle, export, serve),
+    "clusters": (doctor, submit, jobs, logs, stop),
+}
+for command in (command for group in GROUPS.values() for command in group):
     app.command()(command)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(version())
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Compare hyperparameter optimization methods side by side, under one exact epoch budget."""
+    if context.invoked_subcommand is None:
+        print(welcome({name: [command.__name__ for command in group] for name, group in GROUPS.items()}))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -106,6 +127,9 @@ def _guarded(command: Callable[[], Any], *, last: bool = False) -> int:
             raise
         return _unread()  # typer makes it an exit code of 1, which means a failed study
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (extra := MissingExtra.behind(error)):
+            errors.print(f"hpo: {extra}")
+            return extra.exit_code
         usage = getattr(error, "format_message", None)  # typer's own errors: a missing argument, an unknown option
         if usage is None:
             return _bug(error)

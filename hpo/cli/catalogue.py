@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hpo.cli.completing import a_model
 from hpo.study.study import presets
 
 
@@ -22,7 +23,9 @@ def methods() -> None:
     _list(describe())
 
 
-def models(name: Annotated[str | None, typer.Argument(help="A backbone, to list its layers.")] = None) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument(help="A backbone, to list its layers.", autocompletion=a_model)] = None,
+) -> None:
     """List the backbones that a study may name, or one's layers as `finetuned_layers` numbers them."""
     from trainables import backbones, network
 

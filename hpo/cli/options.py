@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hpo.cli.completing import a_study, some_methods
 from hpo.errors import HpoError, StudyError
 from hpo.files import write_whole
 from hpo.storage.place import is_sealed
@@ -41,7 +42,10 @@ class TableFormat(StrEnum):
 
 
 StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file or a preset's name (see `hpo studies`).")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study file or a preset's name (see `hpo studies`).", autocompletion=a_study
+    ),
 ]
 StoreArgument = Annotated[
     str, typer.Argument(metavar="STORE", help="The store with the results: a folder, s3://bucket/prefix or a bundle.")
@@ -61,7 +65,10 @@ OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the output to FILE instead of stdout.")
 ]
 
-MethodsOption = Annotated[str | None, typer.Option(metavar="A,B", help="Methods to run (default: the study's).")]
+MethodsOption = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Methods to run (default: the study's).", autocompletion=some_methods),
+]
 SeedsOption = Annotated[str | None, typer.Option(metavar="0,1", help="Seeds to run (default: the study's).")]
 BudgetOption = Annotated[
     int | None, typer.Option(metavar="N", help="Budget of each run in epochs (default: the study's).")

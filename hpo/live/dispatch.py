@@ -33,7 +33,8 @@ class Dispatch:
 
     >>> dispatch = Dispatch(study, runs, writer, "results/digits/checkpoints", ahead=64)  # doctest: +SKIP
     >>> while not dispatch.finished:
-    ...     assignment = dispatch.next()                      # None while all that is left is under way
+    ...     assignment = dispatch.next()
+    ...     assert assignment is not None                     # None while all that is left is under way elsewhere
     ...     dispatch.report(assignment, Training(assignment).step(), "host:1")
     >>> dispatch.finish(complete=True)
     """

@@ -13,13 +13,16 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from hpo.errors import StudyError
+from hpo.errors import StudyError, how_to_install
 from hpo.text import encodable
 
 PACKAGES = (
     "hpo-arena", "ray", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn",
     "bayesian-optimization", "hyperopt", "pyarrow",
 )  # fmt: skip
+
+REQUIRED = ("ray", "numpy", "scipy", "scikit-learn", "pyarrow")  # where this project is not installed as a package
+OLDEST, NEWEST = (3, 11), (3, 14)  # Pythons: as the wheels of torch and ray
 
 
 def versions() -> dict[str, str]:
@@ -94,7 +97,7 @@ def check_torch() -> None:
     missing = [name for name in ("torch", "torchvision") if name not in found]
     if missing:
         raise StudyError(
-            f"fine-tuning needs torch and torchvision, but {missing[0]} is not installed; run `make .venv`"
+            f"fine-tuning needs torch and torchvision, but {missing[0]} is not installed: {how_to_install('torch')}"
         )
     torch, vision = (found[name].split("+") for name in ("torch", "torchvision"))
     minor, vision_minor = int(torch[0].split(".")[1]), int(vision[0].split(".")[1])
@@ -108,3 +111,52 @@ def check_torch() -> None:
             f"a CPU build of torch ({found['torch']}) needs the CPU build of torchvision, but {found['torchvision']} "
             "is installed; install both from the same source"
         )
+
+
+def check_python() -> None:
+    """Raises StudyError for a Python for which torch or Ray has no wheels."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        raise StudyError(
+            f"Python must be {_dotted(OLDEST)} to {_dotted(NEWEST)}, but this is {_dotted(sys.version_info[:2])}; "
+            "make the environment with another one: `make .venv PYTHON=python3.13`"
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def lacking() -> list[str]:
+    """Returns what of this project's requirements is not installed, or not in a version that it needs, one phrase each."""
+    from packaging.requirements import Requirement
+
+    found = []
+    try:
+        needed = metadata.requires("hpo-arena") or []
+    except metadata.PackageNotFoundError:  # it runs from a folder, which declares nothing
+        needed = list(REQUIRED)
+    for requirement in map(Requirement, needed):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            found.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            found.append(f"{requirement.name} must be {requirement.specifier}, but is {version}")
+    return found
+
+
+def gpus_of_torch() -> int | None:
+    """Returns how many GPUs torch starts here, asked in a process of its own; None if it cannot be asked."""
+    command = [
+        sys.executable,
+        "-c",
+        "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)",
+    ]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        return int(answer.split()[-1])
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+        return None

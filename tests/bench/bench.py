@@ -1,13 +1,13 @@
 """Runs all benches into one table and one JSON file with a description of the machine: `make bench`.
 
-    python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--write] [--readme]
+    python tests/bench/bench.py [--quick] [--only a,b] [--add] [--peers PYTHON] [--write] [--page]
 
 Each bench_*.py beside this file runs in its own process, one after the other. It takes --quick and --json FILE
 (`rows.command`) and writes rows with what, median, min, max, unit and bar ("at most 1.2", or empty). The table shows ratios
 first. build/bench.json keeps the rows with the machine; --add keeps the last rows of other benches in it. --peers is a
 Python with optuna and syne-tune (`pip install optuna syne-tune psutil` beside this project's packages); they are never a
-dependency, and without them their rows are left out. --write lets benches write their tables into docs/; --readme writes
-the last rows into the README and runs nothing.
+dependency, and without them their rows are left out. --write lets benches write their tables into docs/; --page writes
+the last rows into docs/benchmarks.md and runs nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
-FEW = 4  # the README shows at most so many rows of a bench with the same bar
+FEW = 4  # docs/benchmarks.md shows at most so many rows of a bench with the same bar
 
 
 # -- the machine --------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def cells(row: Row) -> list[str]:
 
 
 def headlines(rows: Sequence[Row]) -> list[Row]:
-    """Returns rows with a bar, and ratios that no page of docs/ shows.
+    """Returns rows with a bar, and ratios that no other page of docs/ shows.
 
     Only the row closest to its bar is shown when a bench has more than FEW rows with the same bar.
     """
@@ -183,8 +183,8 @@ def pages(bench: Path) -> bool:
     return any(given.arg == "writes" for call in calls for given in call.keywords)
 
 
-def readme(whole: Row) -> str:
-    """Returns the README's text: the machine, then the table of headlines."""
+def page(whole: Row) -> str:
+    """Returns the text of docs/benchmarks.md: the machine, then the table of headlines."""
     known = whole["machine"]
     used = ", ".join(f"{name} {at}" for name, at in {**known["packages"], **known["peers"]}.items())
     shown = headlines(sorted(whole["rows"], key=lambda row: (row["bench"], row.get("bar") or "")))
@@ -212,10 +212,12 @@ def main() -> int:
         help="a Python with optuna and syne-tune",
     )
     parser.add_argument("--write", action="store_true", help="let the benches write their tables into docs/")
-    parser.add_argument("--readme", action="store_true", help="write the last rows into the README and run nothing")
+    parser.add_argument(
+        "--page", action="store_true", help="write the last rows into docs/benchmarks.md and run nothing"
+    )
     given = parser.parse_args()
-    if given.readme:
-        write(ROOT / "README.md", "table of make bench", readme(json.loads(RESULT.read_text())))
+    if given.page:
+        write(ROOT / "docs" / "benchmarks.md", "table of make bench", page(json.loads(RESULT.read_text())))
         return 0
     benches = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
     wanted = given.only.split(",") if given.only else list(benches)

@@ -4,7 +4,7 @@
 
 For each model, with random weights, on a CPU: whether it can be built with a head, whether torch.fx can trace it, into how
 many layers, and whether the logits are the model's, bit for bit, when activations are kept at the last place before the
-head and at a place in the middle. With --quick only the models of QUICK. --write puts the table into docs/backbones.md.
+head and at a place in the middle. With --quick only the models of QUICK. --write puts the table into docs/measured/backbones.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trainables.network import Network
 from trainables.untraced import Untraced, network_of
 
 KINDS = dict(KIND_PAIRS)
-PAGE = ROOT / "docs" / "backbones.md"
+PAGE = ROOT / "docs" / "measured" / "backbones.md"
 QUICK = ["timm:vit_tiny_patch16_224", "timm:levit_128s", "resnet18"]
 MOST_PARAMETERS = 100_000_000  # of a model that is computed with; a larger one is only traced
 TORCHVISION = [

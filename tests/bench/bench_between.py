@@ -2,7 +2,7 @@
 
 On TaskSet's 12 tasks of 1,000 recorded configurations, measures the rank correlation of the value after the last epoch with
 that of the nearest other configuration, and with the prediction of the surrogate's trees that have not seen the
-configuration. `--write` puts the table into docs/replay.md.
+configuration. `--write` puts the table into docs/reference/replay.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(quick: bool = False, put: bool = False) -> list[Row]:
             for name, values in found.items()
         ]
         head = ("between", "rank correlation, median of 12 tasks", "least to most")
-        write(ROOT / "docs" / "replay.md", "table of what answers between", markdown(head, body))
+        write(ROOT / "docs" / "reference" / "replay.md", "table of what answers between", markdown(head, body))
     return [row(f"unseen configurations: {name}", values, "rank corr.") for name, values in found.items()]
 
 

@@ -5,7 +5,7 @@
 Values are judged by the functions that `compare` calls. Bars: at most 5 percent of studies with a false "better" or
 "equivalent" (plus the binomial error), a true difference of one standard deviation between two methods detected with 20
 seeds in 80 percent, and intervals that cover the true mean in 93 to 97 percent. `min` and `max` are three standard errors
-below and above the measured share. `--write` puts the tables into docs/results.md.
+below and above the measured share. `--write` puts the tables into docs/explanation/statistics.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from hpo.study.difference import Difference
 Values = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Values]
 
-PAGE = ROOT / "docs" / "results.md"
+PAGE = ROOT / "docs" / "explanation" / "statistics.md"
 METHODS = (2, 3, 4, 8, 20)
 SEEDS = (3, 5, 6, 8, 10, 20, 30)
 TASKS = (1, 2, 3, 4, 5, 6, 8, 10, 12)

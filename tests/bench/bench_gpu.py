@@ -3,11 +3,11 @@
     python tests/bench/bench_gpu.py [--quick] [--json FILE] [--rows [FILE]] [--seconds 180] [--only WORDS] [--data FOLDER]
     python tests/bench/bench_gpu.py --write [--from gpu.json]
 
-docs/benchmarks.md says what is compared. The folder holds train/, validation/ and test/ with a folder for each class; about
+docs/measured/gpu.md says what is compared. The folder holds train/, validation/ and test/ with a folder for each class; about
 a thousand of its images are used (default: HPO_GPU_IMAGES, or made ones). What does not fit into the seconds is left out
 and named. A measurement runs in a worker process: where it fails, the ones after it run in a new one. With --rows each
 result is appended at once, as a JSON line, to FILE or the file that HPO_GPU_ROWS names. --write puts the results into
-docs/benchmarks.md: those of this run, or those that `make gpu` wrote to gpu.json. Without a GPU everything runs with small
+docs/measured/gpu.md: those of this run, or those that `make gpu` wrote to gpu.json. Without a GPU everything runs with small
 sizes, as with --quick, and no number has to reach its bar.
 """
 
@@ -37,7 +37,7 @@ from rows import ROOT, Row, command, tell, write
 
 from trainables.kept_arrays import tiers
 
-PAGE, TABLE = ROOT / "docs" / "benchmarks.md", "table of make gpu"
+PAGE, TABLE = ROOT / "docs" / "measured" / "gpu.md", "table of make gpu"
 LONGEST = 45.0 if torch.cuda.is_available() else 150.0  # seconds of a single call
 SMALL, LARGE = Case("mobilenet_v2", 16, None), Case("resnet50", 64, None)
 

@@ -140,4 +140,5 @@ if __name__ == "__main__":
     parser = command(__doc__, writes=True)
     parser.add_argument("--only", choices=("known", "held out"), default="", help="one of the two tables")
     given = parser.parse_args()
-    tell(main(given.quick, only=given.only, page=ROOT / "docs" / "results.md" if given.write else None), given.json)
+    page = ROOT / "docs" / "explanation" / "statistics.md" if given.write else None
+    tell(main(given.quick, only=given.only, page=page), given.json)

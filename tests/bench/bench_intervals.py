@@ -5,7 +5,7 @@
 Means: 20,000 simulated sets of 3, 5, 10 and 30 runs of a shape, judged by `statistics.interval` within the metric's
 bounds, beside Student's interval. Of collapsed runs the bench says apart how often the interval covers when a collapsed
 run was among the runs, and how often that run was named. `min` and `max` are three standard errors below and above the
-measured share. --write puts the tables into docs/results.md.
+measured share. --write puts the tables into docs/explanation/statistics.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = np.ndarray
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
 
 SEEDS = (3, 5, 10, 30)
-PAGE = ROOT / "docs" / "results.md"
+PAGE = ROOT / "docs" / "explanation" / "statistics.md"
 
 
 def beta(mean: float, deviation: float) -> Draw:

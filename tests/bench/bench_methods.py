@@ -4,7 +4,7 @@ Measures the normalized regret (recorded.py) at a quarter, a half and the whole 
 with SEEDS seeds, and tests each of CLAIMS, paired over all games. Another Python, `--peers PYTHON` or HPO_PEERS, that has
 optuna and syne-tune beside this project's packages, plays the peers (peers.py) in the same games; the bench reports which
 are missing. `--save FILE` keeps every game, so that a run can be split: games in the file are not played again. `--write`
-puts the tables into docs/methods.md. `--quick` plays few methods and seeds, and judges no claim.
+puts the tables into docs/reference/methods.md. `--quick` plays few methods and seeds, and judges no claim.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def main() -> int:
     tell([*claims, *measured(found)], given.json)
     if given.write:
         for name, table in zip(("strength", "claims"), tables(found, claims), strict=True):
-            write(ROOT / "docs" / "methods.md", name, table)
+            write(ROOT / "docs" / "reference" / "methods.md", name, table)
     return 0 if all(map(holds, claims)) else 1
 
 

@@ -1,6 +1,6 @@
 """Which method finds the best of paper 000's 20 recorded pairs, and how fast: `python tests/bench/bench_paper000.py`.
 
-Replays the paper's 80 trainings and prints the tables of docs/paper000-replay.md; `--write` writes them there.
+Replays the paper's 80 trainings and prints the tables of docs/measured/paper000-replay.md; `--write` writes them there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hpo.study.study import Study
 
 TABLE = ROOT / "hpo" / "replay" / "recorded" / "paper000.csv"
 MODELS = ("ResNet50", "VGG-16", "Inception", "EfficientNetB0")
-PAGE = ROOT / "docs" / "paper000-replay.md"
+PAGE = ROOT / "docs" / "measured" / "paper000-replay.md"
 HALF = 10  # of the 20 trainings
 
 

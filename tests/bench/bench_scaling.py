@@ -4,7 +4,7 @@ Li et al. 2020: the time to a good configuration falls near-linearly with worker
 until a run is charged for a good value, on TaskSet's tasks if ../shared/data has them. A good value is one that only the
 best 2 of a task's 1,000 configurations ever reach (answered by the nearest recorded curve), or one that 1 in 10,000
 random configurations reaches (answered by the surrogate), which is a longer search. No run can be faster than the epochs
-that its good configuration takes. `--write` writes docs/replay.md and its picture.
+that its good configuration takes. `--write` writes docs/reference/replay.md and its picture.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FIRST, MOST = 2_000, 500_000  # budgets in epochs, the first and the largest to 
 SHOWN = (10, 100, 500)  # workers, in the table of all benches
 RARE = 10_000  # random configurations, one of which is good
 STRAGGLING = 0.5  # sigma
-PAGE = ROOT / "docs" / "replay.md"
+PAGE = ROOT / "docs" / "reference" / "replay.md"
 PICTURE = ROOT / "docs" / "pictures" / "asha-scaling.svg"
 
 Times = dict[int, list[float]]  # workers -> of each game
@@ -120,7 +120,7 @@ def draw(found: dict[str, Times], path: Path) -> None:
 
 
 def page(found: dict[str, Times]) -> str:
-    """Returns the table of docs/replay.md: median times and median speedups over games."""
+    """Returns the table of docs/reference/replay.md: median times and median speedups over games."""
     gains = {name: speedups(times) for name, times in found.items()}
     head = ["workers", *(f"{what}: {name}" for name in found for what in ("time", "speedup"))]
     body = []

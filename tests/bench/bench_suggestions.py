@@ -2,7 +2,7 @@
 
 Measures the processor seconds of a suggestion after 100 and 1,000 observed configurations, on one thread, in a mixed and
 conditional space. Also measures how a searcher's memory grows: the size of everything that it keeps at 1,000 observations
-against 500, which linear growth doubles. `--write` puts the table into docs/methods.md.
+against 500, which linear growth doubles. `--write` puts the table into docs/reference/methods.md.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def main(quick: bool = False, put: bool = False) -> list[Row]:
     counts, suggestions = (QUICK_COUNTS, QUICK_SUGGESTIONS) if quick else (COUNTS, SUGGESTIONS)
     rows = [r for name in SEARCHERS if name != "grid" for r in measure(name, counts, suggestions)]
     if put:
-        write(ROOT / "docs" / "methods.md", "cost", table(rows))
+        write(ROOT / "docs" / "reference" / "methods.md", "cost", table(rows))
     return rows
 
 

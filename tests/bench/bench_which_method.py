@@ -3,7 +3,7 @@
 Replays TaskSet's 12 tasks (hpo/replay/recorded/taskset.yaml, 50 epochs a full training) if ../shared/data has their curves.
 Unrecorded configurations take the surrogate's prediction in one set of games and the nearest recorded curve in the
 other. Regret: 0 is the best known value, 1 the median of whole trainings. Tests: signed ranks over task and seed against
-random search, Holm over methods. `--write` puts the tables into docs/which-method.md, whose sentences rest on them.
+random search, Holm over methods. `--write` puts the tables into docs/measured/which-method.md, whose sentences rest on them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from hpo.results.statistics import holm, signed_rank
 from hpo.study.study import Study
 
 STUDY = ROOT / "hpo" / "replay" / "recorded" / "taskset.yaml"
-PAGE = ROOT / "docs" / "which-method.md"
+PAGE = ROOT / "docs" / "measured" / "which-method.md"
 FULL = 50  # epochs of a full training
 METHODS = (
     "random", "sobol", "bayesian", "tpe", "genetic", "cmaes", "median-stopping", "i-epoch", "sha", "hyperband", "asha",

@@ -35,7 +35,7 @@ def test_ours_keep_it(name):
 
 
 def test_the_documented_example_of_some_twenty_lines_passes_its_documented_test(tmp_path, monkeypatch):
-    text = (ROOT / "docs" / "trainables.md").read_text()
+    text = (ROOT / "docs" / "reference" / "trainables.md").read_text()
     code, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "boosting.py").write_text(code)
     (tmp_path / "checks_boosting.py").write_text(test)
@@ -50,7 +50,7 @@ def test_the_documented_example_of_some_twenty_lines_passes_its_documented_test(
 def test_the_documented_study_loads(tmp_path):
     from hpo.study.study import Study
 
-    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "trainables.md").read_text(), re.DOTALL)[0]
+    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "reference" / "trainables.md").read_text(), re.DOTALL)[0]
     (tmp_path / "boosting.yaml").write_text(text)
     assert Study.load(tmp_path / "boosting.yaml").trainable == "boosting:Boosting"
 

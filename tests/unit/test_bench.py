@@ -97,13 +97,13 @@ def test_rows_appear_whole_or_not_at_all(tmp_path):
     assert rows.command("about").parse_args(["--quick"]).json is None
 
 
-def test_the_readme_shows_ratios_and_bars_and_on_what_they_were_measured():
+def test_the_page_shows_ratios_and_bars_and_on_what_they_were_measured():
     about = {"bench": "replay", "quick": True, "unix_time": 1.8e9, "load": 0.1}
     whole = {
         "machine": bench.machine(sys.executable),
         "rows": [{**about, **ROW}, {**about, **ROW, "unit": "s", "bar": ""}],
     }
-    text = bench.readme(whole)
+    text = bench.page(whole)
     assert text.count("| replay |") == 1
     assert "at most 1.2: met" in text
     assert f"{whole['machine']['cores']} cores" in text

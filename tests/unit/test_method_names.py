@@ -23,7 +23,7 @@ from hpo.methods.schedules.full import Full
 from hpo.study.study import Study
 from hpo.study.values import Method
 
-PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "methods.md"
 
 NAMES = [
     "grid",

@@ -12,8 +12,8 @@ import pytest
 import hpo
 from hpo.study import sections, study
 
-DOCUMENTED = ("hpo.methods.searching", "hpo.contract", "hpo.trial")  # docs/methods.md
-KEPT = ("hpo.methods.protocol", "trainables.contract")  # docs/methods.md, docs/trainables.md
+DOCUMENTED = ("hpo.methods.searching", "hpo.contract", "hpo.trial")  # docs/reference/methods.md
+KEPT = ("hpo.methods.protocol", "trainables.contract")  # docs/reference/methods.md, docs/reference/trainables.md
 
 
 @pytest.mark.parametrize("old", DOCUMENTED)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.synthetic_study import played, write_study
 
-PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "store.md"
 
 
 def test_the_reading_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

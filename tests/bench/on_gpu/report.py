@@ -1,4 +1,4 @@
-"""The bench's results: printed and appended to a file at once, and as the table of docs/benchmarks.md."""
+"""The bench's results: printed and appended to a file at once, and as the table of docs/measured/gpu.md."""
 
 from __future__ import annotations
 
