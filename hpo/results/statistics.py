@@ -150,8 +150,9 @@ def chances(differences: ArrayLike, margin: float) -> tuple[float, float, float]
     if len(d) < 2:
         return None
     mean, error = float(d.mean()), float(d.std(ddof=1)) / math.sqrt(len(d))
-    if np.ptp(d) == 0:  # all chance is at one point
-        return float(d[0] < -margin), float(abs(d[0]) <= margin), float(d[0] > margin)
+    if np.ptp(d) == 0 or error == 0:  # all chance is at one point; squares of differences below 1e-162 are 0
+        point = float(np.median(d))
+        return float(point < -margin), float(abs(point) <= margin), float(point > margin)
     below = float(special.stdtr(len(d) - 1, (-margin - mean) / error))
     above = float(special.stdtr(len(d) - 1, (mean - margin) / error))
     return below, max(0.0, 1 - below - above), above

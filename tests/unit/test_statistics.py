@@ -259,3 +259,8 @@ def test_ranks_are_scipys_with_ties_and_infinities_along_both_axes(table: list[l
 def test_ranks_beside_a_nan_are_nan_as_scipys() -> None:
     table = [[1.0, math.nan, 2.0], [3.0, 1.0, 1.0]]
     np.testing.assert_array_equal(statistics.ranks(table, 1), stats.rankdata(table, axis=1))
+
+
+def test_chances_of_differences_whose_squares_vanish_are_at_one_point() -> None:
+    assert statistics.chances([0.0, 6.9e-230], 0.0) == (0.0, 0.0, 1.0)
+    assert statistics.chances([0.0, 6.9e-230], 0.01) == (0.0, 1.0, 0.0)
