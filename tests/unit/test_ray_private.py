@@ -154,7 +154,7 @@ def test_our_class_starts_whatever_is_asked_for_without_an_environment_of_its_ow
 
 @pytest.mark.parametrize("name", ["train", "stop", "get_auto_filled_metrics"])
 def test_our_class_has_what_tune_calls_of_a_trainable(name: str) -> None:
-    assert list(inspect.signature(getattr(SlotWorker, name)).parameters)[0] == "self"
+    assert callable(getattr(SlotWorker, name))
     assert callable(getattr(ray.tune.Trainable, name))
 
 

@@ -12,7 +12,9 @@ from scipy.special import ndtr
 from hpo.study.space import Vector
 
 NAMES = ("ei", "log_ei", "ucb", "pi")
-DENSITY = math.sqrt(2 * math.pi)  # by which the standard normal's exponential is divided; scipy.stats takes half a second
+DENSITY = math.sqrt(
+    2 * math.pi
+)  # by which the standard normal's exponential is divided; scipy.stats takes half a second
 
 Acquisition: TypeAlias = Callable[[Vector, Vector], Vector]
 """(means [n], standard deviations [n]) -> utilities [n]; larger is better."""
