@@ -27,9 +27,11 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 while os.getppid() == int(os.environ["RAY_RAYLET_PID"]):
     signal.pause()
 """
-# Ray's agents look for their raylet now and then, and then try for a minute to tell the control store of its end.
+# Ray's agents look for their raylet now and then, and then try for a minute to tell the control store of its end. The one of
+# runtime environments gives way to the workers: nobody waits for it.
 BOUND = (
-    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); os.execv(sys.argv[1], sys.argv[1:])"
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); os.nice(5); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
 )
 UNUSED_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port")
 PATIENCE_SECONDS = 5.0  # for processes that the kernel is taking apart

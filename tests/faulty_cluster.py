@@ -13,7 +13,7 @@ from shutil import rmtree
 
 from ray_nodes import BIN, Child, environment, free_ports, own_place
 
-WORKER = "ray::ResourceTrainable"  # the name that Tune gives the driver's class with resources
+WORKER = "ray::SlotWorker"
 HEAD_GONE_SECONDS = 5  # nodes without a head end after this time (Ray's default: a minute)
 
 

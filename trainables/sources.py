@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,18 @@ def names() -> list[tuple[str, str]]:
 
 def digits() -> Source:
     """Returns 1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), as scikit-learn ships them."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = (bunch.images * (255 / 16)).round().astype(np.uint8)  # ink is 0..16
-    part = Part(bunch.target.astype(np.int64), lambda i: images[i])
+    rows = _digits_rows()
+    images = (rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)  # ink is 0..16
+    part = Part(rows[:, -1].astype(np.int64), lambda i: images[i])
     return Source(tuple("0123456789"), {"all": part})
+
+
+def _digits_rows() -> NDArray[np.float64]:
+    """Returns 64 pixels and the label of each digit, from the file itself: scikit-learn takes a second to import."""
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise BadData("the digits come with scikit-learn, which must be installed, but is not; run `make .venv`")
+    return np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
 
 
 # -- image folders ------------------------------------------------------------------------------------------------

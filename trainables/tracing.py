@@ -15,6 +15,7 @@ from trainables.errors import BadData, InvalidConfig
 from trainables.faults import is_memory, is_process_fault
 
 ROWS = 2  # images in the pass that finds the shapes
+SMALL = 10**9  # multiplications at most: they take less time than what the meta device imports for its first pass
 
 
 class CannotTrace(BadData):
@@ -106,19 +107,26 @@ def dry_run(model: nn.Module, image_size: int, layout: torch.memory_format = tor
     """Returns what the model returns for two images.
 
     On the meta device, without arithmetic or memory. A model that names a device in `forward`, or decides by values,
-    cannot run there, and computes. Raises InvalidConfig for images of a size that the model does not take.
+    cannot run there, and computes; so does a small one on the CPU, because torch's meta device takes a second to import
+    its compiler. Raises InvalidConfig for images of a size that the model does not take.
     """
-    try:
-        return _on_meta(model, image_size, layout)
-    except Exception as error:  # whatever a model's own code raises on tensors without values
-        if next(model.parameters()).is_meta:
-            raise _unsuitable(image_size, error) from error
+    if not _small(model, image_size):
+        try:
+            return _on_meta(model, image_size, layout)
+        except Exception as error:  # whatever a model's own code raises on tensors without values
+            if next(model.parameters()).is_meta:
+                raise _unsuitable(image_size, error) from error
     try:
         return _computed(model, image_size, layout)
     except (RuntimeError, ValueError, AssertionError) as error:
         if is_memory(error) or is_process_fault(error):
             raise
         raise _unsuitable(image_size, error) from error
+
+
+def _small(model: nn.Module, image_size: int) -> bool:
+    values = list(model.parameters())
+    return values[0].device.type == "cpu" and sum(v.numel() for v in values) * image_size**2 * ROWS <= SMALL
 
 
 @torch.no_grad()

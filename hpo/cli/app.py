@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -39,6 +39,7 @@ from hpo.files import appearing
 from hpo.text import one_line
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
+LEAVE_SECONDS = 10.0  # for what other threads still do, and then for what is to run at exit
 
 app = typer.Typer(
     name="hpo",
@@ -85,11 +86,16 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _leave(code: int) -> None:
-    """Ends the process as Python does, but does not take its modules apart: that takes half a second after a study."""
-    if any(not thread.daemon and thread is not threading.current_thread() for thread in threading.enumerate()):
-        return  # somebody still works: Python waits for them
-    atexit._run_exitfuncs()
+def _leave(code: int) -> NoReturn:
+    """Ends the process as Python does, but does not take its modules apart: that takes half a second after a study.
+
+    All is said. What threads still do, and what is to run at exit, has a few seconds each: a thread whose start a signal
+    interrupted may never end.
+    """
+    for work in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+        last = threading.Thread(target=work, name="end", daemon=True)
+        last.start()
+        last.join(LEAVE_SECONDS)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

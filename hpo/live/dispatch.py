@@ -65,7 +65,11 @@ class Dispatch:
         self._assignments = Assignments(
             study, self.arena, self._exams, checkpoints, over=self._over, keep=lambda trial: self._tidying.keep(trial)
         )
-        self._play(runs)  # raises OtherDecision where a run does not repeat what is stored
+        try:
+            self._play(runs)  # raises OtherDecision where a run does not repeat what is stored
+        except BaseException:
+            self._thinking.abandon()  # Python would wait for the threads for ever if a signal comes while one starts
+            raise
         limit = study.checkpoints_gb * GB
         self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
 

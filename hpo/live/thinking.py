@@ -57,6 +57,10 @@ class Thinking:
         wait([future for _, future in self._under_way.values()], timeout=seconds)
         self.collect()
 
+    def abandon(self) -> None:
+        """Lets the threads end when they have decided what they decide now. Nobody will hear of it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def finish(self) -> None:
         """Waits for every method to decide, and collects; nothing is played after that.
 

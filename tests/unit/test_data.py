@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from trainables import data, sources
 from trainables.errors import BadData, InvalidConfig
@@ -126,6 +127,13 @@ def test_digits():
     assert found.classes == tuple("0123456789")
     assert torch.bincount(found.train.labels).min() >= 28
     assert found.train.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_digits_are_scikit_learns():
+    bunch, found = load_digits(), sources.digits().parts["all"]
+    assert found.labels.tolist() == bunch.target.tolist()
+    images = np.stack([found.image(i) for i in range(len(found.labels))])
+    assert np.array_equal(images, (bunch.images * (255 / 16)).round())
 
 
 @pytest.mark.parametrize("style", ["plain", "keras", "medmnist"])

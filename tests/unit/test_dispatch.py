@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -154,3 +155,21 @@ def test_a_study_that_stops_early_by_a_metric_that_nobody_reports_fails_in_a_sen
     ):
         playing.report(given, report, "here:1")
     playing.finish(complete=False)
+
+
+def test_a_signal_while_a_methods_thread_starts_leaves_no_thread_that_keeps_the_process(tmp_path, monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("method"):
+            raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dispatch(tmp_path, methods="[bayesian]")
+    left = {thread for thread in threading.enumerate() if thread.name.startswith("method")} - before
+    for thread in left:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in left)

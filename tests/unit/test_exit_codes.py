@@ -133,3 +133,21 @@ def test_neither_markup_nor_emoji_is_interpreted(capsys, broken):
     for path in (path for room in ("hpo", "cluster", "trainables") for path in Path(room).rglob("*.py")):
         for made in re.findall(r"\bConsole\(.*\)", path.read_text()):
             assert "markup=False, emoji=False" in made, path
+
+
+STUCK = """
+import sys, threading
+from hpo.cli import app
+
+def command(**_):
+    threading.Thread(target=threading.Event().wait).start()
+    raise app.InterruptedStudy("stopped by SIGINT")
+
+app.app, app.LEAVE_SECONDS, sys.argv = command, 1.0, ["hpo"]
+app.main()
+"""
+
+
+def test_no_thread_of_a_librarys_keeps_the_process_from_ending_when_all_is_said():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "hpo: stopped by SIGINT\n")

@@ -40,6 +40,18 @@ print(torchvision.ops.roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0.0, 0, 0
 """
 
 
+DEMONSTRATION = """
+import sys
+from trainables.image_classifier import ImageClassifier
+task = {"data": {"name": "digits", "train": 30, "validation": 50, "test": 50, "seed": 0},
+        "model": {"name": "digits_net", "weights": "DEFAULT"}}
+made = ImageClassifier({"learning_rate": 0.001, "batch_size": 8, "image_size": 32, "finetuned_layers": 4}, task=task,
+                       seed=0, max_epochs=8)
+made.train_epoch()
+print(*sys.modules, sep="\\n")
+"""
+
+
 def said(code: str) -> list[str]:
     """Returns the lines that a fresh interpreter prints."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -59,6 +71,8 @@ def test_training_does_not_import_torchs_compiler_and_computes_the_same_as_with_
         ("hpo.live.session", ("ray", "torch", "scipy.stats", "sklearn", "pandas", "matplotlib")),
         ("hpo.report.comparison_tables", ("ray", "torch", "scipy.stats", "sklearn", "matplotlib")),
         ("hpo.results.importance", ("ray", "torch", "scipy.stats", "sklearn", "matplotlib")),
+        ("hpo.live.tune.worker", ("ray.tune", "torch", "scipy", "sklearn", "pandas", "pyarrow", "hpo.study.study")),
+        ("hpo.methods.searchers.bayesian", ("ray", "scipy.stats", "sklearn", "pandas")),
         ("trainables.curves", ("ray", "torch", "scipy", "sklearn", "pandas")),
         ("trainables.mlp", ("ray", "torchvision", "torch._dynamo", "scipy", "sklearn", "pandas")),
         ("trainables.image_classifier", ("ray", "torch._dynamo", "sympy", "scipy", "sklearn", "pandas")),
@@ -66,4 +80,13 @@ def test_training_does_not_import_torchs_compiler_and_computes_the_same_as_with_
 )
 def test_a_module_imports_none_of_the_heavy_packages(module: str, heavy: tuple[str, ...]) -> None:
     loaded = set(said(f"import sys, {module}; print(*sys.modules, sep='\\n')"))
+    assert loaded.isdisjoint(heavy), sorted(loaded.intersection(heavy))
+
+
+def test_a_worker_trains_the_demonstration_without_what_takes_seconds_to_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path))  # it decodes the digits, too
+    heavy = {"torch._dynamo", "sympy", "sklearn", "scipy", "pandas", "ray"}
+    loaded = set(said(DEMONSTRATION))
     assert loaded.isdisjoint(heavy), sorted(loaded.intersection(heavy))

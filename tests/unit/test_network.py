@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import backbones
+from trainables import backbones, tracing
 from trainables.errors import BadData, InvalidConfig
 from trainables.network import Network, describe
 
@@ -164,3 +164,18 @@ def test_the_command_line_prints_the_numbered_layers(capsys):
         main(["models", "mobilenet_v22"])
     assert ended.value.code == 2
     assert "did you mean 'mobilenet_v2'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("name", "size"), [("digits_net", 32), ("digits_net", 17), ("squeezenet1_1", 64)])
+def test_a_small_model_that_computes_has_the_boundaries_that_the_meta_device_finds(name, size, layout, monkeypatch):
+    found = []
+    for small in (10**12, 0):
+        monkeypatch.setattr(tracing, "SMALL", small)
+        model = backbones.build(name, 10, image_size=size).to(memory_format=layout)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        made = Network(model, size, layout)
+        found.append((made.layers, made.boundaries))
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+        assert model.training
+    assert found[0] == found[1]

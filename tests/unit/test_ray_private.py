@@ -20,6 +20,7 @@ import ray
 
 from hpo.live import tune as ours
 from hpo.live.tune import private
+from hpo.live.tune.worker import SlotWorker
 
 ROOT = Path(__file__).parents[2]
 TUNE = "hpo/live/tune/private.py"
@@ -30,7 +31,8 @@ WRAPPER = "ray.tune.execution.tune_controller:TrialRunnerWrapper"
 # (module:class or module, attribute, the file of ours that uses it, what for)
 PARTS = [
     (WRAPPER, "_tune_controller", TUNE, "the controller itself, of which a scheduler sees a wrapper"),
-    (CONTROLLER, "_class_cache", TUNE, "to let actors start in the processes that Ray keeps ready"),
+    (CONTROLLER, "_class_cache", TUNE, "to start our class in the processes that Ray keeps ready"),
+    ("ray.actor:ActorClass", "_remote", TUNE, "to start our class without Tune's arguments"),
     (CONTROLLER, "_actor_manager", TUNE, "to count the processes that no node has room for"),
     ("ray.air.execution._internal.actor_manager:RayActorManager", "num_pending_actors", TUNE, "to count those processes"),
     (CONTROLLER, "stop_trial", "hpo/live/tune/adapters.py", "to end the process of a slot that is given back"),
@@ -138,18 +140,22 @@ def test_a_scheduler_gets_a_wrapper_or_the_controller() -> None:
     assert private.without_room(wrapped) == 3
 
 
-def test_actors_start_without_an_environment_of_their_own_and_a_class_is_sent_once() -> None:
+def test_our_class_starts_whatever_is_asked_for_without_an_environment_of_its_own_and_is_sent_once() -> None:
     inside = SimpleNamespace(_class_cache=None)
-    private.start_in_waiting_processes(SimpleNamespace(_tune_controller=inside))
+    private.start_our_processes(SimpleNamespace(_tune_controller=inside))
     cache = inside._class_cache
-    private.start_in_waiting_processes(inside)
+    private.start_our_processes(inside)
     assert inside._class_cache is cache
+    made = cache.get(object)
+    assert made is cache.get(str)
+    assert made.__ray_metadata__.modified_class.__name__ == "SlotWorker"
+    assert made._default_options.get("runtime_env") is None
 
-    class Worker:
-        pass
 
-    assert cache.get(Worker) is cache.get(Worker)
-    assert cache.get(Worker)._default_options.get("runtime_env") is None
+@pytest.mark.parametrize("name", ["train", "stop", "get_auto_filled_metrics"])
+def test_our_class_has_what_tune_calls_of_a_trainable(name: str) -> None:
+    assert callable(getattr(SlotWorker, name))
+    assert callable(getattr(ray.tune.Trainable, name))
 
 
 @pytest.mark.parametrize(

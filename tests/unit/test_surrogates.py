@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
+from scipy.special import ndtri
+from scipy.stats import norm, rankdata
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from hpo.methods.searchers.acquisition import NAMES, acquisition
+from hpo.methods.searchers.acquisition import NAMES, acquisition, log_improvement
+from hpo.methods.searchers.bayesian import _places
 from hpo.methods.searchers.encoding import features
 from hpo.methods.searchers.gaussian_process import JITTER, GaussianProcess
 from hpo.methods.searchers.parzen import Parzen, cubes
@@ -100,3 +103,16 @@ def test_the_features_of_many_points_are_those_of_each() -> None:
     points[:200] = np.where(RNG.random((200, 8)) < 0.3, np.round(points[:200]), points[:200])  # some at the ends
     expected = [space.features(space.decode(point)) for point in points]
     np.testing.assert_allclose(features(space, points), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 300])
+def test_normal_scores_and_improvements_are_those_of_scipys_statistics_to_the_bit(count):
+    rng = np.random.default_rng(count)
+    values = rng.normal(size=count).round(1)
+    places = rankdata(values)
+    assert np.array_equal(_places(values), places)
+    assert np.array_equal(ndtri((places - 0.5) / count), norm.ppf((places - 0.5) / count))
+    z = 10 * rng.normal(size=count)
+    near, far = np.maximum(z, -5.0), np.minimum(z, -5.0)
+    expected = np.where(z > -5.0, np.log(norm.pdf(near) + near * norm.cdf(near)), norm.logpdf(far) - 2 * np.log(-far))
+    assert np.array_equal(log_improvement(z), expected)

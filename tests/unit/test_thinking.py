@@ -71,3 +71,22 @@ def test_what_a_method_raises_is_raised_where_its_decisions_are_collected() -> N
     game.go.set()
     with pytest.raises(ValueError, match="the method is wrong"):
         game.thinking.wait(10)
+
+
+def test_threads_end_when_they_are_abandoned_though_a_signal_came_while_one_started(monkeypatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    game, before = Game(), set(threading.enumerate())
+    game.go.set()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        game.thinking.play(run())
+    begun = set(threading.enumerate()) - before
+    game.thinking.abandon()
+    for thread in begun:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in begun)

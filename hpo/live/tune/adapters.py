@@ -49,7 +49,7 @@ class SlotScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Ends trials whose slots are given back. Tune calls this in every round, before it starts processes."""
-        private.start_in_waiting_processes(tune_controller)
+        private.start_our_processes(tune_controller)
         for trial in self._keeper.given_back(tune_controller.get_live_trials()):
             tune_controller.stop_trial(trial)
         self._keeper.without_room = private.without_room(tune_controller)

@@ -1,7 +1,7 @@
 """Every undocumented part of Ray Tune that this project uses, each behind a function that says why.
 
 Tested with Ray 2.60. tests/unit/test_ray_private.py fails where a later Ray has moved a part. None of them affects what a
-study decides: they start processes sooner, count them and quote a dead one's last words.
+study decides: they start processes, count them and quote a dead one's last words.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any
 
 import ray
 from ray.tune.experiment import Trial
+
+from hpo.live.tune.worker import SlotWorker
 
 
 def controller(given: Any) -> Any:
@@ -20,27 +22,33 @@ def controller(given: Any) -> Any:
     return getattr(given, "_tune_controller", given)
 
 
-class _PlainClasses:
-    """In place of Tune's cache of actor classes: the same class, without a runtime environment of its own."""
+class _OurClass:
+    """In place of Tune's cache of actor classes: ours, whatever is asked for, without a runtime environment of its own."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        made: Any = ray.remote(SlotWorker)
+        start = made._remote
+
+        def start_ours(args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+            return start([kwargs["storage"].trial_working_directory], **options)  # the rest are objects of Tune's
+
+        made._remote = start_ours
+        self._made = made
 
     def get(self, trainable: Any) -> Any:
-        if trainable not in self._known:
-            self._known[trainable] = ray.remote(trainable)
-        return self._known[trainable]
+        return self._made
 
 
-def start_in_waiting_processes(given: Any) -> None:
-    """Lets actors start in the processes that Ray keeps ready: Tune gives each an environment that none of those has.
+def start_our_processes(given: Any) -> None:
+    """Makes Tune start our class where it would start its own, in the processes that Ray keeps ready.
 
-    Without it, a process starts anew for each, which takes seconds, and Ray writes that environment into its logs: it has
-    the driver's keys for S3. The driver tells them to the processes itself.
+    Those have not imported Tune, and need not: that takes each of them most of a second. Tune gives its own an environment,
+    for which a process starts anew each time, and which Ray writes into its logs: it has the driver's keys for S3. The driver
+    tells them to the processes itself.
     """
     inside = controller(given)
-    if not isinstance(inside._class_cache, _PlainClasses):
-        inside._class_cache = _PlainClasses()
+    if not isinstance(inside._class_cache, _OurClass):
+        inside._class_cache = _OurClass()
 
 
 def without_room(given: Any) -> int:

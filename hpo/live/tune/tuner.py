@@ -11,7 +11,10 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tun
 from hpo.live.tune import MOST_SLOTS
 from hpo.live.tune.adapters import KeeperPause, KeeperStopper, SlotScheduler, SlotSearcher
 from hpo.live.tune.keeper import Keeper
-from hpo.live.tune.worker import SlotWorker
+
+
+class SlotTrainable(tune.Trainable):
+    """What Tune takes a slot's process for; see private.start_our_processes."""
 
 
 def tuner(keeper: Keeper, request: Any, scratch: str) -> Tuner:
@@ -20,7 +23,7 @@ def tuner(keeper: Keeper, request: Any, scratch: str) -> Tuner:
         logging.CRITICAL
     )  # no stack traces of lost processes: the store has the reasons
     return Tuner(
-        tune.with_resources(SlotWorker, request),
+        tune.with_resources(SlotTrainable, request),
         tune_config=TuneConfig(
             search_alg=SlotSearcher(keeper),
             scheduler=SlotScheduler(keeper),

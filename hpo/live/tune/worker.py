@@ -1,14 +1,14 @@
-"""What a Tune actor runs: the process of a slot. Worker processes import it, so it imports neither store nor dispatch."""
+"""The process of a slot. Workers import it while a study starts, so it imports neither Tune nor store nor dispatch."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
-from ray import tune
 
 from hpo.study import environment
 from hpo.worker import mps
@@ -16,23 +16,29 @@ from hpo.worker.devices import hide_what_was_not_given
 from hpo.worker.orders import Entry, Order, Orders, Reply
 
 
-class SlotWorker(tune.Trainable):
+class SlotWorker:
     """Trains the orders that the driver gives, for as long as the slot exists.
 
     Tune starts and ends the process; the driver calls `work`, again and again. A process that cannot
     compute any more first replies what it has trained and what is wrong, and ends at its next call. It frees nothing
     before, because calls to a dead device may never return.
+
+    It has what Tune calls of a Trainable, and is none: Tune would take the process most of a second to import. `folder`:
+    where it works, so that files that a trainable writes to its working folder meet no others.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
+    def __init__(self, folder: str) -> None:
+        with suppress(OSError):  # a node whose sessions lie elsewhere
+            os.makedirs(folder, exist_ok=True)
+            os.chdir(folder)
         self._orders: Orders | None = None
         self._fault = False
 
-    def step(self) -> dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         """Says where the process is. Tune calls this once, when the process has started."""
         context = ray.get_runtime_context()
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        return {"actor": context.current_actor, "node": context.get_node_id(), "worker": worker}
+        return {"done": False, "actor": context.current_actor, "node": context.get_node_id(), "worker": worker}
 
     def work(self, orders: Sequence[Order], seconds: float, entry: Entry | None = None) -> Reply:
         """Trains; see Orders.work. The first call has the `entry`."""
@@ -59,12 +65,11 @@ class SlotWorker(tune.Trainable):
         news = {"node": environment.node(), **({"mps": told} if told else {})}
         return Orders(entry.known, news, make if ranks > 1 else None)
 
-    def cleanup(self) -> None:
+    def get_auto_filled_metrics(self, debug_metrics_only: bool) -> dict[str, Any]:
+        """Returns nothing: it is what Tune takes for a result before there is one."""
+        return {}
+
+    def stop(self) -> None:
+        """Frees what the training holds. Tune calls this before it ends the process."""
         if self._orders is not None:
             self._orders.close()
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Does nothing: the training writes its own checkpoints."""
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        """Does nothing: the training reads its own checkpoints."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from hpo.methods import options
 from hpo.methods.protocol import InvalidOption, Setting
@@ -142,6 +142,12 @@ def _targets(seen: list[Seen]) -> Vector:
     """
     levels = np.array([s.level for s in seen])
     order = standing(seen) + 1e-9 * levels / max(1, levels.max())
-    scores = norm.ppf((rankdata(order) - 0.5) / len(seen))
+    scores = ndtri((_places(order) - 0.5) / len(seen))
     deviation = scores.std()
     return np.asarray((scores - scores.mean()) / (deviation if deviation > 0 else 1.0))
+
+
+def _places(values: Vector) -> Vector:
+    """Returns each value's place, counted from 1; equal values share the mean of theirs."""
+    _, group, many = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(many) - (many - 1) / 2)[group])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
 
 from hpo.study.space import Vector
 
@@ -51,6 +50,8 @@ class GaussianProcess:
 
         Starts from the current theta; while points are few, and several explanations likely, also from the prior's mean.
         """
+        from scipy.optimize import minimize  # a quarter of a second, which the start of a study need not wait for
+
         squared = (x[:, None, :] - x[None, :, :]) ** 2
         starts = [self.theta, self._mean] if len(y) < FEW and self._fitted else [self.theta]
         self._fitted = True
