@@ -92,7 +92,7 @@ def _leave(code: int) -> NoReturn:
     All is said. What threads still do, and what is to run at exit, has a few seconds each: a thread whose start a signal
     interrupted may never end.
     """
-    for work in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+    for work in (_threads_end, atexit._run_exitfuncs):
         last = threading.Thread(target=work, name="end", daemon=True)
         last.start()
         last.join(LEAVE_SECONDS)
@@ -100,6 +100,15 @@ def _leave(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _threads_end() -> None:
+    """Waits as Python does for the threads that keep it from ending; executors' threads are told that it ends."""
+    for tell in reversed(threading._threading_atexits):  # type: ignore[attr-defined]
+        tell()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join()
 
 
 def _end_undisturbed() -> None:

@@ -151,3 +151,23 @@ app.main()
 def test_no_thread_of_a_librarys_keeps_the_process_from_ending_when_all_is_said():
     done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "hpo: stopped by SIGINT\n")
+
+
+IDLE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from hpo.cli import app
+
+def command(**_):
+    global pool
+    pool = ThreadPoolExecutor()
+    pool.submit(print, "done").result()
+
+app.app, app.LEAVE_SECONDS, sys.argv = command, 1000.0, ["hpo"]
+app.main()
+"""
+
+
+def test_threads_that_have_nothing_to_do_hold_up_nothing():
+    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
