@@ -1,12 +1,12 @@
 # Targets: demo, test, test-quick, coverage, soak, s3, lint, docs, bench, gpu, image, lock, dist, api. All but gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
 # (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. With
-# CPU=1 (make demo CPU=1) a new .venv takes the CPU builds of the locked torch and torchvision from TORCH_INDEX, without a check
+# CPU=1 TORCH_INDEX=URL a new .venv takes the CPU builds of the locked torch and torchvision from that index, without a check
 # of their hashes, and no CUDA libraries; a CPU build that is already in .venv stays, too.
 
 PYTHON ?= python3
 CPU ?=
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
@@ -22,7 +22,7 @@ GPU_JSON ?= gpu.json
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(if $(CPU),$(PIP) --no-deps --index-url $(TORCH_INDEX) $$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock))
+	$(if $(CPU),$(PIP) --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock))
 	if $(CPU_TORCH) 2>/dev/null; then sed '/^\(cuda\|nvidia\|triton\)\b/,/[^\\]$$/d' requirements.lock; else cat requirements.lock; fi >.venv/wanted.txt
 	$(PIP) -r .venv/wanted.txt
 	$(PIP) --no-deps -e .
