@@ -63,7 +63,7 @@ gpu: ## checks, then measurements, on a GPU, in under nine minutes; installs not
 	$(GPU_PYTHON) tests/gpu/gpu.py --json $(GPU_JSON)
 
 image: ## runs docker/Dockerfile's steps without Docker in a new folder, then a short study: minutes; VARIANT=cuda: 7 GB
-	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT)
+	$(PYTHON) docker/rehearse.py --build-arg VARIANT=$(VARIANT) $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX))
 
 launch: .venv/ready ## plays Ray's cluster launcher on deploy/aws in the image's root, without AWS and Docker; root and debootstrap
 	$(BIN)/python docker/launch.py
