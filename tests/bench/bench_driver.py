@@ -30,6 +30,7 @@ from rows import ROOT, Row, command, row, tell
 from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Meter
+from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.store import StudyWriter
 from hpo.study.study import Study
@@ -156,8 +157,8 @@ class Looks:
         if time.monotonic() > self._due:
             self._due = time.monotonic() + LOOK_SECONDS
             self._dispatch.wants(self._slots)
-            self._meter.read(self._dispatch, self._slots)
-            self._progress.line(self._dispatch, self._slots)
+            self._meter.read(self._dispatch, Occupancy(self._slots, self._slots))
+            self._progress.line(self._dispatch, Occupancy(self._slots, self._slots))
 
 
 def windows(total: int) -> dict[str, tuple[int, int]]:
