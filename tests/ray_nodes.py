@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,26 @@ def environment(**changes: object) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = f"{BIN}{os.pathsep}{kept['PATH']}"
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in changes.items()}}
+
+
+@contextlib.contextmanager
+def somebodys_cluster(*nodes: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the address of a cluster without a token: a head without CPUs, and nodes with these options of `ray start`."""
+    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ.pop("RAY_ADDRESS", None)
+    from ray.cluster_utils import Cluster
+
+    sizes = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **sizes})
+    try:
+        for options in nodes:
+            cluster.add_node(**options, **sizes)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 class Child:

@@ -94,12 +94,16 @@ def _packages() -> Finding:
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         return Finding(
-            "problem", "packages", f"{'; '.join(lacking[:3])}{more}; run `make .venv`, or `pip install hpo-arena` again"
+            "problem",
+            "packages",
+            f"{'; '.join(lacking[:3])}{more}; run `make .venv/ready`, or `pip install hpo-arena` again",
         )
     try:
         metadata.version("hpo-arena")
     except metadata.PackageNotFoundError:
-        return Finding("note", "packages", f"hpo {__version__} runs from a folder and is not installed: `make .venv`")
+        return Finding(
+            "note", "packages", f"hpo {__version__} runs from a folder and is not installed: `make .venv/ready`"
+        )
     return Finding("ok", "packages", f"hpo {__version__} has what it needs, Ray {environment.versions()['ray']}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -108,8 +107,7 @@ def _counted(folder: Path, output: Path) -> proposal.Images:
         raise HpoError(f"FOLDER must be readable, but {error.filename} is not: {error.strerror}") from None
     for remark in found.remarks:
         errors.print(f"note: {encodable(remark)}")
-    values = {name: value for name, value in asdict(found).items() if name != "remarks"}
-    return proposal.Images(root=_beside(str(folder), output), gpus=len(gpu_memory()), **values)
+    return proposal.Images(_beside(str(folder), output), found, len(gpu_memory()))
 
 
 def _instead(path: Path) -> str:

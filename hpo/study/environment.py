@@ -118,7 +118,7 @@ def check_python() -> None:
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise StudyError(
             f"Python must be {_dotted(OLDEST)} to {_dotted(NEWEST)}, but this is {_dotted(sys.version_info[:2])}; "
-            "make the environment with another one: `make .venv PYTHON=python3.13`"
+            "make the environment with another one: `make .venv/ready PYTHON=python3.13`"
         )
 
 

@@ -6,6 +6,10 @@ import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainables.census import Census
 
 WIDTH = 80
 UNEQUAL = 3  # times as many images in the largest class as in the smallest: accuracy then hides the small ones
@@ -16,33 +20,21 @@ Part = tuple[str, str]  # a comment and the lines of YAML below it
 
 @dataclass(frozen=True)
 class Images:
-    """What a proposal depends on: what is in the folder `root`, and how many GPUs there are.
-
-    ready: the splits that the folder has, or "all". train, validation, test: images of each split. largest, smallest: of
-    the classes' training images. side: the usual shorter side in px. broken: files that are no images.
-    """
+    """What a proposal depends on: what was counted in the folder `root`, and how many GPUs there are."""
 
     root: str
-    classes: tuple[str, ...]
-    ready: tuple[str, ...]
-    train: int
-    validation: int
-    test: int
-    largest: int
-    smallest: int
-    side: int
-    broken: int = 0
+    found: Census
     gpus: int = 0
 
     @property
     def quick(self) -> bool:
         """Returns whether an epoch is so short that a study may have many."""
-        return self.gpus > 0 or self.train <= SMALL
+        return self.gpus > 0 or self.found.train <= SMALL
 
     @property
     def unequal(self) -> bool:
         """Returns whether some class is much rarer than another."""
-        return self.largest >= UNEQUAL * self.smallest
+        return self.found.largest >= UNEQUAL * self.found.smallest
 
 
 def for_images(name: str, images: Images, weights: str = "DEFAULT") -> list[Part]:
@@ -110,16 +102,18 @@ def _data(images: Images) -> Part:
     splits = _splits(images)
     lines = ["data:", "  name: image_folder", f"  root: {json.dumps(images.root, ensure_ascii=False)}", *splits[1]]
     about = (
-        f"{len(images.classes)} classes ({_named(images.classes)}): {images.train:,} images to train on, "
-        f"{images.validation:,} for validation and {images.test:,} for the test. {splits[0]}"
+        f"{len(images.found.classes)} classes ({_named(images.found.classes)}): {images.found.train:,} images to train on, "
+        f"{images.found.validation:,} for validation and {images.found.test:,} for the test. {splits[0]}"
     )
-    if images.broken:
+    if images.found.broken:
         lines.append("  corrupt: skip")
-        about += f" At least {images.broken:,} of the files are no readable images: they are skipped, not refused."
+        about += (
+            f" At least {images.found.broken:,} of the files are no readable images: they are skipped, not refused."
+        )
     if images.unequal:
         lines.append("  class_weights: balanced")
         about += (
-            f" The rarest class has {images.smallest:,} training images, the most common one {images.largest:,}: "
+            f" The rarest class has {images.found.smallest:,} training images, the most common one {images.found.largest:,}: "
             "weights in the loss make up for it."
         )
     return about, "\n".join(lines)
@@ -127,11 +121,11 @@ def _data(images: Images) -> Part:
 
 def _splits(images: Images) -> tuple[str, list[str]]:
     """Returns where validation and test images come from: in words, and as lines of the data section."""
-    missing = [part for part in ("validation", "test") if part not in images.ready]
+    missing = [part for part in ("validation", "test") if part not in images.found.ready]
     if not missing:
         return "The folders train, validation and test are used as they are.", []
     lines = [f"  {part}: 0.2" for part in missing]
-    if "all" in images.ready:
+    if "all" in images.found.ready:
         return (
             "They are drawn from the class folders: a fifth of all for the test, a fifth of the rest for validation.",
             [*lines, "  seed: 0"],
@@ -193,9 +187,9 @@ def _layers(images: Images) -> tuple[str, str]:
 
 def _fixed(images: Images) -> Part:
     most = 224 if images.gpus else 96
-    size = max(32, min(most, images.side // 32 * 32))
-    batch = min(64 if images.gpus else 32, 1 << max(1, (images.train // 4).bit_length() - 1))
-    seen = f"the images' shorter side is about {images.side:,} px"
+    size = max(32, min(most, images.found.side // 32 * 32))
+    batch = min(64 if images.gpus else 32, 1 << max(1, (images.found.train // 4).bit_length() - 1))
+    seen = f"the images' shorter side is about {images.found.side:,} px"
     why = (
         f"{seen}, and {most} px are {'what the network was made for' if images.gpus else 'quick without a GPU'}"
         if size == most
@@ -203,7 +197,7 @@ def _fixed(images: Images) -> Part:
     )
     about = (
         f"What is not searched. image_size {size}: {why}. batch_size {batch}: "
-        + ("the usual size. " if batch >= 32 else f"several steps an epoch with {images.train:,} images. ")
+        + ("the usual size. " if batch >= 32 else f"several steps an epoch with {images.found.train:,} images. ")
         + "A one-cycle learning rate and smoothed labels suit data sets of this kind."
     )
     return about, (

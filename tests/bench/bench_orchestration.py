@@ -83,11 +83,15 @@ def play(folder: Path, name: str, seconds: float, epochs: int) -> float:
 
 
 def sleeping(folder: Path, name: str, epochs: int) -> tuple[float, float]:
-    """Returns the time from the first to the last epoch, and the command's, divided by half the total sleep."""
+    """Returns the time from the first to the last epoch, and the command's, divided by half of what is slept meanwhile.
+
+    The command also trains the winners again, whose exams are no epochs of the study.
+    """
     whole = play(folder, name, SLEEP, epochs)
-    finished = sorted(read(str(folder / name)).epochs["finished"].to_pylist())
-    half = SLEEP * len(finished) / 2
-    return (finished[-1] - finished[0] + SLEEP) / half, whole / half
+    data = read(str(folder / name))
+    finished, again = sorted(data.epochs["finished"].to_pylist()), sum(data.exams["epoch"].to_pylist())
+    slept = SLEEP * len(finished) / 2
+    return (finished[-1] - finished[0] + SLEEP) / slept, whole / (slept + SLEEP * again / 2)
 
 
 def main(quick: bool = False) -> list[Row]:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import hpo
+from ray_nodes import somebodys_cluster
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ.pop("RAY_ADDRESS", None)
-    from ray.cluster_utils import Cluster
-
-    sizes = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **sizes})
-    try:
-        nodes.add_node(num_cpus=2, **sizes)
-        yield nodes.address
-    finally:
-        nodes.shutdown()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    with somebodys_cluster({"num_cpus": 2}) as found:
+        yield found
 
 
 def test_a_sound_cluster_is_told_node_by_node(address: str, tmp_path: Path) -> None:

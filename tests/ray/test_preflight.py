@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_nodes import somebodys_cluster
 
 from cluster.connect import Connection, connect
 from cluster.living import living
@@ -23,23 +23,15 @@ from hpo.study.study import Resources, Study
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Connection]:
-    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ.pop("RAY_ADDRESS", None)
-    from ray.cluster_utils import Cluster
-
-    sizes = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **sizes})
-    try:
-        nodes.add_node(num_cpus=1, labels={"region": "eu-1"}, **sizes)
-        of_its_own = {"accelerator_type:H100": 1, "license": 2}
-        nodes.add_node(num_cpus=3, num_gpus=1, memory=2 * GIB, resources=of_its_own, labels={"region": "us-1"}, **sizes)
-        with connect(nodes.address) as connection:
-            yield connection
-    finally:
-        nodes.shutdown()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    of_its_own = {"accelerator_type:H100": 1, "license": 2}
+    with (
+        somebodys_cluster(
+            {"num_cpus": 1, "labels": {"region": "eu-1"}},
+            {"num_cpus": 3, "num_gpus": 1, "memory": 2 * GIB, "resources": of_its_own, "labels": {"region": "us-1"}},
+        ) as address,
+        connect(address) as connection,
+    ):
+        yield connection
 
 
 def test_nodes_that_meet_the_needs(cluster: Connection, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from hpo import cli
 from hpo.study import proposal
 from hpo.study.study import Study
-from trainables.census import count
+from trainables.census import Census, count
 
 
 def ended(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -172,11 +172,12 @@ def test_a_machine_with_gpus_gets_a_larger_network(capsys, here, monkeypatch):
     assert (study.model["name"], study.resources.gpus) == ("resnet50", 0.5)
 
 
-FOUND = proposal.Images("photos", ("a", "b"), ("all",), 640, 160, 200, 320, 320, side=300)
+FOUND = Census(("a", "b"), ("all",), 640, 160, 200, 320, 320, side=300, broken=0)
 
 
-def proposed(**changes: object) -> str:
-    return proposal.text("# head", proposal.for_images("photos", dataclasses.replace(FOUND, **changes)))
+def proposed(gpus: int = 0, **changes: object) -> str:
+    images = proposal.Images("photos", dataclasses.replace(FOUND, **changes), gpus)
+    return proposal.text("# head", proposal.for_images("photos", images))
 
 
 @pytest.mark.parametrize(

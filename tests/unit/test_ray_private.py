@@ -55,7 +55,7 @@ PARTS = [
     ("ray._private.ray_constants", "KV_NAMESPACE_DASHBOARD", LEAN, "to say that there is no dashboard"),
     ("ray._raylet", "persist_port", LEAN, "to tell the raylet the ports of agents that are not there"),
     ("ray._raylet", "GcsClient", "tests/ray/test_run.py", "to knock at a cluster's door without a token"),
-    ("ray.cluster_utils", "Cluster", "tests/ray/test_preflight.py", "several real nodes on one machine"),
+    ("ray.cluster_utils", "Cluster", "tests/ray_nodes.py", "several real nodes on one machine"),
     ("ray.cluster_utils", "Cluster", "tests/bench/bench_slots.py", "random clusters of real nodes"),
     ("ray._private.label_utils", "validate_label_selector", "tests/unit/test_resources.py", "which labels Ray accepts"),
     ("ray.autoscaler._private.util", "validate_config", "tests/unit/test_manifests.py", "Ray's own check of a launcher file"),

@@ -126,7 +126,8 @@ class Loop:
     def _hand_out(self) -> None:
         """Gives work to the slots that have little or none left, to those that have none first."""
         pace = self._dispatch.effort.pace
-        hungry = [s for s in self._slots.values() if not s.leaving and self._expected(s, pace) < STOCK_SECONDS]
+        able = [slot for slot in self._slots.values() if not (slot.leaving or slot.fault)]
+        hungry = [slot for slot in able if self._expected(slot, pace) < STOCK_SECONDS]
         hungry.sort(key=lambda slot: slot.epochs)
         for number, slot in enumerate(hungry):
             others = len(hungry) - 1 - number
