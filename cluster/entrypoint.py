@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from cluster.driver import JOB_CONFIG
 from cluster.job import Job
 
 STOP_SECONDS = 120.0
@@ -24,7 +25,7 @@ STOP_SECONDS = 120.0
 
 def submission_id(environment: Mapping[str, str]) -> str:
     """Returns the id of the job that this process belongs to, "" outside a job. Ray passes it in the job's configuration."""
-    config = json.loads(environment.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    config = json.loads(environment.get(JOB_CONFIG, "{}"))
     return str(config.get("metadata", {}).get("job_submission_id", ""))
 
 
