@@ -12,6 +12,10 @@ EXTRAS = {
     "timm": "timm",
     "boto3": "s3",
     "botocore": "s3",
+    "optuna": "optuna",
+    "lightning": "lightning",
+    "transformers": "huggingface",
+    "accelerate": "huggingface",
 }
 """The extra of pyproject.toml that brings a module that not everybody needs."""
 

@@ -7,10 +7,12 @@ memory, and the directory that `save` is given.
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import isgeneratorfunction
 from typing import Any
 
 from hpo.errors import MissingExtra
 from hpo.text import one_line, shown
+from trainables.adapters import KINDS, adapted
 from trainables.errors import BadTrainable
 
 TRAINABLES = {
@@ -29,15 +31,42 @@ def declarations(name: str) -> Any:
 
 
 def load(name: str) -> type[Any]:
-    """Returns the class of that name, or of "package.module:Class". Raises BadTrainable where there is none."""
-    path = TRAINABLES.get(name, name)
-    module_name, colon, class_name = path.partition(":")
+    """Returns the class of that name, of "package.module:Class", or the one that trains as others' code does.
+
+    That code is "package.module:function", a function that yields metrics, or, of another kind of `adapters.KINDS`,
+    "kind:package.module:name". Raises BadTrainable where there is none.
+    """
+    kind, place = _split(TRAINABLES.get(name, name))
+    module_name, colon, attribute = place.partition(":")
     if not colon:
         raise BadTrainable(
             f"trainable must be one of {', '.join(TRAINABLES)} or package.module:Class, but got {shown(name)}"
         )
+    found = getattr(_module(module_name, name), attribute, None)
+    if found is None:
+        raise BadTrainable(
+            f"trainable {shown(name)} must name a class or a function, but {module_name} has no {shown(attribute)}"
+        )
+    if kind:
+        return adapted(kind, found, name)
+    if isinstance(found, type):
+        return found
+    if isgeneratorfunction(found):
+        return adapted("generator", found, name)
+    raise BadTrainable(
+        f"trainable {shown(name)} must name a class, or a function that yields metrics, but it is {type(found).__name__}"
+    )
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Returns the kind of code and its place."""
+    kind, _, place = name.partition(":")
+    return (kind, place) if kind in KINDS and ":" in place else ("", name)
+
+
+def _module(module_name: str, name: str) -> Any:
     try:
-        module = import_module(module_name)
+        return import_module(module_name)
     except ModuleNotFoundError as error:
         if extra := MissingExtra.behind(error):
             raise BadTrainable(f"trainable {shown(name)} must be importable, but: {extra}") from error
@@ -46,9 +75,3 @@ def load(name: str) -> type[Any]:
         ) from error
     except Exception as error:  # whatever a user's module raises while it is imported
         raise BadTrainable(f"trainable {shown(name)} must be importable, but: {one_line(error)}") from error
-    found = getattr(module, class_name, None)
-    if not isinstance(found, type):
-        raise BadTrainable(
-            f"trainable {shown(name)} must name a class, but {module_name} has no class {shown(class_name)}"
-        )
-    return found

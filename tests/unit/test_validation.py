@@ -279,7 +279,7 @@ class Mine:
     [
         (WHOLE.replace("def test", "def tset"), "a trainable must have the methods train_epoch, save, load, test, but mine_0:"),
         (WHOLE.replace("task, seed", "task, sed"), "must be built as Class(config, task=, seed=, max_epochs=), but"),
-        (WHOLE.replace("class Mine", "class Yours"), "must name a class, but mine_2 has no class 'Mine'"),
+        (WHOLE.replace("class Mine", "class Yours"), "must name a class or a function, but mine_2 has no 'Mine'"),
         ("import nothing_such", "must be importable, but: No module named 'nothing_such'"),
         ("1 / 0", "must be importable, but: division by zero"),
         (WHOLE + "    def check(self, task, space, fixed): pass\n", "check of mine_5:Mine must be static"),
