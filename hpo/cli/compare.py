@@ -72,7 +72,7 @@ def compare(
     names = chosen_studies(store, study, every)
     if other is not None:
         alone = (target, workers, picture, difference, objectives, reference, constraint)
-        if len(names) > 1 or every or runs or any(option is not None for option in alone):
+        if len(names) > 1 or every or runs or all_tables or any(option is not None for option in alone):
             raise typer.BadParameter("two stores are compared in one study: only --study, --format and -o may be given")
         print_repetition(store, other, names[0] if names else None, format.value, output)
         return

@@ -28,9 +28,11 @@ from hpo.report.tables import Column, Table, render_tables
 from hpo.report.terminal_plot import GREY, MARKS, anytime
 from hpo.results.compare import compare
 from hpo.results.importance import importance
+from hpo.store import read
 from hpo.study.study import Study
 
 ROOT = Path(__file__).parents[2]
+DEMONSTRATION = ROOT / "tests" / "recorded_stores" / "digits.tar.gz"
 PICTURE, COLOUR = "Best val_accuracy so far", "\x1b[38;"
 FOUR = ("grid", "random", "bayesian", "asha")
 MANY = tuple(f"a_method_with_a_long_name{'_indeed' * (i % 3)}_{i}" for i in range(20))
@@ -159,8 +161,20 @@ def test_no_picture_on_a_terminal_that_is_too_narrow(uri):
     assert PICTURE not in on_terminal("compare", uri, columns=50)
 
 
+def test_the_demonstration_decides_something():
+    """Of the recorded run of the preset as it is."""
+    study, recorded = Study.load("digits"), read(str(DEMONSTRATION))
+    found = compare(recorded)
+    assert (len(found.methods), {m.runs for m in found.methods}) == (4, {len(study.seeds)})
+    assert {run.charged_epochs for run in found.runs} == {study.budget.epochs}
+    stored = {name: recorded.definition[name] for name in ("space", "budget", "data", "fixed", "methods", "seeds")}
+    assert stored == {name: study.definition[name] for name in stored}, "record the demonstration anew"
+    assert any(test.better for test in found.tests)
+    assert " is better than " in found.verdict
+
+
 def test_what_a_run_offers_next_runs_as_it_stands(tmp_path, monkeypatch):
-    with tarfile.open(ROOT / "tests" / "recorded_stores" / "digits.tar.gz") as archive:
+    with tarfile.open(DEMONSTRATION) as archive:
         archive.extractall(tmp_path / "results", filter="data")
     monkeypatch.chdir(tmp_path)
     study = Study.load("digits", store="results")
@@ -169,8 +183,8 @@ def test_what_a_run_offers_next_runs_as_it_stands(tmp_path, monkeypatch):
     assert len(commands) == 3
     for command in commands:
         assert typed(*shlex.split(command)[1:]).strip()
-    assert max(map(len, offered.splitlines())) <= 80
     assert "--methods random,asha --seeds 0,1" in offered
+    assert max(map(len, further(study, "digits", {}).splitlines())) <= 80
 
 
 def test_a_bundle_is_not_replayed(tmp_path):
