@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +79,7 @@ def run(
             if report:
                 report_on(loaded, repeat, found[0], quiet)
             if not quiet and format is RunFormat.table:
-                errors.print(further(loaded, study, changes))
+                say_further(loaded, study, changes)
 
         play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
     if failure := found[0].failure or found[0].failed_exams:
@@ -115,6 +116,15 @@ def comparison_of(study: Study) -> Comparison:
     from hpo.results.compare import compare
 
     return compare(stores.read(study.store, study.study))
+
+
+def say_further(study: Study, source: str, changes: Mapping[str, Any]) -> None:
+    """Says what may be asked next of a study that has run."""
+    from hpo import store as stores
+    from hpo.results.importance import has_enough
+
+    data = stores.read(study.store, study.study)
+    errors.print(further(study, source, changes, important=has_enough(data)))
 
 
 def report_on(study: Study, command: str, comparison: Comparison, quiet: bool) -> None:

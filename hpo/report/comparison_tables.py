@@ -51,7 +51,8 @@ def short_tables(comparison: Comparison) -> list[Table]:
     trials = Column("trials", "trials", "count"), tuple(m.trials for m in comparison.methods)
     columns = [(c, [row[i] for row in whole.rows]) for i, c in enumerate(whole.columns) if c.key in SHORT]
     columns = [(replace(c, title="mean") if c.key == "mean" else c, cells) for c, cells in columns]
-    note = "Mean: of each run's best validation value, with its 95 % interval"
+    interval = ", with its 95 % interval" if any(m.ci95 for m in comparison.methods) else ""
+    note = f"Mean: of each run's best validation value{interval}"
     if any(m.test_mean is not None for m in comparison.methods):
         note += "; mean test: of the winners, on data that no method has seen"
     note = " ".join([f"{note}.", *comparison.notes, "--all-tables adds costs, every pair of methods, ranks and more."])

@@ -27,7 +27,7 @@ from hpo.report.palette import METHODS, contrast
 from hpo.report.tables import Column, Table, render_tables
 from hpo.report.terminal_plot import GREY, MARKS, anytime
 from hpo.results.compare import compare
-from hpo.results.importance import importance
+from hpo.results.importance import has_enough, importance
 from hpo.store import read
 from hpo.study.study import Study
 
@@ -150,6 +150,15 @@ def test_a_terminal_shows_the_curves_between_the_verdict_and_the_table(uri, colu
     assert words(piped) == words(f"{verdict} {table}")
 
 
+@pytest.mark.parametrize("columns", [80, 100])
+def test_objectives_and_constraints_fit_a_terminal(uri, columns):
+    asked = ("--objectives", "val_accuracy,loss", "--constraint", "loss<=1.5", "--all-tables")
+    told = re.sub(r"\x1b\[[\d;]*m", "", on_terminal("compare", uri, *asked, columns=columns))
+    assert max(map(len, told.splitlines())) <= columns
+    for title in ("hypervolume in val_accuracy and loss", "Infeasible under", "the Pareto front of"):
+        assert title in " ".join(told.split())
+
+
 @pytest.mark.parametrize("arguments", [("--format", "json"), ("--output", "{folder}/table.txt")])
 def test_no_picture_where_none_belongs(uri, tmp_path, arguments):
     given = [argument.format(folder=tmp_path) for argument in arguments]
@@ -187,8 +196,12 @@ def test_what_a_run_offers_next_runs_as_it_stands(tmp_path, monkeypatch):
     assert max(map(len, further(study, "digits", {}).splitlines())) <= 80
 
 
-def test_a_bundle_is_not_replayed(tmp_path):
-    assert "replay" not in further(Study.load("digits", store="new"), "digits.tar.gz", {})
+def test_what_could_not_answer_is_not_offered(uri):
+    study = Study.load("digits", store="new")
+    assert "hpo replay" not in further(study, "digits.tar.gz", {})
+    assert "hpo importance" not in further(study, "digits", {}, important=False)
+    assert has_enough(read(uri))
+    assert not has_enough(synthetic_study(methods=("random",), seeds=(0,), budget=32))
 
 
 # -- the picture ------------------------------------------------------------------------------------------------------
