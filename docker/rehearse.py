@@ -27,7 +27,7 @@ OTHER_USERS = re.compile(r"useradd [^&]+&& | -o hpo -g hpo")
 ASKED = (
     ["token"],
     ["hpo", "--help"],
-    ["hpo", "run", "digits", "--methods", "random", "--seeds", "0", "--budget", "8", "--workers", "1"],
+    ["hpo", "run", "digits", "--methods", "random", "--seeds", "0", "--budget", "16", "--workers", "1"],
     ["hpo", "verify", "results"],
 )
 

@@ -25,7 +25,7 @@ from trainables.errors import Diverged, InvalidConfig
 from trainables.evaluation import Evaluation
 from trainables.feed import Feed, Source
 from trainables.graphs import Pool, pool
-from trainables.machine import Machine, chosen_device, give_back_memory
+from trainables.machine import Machine, chosen_device, give_back_memory, keep_freed_memory
 from trainables.measures import confusion, measures
 from trainables.parallel import Shard, share
 from trainables.pretrained import normalization, weights_digest
@@ -36,6 +36,8 @@ from trainables.trained_part import State, TrainedPart
 from trainables.untraced import network_of
 
 log = logging.getLogger(__name__)
+
+GIVE_BACK_SECONDS = 1.0  # how often freed memory is given back at most: short epochs take the same pages again
 
 
 class FineTuning:
@@ -67,6 +69,7 @@ class FineTuning:
         self._stopping = task.stopping
         self._best: tuple[float, State] | None = None  # where early stopping is on
         self._stage: Stage | None = None
+        self._given_back = time.perf_counter()
 
     def _build(self, model: Model) -> tuple[nn.Module, str]:
         """The model on its device, and a key that is equal only where its frozen part computes equal values."""
@@ -105,8 +108,9 @@ class FineTuning:
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise Diverged(self.epoch, name, metrics[name])
         self._remember(metrics)
-        if self.training.kept is None and self.machine.device.type == "cpu":
+        if self.machine.device.type == "cpu" and time.perf_counter() - self._given_back > GIVE_BACK_SECONDS:
             give_back_memory()
+            self._given_back = time.perf_counter()
         metrics["images_per_second"] = self.feed.samples / (time.perf_counter() - began)
         return metrics
 
@@ -227,8 +231,11 @@ class FineTuning:
 
 def machine_for(settings: Settings, model: Model) -> Machine:
     """Returns the GPU where there is one, else the CPU, in the settings' layout and precision. Raises ProcessFault."""
+    device = chosen_device()
+    if device.type == "cpu":
+        keep_freed_memory()
     return Machine(
-        chosen_device(),
+        device,
         settings.channels_last,
         settings.bf16,
         normalization(model.name, model.weights),

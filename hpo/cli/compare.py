@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpo.cli.objectives import PLAIN, ConstraintOption, ObjectivesOption, ReferenceOption, View
 from hpo.cli.options import (
+    AllTablesOption,
     EveryOption,
     FormatOption,
     OutputOption,
@@ -58,6 +60,7 @@ def compare(
     picture: PictureOption = None,
     difference: DifferenceOption = None,
     runs: RunsOption = False,
+    all_tables: AllTablesOption = False,
     objectives: ObjectivesOption = None,
     reference: ReferenceOption = None,
     constraint: ConstraintOption = None,
@@ -69,23 +72,19 @@ def compare(
     names = chosen_studies(store, study, every)
     if other is not None:
         alone = (target, workers, picture, difference, objectives, reference, constraint)
-        if len(names) > 1 or every or runs or any(option is not None for option in alone):
+        if len(names) > 1 or every or runs or all_tables or any(option is not None for option in alone):
             raise typer.BadParameter("two stores are compared in one study: only --study, --format and -o may be given")
         print_repetition(store, other, names[0] if names else None, format.value, output)
         return
     if len(names) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one with --study")
+    shown: dict[str, Any] = {
+        "target": target, "workers": workers, "difference": difference, "runs": runs, "all_tables": all_tables, "view": view,
+    }  # fmt: skip
     if len(names) > 1:
-        print_tasks(
-            store, names, format.value, output,
-            target=target, workers=workers, difference=difference, runs=runs, view=view,
-        )  # fmt: skip
+        print_tasks(store, names, format.value, output, **shown)
     else:
-        only = names[0] if names else None
-        print_comparison(
-            store, only, format.value, output,
-            target=target, workers=workers, difference=difference, picture=picture, runs=runs, view=view,
-        )  # fmt: skip
+        print_comparison(store, names[0] if names else None, format.value, output, picture=picture, **shown)
 
 
 def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str]:
@@ -97,7 +96,7 @@ def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str
 
 def print_tasks(
     uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
-    difference: str | None, runs: bool, view: View,
+    difference: str | None, runs: bool, all_tables: bool, view: View,
 ) -> None:  # fmt: skip
     """Prints the comparison over several stored studies in one of the formats."""
     from hpo import report
@@ -110,7 +109,7 @@ def print_tasks(
         errors.print(f"warning: {warning}")
     comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
     if format != "html":
-        out(render_comparison(comparison, format, runs=runs), output)
+        out(render_comparison(comparison, format, runs=runs, short=not all_tables), output)
         return
     found = {data.name: one for data in studies if (one := importance_or_none(data, seed=0)) is not None}
     from hpo.report.record_section import command_of
@@ -129,9 +128,12 @@ def print_tasks(
 def print_comparison(
     uri: str, study: str | None, format: str, output: Path | None = None, *,
     target: float | None = None, workers: int | None = None, difference: str | None = None, picture: Path | None = None,
-    runs: bool = False, view: View = PLAIN,
+    runs: bool = False, all_tables: bool = False, view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
-    """Prints the comparison of a stored study in one of the formats, and returns it."""
+    """Prints the comparison of a stored study in one of the formats, and returns it.
+
+    A table on a terminal stands below the anytime curves.
+    """
     from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
 
@@ -145,7 +147,8 @@ def print_comparison(
         with writing("--picture", picture):
             save_picture(comparison, picture)
     if format != "html":
-        out(render_comparison(comparison, format, runs=runs), output)
+        drawn = curves(comparison) if format == "table" and output is None else ""
+        out(render_comparison(comparison, format, runs=runs, short=not all_tables, figure=drawn), output)
         return comparison
     from hpo import report
     from hpo.report.record_section import command_of
@@ -172,9 +175,29 @@ def print_repetition(first: str, second: str, study: str | None, format: str, ou
     out(render_repetition(repetition(before, after), format), output)
 
 
-def print_found(data: StudyData, format: str) -> None:
+def print_found(data: StudyData, format: str, *, all_tables: bool) -> None:
     """Prints the comparison of tables that no store holds, such as a replay's."""
     from hpo.report.comparison_tables import render_comparison
     from hpo.results.compare import compare as compare_study
 
-    out(render_comparison(compare_study(data), format), None)
+    found = compare_study(data)
+    drawn = curves(found) if format == "table" else ""
+    out(render_comparison(found, format, short=not all_tables, figure=drawn), None)
+
+
+def curves(found: Comparison) -> str:
+    """Draws the anytime curves if stdout is a terminal that can show them, in its colours; else returns an empty text."""
+    if not sys.stdout.isatty() or "utf" not in sys.stdout.encoding.lower():
+        return ""
+    from rich.console import Console
+
+    from hpo.report.comparison_section import X_LABEL, epoch_bands
+    from hpo.report.looks import method_looks
+    from hpo.report.terminal_plot import NARROWEST, anytime
+
+    console, bands = Console(markup=False, emoji=False, highlight=False), epoch_bands(found)
+    if not bands or console.width < NARROWEST:
+        return ""
+    with console.capture() as drawn:
+        console.print(anytime(bands, method_looks(found), metric=found.metric, x_label=X_LABEL, width=console.width))
+    return drawn.get().rstrip()

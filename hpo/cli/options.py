@@ -65,6 +65,11 @@ OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the output to FILE instead of stdout.")
 ]
 
+AllTablesOption = Annotated[
+    bool,
+    typer.Option("--all-tables", help="Print costs, every pair of methods and ranks too (other formats have them)."),
+]
+
 MethodsOption = Annotated[
     str | None,
     typer.Option(metavar="A,B", help="Methods to run (default: the study's).", autocompletion=some_methods),

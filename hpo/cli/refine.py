@@ -20,6 +20,7 @@ from hpo.cli.options import (
     as_json,
     command_line,
     errors,
+    out,
     seed_numbers,
 )
 from hpo.errors import StudyError, StudyFailed
@@ -28,7 +29,7 @@ from hpo.study.study import Study
 
 if TYPE_CHECKING:
     from hpo.results.importance import Importance
-    from hpo.results.refinement import Refinement, RefinePlan
+    from hpo.results.refinement import RefinePlan
     from hpo.store import StudyData
 
 LABEL = "refine"
@@ -56,6 +57,7 @@ def refine(
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
     from hpo.live.session import play
+    from hpo.report.refinement_tables import render_refinement
     from hpo.results import refinement
     from hpo.results.failures import without_result
     from hpo.results.importance import importance
@@ -71,7 +73,7 @@ def refine(
     if failure := without_result(trained):
         raise StudyFailed(failure)
     result = refinement.from_study(trained, plan.config)
-    print(text(result) if format is RunFormat.table else as_json(result.to_json()))
+    out(render_refinement(result) if format is RunFormat.table else as_json(result.to_json()), None)
 
 
 def refining_study(
@@ -119,19 +121,3 @@ def _values(data: StudyData, plan: RefinePlan, seeds: Sequence[int], folds: int 
         "final": {"retrain": "none"},
         "prior": None,
     }
-
-
-def text(found: Refinement) -> str:
-    """Formats the refinement as its verdict and a plain table."""
-    rows = [("change", "from", f"mean {found.metric}", "gain", "95 % interval", "pairs", "p adjusted", "verdict")]
-    for change in found.changes:
-        low, high = change.ci95 if change.ci95 else (None, None)
-        interval = "-" if low is None or high is None else f"{low:.4f} to {high:.4f}"
-        before = str(found.config.get(change.name, "-"))
-        rows.append(
-            (f"{change.name}={change.value}", before, f"{change.mean:.4f}", f"{change.gain:+.4f}", interval,
-             str(change.pairs), f"{change.p_adjusted:.3f}", change.verdict)
-        )  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([found.verdict, "", f"winner: {dict(found.config)}, mean {found.mean:.4f}", *lines])

@@ -11,6 +11,7 @@ import typer
 
 from hpo.cli.compare import print_found
 from hpo.cli.options import (
+    AllTablesOption,
     FormatOption,
     MethodsOption,
     SeedsOption,
@@ -96,6 +97,7 @@ def replay(
     preemptions: PreemptionsOption = 0.0,
     weather_seed: WeatherSeedOption = 0,
     picture: PictureOption = None,
+    all_tables: AllTablesOption = False,
     format: FormatOption = TableFormat.table,
 ) -> None:
     """Play a study over recorded curves, without a cluster and without training."""
@@ -114,11 +116,10 @@ def replay(
         target = replays.best_recorded(loaded, table=table, data=data) if good is None else good
         swept = sweeps.sweep(lambda w, b: play(workers=w or workers, budget=b or budget), axes, target)
         _print_sweep(swept, format, picture)
-        errors.print(swept.answers.sentence())
     else:
         played = play(workers=workers, budget=budget)
-        print_found(played.data, format.value)
-        errors.print(played.answers.sentence())
+        print_found(played.data, format.value, all_tables=all_tables)
+    errors.print((swept if sweep else played).answers.sentence())
 
 
 def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> dict[str, list[int]]:

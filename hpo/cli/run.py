@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpo.cli.compare import print_comparison, print_repetition
+from hpo.cli.further import further
 from hpo.cli.options import (
     BudgetOption,
     LeastOption,
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
 
 SUBMITTED = "HPO_SUBMITTED"  # in a submitted job: the command that the user typed, which is not the driver's
 
+IntoOption = Annotated[
+    str | None, typer.Option("--store", metavar="URI", help="The store for the results (default: the study's).")
+]
+
 
 def run(
     study: StudyArgument,
-    store: Annotated[
-        str | None, typer.Option(metavar="URI", help="The store for the results (default: the study's).")
-    ] = None,
+    store: IntoOption = None,
     address: RayAddressOption = None,
     methods: MethodsOption = None,
     seeds: SeedsOption = None,
@@ -64,24 +68,31 @@ def run(
     from hpo.live.session import play, stoppable
 
     repeat = os.environ.get(SUBMITTED) or command_line()
+    changes: dict[str, Any] = {"methods": methods, "seeds": seeds, "budget": budget}
     with stoppable(repeat):
         check_again(study, store, again=again, budget=budget)
-        loaded = load_study(
-            study, store=store, methods=methods, seeds=seeds, budget=budget, priority=priority, least=least
-        )
+        loaded = load_study(study, store=store, priority=priority, least=least, **changes)
         found: list[Comparison] = []
 
         def tell() -> None:
-            if again:
-                print_repetition(study, loaded.store, loaded.study, format.value)
-            found.append(comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value))
-            sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+            found.append(print_results(loaded, study, format.value, again=again))
             if report:
                 report_on(loaded, repeat, found[0], quiet)
+            if not quiet and format is RunFormat.table:
+                say_further(loaded, study, changes)
 
         play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
     if failure := found[0].failure or found[0].failed_exams:
         raise StudyFailed(failure)
+
+
+def print_results(study: Study, source: str, format: str, *, again: bool) -> Comparison:
+    """Prints the comparison, or how far the study differs from the bundle that was run `again`; returns the comparison."""
+    if again:
+        print_repetition(source, study.store, study.study, format)
+    found = comparison_of(study) if again else print_comparison(study.store, study.study, format)
+    sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+    return found
 
 
 def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:
@@ -105,6 +116,15 @@ def comparison_of(study: Study) -> Comparison:
     from hpo.results.compare import compare
 
     return compare(stores.read(study.store, study.study))
+
+
+def say_further(study: Study, source: str, changes: Mapping[str, Any]) -> None:
+    """Says what may be asked next of a study that has run."""
+    from hpo import store as stores
+    from hpo.results.importance import has_enough
+
+    data = stores.read(study.store, study.study)
+    errors.print(further(study, source, changes, important=has_enough(data)))
 
 
 def report_on(study: Study, command: str, comparison: Comparison, quiet: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hpo.report.aggregate_tables import aggregate_tables
 from hpo.report.objective_tables import objective_tables
@@ -15,20 +16,48 @@ from hpo.results.phrases import budgets
 from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison, MethodSummary, RunSummary
 
+SHORT = ("method", "runs", "mean", "ci95", "mean_rank", "test_mean")  # columns of `found_table` for a first look
 
-def render_comparison(found: Comparison, format: str, *, width: int | None = None, runs: bool = False) -> str:
+
+def render_comparison(
+    found: Comparison,
+    format: str,
+    *,
+    width: int | None = None,
+    runs: bool = False,
+    short: bool = False,
+    figure: str = "",
+) -> str:
     """Renders the comparison in one of FORMATS. `width`: the terminal's columns (default: ask the terminal).
 
-    `runs`: adds the winner of every run; CSV then holds only these.
+    `runs`: adds the winner of every run; CSV then holds only these. On a terminal, `short` leaves the table of results and
+    what was asked for, and `figure` stands before the tables.
     """
     if format == "json":
         return json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     winners = [winners_table(found)] if runs else []
     if format == "csv":
         tables = winners or [csv_table(found), *objective_tables(found)]
+    elif format == "table" and short:
+        tables = [*short_tables(found), *objective_tables(found), *winners]
     else:
         tables = comparison_tables(found, brief=format == "table") + aggregate_tables(found) + winners
-    return render_tables(tables, format, lead=found.verdict, width=width)
+    return render_tables(tables, format, lead=found.verdict, width=width, figure=figure)
+
+
+def short_tables(comparison: Comparison) -> list[Table]:
+    """Returns the table of results with what a reader needs first, and of several tasks their means."""
+    whole = found_table(comparison)
+    trials = Column("trials", "trials", "count"), tuple(m.trials for m in comparison.methods)
+    columns = [(c, [row[i] for row in whole.rows]) for i, c in enumerate(whole.columns) if c.key in SHORT]
+    columns = [(replace(c, title="mean") if c.key == "mean" else c, cells) for c, cells in columns]
+    interval = ", with its 95 % interval" if any(m.ci95 for m in comparison.methods) else ""
+    note = f"Mean: of each run's best validation value{interval}"
+    if any(m.test_mean is not None for m in comparison.methods):
+        note += "; mean test: of the winners, on data that no method has seen"
+    note = " ".join([f"{note}.", *comparison.notes, "--all-tables adds costs, every pair of methods, ranks and more."])
+    table = _table(whole.title, [*columns[:2], trials, *columns[2:]], note, whole.strong)
+    return [table, tasks_table(comparison)] if len(comparison.tasks) > 1 else [table]
 
 
 def comparison_tables(comparison: Comparison, *, brief: bool = False) -> list[Table]:

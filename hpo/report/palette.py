@@ -26,6 +26,12 @@ class Tint:
     def css(self) -> str:
         return f"var(--{self.name})"
 
+    @property
+    def between(self) -> str:
+        """#rrggbb for a terminal, whose paper nobody knows: it stands out from light and from dark paper."""
+        pairs = [(int(self.light[i : i + 2], 16), int(self.dark[i : i + 2], 16)) for i in (1, 3, 5)]
+        return "#" + "".join(f"{round(0.6 * light + 0.4 * dark):02x}" for light, dark in pairs)
+
 
 PAPER = Tint("paper", "#ffffff", "#14181d")
 CARD = Tint("card", "#fdfdfc", "#1b2128")

@@ -55,7 +55,7 @@ def anytime(bands: Mapping[str, Band], looks: Looks, *, metric: str, x_label: st
         axes.set(xlabel=x_label, ylabel=metric)
         if log_x:
             axes.set_xscale("log")
-        _y_from(axes, [band.mean for band in bands.values()])
+        axes.set_ylim(*shown_range([band.mean for band in bands.values()]))
         axes.margins(x=0.01)
         end_labels.draw(figure, axes, {m: (bands[m].x[-1], bands[m].mean[-1]) for m in names}, looks)
     return figure
@@ -69,19 +69,17 @@ def _curve(axes: Axes, method: str, band: Band, look: Look, shaded: bool) -> Non
         axes.fill_between(band.x, band.low, band.high, step="post", color=look.colour, alpha=0.14, lw=0)
 
 
-def _y_from(axes: Axes, means: Sequence[Vector]) -> None:
-    """Crops poor first epochs that would squeeze the rest into a thin strip."""
+def shown_range(means: Sequence[Vector]) -> tuple[float, float]:
+    """Returns the ends of the y axis: poor first epochs that would squeeze the rest into a thin strip are left out."""
     values = np.concatenate([mean[np.isfinite(mean)] for mean in means]) if means else np.array([])
     if not values.size:
-        return
+        return 0.0, 1.0
     ends = np.array([mean[np.isfinite(mean)][-1] for mean in means if np.isfinite(mean).any()])
     middle, low, high = np.median(values), values.min(), values.max()
     room = 0.08 * (high - low) or 0.05 * abs(high) or 0.05
     if np.median(ends) >= middle:
-        quarter = np.quantile(values, 0.05)
-        axes.set_ylim(min(quarter, ends.min()) - room, high + room)
-    else:
-        axes.set_ylim(low - room, max(np.quantile(values, 0.95), ends.max()) + room)
+        return float(min(np.quantile(values, 0.05), ends.min()) - room), float(high + room)
+    return float(low - room), float(max(np.quantile(values, 0.95), ends.max()) + room)
 
 
 def intervals(

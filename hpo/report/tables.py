@@ -11,20 +11,19 @@ import math
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal, TypeAlias
 
 from hpo.errors import HpoError
+from hpo.report.layout import grid, wrapped
 from hpo.text import duration
 
 Cell: TypeAlias = str | int | float | bool | tuple[float, float] | None
 Kind: TypeAlias = Literal["text", "count", "value", "rank", "interval", "p", "seconds", "percent"]
 
 NOTHING = "–"
-GAP = 2  # spaces between columns
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
@@ -117,10 +116,15 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 # -- formats ------------------------------------------------------------------------------------------------------
 
 
-def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None) -> str:
-    """Renders tables in one of FORMATS except json, after a leading sentence (CSV omits it)."""
+def render_tables(
+    tables: Sequence[Table], format: str, *, lead: str = "", width: int | None = None, figure: str = ""
+) -> str:
+    """Renders tables in one of FORMATS except json, after a leading sentence (CSV omits it).
+
+    `figure`: characters between the sentence and the tables, only on a terminal.
+    """
     if format == "table":
-        return terminal(tables, lead, width)
+        return terminal(tables, lead, width, figure)
     writers = {"csv": csv_text, "markdown": markdown, "latex": latex, "html": html}
     if format not in writers:
         raise UnknownFormat(f"the format must be one of {', '.join(FORMATS)}, but got {format!r}")
@@ -139,48 +143,23 @@ def render_tables(tables: Sequence[Table], format: str, *, lead: str = "", width
     return "\n\n".join(parts) + "\n"
 
 
-def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None) -> str:
-    """Renders tables for a terminal; a table that is too wide continues below, with its first column repeated.
+def terminal(tables: Sequence[Table], lead: str = "", width: int | None = None, figure: str = "") -> str:
+    """Renders tables for a terminal, after a leading sentence and a figure of characters. Cuts no word.
 
-    `width`: columns (default: the terminal's; without a terminal, as many as the tables need).
+    A table that is too wide has its headings, then its text, on several lines, and else continues below, with its first
+    column repeated. `width`: columns (default: the terminal's; without a terminal, as many as the tables need).
     """
     room = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 100_000)
-    parts = [_wrapped(lead, room)] if lead else []
+    parts = [part for part in (wrapped(lead, room), figure) if part]
     for table in tables:
-        lines = [_wrapped(table.title, room), *_grid(table, room)]
-        parts.append("\n".join([*lines, _wrapped(table.note, room)] if table.note else lines))
+        lines = [wrapped(table.title, room), *_grid(table, room)]
+        parts.append("\n".join([*lines, wrapped(table.note, room)] if table.note else lines))
     return "\n\n".join(parts) + "\n"
 
 
-def _wrapped(sentence: str, width: int) -> str:
-    return textwrap.fill(sentence, min(width, 120), break_long_words=False, break_on_hyphens=False)
-
-
 def _grid(table: Table, room: int) -> list[str]:
-    """Returns the table's lines, its columns split into as many pieces as `room` requires."""
-    texts = [[column.title for column in table.columns], *table.texts()]
-    widths = [max(map(len, cells)) for cells in zip(*texts, strict=True)]
-    lines: list[str] = []
-    for piece in _pieces(widths, room):
-        rows = [_line(row, piece, widths, table.columns) for row in texts]
-        rule = "─" * (sum(widths[i] for i in piece) + GAP * (len(piece) - 1))
-        lines += [*([""] if lines else []), rows[0], rule, *rows[1:]]
-    return lines
-
-
-def _pieces(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Returns the columns of each piece: the first column in every piece, the others in their order."""
-    pieces = [[0]]
-    for i in range(1, len(widths)):
-        if len(pieces[-1]) > 1 and sum(widths[k] + GAP for k in pieces[-1]) + widths[i] > room:
-            pieces.append([0])
-        pieces[-1].append(i)
-    return pieces
-
-
-def _line(row: Sequence[str], piece: Sequence[int], widths: Sequence[int], columns: Sequence[Column]) -> str:
-    cells = [row[i].rjust(widths[i]) if columns[i].numeric else row[i].ljust(widths[i]) for i in piece]
-    return (" " * GAP).join(cells).rstrip()
+    numeric = [column.numeric for column in table.columns]
+    return grid([column.title for column in table.columns], table.texts(), numeric, room)
 
 
 def csv_text(table: Table) -> str:

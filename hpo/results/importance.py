@@ -130,6 +130,16 @@ def importance(data: StudyData, *, pairs: bool = True, seed: int = 0) -> Importa
     )
 
 
+def has_enough(data: StudyData) -> bool:
+    """Whether there are trials enough for `importance`; computes none."""
+    trials, _, _ = _trials(data, parse_space(data.definition["space"]))
+    try:
+        _check(data.name, np.array([value for _, value in trials]))
+    except TooFewTrials:
+        return False
+    return True
+
+
 def importance_or_none(data: StudyData, *, seed: int = 0) -> Importance | None:
     """Computes the importance with pairs; None if there are too few trials."""
     try:

@@ -65,6 +65,18 @@ def test_a_finished_study_adds_up_leaves_no_checkpoint_and_is_not_trained_again(
     assert json.loads(again.stdout)["runs"] == json.loads(answers[2].stdout)["runs"]
 
 
+def test_results_go_to_stdout_then_the_report_and_what_to_ask_next_to_stderr(failing):
+    folder, study, _ = failing
+    told = hpo("run", study, "--store", folder / "w2", timeout=240)
+    assert told.stdout == hpo("compare", folder / "w2").stdout
+    said = told.stderr.splitlines()
+    report = said.index(f"report: {folder / 'w2' / 'instant' / 'report.html'}")
+    assert said[report + 1] == "next:"
+    assert [line.split()[:2] for line in said[report + 2 :: 2]] == [
+        ["hpo", "compare"], ["hpo", "importance"], ["hpo", "replay"],
+    ]  # fmt: skip
+
+
 def test_a_worker_is_one_process_and_all_of_them_train_however_short_the_trials(instant, tmp_path):
     """Trials take tenths of a second, a process takes seconds to start: it must not be ended because others are up."""
     from hpo.store import read

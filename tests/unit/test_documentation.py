@@ -47,7 +47,7 @@ def runs(command: Command) -> bool:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Unpacks the recorded digits study: what `hpo run digits --seeds 0,1,2,3,4,5,6,7` leaves."""
+    """Unpacks the recorded digits study: what `hpo run digits` leaves."""
     folder = tmp_path_factory.mktemp("documented")
     shutil.copy(ROOT / "tests" / "recorded_stores" / "digits.tar.gz", folder)
     with tarfile.open(folder / "digits.tar.gz") as archive:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
+import statistics
 import weakref
 from pathlib import Path
 
@@ -339,3 +341,15 @@ def test_a_second_trial_of_an_architecture_is_not_traced_again_and_the_first_is_
     assert again.network.model is again.model
     with pytest.raises(pytest.fail.Exception, match="traced again"):
         classifier({"image_size": 40})
+
+
+def test_epochs_take_again_the_memory_that_those_before_them_freed():
+    """The system clears each page that it hands out: thousands in every epoch took a third of its time."""
+    trial = classifier({"finetuned_layers": "all", "image_size": 32}, task_of(about={**DIGITS, "validation": 500}))
+    trial.train_epoch()
+    faults = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        trial.train_epoch()
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    assert statistics.median(faults) < 1000

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hpo.cli.refine import doubt
+from hpo.report.refinement_tables import render_refinement
 from hpo.results.importance import importance
 from hpo.results.refinement import NothingToRefine, changed, from_study, plan, refinement, winner
 from tests.simulated import simulated_study
@@ -38,6 +39,16 @@ def test_a_real_gain_is_found_in_either_mode() -> None:
         assert found.changes[-1].verdict == "worse"
         assert "dropout=0.3 is better than 0.2" in found.verdict
         json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_refinement_is_a_table_that_fits_80_columns() -> None:
+    found = refinement(BASE, results({0.1: 0.0, 0.3: 0.02}, 10), metric="val_accuracy", mode="max")
+    text = render_refinement(found, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.split("\n\n")[0].split() == found.verdict.split()
+    assert "dropout=0.3" in text
+    assert "better" in text
+    assert "dropout=0.2, batch=16" in text
 
 
 def test_few_seeds_are_undecided_and_the_verdict_says_how_many_more_are_needed() -> None:
