@@ -98,6 +98,9 @@ LeastOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")]
+PlainOption = Annotated[
+    bool, typer.Option("--plain", help="Show progress as lines of text, as where stderr is no terminal or CI is set.")
+]
 RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output.")]
 
 

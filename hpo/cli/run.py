@@ -14,6 +14,7 @@ from hpo.cli.options import (
     BudgetOption,
     LeastOption,
     MethodsOption,
+    PlainOption,
     PriorityOption,
     QuietOption,
     RayAddressOption,
@@ -55,12 +56,14 @@ def run(
         typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results."),
     ] = False,
     quiet: QuietOption = False,
+    plain: PlainOption = False,
     format: RunFormatOption = RunFormat.table,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
     ] = True,
 ) -> None:
     """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
+    from hpo.live.progress import Progress
     from hpo.live.session import play, stoppable
 
     repeat = os.environ.get(SUBMITTED) or command_line()
@@ -72,14 +75,12 @@ def run(
         found: list[Comparison] = []
 
         def tell() -> None:
-            if again:
-                print_repetition(study, loaded.store, loaded.study, format.value)
-            found.append(comparison_of(loaded) if again else print_comparison(loaded.store, loaded.study, format.value))
-            sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+            found.append(results_of(loaded, study if again else None, format.value))
             if report:
                 report_on(loaded, repeat, found[0], quiet)
 
-        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
+        show = Progress(quiet=quiet, plain=plain)
+        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, show=show)
     if failure := found[0].failure or found[0].failed_exams:
         raise StudyFailed(failure)
 
@@ -97,6 +98,17 @@ def check_again(study: str, store: str | None, *, again: bool, budget: int | Non
     from hpo.bundle import check_new
 
     check_new(study, store)
+
+
+def results_of(study: Study, bundle: str | None, format: str) -> Comparison:
+    """Prints and returns the comparison of a study that was just run; of one of a bundle, it prints how the two agree."""
+    if bundle is None:
+        found = print_comparison(study.store, study.study, format)
+    else:
+        print_repetition(bundle, study.store, study.study, format)
+        found = comparison_of(study)
+    sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
+    return found
 
 
 def comparison_of(study: Study) -> Comparison:
