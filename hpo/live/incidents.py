@@ -42,5 +42,5 @@ class Incidents:
         else:
             first = epochs[0]
         span = f"epoch {first}" if first == epochs[-1] else f"epochs {first} to {epochs[-1]}"
-        told = self.add("again", f"trial {trial} trained {span} again: no checkpoint had them")
+        told = self.add("again", f"trial {trial} trained {span} again, which no checkpoint had")
         self._again = told, trial, first, epochs[-1]

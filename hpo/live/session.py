@@ -144,6 +144,8 @@ class _Sitting:
     def play(self) -> None:
         dispatch = self._opened()
         if dispatch.finished:
+            if not self.quiet:
+                print(f"{self.study.study}: the store has all of it, nothing is left to train", file=sys.stderr)
             dispatch.finish(complete=True)
         else:
             with redirect_stdout(sys.stderr):  # Ray reports dead workers and nodes on stdout, which is for results
@@ -259,7 +261,8 @@ def _preflight(study: Study, connection: Connection, workers: int | None, quiet:
     growing, limited = grows(), most(study, workers) is not None
     report = preflight(connection, _needs(study), elastic=growing and limited)
     if not quiet or not report.ok:
-        Console(stderr=True, markup=False, emoji=False).print(report.table())
+        console = Console(stderr=True, markup=False, emoji=False)
+        console.print(*report.lines(console.width), sep="\n")
     if report.elastic and not quiet:
         print(f"the autoscaler may add nodes, for up to {most(study, workers)} trials at a time", file=sys.stderr)
     if report.shortage and growing:

@@ -83,4 +83,4 @@ def test_the_table_says_how_many_trials_fit_now() -> None:
     found = report(Resources(gpus=0.5), [busy])
     assert (found.room, found.free) == (4, 2)
     assert found.ok
-    assert found.table().title == "needs and nodes: room for 4 trials, 2 of them now"
+    assert str(found.lines(80)[0]) == "needs and nodes: room for 4 trials, 2 of them now"

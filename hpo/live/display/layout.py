@@ -42,7 +42,7 @@ def screen(moment: Moment, width: int, height: int, ascii_only: bool = False) ->
 
 def sentence(moment: Moment) -> str:
     """Returns a moment in one line, for logs."""
-    told = [*_charged(moment), *_trained(moment), *_slots(moment), *_failed(moment)]
+    told = [_charged(moment), *_trained(moment, moment.rate), *_slots(moment), *_failed(moment)]
     best = ", ".join(f"{tally.method} {measured(tally.best)}" for tally in moment.tallies if tally.best is not None)
     told.append(f"time left {_left(moment)}")
     return f"{moment.study}: {', '.join(told)}" + (f"; best {moment.metric}: {best}" if best else "")
@@ -50,7 +50,8 @@ def sentence(moment: Moment) -> str:
 
 def summary(moment: Moment) -> str:
     """Returns what stays when the display has gone: what this sitting did."""
-    told = [*_charged(moment), *_trained(moment), *_failed(moment)]
+    rate = moment.trained / moment.elapsed if moment.trained and moment.elapsed else None
+    told = [_charged(moment), *_trained(moment, rate), *_failed(moment)]
     return f"{moment.study}: {', '.join(told)}"
 
 
@@ -69,21 +70,22 @@ def _head(moment: Moment, width: int, ascii_only: bool) -> Iterable[Text]:
     else:
         yield Text(clipped(moment.study, width), "bold")
         yield Text("  ".join(ends))
-    yield from map(Text, flowed([*_charged(moment), *_trained(moment), *_slots(moment), *_failed(moment)], width))
+    told = [_charged(moment), *_trained(moment, moment.rate), *_slots(moment), *_failed(moment)]
+    yield from map(Text, flowed(told, width))
 
 
 def _left(moment: Moment) -> str:
     return "-" if moment.left is None else clock(moment.left)
 
 
-def _charged(moment: Moment) -> list[str]:
-    stored = f" ({amount(moment.stored)} were in the store)" if moment.stored else ""
-    return [f"{amount(moment.charged)} of {amount(moment.budget)} {moment.unit} charged{stored}"]
+def _charged(moment: Moment) -> str:
+    return f"{amount(moment.charged)} of {amount(moment.budget)} {moment.unit} charged"
 
 
-def _trained(moment: Moment) -> list[str]:
-    rate = [] if moment.rate is None else [paced(moment.rate)]
-    return [f"{moment.trained:,} trained in {clock(moment.elapsed)}", *rate]
+def _trained(moment: Moment, rate: float | None) -> list[str]:
+    stored = f" besides {moment.stored:,} from the store" if moment.stored else ""
+    told = f"{moment.trained:,} trained in {clock(moment.elapsed)}{stored}"
+    return [told] if rate is None else [told, paced(rate)]
 
 
 def _slots(moment: Moment) -> list[str]:

@@ -40,9 +40,9 @@ class Tally:
 class Moment:
     """A study at a moment. `left` and `rate` are None until they are known; `occupancy` once no slot works any more.
 
-    `stored` of the `charged` were in the store when this sitting began; `trained` counts the epochs of this sitting.
-    `share`: the epochs that are known, of those and the ones yet to be trained. What was trained may be charged later: each
-    run waits for its own virtual order.
+    `stored` counts the epochs that were in the store when this sitting began, `trained` those of this sitting. `share`: of
+    the epochs that are known and those yet to be trained, the known ones. They may be charged later: each run waits for
+    its own virtual order.
     """
 
     study: str
@@ -53,7 +53,7 @@ class Moment:
     share: float
     charged: float
     budget: float
-    stored: float
+    stored: int
     trained: int
     rate: float | None  # epochs a second, lately
     occupancy: Occupancy | None
@@ -78,7 +78,7 @@ class Watch:
         runs = dispatch.arena.runs
         self._dispatch = dispatch
         self._began = time.monotonic()
-        self._stored = sum(run.ledger.committed for run in runs)
+        self._stored = dispatch.arena.curves.cells
         self._pace = Pace()
         self._seen = [run.states.resumptions for run in runs]
         self._promoted: deque[Incident] = deque(maxlen=KEPT)
