@@ -10,11 +10,13 @@ from hpo.cli.completing import a_model
 from hpo.cli.lines import shown
 from hpo.study.study import presets
 
+HANGING = 24  # most cells before what goes on below
+
 
 def _list(rows: list[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, about in rows:
-        print(shown(f"{name:<{width}}  {about}".rstrip(), indent=width + 2))
+        print(shown(f"{name:<{width}}  {about}".rstrip(), indent=min(width + 2, HANGING)))
 
 
 def methods() -> None:

@@ -93,7 +93,8 @@ class Lines:
         self._print(time.time(), text)
 
     def _print(self, seconds: float, text: str, style: str = "") -> None:
-        self._console.print(Text(f"{at(seconds, STAMP)} {text}", style), soft_wrap=True)
+        whole = not self._console.file.isatty()  # for what reads a log
+        self._console.print(Text(f"{at(seconds, STAMP)} {text}", style), soft_wrap=whole)
 
 
 class Cell:
