@@ -24,11 +24,11 @@ GAP = 2
 LEAST_NAME = 8  # of a method whose name must be cut
 
 
-def bar_of(share: float, width: int, ascii_only: bool = False) -> Text:
-    """Returns a bar of `width` cells, whole only where the share is."""
+def bar_of(share: float, width: int, ascii_only: bool = False, *, over: bool = False) -> Text:
+    """Returns a bar of `width` cells, whole only where the share is; green where all is `over`."""
     done = width if share >= 1 else min(width - 1, int(share * width))
     full, empty = "#." if ascii_only else "━┄"
-    return Text.assemble((full * done, "green" if share >= 1 else "cyan"), (empty * (width - done), "dim"))
+    return Text.assemble((full * done, "green" if over or share >= 1 else "cyan"), (empty * (width - done), "dim"))
 
 
 def table(moment: Moment, width: int, ascii_only: bool = False) -> list[Text]:
@@ -42,7 +42,9 @@ def table(moment: Moment, width: int, ascii_only: bool = False) -> list[Text]:
         if bar:
             share = tally.charged / tally.budget if tally.budget else 1.0
             at = columns.index("charged")
-            drawn[at] = Text.assemble(bar_of(share, bar, ascii_only), " " * GAP, drawn[at])
+            drawn[at] = Text.assemble(
+                bar_of(share, bar, ascii_only, over=tally.over == tally.runs), " " * GAP, drawn[at]
+            )
         lines.append(_line(drawn, columns, widths))
     return lines
 
