@@ -104,7 +104,7 @@ def test_a_reason_that_moves_the_cursor_is_shown_as_text() -> None:
     assert "one two?[2J three" in "\n".join(plain(nasty, 80, 24))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     width=st.integers(20, 210), height=st.integers(3, 60), label=st.text("ab-_é漢", min_size=1, max_size=64),
     study=st.text("ab-_.", min_size=1, max_size=64), methods=st.integers(1, 40), reason=st.text(max_size=300),

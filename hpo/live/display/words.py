@@ -50,12 +50,13 @@ def clipped(text: str, width: int) -> str:
 def flowed(parts: Iterable[str], width: int, between: str = ", ") -> list[str]:
     """Returns lines of whole parts; one that is longer than a line is wrapped."""
     lines: list[str] = []
+    ends = between.rstrip()  # of a line that goes on below
     for part in parts:
-        if lines and cell_len(lines[-1]) + cell_len(between) + cell_len(part) < width:  # with a comma behind it
+        if lines and cell_len(f"{lines[-1]}{between}{part}{ends}") <= width:
             lines[-1] += between + part
         else:
-            lines[-1:] = [line + between.rstrip() for line in lines[-1:]]
-            lines += wrapped(part, width)
+            lines[-1:] = [line + ends for line in lines[-1:]]
+            lines += wrapped(part, width - len(ends))
     return lines
 
 
