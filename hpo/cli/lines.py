@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import textwrap
 
@@ -26,7 +27,7 @@ class Errors:
 
 def shown(text: str, indent: int = 0) -> str:
     """Returns the lines of a text for standard output; `indent`: of what goes on below a line that is too long."""
-    return wrapped(text, Console().width, indent) if sys.stdout.isatty() else text
+    return wrapped(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> str:
