@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
-from cluster.needs_table import Cells, rows, table
+from cluster.needs_table import Cells, lines, rows
 from cluster.shortage import GIB, shortage
 from cluster.slots import NodeResources, Request, capacity
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 __all__ = ["GIB", "Needs", "Node", "PreflightError", "Report"]
 
@@ -161,12 +162,12 @@ class Report:
         if self.reasons:
             raise PreflightError("\n".join(self.reasons))
 
-    def table(self) -> Table:
-        """Returns a table for the console: a row with what a trial needs, then the nodes, or the kinds of many nodes."""
-        return table(self)
+    def lines(self, width: int) -> list[Table | Text]:
+        """Returns what a trial needs and the nodes, or the kinds of many nodes, for a console of that width."""
+        return lines(self, width)
 
     def rows(self) -> list[Cells]:
-        """Returns the table's rows, column -> text."""
+        """Returns the tables' rows, column -> text."""
         return rows(self)
 
     def _reasons(self) -> Iterator[str]:

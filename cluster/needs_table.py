@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from cluster.shortage import GIB, accelerators, custom
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
+    from rich.text import Text
 
     from cluster.needs import Needs, Node, Report
 
+GAP = 2
 FOLD = 8  # from more nodes on, those that differ in nothing share a row
 
 Cells = dict[str, str]
@@ -24,18 +27,40 @@ def rows(report: Report) -> list[Cells]:
     return [_needed(report.needs), *(_folded(report) if len(report.nodes) > FOLD else _each(report))]
 
 
-def table(report: Report) -> Table:
-    """Returns the rows for the console; leaves out columns in which nothing is asked and nothing found."""
-    from rich.table import Table
+def lines(report: Report, width: int) -> list[Table | Text]:
+    """Returns the rows for a console of `width` cells: below each other as many tables as it takes to cut no cell.
+
+    Leaves out columns in which nothing is asked and nothing found. Data and store are told at the end: a path would take the
+    room of all columns.
+    """
+    from rich.text import Text
 
     cells = rows(report)
-    shown = Table(title=_title(report), title_justify="left")
     columns = [name for name in cells[0] if any(row[name] != "-" for row in cells)]
+    wide = {name: max(len(text) for text in [name, *(row[name] for row in cells)]) for name in columns}
+    blocks: list[list[str]] = []
+    for name in columns[1:]:
+        if not blocks or sum(GAP + wide[other] for other in [*blocks[-1], name]) > width + GAP:
+            blocks.append(columns[:1])
+        blocks[-1].append(name)
+    tables = [_table(cells, block, report.needs) for block in blocks]
+    return [Text(_title(report), "italic"), *tables, *map(Text, _places(report.needs))]
+
+
+def _table(cells: Sequence[Cells], columns: Sequence[str], needs: Needs) -> Table:
+    from rich.table import Table
+
+    shown = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     for name in columns:
-        shown.add_column(name, justify="left" if name in _WORDS or name in report.needs.request.labels else "right")
+        justify: JustifyMethod = "left" if name in _WORDS or name in needs.request.labels else "right"
+        shown.add_column(name, justify=justify, no_wrap=True)
     for row in cells:
         shown.add_row(*(row[name] for name in columns))
     return shown
+
+
+def _places(needs: Needs) -> list[str]:
+    return [f"{name}: {place}" for name, place in (("data", needs.data_root), ("store", needs.store)) if place]
 
 
 def _title(report: Report) -> str:
@@ -52,7 +77,8 @@ def _needed(needs: Needs) -> Cells:
         "GPU": f"{need.get('GPU', 0):g}", "accelerator": accelerators(need) or "-", "memory": _gib(need.get("memory", 0)),
         **{name: f"{amount:g}" for name, amount in custom(need).items()}, **request.labels,
         "GPU memory": _gib(needs.gpu_memory), "packages": f"{len(needs.packages)} pinned",
-        "data": needs.data_root or "-", "store": needs.store or "-", "clock": f"±{needs.clock_skew:g} s",
+        "data": "readable" if needs.data_root else "-", "store": "writable" if needs.store else "-",
+        "clock": f"±{needs.clock_skew:g} s",
     }  # fmt: skip
 
 

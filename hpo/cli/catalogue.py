@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from hpo.cli.completing import a_model
+from hpo.cli.lines import shown
 from hpo.study.study import presets
+
+HANGING = 24  # most cells before what goes on below
 
 
 def _list(rows: list[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, about in rows:
-        print(f"{name:<{width}}  {about}".rstrip())
+        print(shown(f"{name:<{width}}  {about}".rstrip(), indent=min(width + 2, HANGING)))
 
 
 def methods() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hpo.cli.lines import shown
 from hpo.cli.options import StudyArgument, load_study
 from hpo.game.runs import schedule_of
 from hpo.study.study import Study
@@ -30,7 +31,7 @@ def check(
         from hpo.live.session import check_cluster
 
         check_cluster(loaded, address)
-    print(plan_text(loaded))
+    print(shown(plan_text(loaded), indent=12))
 
 
 def plan_text(study: Study) -> str:

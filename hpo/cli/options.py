@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hpo.cli.completing import a_study, some_methods
+from hpo.cli.lines import Errors
 from hpo.errors import HpoError, StudyError
 from hpo.files import write_whole
 from hpo.storage.place import is_sealed
@@ -24,7 +24,7 @@ from hpo.text import one_line
 
 PICTURES = (".svg", ".png", ".pdf")
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+errors = Errors()
 
 
 class RunFormat(StrEnum):
@@ -103,6 +103,9 @@ LeastOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")]
+PlainOption = Annotated[
+    bool, typer.Option("--plain", help="Show progress as lines of text, as where stderr is no terminal or CI is set.")
+]
 RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output.")]
 
 

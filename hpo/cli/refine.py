@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from hpo.cli.options import (
+    PlainOption,
     QuietOption,
     RayAddressOption,
     RunFormat,
@@ -52,14 +53,15 @@ def refine(
     address: RayAddressOption = None,
     workers: SlotsOption = None,
     quiet: QuietOption = False,
+    plain: PlainOption = False,
     format: RunFormatOption = RunFormat.table,
 ) -> None:
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
+    from hpo.live.progress import Progress
     from hpo.live.session import play
     from hpo.report.refinement_tables import render_refinement
-    from hpo.results import refinement
-    from hpo.results.failures import without_result
+    from hpo.results import failures, refinement
     from hpo.results.importance import importance
 
     data = stores.read(store, study)
@@ -68,9 +70,10 @@ def refine(
     if doubts := doubt(found, plan):
         errors.print(doubts)
     refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
-    play(refined, address=address, workers=workers, quiet=quiet, command=command_line())
+    show = Progress(quiet=quiet, plain=plain)
+    play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), show=show)
     trained = stores.read(store, refined.study)
-    if failure := without_result(trained):
+    if failure := failures.without_result(trained):
         raise StudyFailed(failure)
     result = refinement.from_study(trained, plan.config)
     out(render_refinement(result) if format is RunFormat.table else as_json(result.to_json()), None)

@@ -16,6 +16,7 @@ from hpo.cli.options import (
     BudgetOption,
     LeastOption,
     MethodsOption,
+    PlainOption,
     PriorityOption,
     QuietOption,
     RayAddressOption,
@@ -59,12 +60,14 @@ def run(
         typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results."),
     ] = False,
     quiet: QuietOption = False,
+    plain: PlainOption = False,
     format: RunFormatOption = RunFormat.table,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
     ] = True,
 ) -> None:
     """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
+    from hpo.live.progress import Progress
     from hpo.live.session import play, stoppable
 
     repeat = os.environ.get(SUBMITTED) or command_line()
@@ -81,7 +84,8 @@ def run(
             if not quiet and format is RunFormat.table:
                 say_further(loaded, study, changes)
 
-        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell)
+        show = Progress(quiet=quiet, plain=plain)
+        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, show=show)
     if failure := found[0].failure or found[0].failed_exams:
         raise StudyFailed(failure)
 

@@ -50,12 +50,14 @@ class Curve:
 class Curves:
     """The table, by trial id. A cell that is known keeps its first value.
 
-    `failures` numbers the failed trials in the order in which they failed; the arrival clock repeats that order.
+    `failures` numbers the failed trials in the order in which they failed; the arrival clock repeats that order. `cells`
+    counts the known cells.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, Curve] = {}
         self.failures: dict[str, int] = {}
+        self.cells = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,6 +85,7 @@ class Curves:
         if epoch != len(curve.cells) + 1:
             raise ValueError(f"epoch {len(curve.cells) + 1} of trial {trial} must come next, but got epoch {epoch}")
         curve.cells.append(Trained(value, ended))
+        self.cells += 1
         return True
 
     def fail(self, trial: str, reason: str) -> None:

@@ -53,6 +53,7 @@ class Run:
         self.states = States()
         self.failures: list[RunFailure] = []
         self.incumbent: Incumbent | None = None
+        self.charged_epochs = 0  # k for each trained one with k folds
         self.reason = ""
         self.now = 0.0
         self._sign = 1.0 if rules.mode == "max" else -1.0
@@ -176,6 +177,7 @@ class Run:
         worker.at += 1
         trial.epochs = worker.at
         self.ledger.commit(self.rules.charge)
+        self.charged_epochs += self.rules.charge
         if math.isfinite(value):
             if not self._sign * value <= self._sign * trial.best_value:
                 trial.best_epoch, trial.best_value = worker.at, value
@@ -281,3 +283,8 @@ class Run:
             )
         else:
             self.reason = f"the method has no configuration left to train; {left} epochs were not needed"
+
+
+def ahead(run: Run, curves: Curves) -> int:
+    """Counts the epochs that are known and that the run will be charged for: its virtual workers' and planned ones."""
+    return 0 if run.done else run._workers.ahead(curves) + run._queue.ahead(curves)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
+from hpo.game.curves import Curves
 from hpo.methods.protocol import Schedule
 from hpo.study.space import Config
 from hpo.study.values import Segment, TrialKey
@@ -74,6 +75,10 @@ class SegmentQueue:
             stop = min(segment.stop, segment.start + room)
             yield self._key_of(segment), replace(segment, stop=stop)
             room -= stop - segment.start
+
+    def ahead(self, curves: Curves) -> int:
+        """Counts the epochs of the planned segments that are known already."""
+        return sum(max(0, min(curves.known(self._key_of(s).id), s.stop) - s.start) for s in self._planned)
 
     def fresh(self) -> Iterator[tuple[TrialKey, Segment, int]]:
         """The planned segments that no call has shown yet, with their trials' keys and the planned epochs before them."""

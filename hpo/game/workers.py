@@ -28,10 +28,17 @@ class RunTrial:
 
 
 class States(Counter[str]):
-    """The number of a run's trials in each status."""
+    """The number of a run's trials in each status. `resumed`: the paused trial that went on last; `resumptions` counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resumed: RunTrial | None = None
+        self.resumptions = 0
 
     def move(self, trial: RunTrial, status: str) -> None:
         """Gives a trial another status."""
+        if status == "running" and trial.status == "paused":
+            self.resumed, self.resumptions = trial, self.resumptions + 1
         self[trial.status] -= 1
         self[status] += 1
         trial.status = status
@@ -90,6 +97,10 @@ class Workers:
             return None
         worker = first[0][2]
         return worker.trial.key.id, worker.at + 1
+
+    def ahead(self, curves: Curves) -> int:
+        """Counts the epochs of the workers' grants that are known already."""
+        return sum(max(0, min(curves.known(w.trial.key.id), w.granted) - w.at) for w in self)
 
     def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> Worker:
         """Starts a worker on a segment at virtual time `now`; the ledger granted its first `granted` epochs."""

@@ -12,6 +12,7 @@ from hpo.game.arena import Arena
 from hpo.game.run import Run
 from hpo.live.assignments import Assignments
 from hpo.live.exams import Exams
+from hpo.live.incidents import Incidents
 from hpo.live.record import Record
 from hpo.live.standings import Standings
 from hpo.live.thinking import Thinking
@@ -51,6 +52,7 @@ class Dispatch:
         self.study = study
         self.writer = writer
         self._tracking = tracking or Tracking()
+        self.incidents = Incidents()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
         for run in runs:
@@ -79,6 +81,16 @@ class Dispatch:
     def live(self) -> dict[str, Assignment]:
         """The assignments under way, by trial."""
         return self._assignments.live
+
+    @property
+    def trained(self) -> int:
+        """The epochs that workers have trained for this dispatch, those that were trained again among them."""
+        return self._record.trained
+
+    @property
+    def exams(self) -> tuple[int, int]:
+        """The number of exams under way, and of those that no slot takes yet; zeros while a run is not over."""
+        return (len(self.live), self._exams.waiting(self.live)) if self._over() else (0, 0)
 
     @property
     def waiting(self) -> bool:
@@ -135,15 +147,23 @@ class Dispatch:
         """Takes a report on a segment; False where the trial is to be tried once more."""
         key = self._assignments.key(assignment)
         self._record.note(report.provenance)
+        again: list[int] = []
         for row in report.records:
             record = self._record.epoch(key, row, worker)
             if record is not None:
                 value = record.metrics[self.study.metric]
                 self._play(self.arena.add(key.id, record.epoch, value, record.ended))
+            elif not row.get("recovered"):
+                again.append(int(row["epoch"]))
+        if again:
+            self.incidents.again(key.id, again)
         if report.failure is None:
             return True
+        what = f"trial {key.id} failed in epoch {self.arena.curves.known(key.id) + 1}"
         if report.failure["kind"] == "memory" and self._assignments.retry(key.id):
+            self.incidents.add("memory", f"{what} for lack of memory; it is tried once more, alone")
             return False
+        self.incidents.add("failed", f"{what}: {report.failure['reason']}")
         self._record.failure(key.id, report.failure)
         self._play(self.arena.fail(key.id, report.failure["reason"]))
         return True

@@ -18,7 +18,8 @@ class Occupancy:
 
     def __str__(self) -> str:
         if not (self.slots or self.busy):
-            return "no slots yet"
-        parts = [f"{self.busy}/{self.slots} slots busy"]
-        parts += [f"{self.starting} starting"] * bool(self.starting) + [f"{self.waiting} waiting"] * bool(self.waiting)
+            return "no slot is free yet, `ray status` shows who holds them"
+        parts = [f"{self.busy} of {self.slots} {'slot' if self.slots == 1 else 'slots'} busy"]
+        parts += [f"{self.starting} starting"] * bool(self.starting)
+        parts += [f"{self.waiting} waiting for room"] * bool(self.waiting)
         return ", ".join(parts)

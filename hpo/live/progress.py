@@ -1,4 +1,4 @@
-"""Progress on stderr: a live table on a terminal, elsewhere a plain line every ten seconds."""
+"""What a user sees of a study while it runs, on stderr: see the room `display`."""
 
 from __future__ import annotations
 
@@ -7,100 +7,42 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from hpo.game.run import Run
 from hpo.live.dispatch import Dispatch
+from hpo.live.display.moment import Moment, Watch
+from hpo.live.display.outlets import outlet
 from hpo.live.occupancy import Occupancy
-from hpo.text import clock
-
-LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Shows each run's charged epochs, incumbent and trials, and below them the epochs per second, the time left and the slots.
+    """Shows how a dispatch goes: on a terminal as a drawing, in a notebook in place, elsewhere or if `plain` as lines.
 
-    The occupancy is None when no slots are played on any more.
+    Call it as often as you like: it looks a few times a second at most. An occupancy of None is the end: no slot works any
+    more. When the block ends, one line with what was done stays.
     """
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, markup=False, emoji=False)
-        self._quiet = quiet
-        self._live: Live | None = None
-        self._began = time.monotonic()
-        self._first: int | None = None
-        self._line_at = -LINE_SECONDS
+    def __init__(self, *, quiet: bool = False, plain: bool = False, console: Console | None = None) -> None:
+        console = console or Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._outlet = outlet(console, quiet=quiet, plain=plain)
+        self._watch: Watch | None = None
+        self._moment: Moment | None = None
+        self._due = 0.0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._quiet:
-            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
-            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._moment is not None:
+            self._outlet.end(self._moment)
 
     def __call__(self, dispatch: Dispatch, occupancy: Occupancy | None) -> None:
-        if self._quiet:
+        now = time.monotonic()
+        if self._watch is None:
+            self._watch = Watch(dispatch)
+        elif now < self._due and occupancy is not None:
             return
-        if self._live is not None:
-            self._live.update(self._table(dispatch, occupancy))
-        elif time.monotonic() - self._line_at >= LINE_SECONDS:
-            self.line(dispatch, occupancy)
-
-    def line(self, dispatch: Dispatch, occupancy: Occupancy | None) -> None:
-        """Prints one line for all runs together."""
-        self._line_at = time.monotonic()
-        if not self._quiet and self._live is None:
-            runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)
-            self._console.print(f"{self._footer(dispatch, occupancy)} | {runs}", highlight=False, soft_wrap=True)
-
-    def _table(self, dispatch: Dispatch, occupancy: Occupancy | None) -> Table:
-        table = Table(caption=self._footer(dispatch, occupancy), caption_justify="left", box=None, pad_edge=False)
-        table.add_column("run")
-        table.add_column("charged epochs", min_width=28)
-        table.add_column(f"best {dispatch.study.metric}", justify="right")
-        for name in ("running", "paused", "failed"):
-            table.add_column(name, justify="right")
-        runs = dispatch.arena.runs
-        room = max(4, self._console.height - 6)
-        for run in runs[:room]:
-            table.add_row(*self._row(run))
-        if len(runs) > room:
-            table.add_row(Text(f"and {len(runs) - room} more", style="dim"))
-        return table
-
-    def _row(self, run: Run) -> list[str | Text | Table]:
-        states = run.states
-        bar = Table.grid(padding=(0, 1))
-        charged, budget = run.ledger.committed, run.ledger.budget
-        bar.add_row(ProgressBar(total=budget, completed=charged, width=16), f"{charged}/{budget}")
-        best = f"{run.incumbent.value:.4f}" if run.incumbent else "-"
-        return [
-            str(run.key),
-            bar,
-            best,
-            *(str(states[s]) if states[s] else "-" for s in ("running", "paused", "failed")),
-        ]
-
-    def _footer(self, dispatch: Dispatch, occupancy: Occupancy | None) -> str:
-        runs = list(dispatch.arena.runs)
-        charged = sum(run.ledger.committed for run in runs)
-        budget = sum(run.ledger.budget for run in runs)
-        self._first = charged if self._first is None else self._first
-        elapsed = time.monotonic() - self._began
-        rate = (charged - self._first) / elapsed if elapsed > 0 else 0.0
-        parts = [f"{clock(elapsed)}", f"{charged}/{budget} epochs charged", f"{rate:.1f} epochs/s"]
-        if charged == budget:
-            parts.append(f"exams of the winners: {len(dispatch.live)} under way")
-        elif rate > 0:
-            parts.append(f"about {clock((budget - charged) / rate)} left")
-        if occupancy is not None:
-            parts.append(str(occupancy))
-        return "  ".join(parts)
+        self._due = now + self._outlet.seconds
+        self._moment = self._watch.read(occupancy)
+        self._outlet.show(self._moment)

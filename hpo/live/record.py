@@ -25,6 +25,7 @@ class Record:
         self.effort = Effort()
         self.failures: dict[str, str] = {}  # trial -> kind
         self.provenance: dict[str, list[str]] = {}
+        self.trained = 0  # epochs of this sitting, those that were trained again among them
         self._writer, self._tracking, self._metric = writer, tracking, metric
         self._attempts: dict[tuple[str, int], int] = {}  # (trial, epoch) -> its last attempt, where it is not the first
         self.scripts = scripts(writer.stored, writer.changes)  # what each run must meet again
@@ -48,6 +49,7 @@ class Record:
         epoch, again = int(row["epoch"]), int(row["epoch"]) <= self.curves.known(key.id)
         if again and row.get("recovered"):
             return None
+        self.trained += 1
         cell = (key.id, epoch)
         attempt = self._attempts.get(cell, 0) + 1 if again else 0
         if attempt:

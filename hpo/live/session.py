@@ -22,7 +22,7 @@ from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
-from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.live.tracking import trackers_of
 from hpo.live.validation import validate
 from hpo.methods import origins, origins_of
 from hpo.store import layout
@@ -51,10 +51,12 @@ def play(
     quiet: bool,
     command: str,
     then: Callable[[], None] = lambda: None,
+    show: Progress | None = None,
 ) -> None:
     """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
 
     A cluster of this process's own starts while the study is checked and its store is read, and ends beside `then`.
+    `show`: where to show the progress, instead of on stderr.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
@@ -66,7 +68,7 @@ def play(
         with connect.begin(address, _shape(study, workers)) as beginning:
             validate(study, elsewhere=address is not None)
             beginning.wanted()
-            _Sitting(study, beginning, workers, quiet, command).play()
+            _Sitting(study, beginning, workers, quiet, command, show or Progress(quiet=quiet)).play()
             then()
 
 
@@ -137,10 +139,13 @@ class _Sitting:
     workers: int | None
     quiet: bool
     command: str
+    show: Progress
 
     def play(self) -> None:
         dispatch = self._opened()
         if dispatch.finished:
+            if not self.quiet:
+                print(f"{self.study.study}: the store has all of it, nothing is left to train", file=sys.stderr)
             dispatch.finish(complete=True)
         else:
             with redirect_stdout(sys.stderr):  # Ray reports dead workers and nodes on stdout, which is for results
@@ -162,7 +167,7 @@ class _Sitting:
         try:
             if not self.quiet:
                 print(f"{study.study} starts", file=sys.stderr, flush=True)
-            return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
+            return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, trackers_of(study))
         except BaseException:
             writer.close(compact=False)
             raise
@@ -177,7 +182,7 @@ class _Sitting:
         if connection.dashboard and not self.quiet:
             print(f"dashboard: {connection.dashboard}", file=sys.stderr)
         cluster = {"address": connection.address, "dashboard": connection.dashboard}
-        with dispatch.writer.journal() as journal, Progress(quiet=self.quiet) as progress:
+        with dispatch.writer.journal() as journal, self.show as progress:
             journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
             monitor = Monitor(self.study.study, journal)
 
@@ -256,7 +261,8 @@ def _preflight(study: Study, connection: Connection, workers: int | None, quiet:
     growing, limited = grows(), most(study, workers) is not None
     report = preflight(connection, _needs(study), elastic=growing and limited)
     if not quiet or not report.ok:
-        Console(stderr=True, markup=False, emoji=False).print(report.table())
+        console = Console(stderr=True, markup=False, emoji=False)
+        console.print(*report.lines(console.width), sep="\n")
     if report.elastic and not quiet:
         print(f"the autoscaler may add nodes, for up to {most(study, workers)} trials at a time", file=sys.stderr)
     if report.shortage and growing:
@@ -278,14 +284,6 @@ def _needs(study: Study) -> Needs:
         data_root=study.located()["data"].get("root"),
         store=_absolute(study.store),
     )
-
-
-def tracking(study: Study) -> Tracking:
-    """Returns the trackers that the study file names."""
-    track = study.track
-    folder = TensorBoard(str(study.folder / expanded(track.tensorboard)), study.study) if track.tensorboard else None
-    server = MlFlow(track.mlflow, study.study) if track.mlflow else None
-    return Tracking(*(tracker for tracker in (folder, server) if tracker is not None), mode=study.mode)
 
 
 def checkpoint_place(study: Study) -> str:

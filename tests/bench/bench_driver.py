@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -36,7 +37,7 @@ from hpo.store import StudyWriter
 from hpo.study.study import Study
 from hpo.worker.training import Assignment, Report
 
-LOOK_SECONDS = 0.5  # between two looks of the progress and the monitor
+LOOK_SECONDS = 0.25  # between two looks of the progress and the monitor, as in the driver's loop
 BATCH_SECONDS = 2.0  # of work for a slot, as the driver on a cluster asks for
 
 STUDY = """
@@ -126,39 +127,56 @@ def results(dispatch: Dispatch, load: Load) -> Iterator[int]:
     rng, count = random.Random(0), 0
     work: dict[int, deque[tuple[Assignment, Iterator[Report]]]] = {slot: deque() for slot in range(load.slots)}
     free = load.slots
-    looks = Looks(dispatch, load.slots)
-    while not dispatch.arena.done:
-        looks.look()
-        for slot, queue in work.items():
-            if not queue:
-                batch = dispatch.batch(BATCH_SECONDS, free - 1)
-                queue.extend((given, answers(given, load, rng)) for given in batch)
-                free -= bool(queue)
-            if queue:
-                given, reports = queue[0]
-                report = next(reports)
-                dispatch.report(given, report, f"host:{slot}")
-                count += len(report.records)
-                if report.done:
-                    queue.popleft()
-                    free += not queue
-                yield count
+    with Looks(dispatch, load.slots) as looks:
+        while not dispatch.arena.done:
+            looks.look()
+            for slot, queue in work.items():
+                if not queue:
+                    batch = dispatch.batch(BATCH_SECONDS, free - 1)
+                    queue.extend((given, answers(given, load, rng)) for given in batch)
+                    free -= bool(queue)
+                if queue:
+                    given, reports = queue[0]
+                    report = next(reports)
+                    dispatch.report(given, report, f"host:{slot}")
+                    count += len(report.records)
+                    if report.done:
+                        queue.popleft()
+                        free += not queue
+                    yield count
+
+
+class Terminal(io.StringIO):
+    """A terminal of 100 x 30 that forgets what it shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class Looks:
-    """What looks at a dispatch now and then: the progress display and the monitor."""
+    """What looks at a dispatch now and then: the display on a terminal, and the monitor."""
 
     def __init__(self, dispatch: Dispatch, slots: int) -> None:
         self._dispatch, self._slots = dispatch, slots
-        self._progress = Progress(console=Console(file=io.StringIO()))
+        console = Console(file=Terminal(), force_terminal=True, width=100, height=30, markup=False, emoji=False)
+        self._progress = Progress(console=console)
         self._meter, self._due = Meter(), 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.__exit__(None, None, None)
 
     def look(self) -> None:
         if time.monotonic() > self._due:
             self._due = time.monotonic() + LOOK_SECONDS
             self._dispatch.wants(self._slots)
             self._meter.read(self._dispatch, Occupancy(self._slots, self._slots))
-            self._progress.line(self._dispatch, Occupancy(self._slots, self._slots))
+            self._progress(self._dispatch, Occupancy(self._slots, self._slots))
 
 
 def windows(total: int) -> dict[str, tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -108,6 +109,9 @@ def test_methods_and_seeds_can_be_added_to_a_store_later(failing):
     assert first.stderr == ""
     second = hpo("run", study, "--store", folder / "grown", "--format", "json", "--no-report", timeout=240)
     assert second.returncode == 0, second.stderr
+    told = second.stderr.splitlines()[-1]  # on a pipe, lines; the last one says what was done
+    assert re.search(r" instant: \d+ of \d+ epochs charged, \d+ trained in \d+:\d\d besides \d+ from the store, ", told)
+    assert "\x1b" not in second.stderr
     assert rows(folder / "grown", "charges") == rows(folder / "w1", "charges")
 
 

@@ -13,6 +13,7 @@ import pytest
 from hpo import __version__, cli
 from hpo.cli.app import GROUPS, app
 from hpo.cli.completing import USUAL, a_model, a_study, some_methods
+from hpo.cli.options import errors
 from trainables import backbones
 
 
@@ -47,6 +48,33 @@ def test_what_is_no_command_is_still_refused(capsys, wrong):
     code, out, err = ended(capsys, wrong)
     assert (code, out) == (2, "")
     assert wrong in err
+
+
+@pytest.mark.parametrize("command", [["check", "digits"], ["methods"], ["studies"], ["doctor"]])
+def test_a_terminal_gets_whole_words_and_a_pipe_whole_lines(capsys, monkeypatch, command):
+    _, piped, _ = ended(capsys, *command)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    _, out, _ = ended(capsys, *command)
+    assert max(map(len, out.splitlines())) <= 60
+    if command != ["doctor"]:  # which counts free bytes, and wraps its findings everywhere
+        assert out.split() == piped.split()
+        assert max(map(len, piped.splitlines())) > 60
+
+
+def test_a_sentence_breaks_between_words_but_keeps_what_is_to_be_typed_on_a_line(capsys, monkeypatch):
+    sentence = "hpo: stopped by SIGINT with 9 epochs charged; to continue: hpo run a-study.yaml --no-report --workers 2"
+    monkeypatch.setenv("COLUMNS", "40")
+    errors.print(sentence)
+    assert capsys.readouterr().err == f"{sentence}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    errors.print(sentence)
+    assert capsys.readouterr().err.splitlines() == [
+        "hpo: stopped by SIGINT with 9 epochs",
+        "charged; to continue:",
+        "hpo run a-study.yaml --no-report --workers 2",
+    ]
 
 
 def test_studies_are_completed_by_presets_files_and_folders(tmp_path, monkeypatch):

@@ -197,6 +197,6 @@ def test_tune_rests_until_something_else_is_wanted(keeper: Keeper) -> None:
 
 
 def test_occupancy_says_what_there_is_to_say() -> None:
-    assert str(Occupancy()) == "no slots yet"
-    assert str(Occupancy(4, 3)) == "3/4 slots busy"
-    assert str(Occupancy(8, 3, 2, 1)) == "3/8 slots busy, 2 starting, 1 waiting"
+    assert str(Occupancy()).startswith("no slot is free yet")
+    assert str(Occupancy(4, 3)) == "3 of 4 slots busy"
+    assert str(Occupancy(8, 3, 2, 1)) == "3 of 8 slots busy, 2 starting, 1 waiting for room"

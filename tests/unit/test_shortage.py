@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from cluster.needs import Needs, Node, Report
 from cluster.shortage import GIB, shortage
@@ -83,4 +86,21 @@ def test_the_table_says_how_many_trials_fit_now() -> None:
     found = report(Resources(gpus=0.5), [busy])
     assert (found.room, found.free) == (4, 2)
     assert found.ok
-    assert found.table().title == "needs and nodes: room for 4 trials, 2 of them now"
+    assert str(found.lines(80)[0]) == "needs and nodes: room for 4 trials, 2 of them now"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_table_cuts_no_cell_however_narrow_the_terminal(width: int) -> None:
+    """What has no room beside the nodes' names stands below them."""
+    needs = Needs(
+        Request(({"CPU": 2, "GPU": 0.5},)), 8 * GIB, python="3.11", data_root="/data/images", store="s3://a/b"
+    )
+    found = Report(needs, tuple(Node(n.name, n, SEEN, driver=n is NODES[0]) for n in NODES))
+    file = io.StringIO()
+    Console(file=file, width=width).print(*found.lines(width), sep="\n")
+    lines = file.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    told = " ".join(lines).split()
+    assert {word for row in found.rows() for text in row.values() for word in text.split()} - {"-"} <= set(told)
+    assert lines[-2:] == ["data: /data/images", "store: s3://a/b"]
+    assert sum(line.startswith("a trial needs") for line in lines) == {60: 3, 80: 2, 200: 1}[width]

@@ -166,6 +166,7 @@ class Loop:
         elif isinstance(news, Started):
             self._slots[news.name] = Slot(news, self._shares, self._inbox.put)
         elif isinstance(news, NotStarted):
+            self._dispatch.incidents.add("start", f"a worker process did not start: {news.words}")
             if news.times >= MOST_STARTS and not self._slots:
                 raise StudyFailed(
                     f"a worker process must start on some node, but {news.times} in a row did not, the last one with: "
@@ -198,6 +199,7 @@ class Loop:
         """Takes back the work of a slot whose process has ended, and gives a trial up where it is to blame."""
         self._end(slot)
         running = list(slot.running.values())
+        self._dispatch.incidents.add("lost", f"worker {slot.worker} was lost: {slot.fault or words}")
         for given in running:
             self._dispatch.withdraw(given)
         if running:
