@@ -15,6 +15,7 @@ from rich.text import Text
 from hpo.game.run import Run
 from hpo.live.dispatch import Dispatch
 from hpo.live.occupancy import Occupancy
+from hpo.study.amounts import COST
 from hpo.text import clock
 
 LINE_SECONDS = 10.0
@@ -31,7 +32,7 @@ class Progress:
         self._quiet = quiet
         self._live: Live | None = None
         self._began = time.monotonic()
-        self._first: int | None = None
+        self._first: tuple[int, int] | None = None  # what was charged when the display began, and the epochs
         self._line_at = -LINE_SECONDS
 
     def __enter__(self) -> Self:
@@ -58,13 +59,13 @@ class Progress:
         """Prints one line for all runs together."""
         self._line_at = time.monotonic()
         if not self._quiet and self._live is None:
-            runs = " ".join(f"{r.key} {r.ledger.committed}/{r.ledger.budget}" for r in dispatch.arena.runs)
+            runs = " ".join(f"{r.key} {r.ledger}" for r in dispatch.arena.runs)
             self._console.print(f"{self._footer(dispatch, occupancy)} | {runs}", highlight=False, soft_wrap=True)
 
     def _table(self, dispatch: Dispatch, occupancy: Occupancy | None) -> Table:
         table = Table(caption=self._footer(dispatch, occupancy), caption_justify="left", box=None, pad_edge=False)
         table.add_column("run")
-        table.add_column("charged epochs", min_width=28)
+        table.add_column(f"charged {dispatch.study.budget.unit.name}", min_width=28)
         table.add_column(f"best {dispatch.study.metric}", justify="right")
         for name in ("running", "paused", "failed"):
             table.add_column(name, justify="right")
@@ -79,8 +80,8 @@ class Progress:
     def _row(self, run: Run) -> list[str | Text | Table]:
         states = run.states
         bar = Table.grid(padding=(0, 1))
-        charged, budget = run.ledger.committed, run.ledger.budget
-        bar.add_row(ProgressBar(total=budget, completed=charged, width=16), f"{charged}/{budget}")
+        ledger = run.ledger
+        bar.add_row(ProgressBar(total=ledger.budget, completed=ledger.committed, width=16), str(ledger))
         best = f"{run.incumbent.value:.4f}" if run.incumbent else "-"
         return [
             str(run.key),
@@ -91,13 +92,20 @@ class Progress:
 
     def _footer(self, dispatch: Dispatch, occupancy: Occupancy | None) -> str:
         runs = list(dispatch.arena.runs)
-        charged = sum(run.ledger.committed for run in runs)
-        budget = sum(run.ledger.budget for run in runs)
-        self._first = charged if self._first is None else self._first
+        charged, epochs = (
+            sum(each) for each in zip(*((r.ledger.committed, r.charged_epochs) for r in runs), strict=True)
+        )
+        budget, unit = sum(run.ledger.budget for run in runs), runs[0].ledger.unit
+        self._first = (charged, epochs) if self._first is None else self._first
         elapsed = time.monotonic() - self._began
-        rate = (charged - self._first) / elapsed if elapsed > 0 else 0.0
-        parts = [f"{clock(elapsed)}", f"{charged}/{budget} epochs charged", f"{rate:.1f} epochs/s"]
-        if charged == budget:
+        rate, pace = ((now - first) / elapsed if elapsed > 0 else 0.0
+                      for now, first in zip((charged, epochs), self._first, strict=True))  # fmt: skip
+        parts = [
+            f"{clock(elapsed)}",
+            f"{unit.shown(charged)}/{unit.shown(budget)} {unit.name} charged",
+            f"{pace:.1f} epochs/s",
+        ]
+        if charged == budget or (unit == COST and all(run.done for run in runs)):
             parts.append(f"exams of the winners: {len(dispatch.live)} under way")
         elif rate > 0:
             parts.append(f"about {clock((budget - charged) / rate)} left")

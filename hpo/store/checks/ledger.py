@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from hpo.store.checks.book import Account, Book
 from hpo.store.reader import StudyData
+from hpo.study.amounts import COST, EPOCHS, Unit
 
 
 def curves(book: Book, data: StudyData) -> Iterator[str]:
@@ -62,19 +63,40 @@ def row_of_run(account: Account, row: dict[str, Any] | None, over: bool) -> Iter
         yield "it has charges, but no row in the runs table"
         return
     final = row["status"] == "complete"
-    charged, budget = row["charged_epochs"], row["budget_epochs"]
+    charged = row["charged_epochs"]
     if account.total != charged if final else account.total < charged:
         yield f"{account.total} epochs were charged, but its row has {charged}"
-    if account.total > budget:
-        yield f"{account.total} epochs were charged, more than its budget of {budget}"
-    if final and charged < budget and not row["reason"]:
-        yield f"it ended with {charged} of {budget} epochs charged and gives no reason"
+    yield from _budget(account, row, final)
     missing = int(account.order[-1]) + 1 - len(account.order) if len(account.order) else 0
     if final and missing > row["failed_trials"]:
         yield f"its orders have {missing} gaps, but {row['failed_trials']} of its trials failed"
     yield from _incumbent(account, row)
     if over:
         yield from _sums(account, row)
+
+
+def _budget(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]:
+    """Checks that a run was charged no more than its budget, and says why where it was charged less."""
+    unit, budget, told = budget_of(row)
+    found = account.total if unit == EPOCHS else account.paid
+    if found is None:
+        yield "its budget is a cost, but a charge does not say what its epoch cost"
+        return
+    if unit == COST and (found != told if final else found < told):
+        yield f"its epochs cost {unit.shown(found)}, but its row has {unit.shown(told)}"
+    if found > budget:
+        words = f"{found} epochs were" if unit == EPOCHS else f"{unit.words(found)} was"
+        yield f"{words} charged, more than its budget of {unit.shown(budget)}"
+    if final and told < budget and not row["reason"]:
+        noun = "epochs charged" if unit == EPOCHS else "the cost charged"
+        yield f"it ended with {unit.shown(told)} of {unit.shown(budget)} {noun} and gives no reason"
+
+
+def budget_of(row: Mapping[str, Any]) -> tuple[Unit, int, int]:
+    """Returns what a run's budget counts, the budget, and what its row says was charged, in the unit's amounts."""
+    if row["budget_cost"] is None:
+        return EPOCHS, int(row["budget_epochs"] or 0), int(row["charged_epochs"] or 0)
+    return COST, COST.amount(row["budget_cost"]), round((row["charged_cost"] or 0) * COST.scale)
 
 
 def _incumbent(account: Account, row: dict[str, Any]) -> Iterator[str]:
