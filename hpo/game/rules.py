@@ -1,17 +1,13 @@
-"""The rules of a run, and the sentence that says why it left budget over. Pure."""
+"""The rules of a run, whatever its method. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hpo.game.ledger import Ledger
-from hpo.game.workers import RunTrial
 from hpo.study.amounts import EPOCHS, Unit
 from hpo.study.space import Config
 from hpo.study.values import TrialKey
-
-FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,3 @@ class Rules:
     def declared(self, config: Config) -> int | None:
         """Returns the cost of an epoch in millionths; None where the trainable declares none."""
         return None if self.price is None else self.price(config)
-
-
-def left_over(ledger: Ledger, rules: Rules, trials: Sequence[RunTrial], luckless: bool, waiting: int | None) -> str:
-    """Returns why a run ended with budget left over; empty where it did not.
-
-    `luckless`: too many trials failed in a row. `waiting`: what the cheapest epoch costs that it could not pay.
-    """
-    left, unit = ledger.budget - ledger.committed, ledger.unit
-    if left == 0:
-        return ""
-    if luckless:
-        last = next(t.reason for t in reversed(trials) if t.status == "failed")
-        return f"{FAILURES_IN_A_ROW} trials in a row failed before their first epoch; the last: {last}"
-    if left < rules.least:
-        return f"{left} epochs are left, and an epoch of {rules.charge} folds is charged {rules.charge}"
-    if waiting is not None:
-        return (
-            f"{unit.words(left)} is left, and the cheapest epoch that the method still asked for costs "
-            f"{unit.shown(waiting)}"
-        )
-    verb = "were" if unit == EPOCHS else "was"
-    return f"the method has no configuration left to train; {unit.words(left)} {verb} not needed"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from hpo.game.curves import Cell, Curves, Failed
 from hpo.game.demands import Changes, Demand
+from hpo.game.ending import FAILURES_IN_A_ROW, left_over, outcome_of
 from hpo.game.ledger import Ledger
-from hpo.game.rules import FAILURES_IN_A_ROW, Rules, left_over
+from hpo.game.rules import Rules
 from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
 from hpo.game.wishes import Wishes
@@ -94,6 +95,11 @@ class Run:
         at = self.now + (1 + ahead / self.rules.parallelism) * self.rules.cost(segment.config)
         return Demand(at, self.key, key, segment.stop)
 
+    @property
+    def unpaid(self) -> int | None:
+        """What the cheapest epoch costs of those that the method asked for and the ledger could not grant."""
+        return self._queue.cheapest
+
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
         mine = self._by_id.get(trial)
@@ -101,19 +107,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """How the run ended, or where it stands."""
-        return Outcome(
-            run=self.key,
-            status="complete" if self._over else "partial",
-            committed=self.charged_epochs,
-            cost=None if self.rules.price is None else sum((t.cost or 0) * t.epochs for t in self.trials),
-            spent=self.ledger.committed,
-            budget=self.ledger.budget,
-            unit=self.ledger.unit,
-            trials=len(self.trials),
-            failed_trials=self.states["failed"],
-            incumbent=self.incumbent,
-            reason=self.reason,
-        )
+        return outcome_of(self)
 
     # -- the game -----------------------------------------------------------------------------------------------------
 
@@ -217,6 +211,17 @@ class Run:
     # -- new work -----------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        """Starts segments. Where nothing runs, what is left will not grow, and what it cannot pay is given up.
+
+        The schedule learns of it as of a failure, so that it need not wait and may have something cheaper.
+        """
+        self._start_all()
+        while not self._workers and self._room > 0 and (unpaid := self._queue.drop()):
+            for segment in unpaid:
+                self.schedule.on_failure(segment.trial, segment.start)
+            self._start_all()
+
+    def _start_all(self) -> None:
         """Starts segments until all virtual workers are busy, or the budget, the method or its luck has run out."""
         while len(self._workers) < self.rules.parallelism and self._room > 0:
             if self._failures_in_a_row >= FAILURES_IN_A_ROW:
@@ -266,5 +271,4 @@ class Run:
 
     def _end(self) -> None:
         self._over = True
-        luckless = self._failures_in_a_row >= FAILURES_IN_A_ROW
-        self.reason = left_over(self.ledger, self.rules, self.trials, luckless, self._queue.cheapest)
+        self.reason = left_over(self, luckless=self._failures_in_a_row >= FAILURES_IN_A_ROW)

@@ -20,6 +20,7 @@ class SegmentQueue:
     State:
       _cut       the segments, or their rests, that the ledger could not grant, the oldest first; the run has paused
                  their trials at `start`
+      _dropped   those of the cut ones that the ledger will never be able to grant
       _planned   segments that an oblivious schedule handed out before a worker was free, in its order
       epochs     of all planned segments together
       amount     what the ledger would be charged for them
@@ -41,6 +42,7 @@ class SegmentQueue:
         self._price = price  # what the ledger is charged for an epoch
         self._cut: deque[Segment] = deque()
         self._planned: deque[Segment] = deque()
+        self._dropped: list[Segment] = []
         self.epochs = self.amount = self._shown = 0
         self.resumes = False
         self._keys: dict[int, TrialKey] = {}
@@ -52,19 +54,26 @@ class SegmentQueue:
     @property
     def cheapest(self) -> int | None:
         """What the cheapest epoch costs of those that the ledger could not grant; None where there are none."""
-        return min((self._price(segment.config) for segment in self._cut), default=None)
+        return min((self._price(segment.config) for segment in (*self._dropped, *self._cut)), default=None)
+
+    def drop(self) -> list[Segment]:
+        """Removes and returns the cut segments, for good: the ledger will never be able to grant them."""
+        found = list(self._cut)
+        self._cut.clear()
+        self._dropped += found
+        return found
 
     def take(self, room: int) -> Segment | None:
         """Removes and returns the next segment; None where there is nothing to train now.
 
         Of the cut ones it is the first whose epoch costs at most `room`. Where there is none, the schedule may have a
-        cheaper one: it is asked until `WAITING` segments wait.
+        cheaper one: it is asked until `WAITING` segments wait or were dropped.
         """
         for place, segment in enumerate(self._cut):
             if self._price(segment.config) <= room:
                 del self._cut[place]
                 return segment
-        if len(self._cut) >= WAITING:
+        if len(self._cut) + len(self._dropped) >= WAITING:
             return None
         if self._planned:
             segment = self._planned.popleft()

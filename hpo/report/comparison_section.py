@@ -80,6 +80,8 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     caption = _caption(looks) + reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     pictures += _others(comparison, looks)
+    if comparison.cost_budgets:  # the budget's own axis comes first
+        pictures[:2] = pictures[1::-1]
     return Section("anytime", title, [Figures(pictures)])
 
 

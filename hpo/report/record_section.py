@@ -56,7 +56,7 @@ def _budgets(data: StudyData) -> str:
 
 def _spent(run: Mapping[str, Any]) -> tuple[float, float]:
     """Returns what a run was charged and its budget, in what the budget counts."""
-    if run["budget_cost"] is not None:
+    if run.get("budget_cost") is not None:
         return run["charged_cost"] or 0.0, run["budget_cost"]
     return run["charged_epochs"], run["budget_epochs"]
 
@@ -77,8 +77,8 @@ def ledger_table(data: StudyData) -> Table:
         Column("remark", "reason", "text"),
     )  # fmt: skip
     always = ("run", "status", "charged_epochs", "shared_epochs", "wasted_epochs", "trials", "failed_trials")
-    columns = tuple(c for c in columns if c.key in always or any(run[c.key] not in (None, "") for run in runs))
-    rows = tuple(tuple(run[column.key] for column in columns) for run in runs)
+    columns = tuple(c for c in columns if c.key in always or any(run.get(c.key) not in (None, "") for run in runs))
+    rows = tuple(tuple(run.get(column.key) for column in columns) for run in runs)
     note = (
         "Budget, charged, shared and wasted are epochs. Shared: charged to this run and to another, but trained once. "
         "Wasted: trained again after a fault and not charged."

@@ -110,8 +110,7 @@ def _compared(
     bounds = metric_bounds(first, [v for run in runs for v in (run.value, run.test(test_metric))])
     methods, blocks = common_blocks(runs, mode)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
-    smallest = _margin(studies, runs, difference)
-    point = smallest.of(values)
+    point = (smallest := _margin(studies, runs, difference)).of(values)
     tested = _tested(runs, labels, mode, test_metric, smallest, bounds)
     return Comparison(
         study=", ".join(data.name for data in studies),
@@ -209,7 +208,11 @@ def _notes(
         found.append(f"Incomplete runs, left out of means and tests: {', '.join(partial)}.")
     if empty:
         found.append(f"Runs without any value, ranked last and left out of means: {', '.join(empty)}.")
-    others = {(run.method, run.budget): run.study for run in runs if run.budget != budgets[run.study]}
+    others = {
+        (run.method, size): run.study
+        for run in runs
+        if (size := run.budget_cost or run.budget_epochs) != budgets[run.study]
+    }
     for (label, size), task in others.items():
         unit = "" if task in costs else " epochs"
         found.append(

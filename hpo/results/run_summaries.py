@@ -43,7 +43,7 @@ def _slots(definition: Mapping[str, Any]) -> dict[str, int]:
 def _summary(
     data: StudyData, row: Mapping[str, Any], run: anytime.Played | None, winner: Winner | None, workers: int
 ) -> RunSummary:
-    mode, budget, cost = data.definition["mode"], row["budget_epochs"], row["budget_cost"]
+    mode, budget, cost = data.definition["mode"], row["budget_epochs"], row.get("budget_cost")
     paid = run.paid if run else None
     ends = anytime.ends_alone(run.trial, run.seconds, workers, run.after) if run else np.array([])
     status = str(row["status"])

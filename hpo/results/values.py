@@ -76,11 +76,6 @@ class RunSummary:
     anytime_cost: Corners = ()
 
     @property
-    def budget(self) -> float | None:
-        """The run's budget, in epochs or in cost."""
-        return self.budget_epochs if self.budget_cost is None else self.budget_cost
-
-    @property
     def complete(self) -> bool:
         return self.status == "complete"
 
@@ -292,13 +287,11 @@ class Comparison:
 
 def _run(run: RunSummary) -> dict[str, Any]:
     # `asdict` would walk and copy every corner of the curves.
-    shown = {name: getattr(run, name) for name in run.__dataclass_fields__}
-    return {**shown, "incumbent": asdict(run.incumbent) if run.incumbent else None}
+    return {**vars(run), "incumbent": asdict(run.incumbent) if run.incumbent else None}
 
 
 def _ranking(ranking: Ranking | None) -> dict[str, Any] | None:
     if ranking is None:
         return None
     pairwise = [{"a": a, "b": b, "p": p} for (a, b), p in ranking.pairwise.items()]
-    shown = {name: getattr(ranking, name) for name in ranking.__dataclass_fields__}
-    return {**shown, "mean_ranks": dict(ranking.mean_ranks), "pairwise": pairwise}
+    return {**vars(ranking), "mean_ranks": dict(ranking.mean_ranks), "pairwise": pairwise}

@@ -94,7 +94,7 @@ def _budget(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]
 
 def budget_of(row: Mapping[str, Any]) -> tuple[Unit, int, int]:
     """Returns what a run's budget counts, the budget, and what its row says was charged, in the unit's amounts."""
-    if row["budget_cost"] is None:
+    if row.get("budget_cost") is None:
         return EPOCHS, int(row["budget_epochs"] or 0), int(row["charged_epochs"] or 0)
     return COST, COST.amount(row["budget_cost"]), round((row["charged_cost"] or 0) * COST.scale)
 

@@ -36,7 +36,7 @@ def runs(data: StudyData) -> Iterator[str]:
         except ValueError:
             options = None
         budget = data.definition["budget"]
-        told = (row["name"], options, row["budget_epochs"] if row["budget_cost"] is None else row["budget_cost"])
+        told = (row["name"], options, row["budget_epochs"] if row.get("budget_cost") is None else row["budget_cost"])
         right = (method["name"], dict(method.get("options") or {}), budget.get("epochs", budget.get("cost")))
         for name, a, b in zip(("method", "options", "budget"), told, right, strict=True):
             if a != b:
