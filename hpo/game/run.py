@@ -27,8 +27,7 @@ class Run:
     function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
     nothing; under the arrival clock that order decides, and `script` repeats a stored one.
 
-    `failures`: the failed trials as the run met them, each with its place in the order of the events. `states` counts its
-    trials by status.
+    `failures`: the failed trials as the run met them. `states` counts its trials by status.
     """
 
     def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Script | None = None):
@@ -240,8 +239,7 @@ class Run:
             return
         if trial.epochs != segment.start:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
-        price = self.rules.amount(segment.config)
-        granted = self._reserve(segment.stop - segment.start, price)
+        granted = self._reserve(segment.stop - segment.start, price := self.rules.amount(segment.config))
         if not granted:  # another one may be cheaper
             self.states.move(trial, "paused")
             self._queue.put_back(segment)

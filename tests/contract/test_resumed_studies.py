@@ -62,7 +62,9 @@ def assert_exact_and_replayed(study: Study, data: StudyData) -> None:
     assert store.verify(study.store) == []
     for row in data.runs.to_pylist():
         assert row["status"] == "complete"
-        assert row["charged_epochs"] == row["budget_epochs"] or row["reason"]
+        assert (
+            row["charged_epochs"] == row["budget_epochs"] or row["charged_cost"] == row["budget_cost"] or row["reason"]
+        )
     again = replay(study, data=from_store(study.store, study)).data
     assert events(again) == events(data)
     times = ("at",)
@@ -80,6 +82,22 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
     study = written(tmp_path, method, epochs=12 if method in DEAR else 24, clock=clock)
     data = finish(study, random.Random(f"{method} {clock}"), [7, 5])
     assert_exact_and_replayed(study, data)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in DEAR])
+def test_a_killed_study_under_a_budget_in_cost_ends_with_the_same_ledger(tmp_path: Path, method: str) -> None:
+    """Killed twice or not at all: the same charges, the same cost to the millionth, the same reason for what is left."""
+    ledgers = []
+    for folder, moments in ((tmp_path / "killed", [4, 6]), (tmp_path / "whole", list[int]())):
+        folder.mkdir()
+        study = written(folder, method, cost=12.3)
+        data = finish(study, random.Random(method), moments)
+        assert_exact_and_replayed(study, data)
+        columns = ["run", "charged_epochs", "charged_cost", "budget_cost", "reason"]
+        ledgers.append((events(data), data.runs.select(columns).to_pylist()))
+        assert data.runs["budget_epochs"].null_count == len(data.runs)
+    assert ledgers[0] == ledgers[1]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -67,6 +67,7 @@ def row_of_run(account: Account, row: dict[str, Any] | None, over: bool) -> Iter
     if account.total != charged if final else account.total < charged:
         yield f"{account.total} epochs were charged, but its row has {charged}"
     yield from _budget(account, row, final)
+    yield from _cost(account, row, final)
     missing = int(account.order[-1]) + 1 - len(account.order) if len(account.order) else 0
     if final and missing > row["failed_trials"]:
         yield f"its orders have {missing} gaps, but {row['failed_trials']} of its trials failed"
@@ -82,14 +83,24 @@ def _budget(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]
     if found is None:
         yield "its budget is a cost, but a charge does not say what its epoch cost"
         return
-    if unit == COST and (found != told if final else found < told):
-        yield f"its epochs cost {unit.shown(found)}, but its row has {unit.shown(told)}"
     if found > budget:
         words = f"{found} epochs were" if unit == EPOCHS else f"{unit.words(found)} was"
         yield f"{words} charged, more than its budget of {unit.shown(budget)}"
     if final and told < budget and not row["reason"]:
         noun = "epochs charged" if unit == EPOCHS else "the cost charged"
         yield f"it ended with {unit.shown(told)} of {unit.shown(budget)} {noun} and gives no reason"
+
+
+def _cost(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]:
+    """Checks what the epochs cost. Charges of earlier versions do not say it, nor does a trainable that declares none."""
+    told, paid = row.get("charged_cost"), account.paid
+    if told is None:
+        if not np.isnan(account.cost).all():
+            yield "its charges say what their epochs cost, but its row does not"
+    elif paid is not None:
+        sure = round(told * COST.scale)
+        if paid != sure if final else paid < sure:
+            yield f"its epochs cost {COST.shown(paid)}, but its row has {COST.shown(sure)}"
 
 
 def budget_of(row: Mapping[str, Any]) -> tuple[Unit, int, int]:

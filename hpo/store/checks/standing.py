@@ -36,9 +36,9 @@ def runs(data: StudyData) -> Iterator[str]:
         except ValueError:
             options = None
         budget = data.definition["budget"]
-        told = (row["name"], options, row["budget_epochs"] if row.get("budget_cost") is None else row["budget_cost"])
-        right = (method["name"], dict(method.get("options") or {}), budget.get("epochs", budget.get("cost")))
-        for name, a, b in zip(("method", "options", "budget"), told, right, strict=True):
+        told = (row["name"], options, row["budget_epochs"], row.get("budget_cost"))
+        right = (method["name"], dict(method.get("options") or {}), budget.get("epochs"), budget.get("cost"))
+        for name, a, b in zip(("method", "options", "budget", "budget in cost"), told, right, strict=True):
             if a != b:
                 yield f"run {run}: its row has the {name} {a}, but the study has {b}"
 
