@@ -67,10 +67,7 @@ def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) 
         return study.key(config, seed, max_epochs)
 
     unit = study.budget.unit
-    declared = cost if unit == EPOCHS else epoch_cost(study)
-    if unit == COST and declared is None:
-        message = f"budget.cost needs a trainable that declares epoch_cost, but {study.trainable} does not; give epochs"
-        raise study.error(("budget", "cost"), message)
+    declared = cost if unit == EPOCHS else _needed_cost(study)
     return Rules(
         budget=study.budget.amount,
         parallelism=method.parallelism or study.parallelism,
@@ -133,13 +130,35 @@ def _price(study: Study, cost: Cost) -> Callable[[Config], int]:
     return price
 
 
-def prices(study: Study) -> list[int]:
-    """Returns the prices of an epoch of some configurations of the study, in millionths, the cheapest first."""
+def _needed_cost(study: Study) -> Cost:
+    """Returns what epochs cost. Raises StudyError where the trainable does not declare it."""
     declared = epoch_cost(study)
     if declared is None:
-        return []
-    price, rng = _price(study, declared), np.random.default_rng(0)
+        message = f"budget.cost needs a trainable that declares epoch_cost, but {study.trainable} does not; give epochs"
+        raise study.error(("budget", "cost"), message)
+    return declared
+
+
+def prices(study: Study) -> list[int]:
+    """Returns what an epoch of some configurations costs, in millionths, the cheapest first.
+
+    Raises StudyError where the trainable declares no cost, or one that cannot be charged.
+    """
+    price, rng = _price(study, _needed_cost(study)), np.random.default_rng(0)
     return sorted(price(study.space.sample(rng)) for _ in range(SAMPLED))
+
+
+def check_prices(study: Study) -> None:
+    """Raises StudyError for a budget in cost without prices, or one that trains no trial to the end."""
+    if study.budget.unit == EPOCHS:
+        return
+    least = prices(study)[0] * study.budget.max_epochs
+    if least > study.budget.amount:
+        message = (
+            f"budget.cost must pay for a trial's {study.budget.max_epochs} epochs, which cost {COST.shown(least)} or more, "
+            f"but got {COST.shown(study.budget.amount)}"
+        )
+        raise study.error(("budget", "cost"), message)
 
 
 def affordable(study: Study) -> int:
