@@ -142,7 +142,7 @@ def run_rows(study: str, runs: Sequence[Run], methods: Mapping[str, Method], eff
                 "budget_epochs": outcome.budget if outcome.unit == EPOCHS else None,
                 "budget_cost": None if outcome.unit == EPOCHS else outcome.unit.value(outcome.budget),
                 "charged_epochs": outcome.committed,
-                "charged_cost": None if outcome.cost is None else COST.value(outcome.cost),
+                "charged_cost": None if outcome.unit == EPOCHS else outcome.unit.value(outcome.spent),
                 "shared_epochs": sum(_shared(n, longest[trial]) for trial, n in trials) * run.rules.charge,
                 "wasted_epochs": sum(effort.wasted.get(trial, 0) for trial, _ in trials) * run.rules.charge,
                 "trials": outcome.trials,

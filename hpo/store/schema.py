@@ -102,7 +102,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "budget_epochs": (_WHOLE, "the run's budget; null for one in cost"),
         "budget_cost": (_REAL, "the run's budget in cost; null for one in epochs"),
         "charged_epochs": (_WHOLE, "epochs charged"),
-        "charged_cost": (_REAL, "what they cost, where the trainable declares it"),
+        "charged_cost": (_REAL, "what they cost, of a budget in cost; null for one in epochs"),
         "shared_epochs": (_WHOLE, "of these, charged to another run too and trained once"),
         "wasted_epochs": (_WHOLE, "epochs of the run's trials that were trained again after a fault"),
         "trials": (_WHOLE, "trials begun"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.store.checks.book import Account, Book
+from hpo.store.checks.book import Account, Book, Real, Whole
 from hpo.store.reader import StudyData
 from hpo.study.amounts import COST, EPOCHS, Unit
 
@@ -87,20 +87,36 @@ def _budget(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]
         words = f"{found} epochs were" if unit == EPOCHS else f"{unit.words(found)} was"
         yield f"{words} charged, more than its budget of {unit.shown(budget)}"
     if final and told < budget and not row["reason"]:
-        noun = "epochs charged" if unit == EPOCHS else "the cost charged"
-        yield f"it ended with {unit.shown(told)} of {unit.shown(budget)} {noun} and gives no reason"
+        share = f"{unit.shown(told)} of {unit.shown(budget)}"
+        words = f"{share} epochs" if unit == EPOCHS else f"a cost of {share}"
+        yield f"it ended with {words} charged and gives no reason"
 
 
 def _cost(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]:
-    """Checks what the epochs cost. Charges of earlier versions do not say it, nor does a trainable that declares none."""
-    told, paid = row.get("charged_cost"), account.paid
-    if told is None:
-        if not np.isnan(account.cost).all():
-            yield "its charges say what their epochs cost, but its row does not"
-    elif paid is not None:
-        sure = round(told * COST.scale)
-        if paid != sure if final else paid < sure:
-            yield f"its epochs cost {COST.shown(paid)}, but its row has {COST.shown(sure)}"
+    """Checks what the epochs cost. The first charges of a run that an earlier version began do not say it."""
+    known, told, paid = ~np.isnan(account.cost), row.get("charged_cost"), account.paid
+    if known.any() and not known[known.argmax() :].all():
+        yield "some of its charges say what their epochs cost, and later ones do not"
+    cheap, dear = _per_trial(account.number[known], account.cost[known])
+    if (cheap != dear).any():
+        yield f"epochs of its trial {int(np.flatnonzero(cheap != dear)[0])} cost differently"
+    if row.get("budget_cost") is None:
+        if told is not None:
+            yield "its budget is in epochs, but its row says what they cost"
+        return
+    sure = round((told or 0) * COST.scale)
+    if paid is not None and (paid != sure if final else paid < sure):
+        yield f"its epochs cost {COST.shown(paid)}, but its row has {COST.shown(sure)}"
+
+
+def _per_trial(number: Whole, cost: Real) -> tuple[Real, Real]:
+    """Returns the least and the greatest cost of an epoch by trial [trials]."""
+    size = int(number.max(initial=-1)) + 1
+    least, greatest = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(least, number, cost)
+    np.maximum.at(greatest, number, cost)
+    seen = np.isfinite(least)
+    return np.where(seen, least, 0.0), np.where(seen, greatest, 0.0)
 
 
 def budget_of(row: Mapping[str, Any]) -> tuple[Unit, int, int]:
