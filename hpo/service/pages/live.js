@@ -49,6 +49,7 @@
   const unit = (of) => (of.budget_cost == null ? "epochs" : "cost");
   const budget = (of) => of.budget_cost ?? of.budget_epochs;
   const spent = (run) => (run.budget_cost == null ? run.charged_epochs : run.charged_cost ?? 0);
+  const digits = (amount) => String(Math.floor(amount * 100 + 1e-6) / 100); // down: what is not charged must not seem to be
   const curve = (run) => (run.budget_cost == null ? run.anytime : run.anytime_cost);
 
   function chart(state) {
@@ -107,7 +108,7 @@
     bar.max = budget(run);
     bar.value = spent(run);
     bar.setAttribute("aria-label", `${run.run}: charged ${unit(run)}`);
-    charged.append(bar, `${round(spent(run))} / ${budget(run)}`);
+    charged.append(bar, `${digits(spent(run))} / ${digits(budget(run))}`);
     const count = (...states) => element("td", String(states.reduce((sum, s) => sum + (run.trials[s] ?? 0), 0)), "number");
     const status = run.reason ? `${run.status}: ${run.reason}` : run.status;
     made.append(head, charged, element("td", number(run.best), "number"), count("running"), count("paused"), count("stopped", "completed"), count("failed"), element("td", status));
@@ -141,7 +142,7 @@
     const over = done === state.runs.length;
     const all = over ? (state.failure ? "Failed" : "Complete") : "In progress";
     const trouble = [state.failure, state.failed_exams].filter(Boolean).map((said) => `${said[0].toUpperCase()}${said.slice(1)}. `);
-    return `${trouble.join("")}${all}: ${round(charged)} of ${round(whole)} ${unit(state)} charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained${over ? "" : occupied(state.occupancy)}.`;
+    return `${trouble.join("")}${all}: ${digits(charged)} of ${digits(whole)} ${unit(state)} charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained${over ? "" : occupied(state.occupancy)}.`;
   }
 
   function draw(state) {
