@@ -111,6 +111,7 @@ def test_a_killed_study_under_a_budget_in_cost_ends_with_the_same_ledger(tmp_pat
     early=st.booleans(),
     moments=st.lists(st.integers(0, 20), max_size=3),
     seed=st.integers(0, 2**31),
+    cost=st.sampled_from([None, 9.7]),
 )  # fmt: skip
 @pytest.mark.timeout(300)
 def test_random_studies_with_kills_are_exact_and_replay(
@@ -122,10 +123,11 @@ def test_random_studies_with_kills_are_exact_and_replay(
     early: bool,
     moments: list[int],
     seed: int,
+    cost: float | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = written(
-            Path(folder), ", ".join(methods), failing=failing, clock=clock, parallelism=parallelism, epochs=20,
+            Path(folder), ", ".join(methods), failing=failing, clock=clock, parallelism=parallelism, epochs=20, cost=cost,
             more="early_stopping: {patience: 1}" if early else "",
         )  # fmt: skip
         data = finish(study, random.Random(seed), moments, tuple(methods) if slow else ())
