@@ -24,8 +24,8 @@ space:
   learning_rate: {{type: float, low: 1.0e-4, high: 0.1, log: true, grid: [0.001, 0.003, 0.01, 0.03]}}
   optimizer: {{type: choice, values: [adam, sgd]}}
   finetuned_layers: {{type: int, low: 1, high: 6, grid: [1, 3]}}
-  cost: {{type: choice, values: [1.0, 2.5]}}
-budget: {{epochs: {epochs}, max_epochs: {most}}}
+  cost: {{type: choice, values: {costs}}}
+budget: {{{budget}, max_epochs: {most}}}
 methods: [{methods}]
 seeds: {seeds}
 parallelism: {parallelism}
@@ -36,13 +36,13 @@ clock: {clock}
 
 def written(
     folder: Path, methods: str, *, failing: float = 0.2, epochs: int = 24, most: int = 4, seeds: str = "[0]",
-    parallelism: int = 3, clock: str = "virtual", more: str = "",
+    parallelism: int = 3, clock: str = "virtual", more: str = "", cost: float | None = None,
 ) -> Study:  # fmt: skip
     """Returns a study of computed curves whose store lies in the folder."""
-    path = folder / "drawn.yaml"
+    path, budget = folder / "drawn.yaml", f"epochs: {epochs}" if cost is None else f"cost: {cost}"
     path.write_text(
-        STUDY.format(failing=failing, epochs=epochs, most=most, methods=methods, seeds=seeds, parallelism=parallelism,
-                     clock=clock, more=more)
+        STUDY.format(failing=failing, budget=budget, most=most, methods=methods, seeds=seeds, parallelism=parallelism,
+                     clock=clock, more=more, costs=[1.0, 2.5] if cost is None else [0.1, 0.35, 1.7])
     )  # fmt: skip
     return Study.load(path, store=str(folder / "store"))
 

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from trainables import declarations, load
+from trainables import costs, declarations, load
 from trainables.task import Task
 
 Metrics = dict[str, float]
@@ -139,9 +139,11 @@ class _Case:
             return
         static = isinstance(inspect.getattr_static(kind, "epoch_cost"), staticmethod)
         assert static, "epoch_cost must be static: it is called before anything is trained"
-        ticks = declared(self.config)
+        cost = costs.declared(kind, self.task, {})
+        assert cost is not None
+        ticks = cost(self.config)
         assert 0 < ticks < math.inf, f"epoch_cost must be a positive number of ticks, but got {ticks!r}"
-        assert declared(self.config) == ticks, "epoch_cost must be a pure function of the configuration"
+        assert cost(self.config) == ticks, "epoch_cost must be a pure function of the configuration"
 
 
 _RESUME = """

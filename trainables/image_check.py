@@ -13,7 +13,7 @@ import numpy as np
 
 from hpo.files import expanded
 from hpo.text import meant, nearest, shown
-from trainables import apart, sources, splits, torchvision_files
+from trainables import apart, costs, sources, splits, torchvision_files
 from trainables.arrays import layout
 from trainables.cache import cache_directory
 from trainables.catalog import Catalog
@@ -35,6 +35,11 @@ class Declared:
     def metrics(task: Task) -> tuple[str, ...]:
         """Returns the names of an epoch's metrics."""
         return (*METRICS, *(f"val_{name}" for name in METRICS), "images_per_second")
+
+    @staticmethod
+    def epoch_cost(config: Mapping[str, Any], *, task: Mapping[str, Any], space: Mapping[str, Any]) -> float:
+        """Returns what an epoch costs, where 1 is an epoch of the whole network at the study's largest image size."""
+        return costs.relative(config, Task.from_json(task), space)
 
     @staticmethod
     def check(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:

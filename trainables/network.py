@@ -91,6 +91,11 @@ class Network:
         self.layers = tuple(self._layers())
         self.boundaries = tuple(self._boundaries())
 
+    @property
+    def steps(self) -> tuple[fx.Node, ...]:
+        """The steps of the graph, in their order."""
+        return tuple(self._nodes)
+
     def cut(self, finetuned: int | None) -> int:
         """Returns the position of the first step that is trained with the last `finetuned` layers (None: all)."""
         if finetuned is None or finetuned >= len(self.layers):

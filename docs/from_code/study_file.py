@@ -19,7 +19,7 @@ STUDY = {
     "model": "The model, handed to the trainable; of `image_classifier` the keys [below](#model).",
     "space": "Hyperparameter -> its range or choices, see [the space](#the-space).",
     "fixed": "Hyperparameters with one value.",
-    "budget": "Epochs of a run and of a trial, see [below](#budget).",
+    "budget": "Epochs or cost of a run, epochs of a trial, see [below](#budget).",
     "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md).",
     "seeds": "Each method plays one run for each seed.",
     "parallelism": "Virtual workers of a run: trials that a method may have under way at a time.",
@@ -42,7 +42,9 @@ STUDY = {
 
 SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {
     Budget: ("budget", {
-        "epochs": "Epochs that a run is charged.",
+        "epochs": "Epochs that a run is charged; this or `cost` is required.",
+        "cost": "What a run is charged in cost, as the trainable's `epoch_cost` counts it, to the millionth: see "
+        "[which budget to choose](../explanation/ledger-and-clock.md#which-budget-to-choose).",
         "max_epochs": "The most epochs of a trial.",
     }),
     Data: ("data", {

@@ -27,6 +27,10 @@ def commands(data: StudyData) -> dict[str, str]:
     }
 
 
+def _budget(budget: Mapping[str, Any]) -> str:
+    return f"{budget['epochs']} epochs" if "epochs" in budget else f"a cost of {budget['cost']:g}"
+
+
 def readme(data: StudyData, requirements: str, verdict: str) -> str:
     """Returns the README of one page: what lies in the bundle, how to verify it and how to run the study again."""
     definition, typed = data.definition, commands(data)
@@ -35,7 +39,7 @@ def readme(data: StudyData, requirements: str, verdict: str) -> str:
         name=data.name,
         verdict=verdict,
         runs=f"{len(data.runs)} runs ({methods} methods, {seeds} seeds)",
-        epochs=definition["budget"]["epochs"],
+        budget=_budget(definition["budget"]),
         metric=f"{definition['metric']} ({definition['mode']})",
         requirements=requirements,
         version=__version__,
@@ -49,7 +53,7 @@ _README = """# {name}: results of a study of HPO Arena
 
 {verdict}
 
-{runs}, each with a budget of {epochs} epochs; metric {metric}.
+{runs}, each with a budget of {budget}; metric {metric}.
 
 | file | what it holds |
 |---|---|

@@ -9,7 +9,8 @@ import typer
 
 from hpo.cli.lines import shown
 from hpo.cli.options import StudyArgument, load_study
-from hpo.game.runs import schedule_of
+from hpo.game.runs import prices, schedule_of
+from hpo.study.amounts import COST, EPOCHS
 from hpo.study.study import Study
 
 MOST = 10**15  # configurations: larger numbers tell a reader nothing more
@@ -38,11 +39,9 @@ def plan_text(study: Study) -> str:
     """Describes what the study would run: runs, epochs, resources, grid. Raises StudyError if it cannot be played."""
     lines = [f"study       {study.study}", f"task        {_task(study)}", f"space       {_space(study)}"]
     runs = len(study.methods) * len(study.seeds)
-    epochs = runs * study.budget.epochs
-    per_trial = f"at most {study.budget.max_epochs} per trial"
     lines += [
         f"runs        {len(study.methods)} methods x {len(study.seeds)} seeds = {runs}",
-        f"budget      {study.budget.epochs} epochs per run, {per_trial}; {epochs} in all",
+        f"budget      {_budget(study, runs)}",
         f"clock       {study.clock}, {study.parallelism} virtual workers per run",
         f"resources   {study.resources}",
         f"metric      {study.metric}, {study.mode}",
@@ -55,6 +54,21 @@ def plan_text(study: Study) -> str:
         workers = method.parallelism or study.parallelism
         lines.append(f"  {method.label:<20} R={schedule.max_epochs:<4} workers={workers:<4} options: {options}")
     return "\n".join([*lines, *_notes(study)])
+
+
+def _budget(study: Study, runs: int) -> str:
+    budget, unit = study.budget, study.budget.unit
+    whole = f"{unit.shown(runs * budget.amount)} in all"
+    if unit == EPOCHS:
+        return f"{unit.words(budget.amount)} per run, at most {budget.max_epochs} per trial; {whole}"
+    found = prices(study)
+    price = " to ".join(dict.fromkeys(_rounded(COST.value(end)) for end in (found[0], found[-1])))
+    about = f"an epoch costs {price}, {_rounded(COST.value(sum(found) // len(found)))} on average"
+    return f"{unit.words(budget.amount)} per run, at most {budget.max_epochs} epochs per trial; {whole}; {about}"
+
+
+def _rounded(cost: float) -> str:
+    return f"{cost:.3g}"
 
 
 def _task(study: Study) -> str:
@@ -79,6 +93,8 @@ def _notes(study: Study) -> list[str]:
     points = study.space.grid(grid.options.get("points", 5)).total
     if points > MOST:
         return [f"grid        more than {MOST:g} points: the budget covers the first few"]
+    if study.budget.epochs is None:
+        return [f"grid        {points} points x {study.budget.max_epochs} epochs"]
     needed, budget = points * study.budget.max_epochs, study.budget.epochs
     note = f"grid        {points} points x {study.budget.max_epochs} epochs = {needed} epochs"
     if needed > budget:

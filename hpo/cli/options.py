@@ -76,7 +76,7 @@ MethodsOption = Annotated[
 ]
 SeedsOption = Annotated[str | None, typer.Option(metavar="0,1", help="Seeds to run (default: the study's).")]
 BudgetOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Budget of each run in epochs (default: the study's).")
+    int | None, typer.Option(metavar="N", help="Budget of each run in what the study's counts (default: the study's).")
 ]
 RayAddressOption = Annotated[
     str | None,

@@ -55,7 +55,9 @@ TaskOption = Annotated[str | None, typer.Option(help="The task or study to read,
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, max=WORKERS, help="Virtual workers of each run (default: the study's).")
 ]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Budget of each run in epochs (default: the study's).")]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="Budget of each run in what the study's counts (default: the study's).")
+]
 BetweenOption = Annotated[
     BetweenAnswers,
     typer.Option(help="Curve for an unrecorded configuration: the nearest recorded one, or a prediction."),

@@ -20,6 +20,7 @@ from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
 from hpo.methods import build
 from hpo.methods.protocol import Setting
+from hpo.study.amounts import COST, EPOCHS, Unit
 from hpo.study.space import Choice, Config, Float, Int, SearchSpace
 from hpo.study.values import Charge, Method, RunKey, TrialKey, digest
 
@@ -81,10 +82,17 @@ class Game:
         return digest([[c.trial, c.number, c.epoch, c.at, repr(c.value)] for c in self.charges])
 
 
-def begin(method: Method, setting: Setting, mode: str = "max") -> Run:
-    """Builds a run of the method, before its first event."""
+def price(config: Config) -> int:
+    """Returns what an epoch of the configuration costs in games under a budget in cost: up to 1.5, in millionths."""
+    return 1 + int(digest(["price", dict(config)]), 16) % (3 * COST.scale // 2)
+
+
+def begin(method: Method, setting: Setting, mode: str = "max", unit: Unit = EPOCHS) -> Run:
+    """Builds a run of the method, before its first event. A budget in cost pays about as many epochs as the setting's."""
     rules = Rules(
-        budget=setting.budget,
+        budget=setting.budget if unit == EPOCHS else setting.budget * COST.scale * 3 // 4,
+        unit=unit,
+        price=None if unit == EPOCHS else price,
         parallelism=setting.parallelism,
         mode=mode,
         key=lambda config, max_epochs: TrialKey("contract", config, 0, max_epochs),
@@ -111,9 +119,9 @@ def moves(
             curves.add(demand.key.id, epoch, sign * value)
 
 
-def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "max") -> Game:
+def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "max", unit: Unit = EPOCHS) -> Game:
     """Plays a method until its run is over."""
-    run, curves = begin(method, setting, mode), Curves()
+    run, curves = begin(method, setting, mode, unit), Curves()
     charges = [charge for found in moves(run, curves, landscape, setting, mode) for charge in found]
     return Game(run, tuple(charges), setting)
 
@@ -122,13 +130,31 @@ def play(method: Method, setting: Setting, landscape: Landscape, mode: str = "ma
 
 
 def spends_exactly(game: Game, finite: bool = False) -> None:
-    """Checks that the whole budget is committed; a `finite` method may leave some over, if the run says why."""
+    """Checks that the whole budget is committed; a `finite` method may leave some over, if the run says why.
+
+    Of a budget in cost may be left less than the cheapest epoch that the method still asked for.
+    """
     outcome = game.run.outcome()
+    if outcome.unit == COST:
+        _pays_exactly(game, finite)
+        return
     assert outcome.committed == len(game.charges), f"{len(game.charges)} charges, {outcome.committed} epochs committed"
     short = outcome.committed < outcome.budget
     assert not short or outcome.reason, "a run that leaves epochs over must say why"
     exhausted = finite or game.setting.space.size <= len(game.configs)
     assert not short or exhausted, f"{outcome.budget - outcome.committed} epochs left over: {outcome.reason}"
+
+
+def _pays_exactly(game: Game, finite: bool) -> None:
+    outcome, unpaid = game.run.outcome(), game.run.unpaid
+    costs = {trial.key.id: price(trial.key.config) for trial in game.run.trials}
+    paid, left = sum(costs[charge.trial] for charge in game.charges), outcome.budget - outcome.spent
+    assert outcome.spent == outcome.cost == paid, f"{paid} of cost charged, {outcome.spent} committed"
+    assert game.run.ledger.reserved == 0 <= left, f"{game.run.ledger.reserved} reserved at the end, {left} left"
+    assert not left or outcome.reason, "a run that leaves budget over must say why"
+    assert unpaid is None or unpaid > left, f"{left} are left, and an epoch that the method asked for costs {unpaid}"
+    exhausted = finite or game.setting.space.size <= len(game.configs)
+    assert not left or unpaid is not None or exhausted, f"{left} of cost left over: {outcome.reason}"
 
 
 def trains_each_epoch_once(game: Game) -> None:
@@ -172,12 +198,12 @@ def repeats_itself(method: Method, setting: Setting, landscape: Landscape) -> No
     assert mirrored == [c.trial for c in play(method, setting, landscape).charges], "minimising gave a different game"
 
 
-def replays(method: Method, setting: Setting, landscape: Landscape, every: int = 1) -> None:
+def replays(method: Method, setting: Setting, landscape: Landscape, every: int = 1, unit: Unit = EPOCHS) -> None:
     """Checks that a run rebuilt from the known curves, after every `every` events, goes on like an undisturbed one."""
-    whole = play(method, setting, landscape)
+    whole = play(method, setting, landscape, unit=unit)
     curves, charges, done = Curves(), list[Charge](), False
     while not done:
-        run, charges = begin(method, setting), []
+        run, charges = begin(method, setting, unit=unit), []
         for events, found in enumerate(moves(run, curves, landscape, setting)):
             charges.extend(found)
             if events == every:
@@ -185,6 +211,7 @@ def replays(method: Method, setting: Setting, landscape: Landscape, every: int =
         done = run.done
     game = Game(run, tuple(charges), setting)
     assert game.fingerprint == whole.fingerprint, "a rebuilt run went on differently"
+    assert game.run.outcome() == whole.run.outcome(), "a rebuilt run ended with another ledger"
 
 
 SETTINGS = (
@@ -211,8 +238,8 @@ def verify(
     """
     landscapes = tuple(landscapes)
     for setting in settings:
-        for landscape in landscapes:
-            game = play(method, setting, landscape)
+        games = [play(method, setting, landscape) for landscape in landscapes]
+        for game in [*games, play(method, setting, landscapes[0], unit=COST)]:
             spends_exactly(game, finite)
             trains_each_epoch_once(game)
             stays_in_the_space(game)
@@ -220,3 +247,4 @@ def verify(
             survives(game)
         repeats_itself(method, setting, landscapes[-1])
         replays(method, replace(setting, budget=min(setting.budget, 24)), landscapes[-1], every)
+    replays(method, replace(setting, budget=min(setting.budget, 24)), landscapes[0], every, unit=COST)

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from hpo.game.curves import Cell, Curves, Failed
 from hpo.game.demands import Changes, Demand
-from hpo.game.ledger import EpochLedger
+from hpo.game.ending import FAILURES_IN_A_ROW, left_over, outcome_of
+from hpo.game.ledger import Ledger
+from hpo.game.rules import Rules
 from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
 from hpo.game.wishes import Wishes
 from hpo.game.workers import RunTrial, States, Worker, Workers
 from hpo.methods.protocol import Schedule
-from hpo.study.space import Config
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
 
-FAILURES_IN_A_ROW = 100  # trials that fail before their first epoch cost nothing: without a bound a run might never end
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The rules of a run, whatever its method."""
-
-    budget: int  # epochs
-    parallelism: int = 1  # virtual workers
-    charge: int = 1  # epochs that the ledger is charged for a trained one: k with k folds
-    mode: str = "max"
-    clock: str = "virtual"  # virtual | arrival
-    key: Callable[[Config, int], TrialKey] = field(default=lambda config, r: TrialKey("", config, 0, r))
-    cost: Callable[[Config], float] = field(default=lambda config: 1.0)  # the virtual time of an epoch, in ticks
+__all__ = ["Rules", "Run"]
 
 
 class Run:
@@ -40,15 +27,14 @@ class Run:
     function of (schedule, rules, curves). Under the virtual clock the order in which the curves became known changes
     nothing; under the arrival clock that order decides, and `script` repeats a stored one.
 
-    `failures`: the failed trials as the run met them, each with its place in the order of the events. `states` counts its
-    trials by status.
+    `failures`: the failed trials as the run met them. `states` counts its trials by status.
     """
 
     def __init__(self, key: RunKey, schedule: Schedule, rules: Rules, script: Script | None = None):
         self.key = key
         self.rules = rules
         self.schedule = schedule
-        self.ledger = EpochLedger(rules.budget)
+        self.ledger = Ledger(rules.budget, rules.unit)
         self.trials: list[RunTrial] = []
         self.states = States()
         self.failures: list[RunFailure] = []
@@ -58,7 +44,7 @@ class Run:
         self.now = 0.0
         self._sign = 1.0 if rules.mode == "max" else -1.0
         self._workers = Workers(rules.clock == "arrival", script or Script(key, {}))
-        self._queue = SegmentQueue(schedule, rules.key)
+        self._queue = SegmentQueue(schedule, rules.key, rules.amount)
         self._wishes = Wishes(key)
         self._order = 0
         self._by_id: dict[str, RunTrial] = {}
@@ -99,7 +85,7 @@ class Run:
         """Returns what the run wants otherwise than at the last call. Demands that the curves meet may be among them."""
         if self._over:
             return Changes({}, whole=True)
-        if self._wishes.must_be_whole(self._queue.resumes or self._queue.epochs > self._room):
+        if self._wishes.must_be_whole(self._queue.resumes or self._queue.amount > self._room):
             return self._wishes.whole(self.demands(curves))
         return self._wishes.more(self._planned(*fresh) for fresh in self._queue.fresh())
 
@@ -108,6 +94,11 @@ class Run:
         at = self.now + (1 + ahead / self.rules.parallelism) * self.rules.cost(segment.config)
         return Demand(at, self.key, key, segment.stop)
 
+    @property
+    def unpaid(self) -> int | None:
+        """What the cheapest epoch costs of those that the method asked for and the ledger could not grant."""
+        return self._queue.cheapest
+
     def resumable(self, trial: str) -> bool:
         """Whether the run may still want epochs of the trial beyond those it was charged for."""
         mine = self._by_id.get(trial)
@@ -115,16 +106,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """How the run ended, or where it stands."""
-        return Outcome(
-            run=self.key,
-            status="complete" if self._over else "partial",
-            committed=self.ledger.committed,
-            budget=self.ledger.budget,
-            trials=len(self.trials),
-            failed_trials=self.states["failed"],
-            incumbent=self.incumbent,
-            reason=self.reason,
-        )
+        return outcome_of(self)
 
     # -- the game -----------------------------------------------------------------------------------------------------
 
@@ -176,19 +158,19 @@ class Run:
         trial, at = worker.trial, worker.ends
         worker.at += 1
         trial.epochs = worker.at
-        self.ledger.commit(self.rules.charge)
+        self.ledger.commit(worker.price)
         self.charged_epochs += self.rules.charge
         if math.isfinite(value):
             if not self._sign * value <= self._sign * trial.best_value:
                 trial.best_epoch, trial.best_value = worker.at, value
             if self.incumbent is None or self._sign * value > self._sign * self.incumbent.value:
                 self.incumbent = Incumbent(trial.key.id, trial.number, trial.key.config, worker.at, value)
-        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value, worker.seen)
+        return Charge(self.key, order, trial.key.id, trial.number, worker.at, at, value, worker.seen, trial.cost)
 
     def _go_on(self, worker: Worker) -> None:
         """Trains the next epoch of the segment. If the grant is used up, reserves more, or puts the segment back."""
         if worker.at == worker.granted:
-            worker.granted += self._reserve(worker.stop - worker.at)
+            worker.granted += self._reserve(worker.stop - worker.at, worker.price)
             self._wishes.want(worker)
         if worker.at < worker.granted:
             self._workers.go_on(worker)
@@ -212,7 +194,7 @@ class Run:
     def _release(self, worker: Worker, decision: Decision) -> None:
         """Refunds what is left of the worker's grant and sets its trial's status; the worker is free."""
         self._wishes.drop(worker)
-        self.ledger.refund((worker.granted - worker.at) * self.rules.charge)
+        self.ledger.refund((worker.granted - worker.at) * worker.price)
         if worker.trial.ended or worker.at >= self.schedule.max_epochs:
             self.states.move(worker.trial, "completed")
         else:
@@ -228,11 +210,22 @@ class Run:
     # -- new work -----------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        """Starts segments. Where nothing runs, what is left will not grow, and what it cannot pay is given up.
+
+        The schedule learns of it as of a failure, so that it need not wait and may have something cheaper.
+        """
+        self._start_all()
+        while not self._workers and self._room > 0 and (unpaid := self._queue.drop()):
+            for segment in unpaid:
+                self.schedule.on_failure(segment.trial, segment.start)
+            self._start_all()
+
+    def _start_all(self) -> None:
         """Starts segments until all virtual workers are busy, or the budget, the method or its luck has run out."""
         while len(self._workers) < self.rules.parallelism and self._room > 0:
             if self._failures_in_a_row >= FAILURES_IN_A_ROW:
                 return
-            segment = self._queue.take()
+            segment = self._queue.take(self.ledger.remaining)
             if segment is None:
                 return
             self._start(segment)
@@ -246,16 +239,21 @@ class Run:
             return
         if trial.epochs != segment.start:
             raise AssertionError(f"trial {segment.trial} of {self.key} is at epoch {trial.epochs}, not {segment.start}")
-        granted = self._reserve(segment.stop - segment.start)
+        granted = self._reserve(segment.stop - segment.start, price := self.rules.amount(segment.config))
+        if not granted:  # another one may be cheaper
+            self.states.move(trial, "paused")
+            self._queue.put_back(segment)
+            self._wishes.forget()
+            return
         self.states.move(trial, "running")
         known = self.schedule.oblivious and segment.start == 0  # from the beginning: no result can change it
         seen = 0 if known else self._order
         cost = self.rules.cost(segment.config)
-        self._wishes.want(self._workers.start(trial, segment, granted, self.now, cost, seen))
+        self._wishes.want(self._workers.start(trial, segment, granted, self.now, cost, seen, price))
 
     def _create(self, segment: Segment) -> None:
         key = self._queue.take_key(segment)
-        trial = RunTrial(segment.trial, key)
+        trial = RunTrial(segment.trial, key, cost=self.rules.declared(key.config))
         self.trials.append(trial)
         self.states[trial.status] += 1
         self._wishes.entangled |= key.id in self._by_id  # the space is exhausted, and a configuration comes again
@@ -263,26 +261,15 @@ class Run:
 
     @property
     def _room(self) -> int:
-        """How many more epochs the ledger can grant."""
-        return self.ledger.remaining // self.rules.charge
+        """How much the ledger can still grant, if every epoch is charged the least."""
+        return self.ledger.remaining // self.rules.least * self.rules.least
 
-    def _reserve(self, epochs: int) -> int:
-        return self.ledger.reserve(epochs * self.rules.charge, self.rules.charge) // self.rules.charge
+    def _reserve(self, epochs: int, price: int) -> int:
+        return self.ledger.reserve(epochs * price, price) // price
 
     def _end(self) -> None:
         self._over = True
-        left = self.ledger.budget - self.ledger.committed
-        if left == 0:
-            return
-        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
-            last = next(t.reason for t in reversed(self.trials) if t.status == "failed")
-            self.reason = f"{FAILURES_IN_A_ROW} trials in a row failed before their first epoch; the last: {last}"
-        elif left < self.rules.charge:
-            self.reason = (
-                f"{left} epochs are left, and an epoch of {self.rules.charge} folds is charged {self.rules.charge}"
-            )
-        else:
-            self.reason = f"the method has no configuration left to train; {left} epochs were not needed"
+        self.reason = left_over(self, luckless=self._failures_in_a_row >= FAILURES_IN_A_ROW)
 
 
 def ahead(run: Run, curves: Curves) -> int:

@@ -5,18 +5,24 @@ Pure, but for the import of the trainable, which may declare what an epoch costs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+
+import numpy as np
 
 from hpo import methods
+from hpo.errors import HpoError
 from hpo.game.run import Rules, Run
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
+from hpo.study.amounts import COST, EPOCHS
 from hpo.study.space import Config
 from hpo.study.study import Study
 from hpo.study.values import Method, Observation, RunKey, TrialKey
-from hpo.text import one_line
+from hpo.text import one_line, shown
 
-NO_EPOCH_COST = ("image_classifier",)  # importing torch, only to find that it declares none, would take seconds
+# Its epochs took one tick each before it declared a cost: a budget in epochs keeps the decisions of its studies.
+ONLY_FOR_COST_BUDGETS = ("image_classifier",)
+SAMPLED = 64  # configurations whose prices tell what an epoch costs on average
 
 Cost = Callable[[Config], float]
 
@@ -25,7 +31,7 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
     """Returns all that the method may know of the study."""
     return Setting(
         space=study.space,
-        budget=study.budget.epochs,
+        budget=affordable(study),
         max_epochs=study.budget.max_epochs,
         seed=seed,
         parallelism=method.parallelism or study.parallelism,
@@ -60,14 +66,18 @@ def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) 
     def key(config: Config, max_epochs: int) -> TrialKey:
         return study.key(config, seed, max_epochs)
 
+    unit = study.budget.unit
+    declared = cost if unit == EPOCHS else _needed_cost(study)
     return Rules(
-        budget=study.budget.epochs,
+        budget=study.budget.amount,
         parallelism=method.parallelism or study.parallelism,
         charge=study.folds,
         mode=study.mode,
         clock=study.clock,
         key=key,
         cost=cost or (lambda config: 1.0),
+        unit=unit,
+        price=None if declared is None else _price(study, declared),
     )
 
 
@@ -90,14 +100,74 @@ def runs_of(
     return found
 
 
-def epoch_cost(study: Study) -> Cost:
-    """Returns the virtual time of an epoch by configuration, as the trainable declares it; 1 where it does not."""
-    if study.trainable in NO_EPOCH_COST:
-        return lambda config: 1.0
-    from trainables import load
+def epoch_cost(study: Study) -> Cost | None:
+    """Returns what an epoch costs by configuration, as the trainable declares it; None where it does not.
 
-    declared: Any = getattr(load(study.trainable), "epoch_cost", None)
-    if declared is None:
-        return lambda config: 1.0
+    It is the virtual time of an epoch, too, in ticks. Raises BadTrainable.
+    """
+    if study.trainable in ONLY_FOR_COST_BUDGETS and study.budget.unit == EPOCHS:
+        return None
+    from trainables import costs, declarations
+    from trainables.task import Task
+
+    declared = costs.declared(declarations(study.trainable), Task.from_json(study.task), study.space.domains)
     fixed = dict(study.fixed)
-    return lambda config: float(declared({**fixed, **config}))
+    return None if declared is None else lambda config: declared({**fixed, **config})
+
+
+def _price(study: Study, cost: Cost) -> Callable[[Config], int]:
+    """Returns what an epoch of each configuration costs, in millionths: with k folds it trains k models."""
+
+    def price(config: Config) -> int:
+        value = cost(config)
+        if study.budget.unit == EPOCHS:  # noted for the curves over cost, but nobody is charged
+            return round(value * COST.scale) * study.folds if math.isfinite(value) else 0
+        if not 0 < value < math.inf:
+            message = f"budget.cost needs an epoch_cost above 0 for every configuration, but got {value} for "
+            raise study.error(("budget", "cost"), message + shown(dict(config)))
+        return COST.amount(value) * study.folds
+
+    return price
+
+
+def _needed_cost(study: Study) -> Cost:
+    """Returns what epochs cost. Raises StudyError where the trainable does not declare it."""
+    declared = epoch_cost(study)
+    if declared is None:
+        message = f"budget.cost needs a trainable that declares epoch_cost, but {study.trainable} does not; give epochs"
+        raise study.error(("budget", "cost"), message)
+    return declared
+
+
+def prices(study: Study) -> list[int]:
+    """Returns what an epoch of some configurations costs, in millionths, the cheapest first.
+
+    Raises StudyError where the trainable declares no cost, or one that cannot be charged.
+    """
+    price, rng = _price(study, _needed_cost(study)), np.random.default_rng(0)
+    return sorted(price(study.space.sample(rng)) for _ in range(SAMPLED))
+
+
+def check_prices(study: Study) -> None:
+    """Raises StudyError for a budget in cost without prices, or one that trains no trial to the end."""
+    if study.budget.unit == EPOCHS:
+        return
+    least = prices(study)[0] * study.budget.max_epochs
+    if least > study.budget.amount:
+        message = (
+            f"budget.cost must pay for a trial's {study.budget.max_epochs} epochs, which cost {COST.shown(least)} or more, "
+            f"but got {COST.shown(study.budget.amount)}"
+        )
+        raise study.error(("budget", "cost"), message)
+
+
+def affordable(study: Study) -> int:
+    """Returns the epochs of a run's budget, as a method plans with them: of one in cost, as many as it pays on average."""
+    if study.budget.epochs is not None:
+        return study.budget.epochs
+    try:
+        found = prices(study)
+    except HpoError:  # this machine lacks the trainable, or the trainable's own check will say it better
+        found = []
+    mean = sum(found) // len(found) if found else COST.scale * study.folds
+    return max(study.budget.amount // mean, study.budget.max_epochs) * study.folds

@@ -37,6 +37,10 @@ class Wishes:
         else:
             self._new.pop(trial, None)
 
+    def forget(self) -> None:
+        """Makes the next answer list everything: what was planned may be wanted no longer."""
+        self._whole = True
+
     def must_be_whole(self, now: bool) -> bool:
         """Whether the next answer must list everything: where it must `now`, and once more afterwards."""
         now |= self.entangled

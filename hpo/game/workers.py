@@ -25,6 +25,7 @@ class RunTrial:
     best_value: float = math.nan  # as the metric gave it
     ended: bool = False  # its training ended itself: no further epoch exists
     reason: str = ""
+    cost: int | None = None  # of an epoch in millionths, where it is declared
 
 
 class States(Counter[str]):
@@ -48,8 +49,8 @@ class States(Counter[str]):
 class Worker:
     """A virtual worker: it has trained `at` epochs of its trial, may train to `granted`, and is asked to train to `stop`.
 
-    It began epoch `origin` + 1 at virtual time `began`; each epoch takes `cost`. `sequence` counts the segments that
-    the run started, this one included. `seen`: see Charge.
+    It began epoch `origin` + 1 at virtual time `began`; each epoch takes `cost`, and the ledger is charged `price`.
+    `sequence` counts the segments that the run started, this one included. `seen`: see Charge.
     """
 
     trial: RunTrial
@@ -61,6 +62,7 @@ class Worker:
     cost: float
     sequence: int
     seen: int = 0
+    price: int = 1
 
     @property
     def ends(self) -> float:
@@ -102,11 +104,13 @@ class Workers:
         """Counts the epochs of the workers' grants that are known already."""
         return sum(max(0, min(curves.known(w.trial.key.id), w.granted) - w.at) for w in self)
 
-    def start(self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0) -> Worker:
+    def start(
+        self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0, price: int = 1
+    ) -> Worker:
         """Starts a worker on a segment at virtual time `now`; the ledger granted its first `granted` epochs."""
         self._started += 1
         start, stop = segment.start, segment.stop
-        worker = Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen)
+        worker = Worker(trial, start, start + granted, stop, now, start, cost, self._started, seen, price)
         self.go_on(worker)
         return worker
 

@@ -69,7 +69,7 @@ class Meter:
 
     def read(self, dispatch: Dispatch, occupancy: Occupancy) -> Figures:
         runs = list(dispatch.arena.runs)
-        charged = {str(run.key): run.ledger.committed for run in runs}
+        charged = {str(run.key): run.charged_epochs for run in runs}
         total, now = sum(charged.values()), time.monotonic()
         if self._first is None and total > 0:
             self._first, self._last = (now, total), now

@@ -214,7 +214,7 @@ class _Sitting:
             drive(dispatch, self.study.resources, limit=self.workers, target=target, spare=spare, observe=observe)
         except (Interrupted, KeyboardInterrupt) as stop:  # the second: asked more than once
             name = stop.name if isinstance(stop, Interrupted) else str(stop) or "SIGINT"
-            charged = sum(run.ledger.committed for run in dispatch.arena.runs)
+            charged = sum(run.charged_epochs for run in dispatch.arena.runs)
             journal.write("interrupted", signal=name, charged_epochs=charged)
             raise InterruptedStudy(
                 f"stopped by {name} with {charged} epochs charged, all of them in {self.study.store}; "

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import HpoError
-from hpo.game.runs import schedule_of
+from hpo.game.runs import check_prices, schedule_of
 from hpo.storage.errors import StorageError, Unreachable
 from hpo.store import StudyWriter
 from hpo.store.recover import prior_observations
@@ -34,11 +34,12 @@ def validate(study: Study, *, elsewhere: bool = False) -> None:
     """
     _parts(study)
     prior = prior_observations(study)
-    for method in study.methods:
-        schedule_of(study, method, study.seeds[0], prior)
     if study.trainable in DECLARED:
         environment.check_torch()
+    for method in study.methods:
+        schedule_of(study, method, study.seeds[0], prior)
     _trainable(study, elsewhere)
+    check_prices(study)
     if not elsewhere:
         _remote(study)
     StudyWriter.check(study.store, study=study.study, definition=study.definition, digest=study.digest)
@@ -62,6 +63,7 @@ def validate_to_replay(study: Study, *, table: bool) -> None:
     for method in study.methods:
         schedule_of(study, method, study.seeds[0], prior)
     _trainable_elsewhere(study, metrics=not table)
+    check_prices(study)
 
 
 def _parts(study: Study) -> None:

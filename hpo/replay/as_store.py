@@ -45,7 +45,10 @@ def tables(study: Study, runs: Sequence[Run], charges: Sequence[Charge], weather
 def _definition(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     """Returns the study as it was replayed: with the budget and the virtual workers of its runs."""
     slots = {run.key.method: run.rules.parallelism for run in runs}
-    budget = {**study.definition["budget"], "epochs": runs[0].ledger.budget if runs else study.budget.epochs}
+    budget = study.definition["budget"]
+    if runs:
+        ledger = runs[0].ledger
+        budget = study.budget.of(ledger.unit.value(ledger.budget)).model_dump(mode="json")
     methods = [{**method, "parallelism": slots[method["label"]]} for method in study.definition["methods"]]
     own = {method.label for method in study.methods if method.parallelism is not None}
     shared = next((number for label, number in slots.items() if label not in own), study.parallelism)

@@ -139,7 +139,7 @@ def _sized(study: Study, workers: int | None, budget: int | None) -> Study:
     if workers is not None:
         changes["parallelism"] = workers
     if budget is not None:
-        changes["budget"] = study.budget.model_copy(update={"epochs": budget})
+        changes["budget"] = study.budget.of(budget)
     return study.model_copy(update=changes) if changes else study
 
 

@@ -31,7 +31,7 @@ class Point:
 
     method: str
     workers: int
-    budget: int
+    budget: float
     seeds: int
     mean: float
     low: float
@@ -100,7 +100,7 @@ def _point(method: str, runs: Sequence[Run], reached: Sequence[float]) -> Point:
     return Point(
         method=method,
         workers=runs[0].rules.parallelism,
-        budget=runs[0].rules.budget,
+        budget=runs[0].rules.unit.value(runs[0].rules.budget),
         seeds=len(runs),
         mean=float(np.mean(values)),
         low=float(np.min(values)),

@@ -18,7 +18,7 @@ from hpo.report.tables import p_value
 from hpo.results import anytime
 from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
-from hpo.results.values import Comparison
+from hpo.results.values import Comparison, RunSummary
 
 X_LABEL = "charged epochs of a run"
 POINTS = 160  # most places at which a band is computed: a figure has too few pixels to show more
@@ -79,9 +79,22 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
     figure = plots.anytime(*drawn, metric=metric, x_label=X_LABEL)
     caption = _caption(looks) + reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
-    seconds = bands(
-        {m: [r.anytime_seconds for r in comparison.runs if r.method == m] for m in looks}, comparison.bounds
-    )
+    pictures += _others(comparison, looks)
+    if comparison.cost_budgets:  # the budget's own axis comes first
+        pictures[:2] = pictures[1::-1]
+    return Section("anytime", title, [Figures(pictures)])
+
+
+def _others(comparison: Comparison, looks: Looks) -> list[Picture]:
+    """Returns the same curves over what the epochs cost, where every run tells it, and over time."""
+    metric, found = comparison.metric, list[Picture]()
+    runs, bounds = comparison.runs, comparison.bounds
+    if comparison.cost_budgets or not _even(runs):
+        costs = bands({m: [r.anytime_cost for r in runs if r.method == m] for m in looks}, bounds)
+        figure = plots.anytime(costs, looks, metric=metric, x_label="charged cost of a run")
+        caption = "The same over what the epochs cost, as the trainable declares it by epoch_cost."
+        found.append(picture(figure, "anytime-cost", f"Best {metric} so far over charged cost", caption))
+    seconds = bands({m: [r.anytime_seconds for r in runs if r.method == m] for m in looks}, bounds)
     if any(band.x[-1] > 0 for band in seconds.values()):
         unit, size = _unit(max(band.x[-1] for band in seconds.values()))
         scaled = {m: Band(b.x / size, b.mean, b.low, b.high) for m, b in seconds.items()}
@@ -90,8 +103,17 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
             f"The same over time: the measured epochs, scheduled as if each run were alone on {comparison.workers} "
             f"worker{'s' if comparison.workers > 1 else ''}."
         )
-        pictures.append(picture(figure, "anytime-time", f"Best {metric} so far over time", caption))
-    return Section("anytime", title, [Figures(pictures)])
+        found.append(picture(figure, "anytime-time", f"Best {metric} so far over time", caption))
+    return found
+
+
+def _even(runs: Sequence[RunSummary]) -> bool:
+    """Whether a curve over cost would show nothing new: every epoch cost the same, or some run does not tell."""
+    known = [run for run in runs if run.anytime]
+    if not all(run.anytime_cost for run in known):
+        return True
+    pairs = [pair for run in known for pair in zip(run.anytime, run.anytime_cost, strict=True)]
+    return all(math.isclose(cost * pairs[0][0][0], epochs * pairs[0][1][0]) for (epochs, _), (cost, _) in pairs)
 
 
 def _caption(looks: Looks) -> str:

@@ -142,7 +142,9 @@ def found_table(comparison: Comparison) -> Table:
     if any(m.test_mean is not None for m in methods):
         note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
-    title = f"{comparison.study}: {comparison.metric} after {budgets(comparison.budgets)} per run"
+    title = (
+        f"{comparison.study}: {comparison.metric} after {budgets(comparison.budgets, comparison.cost_budgets)} per run"
+    )
     return _table(title, columns, note, _best(comparison))
 
 
@@ -168,6 +170,7 @@ def cost_table(comparison: Comparison) -> Table:
     aim = "target" if target is None else f"{target:.4g}"
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column("method", "method", "text"), [m.method for m in methods]),
+        (Column("cost", "charged_cost"), [m.charged_cost if comparison.cost_budgets else None for m in methods]),
         (Column("charged", "charged_epochs", "count"), [m.charged_epochs for m in methods]),
         (Column("shared", "shared_epochs", "count"), [m.shared_epochs for m in methods]),
         (Column("wasted", "wasted_epochs", "count"), [m.wasted_epochs for m in methods]),

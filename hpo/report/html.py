@@ -107,15 +107,20 @@ def tasks_page(
     )
 
 
+def _size(budget: Mapping[str, Any]) -> str:
+    return f"a cost of {budget['cost']:g}" if "cost" in budget else f"{budget.get('epochs', '?')} epochs"
+
+
 def facts(data: StudyData) -> list[tuple[str, str]]:
     """Returns the study's task, metric, budget, methods, seeds and trials, in a few words each."""
     definition = data.definition
     budget, task = definition.get("budget", {}), definition.get("data", {}).get("name")
     model = definition.get("model", {}).get("name")
+    per_trial = "per trial" if "cost" not in budget else "epochs per trial"
     found = [
         ("Task", " · ".join(str(part) for part in (task, model or definition.get("trainable")) if part)),
         ("Metric", f"{definition['metric']} ({definition['mode']})"),
-        ("Budget per run", f"{budget.get('epochs', '?')} epochs, at most {budget.get('max_epochs', '?')} per trial"),
+        ("Budget per run", f"{_size(budget)}, at most {budget.get('max_epochs', '?')} {per_trial}"),
         ("Methods", str(len(labels(data.definition, data.runs)))),
         ("Seeds", str(len(definition.get("seeds", ())))),
         ("Trials", f"{pc.count_distinct(data.trials['trial']).as_py():,}"),

@@ -42,16 +42,23 @@ def _budgets(data: StudyData) -> str:
     planned = len(data.definition.get("methods", ())) * len(data.definition.get("seeds", ()))
     missing = max(0, planned - len(runs))
     unbegun = f"{_count(missing, 'run')} of the study {'has' if missing == 1 else 'have'} not begun." if missing else ""
-    whole = sum(run["charged_epochs"] == run["budget_epochs"] for run in runs)
+    whole = sum(_spent(run)[0] == _spent(run)[1] for run in runs)
     if whole == len(runs):
         said = f"Every run {'that has begun ' if missing else ''}used exactly its budget." if runs else ""
         return f"{said} {unbegun}".strip()
-    under_way = sum(run["status"] != "complete" and run["charged_epochs"] < run["budget_epochs"] for run in runs)
+    under_way = sum(run["status"] != "complete" and _spent(run)[0] < _spent(run)[1] for run in runs)
     ended = len(runs) - whole - under_way
     told = [f"{whole} of {_count(len(runs), 'run')} used exactly the budget"]
     told += [f"{under_way} {'is' if under_way == 1 else 'are'} under way"] if under_way else []
     told += [f"{ended} ended before it, for the reason under remark"] if ended > 0 else []
     return f"{'; '.join(told)}. {unbegun}".rstrip()
+
+
+def _spent(run: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns what a run was charged and its budget, in what the budget counts."""
+    if run.get("budget_cost") is not None:
+        return run["charged_cost"] or 0.0, run["budget_cost"]
+    return run["charged_epochs"], run["budget_epochs"]
 
 
 def _count(number: int, thing: str) -> str:
@@ -63,14 +70,15 @@ def ledger_table(data: StudyData) -> Table:
     runs = current(data).runs.to_pylist()
     columns: tuple[Column, ...] = (
         Column("run", "run", "text"), Column("status", "status", "text"), Column("budget", "budget_epochs", "count"),
+        Column("budget", "budget_cost", "value"), Column("charged cost", "charged_cost", "value"),
         Column("charged", "charged_epochs", "count"), Column("shared", "shared_epochs", "count"),
         Column("wasted", "wasted_epochs", "count"), Column("trials", "trials", "count"),
         Column("failed", "failed_trials", "count"), Column("training time", "train_seconds", "seconds"),
         Column("remark", "reason", "text"),
     )  # fmt: skip
-    if not any(run["reason"] for run in runs):
-        columns = columns[:-1]
-    rows = tuple(tuple(run[column.key] for column in columns) for run in runs)
+    always = ("run", "status", "charged_epochs", "shared_epochs", "wasted_epochs", "trials", "failed_trials")
+    columns = tuple(c for c in columns if c.key in always or any(run.get(c.key) not in (None, "") for run in runs))
+    rows = tuple(tuple(run.get(column.key) for column in columns) for run in runs)
     note = (
         "Budget, charged, shared and wasted are epochs. Shared: charged to this run and to another, but trained once. "
         "Wasted: trained again after a fault and not charged."

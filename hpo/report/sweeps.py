@@ -48,12 +48,12 @@ def picture(found: Sweep, path: Path) -> None:
 
 def _panel(place: Any, points: Sequence[Point], x: str, y: str) -> None:
     """Draws `y` over `x`, one line a method."""
-    other, titles = ("workers", "{:,} workers") if x == "budget" else ("budget", "budget of {:,} epochs")
+    other, titles = ("workers", "{:,} workers") if x == "budget" else ("budget", "budget of {:,}")
     at = max(getattr(point, other) for point in points)
     for method in dict.fromkeys(point.method for point in points):
         mine = [p for p in points if p.method == method and getattr(p, other) == _most(points, method, other)]
         place.plot([getattr(p, x) for p in mine], [getattr(p, y) for p in mine], marker="o", label=method)
-    place.set(xscale="log", xlabel="budget, epochs" if x == "budget" else "virtual workers", title=titles.format(at))
+    place.set(xscale="log", xlabel="budget" if x == "budget" else "virtual workers", title=titles.format(at))
     if y == "time":
         place.set_yscale("log")
     places = sorted({getattr(p, x) for p in points})

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.statistics import interval
 from hpo.store import columns as stored
+from hpo.study.amounts import MILLION
 
 Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -32,7 +33,8 @@ class Played:
 
     `best`: the best value so far, with the metric's own sign; NaN before the first finite value. `seconds`: training
     time of the epoch, NaN if unknown. `trial`: the trial's number within the run. `charge`: epochs charged each time.
-    `after`: how many charges had passed when the epoch's segment was handed out: its decision depends on them.
+    `after`: how many charges had passed when the epoch's segment was handed out: its decision depends on them. `cost`:
+    what the epoch cost, in millionths, NaN if unknown.
     """
 
     trial: Whole
@@ -43,6 +45,7 @@ class Played:
     charge: int
     rows: Whole  # the charges' places in the stored table
     after: Whole
+    cost: Vector
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -51,6 +54,11 @@ class Played:
     def charged(self) -> Whole:
         """Epochs charged up to and including each charge."""
         return np.arange(1, len(self) + 1, dtype=np.int64) * self.charge
+
+    @property
+    def paid(self) -> Vector | None:
+        """The cost up to and including each charge; None where one is unknown. Sums of millionths are exact."""
+        return None if np.isnan(self.cost).any() else np.asarray(np.cumsum(self.cost) / MILLION)
 
     @property
     def incumbent(self) -> int | None:
@@ -70,13 +78,16 @@ def played(charges: pa.Table, epochs: pa.Table, mode: str, charge: int = 1) -> d
     bounds = np.searchsorted(run[rows], np.arange(len(names) + 1))
     number, epoch = stored.whole(charges, "number"), stored.whole(charges, "epoch")
     value, at, seen = (stored.numbers(charges, name) for name in ("value", "at", "seen"))
+    cost = np.round(stored.numbers(charges, "cost") * MILLION)
     seconds = epoch_seconds(charges, epochs)
     found = {}
     for name, start, stop in zip(names, bounds, bounds[1:], strict=False):
         mine = rows[start:stop]
         best = best_so_far(value[mine], mode)
         after = decided_after(seen[mine], order[mine], number[mine], epoch[mine], at[mine])
-        found[name] = Played(number[mine], epoch[mine], value[mine], best, seconds[mine], charge, mine, after)
+        found[name] = Played(
+            number[mine], epoch[mine], value[mine], best, seconds[mine], charge, mine, after, cost[mine]
+        )
     return found
 
 
@@ -132,11 +143,20 @@ def area(run: Played, end: int) -> float | None:
 
     This is the mean height of the anytime curve. A run that ended before `end` keeps its last value.
     """
-    known = run.best[~np.isnan(run.best)]
-    if not known.size:
+    return _height(run, np.ones(len(run)), end // run.charge)
+
+
+def area_over_cost(run: Played, end: float) -> float | None:
+    """Returns the same mean over the cost of the epochs, from the first value to a cost of `end`."""
+    return None if run.paid is None else _height(run, run.cost, end * MILLION)
+
+
+def _height(run: Played, widths: Vector, end: float) -> float | None:
+    known = ~np.isnan(run.best)
+    if not known.any():
         return None
-    more = max(0, end // run.charge - len(run))
-    return float((known.sum() + more * known[-1]) / (known.size + more))
+    more = max(0.0, end - widths.sum())
+    return float(((run.best[known] * widths[known]).sum() + more * run.best[-1]) / (widths[known].sum() + more))
 
 
 def epochs_to(curve: Iterable[tuple[float, float]], target: float, mode: str) -> int | None:

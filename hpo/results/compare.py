@@ -27,6 +27,7 @@ from hpo.results.pair_tests import (
     ranking,
     whole_blocks,
 )
+from hpo.results.phrases import digits
 from hpo.results.reference import random_twice
 from hpo.results.run_summaries import run_summaries
 from hpo.results.values import Comparison, PairTest, RunSummary
@@ -102,15 +103,14 @@ def _compared(
     first = studies[0].definition
     metric, mode = str(first["metric"]), str(first["mode"])
     test_metric = "test_" + metric.removeprefix("val_")
-    budgets = {data.name: int(data.definition["budget"]["epochs"]) for data in studies}
+    budgets, costs = _budgets(studies)
     kind = block_kind(runs)
     values = block_values(runs, labels, lambda run: run.value, mode, kind)
     full = whole_blocks(values)
     bounds = metric_bounds(first, [v for run in runs for v in (run.value, run.test(test_metric))])
     methods, blocks = common_blocks(runs, mode)
     ranks = dict(zip(labels, statistics.mean_ranks(full), strict=True)) if len(full) else {}
-    smallest = _margin(studies, runs, difference)
-    point = smallest.of(values)
+    point = (smallest := _margin(studies, runs, difference)).of(values)
     tested = _tested(runs, labels, mode, test_metric, smallest, bounds)
     return Comparison(
         study=", ".join(data.name for data in studies),
@@ -123,11 +123,12 @@ def _compared(
         blocks=kind,
         tasks=tuple(budgets),
         budgets=budgets,
+        cost_budgets=costs,
         target=targets[studies[0].name] if len(studies) == 1 else None,
         point=point,
         difference=str(smallest.difference) if smallest.named else None,
         workers=workers,
-        notes=tuple(_notes(runs, labels, budgets, point or 0.0)),
+        notes=tuple(_notes(runs, labels, {**budgets, **costs}, costs, point or 0.0)),
         failure=_of_each(studies, without_result, every=True),
         failed_exams=_of_each(studies, failed_exams),
         reference=random_twice(studies, runs, mode, test_metric),
@@ -184,10 +185,20 @@ def _of_each(studies: Sequence[StudyData], clause: Callable[[StudyData], str], e
     return "; ".join(text if len(studies) == 1 else f"{name}: {text}" for name, text in found.items())
 
 
+def _budgets(studies: Sequence[StudyData]) -> tuple[dict[str, int | None], dict[str, float]]:
+    """Returns the budgets in epochs of all studies, and of those whose budget is a cost, that cost."""
+    found = {data.name: data.definition["budget"] for data in studies}
+    costs = {name: float(budget["cost"]) for name, budget in found.items() if "cost" in budget}
+    return {name: budget.get("epochs") for name, budget in found.items()}, costs
+
+
 # -- notes --------------------------------------------------------------------------------------------------------
 
 
-def _notes(runs: Sequence[RunSummary], labels: Sequence[str], budgets: Mapping[str, int], point: float) -> list[str]:
+def _notes(
+    runs: Sequence[RunSummary], labels: Sequence[str], budgets: Mapping[str, float | None], costs: Collection[str],
+    point: float,
+) -> list[str]:  # fmt: skip
     """Returns what a reader must know besides the figures, a sentence each."""
     whole = {label: [run for run in runs if run.method == label and run.complete] for label in labels}
     partial = [f"{run.method}/{run.seed}" for run in runs if not run.complete]
@@ -197,10 +208,16 @@ def _notes(runs: Sequence[RunSummary], labels: Sequence[str], budgets: Mapping[s
         found.append(f"Incomplete runs, left out of means and tests: {', '.join(partial)}.")
     if empty:
         found.append(f"Runs without any value, ranked last and left out of means: {', '.join(empty)}.")
-    others = {(run.method, run.budget_epochs): run.study for run in runs if run.budget_epochs != budgets[run.study]}
-    for (label, epochs), task in others.items():
+    others = {
+        (run.method, size): run.study
+        for run in runs
+        if (size := run.budget_cost or run.budget_epochs) != budgets[run.study]
+    }
+    for (label, size), task in others.items():
+        unit = "" if task in costs else " epochs"
         found.append(
-            f"A run of {label} had a budget of {epochs:,} epochs, but the budget of {task} is {budgets[task]:,}."
+            f"A run of {label} had a budget of {digits(size or 0)}{unit}, "
+            f"but the budget of {task} is {digits(budgets[task] or 0)}."
         )
     found += [_one_trial(label, mine) for label, mine in whole.items() if _always_the_same(mine)]
     tasks = dict.fromkeys(run.study for run in runs)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hpo.errors import HpoError
 from hpo.results.measured import measured
 from hpo.results.standing import current, derived
-from hpo.results.values import Comparison, Feasibility
+from hpo.results.values import Comparison
 from hpo.store import columns as stored
 from hpo.text import shown
 
@@ -34,6 +34,17 @@ _WITHIN: dict[str, Callable[[Any, float], Any]] = {
 
 class BadConstraint(HpoError):
     """A constraint that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """What constraints leave of a run: how many of its trials have a value, and which of these no epoch made feasible."""
+
+    study: str
+    method: str
+    seed: int
+    trials: int
+    infeasible: tuple[str, ...]
 
 
 @dataclass(frozen=True)

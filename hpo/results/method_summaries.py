@@ -68,6 +68,7 @@ def _summary(
         epochs_to_target=_median_epochs(whole),
         error_drop=_plain_mean(run.error_drop for run in whole),
         charged_epochs=sum(run.charged_epochs for run in mine),
+        charged_cost=_cost([run.charged_cost for run in mine]),
         shared_epochs=sum(run.shared_epochs for run in mine),
         wasted_epochs=sum(run.wasted_epochs for run in mine),
         trials=sum(run.trials for run in mine),
@@ -112,3 +113,9 @@ def _median_epochs(runs: Sequence[RunSummary]) -> int | None:
     reached = sorted(run.epochs_to_target for run in runs if run.epochs_to_target is not None)
     place = (len(runs) - 1) // 2
     return reached[place] if runs and place < len(reached) else None
+
+
+def _cost(of_runs: Sequence[float | None]) -> float | None:
+    """Returns what all runs cost together, to the millionth; None where one does not say."""
+    known = [cost for cost in of_runs if cost is not None]
+    return round(math.fsum(known), 6) if known and len(known) == len(of_runs) else None

@@ -51,12 +51,26 @@ def below(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"<= {math.ceil(p * 1000) / 1000:g}"
 
 
-def budgets(of_tasks: Mapping[str, int]) -> str:
-    """Returns budgets in words: 400 charged epochs; 100 (a and b) or 400 (c) charged epochs if they differ by task."""
-    by_size: dict[int, list[str]] = {}
-    for task, epochs in of_tasks.items():
-        by_size.setdefault(epochs, []).append(task)
+def budgets(of_tasks: Mapping[str, int | None], costs: Mapping[str, float]) -> str:
+    """Returns budgets in words: 400 charged epochs; 100 (a and b) or 400 (c) charged epochs if they differ by task.
+
+    `costs`: of the tasks whose budgets are costs: a charged cost of 200.
+    """
+    found = [_budgets(costs, "a charged cost of {}")] if costs else []
+    epochs = {task: size for task, size in of_tasks.items() if size is not None}
+    return " and ".join([*([_budgets(epochs, "{} charged epochs")] if epochs else []), *found])
+
+
+def _budgets(of_tasks: Mapping[str, float], words: str) -> str:
+    by_size: dict[float, list[str]] = {}
+    for task, size in of_tasks.items():
+        by_size.setdefault(size, []).append(task)
     if len(by_size) == 1:
-        return f"{next(iter(by_size)):,} charged epochs"
-    sizes = [f"{epochs:,} ({joined(tasks)})" for epochs, tasks in sorted(by_size.items())]
-    return f"{', '.join(sizes[:-1])} or {sizes[-1]} charged epochs"
+        return words.format(digits(next(iter(by_size))))
+    sizes = [f"{digits(size)} ({joined(tasks)})" for size, tasks in sorted(by_size.items())]
+    return words.format(f"{', '.join(sizes[:-1])} or {sizes[-1]}")
+
+
+def digits(size: float) -> str:
+    """Returns a budget's digits: 1,200; 200; 0.5."""
+    return f"{size:,.6f}".rstrip("0").rstrip(".")

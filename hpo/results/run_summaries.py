@@ -43,7 +43,8 @@ def _slots(definition: Mapping[str, Any]) -> dict[str, int]:
 def _summary(
     data: StudyData, row: Mapping[str, Any], run: anytime.Played | None, winner: Winner | None, workers: int
 ) -> RunSummary:
-    mode, budget = data.definition["mode"], int(row["budget_epochs"])
+    mode, budget, cost = data.definition["mode"], row["budget_epochs"], row.get("budget_cost")
+    paid = run.paid if run else None
     ends = anytime.ends_alone(run.trial, run.seconds, workers, run.after) if run else np.array([])
     status = str(row["status"])
     return RunSummary(
@@ -52,8 +53,10 @@ def _summary(
         seed=int(row["seed"]),
         status=status,
         reason=row.get("reason"),
-        budget_epochs=budget,
+        budget_epochs=None if budget is None else int(budget),
+        budget_cost=cost,
         charged_epochs=len(run) * run.charge if run else int(row.get("charged_epochs") or 0),
+        charged_cost=float(paid[-1]) if paid is not None and len(paid) else None,
         shared_epochs=int(row.get("shared_epochs") or 0),
         wasted_epochs=int(row.get("wasted_epochs") or 0),
         trials=int(row.get("trials") or (len(np.unique(run.trial)) if run else 0)),
@@ -63,8 +66,16 @@ def _summary(
         incumbent=winner,
         anytime=anytime.corners(run.charged, run.best) if run else (),
         anytime_seconds=anytime.over_time(run, ends, mode) if run else (),
-        area=anytime.area(run, budget if status == "complete" else 0) if run else None,
+        anytime_cost=anytime.corners(paid, run.best) if run and paid is not None else (),
+        area=_area(run, budget, cost, whole=status == "complete") if run else None,
     )
+
+
+def _area(run: anytime.Played, epochs: int | None, cost: float | None, *, whole: bool) -> float | None:
+    """Returns the mean height of a run's anytime curve over what its budget counts; up to its end if it is `whole`."""
+    if cost is not None:
+        return anytime.area_over_cost(run, cost if whole else 0.0)
+    return anytime.area(run, epochs or 0 if whole else 0)
 
 
 def _winners(

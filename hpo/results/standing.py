@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpo.results.anytime import Vector, epoch_seconds
+from hpo.results.anytime import Vector, epoch_seconds, played
 from hpo.store import columns as stored
 
 if TYPE_CHECKING:
@@ -171,19 +171,32 @@ def _runs(data: StudyData, trials: list[Row]) -> list[Row]:
     mine: dict[str, list[Row]] = defaultdict(list)
     for trial in trials:
         mine[trial["run"]].append(trial)
-    blank = {"status": "partial", "reason": None, "budget_epochs": data.definition["budget"]["epochs"]}
+    budget, paid = data.definition["budget"], _paid(data)
+    blank = {
+        "status": "partial", "reason": None, "budget_epochs": budget.get("epochs"), "budget_cost": budget.get("cost"),
+        "charged_cost": None,
+    }  # fmt: skip
     for run in [*rows, *(run for run in mine if run not in rows)]:
         old = {**blank, **_of_run(data, run), **dict.fromkeys(SUMS, 0), **rows.get(run, {})}
         count = found.get(run, {})
         failed = sum(trial["status"] == "failed" for trial in mine[run])
         rows[run] = {
             **old, **count, "trials": len(mine[run]), "failed_trials": failed,
-            "train_seconds": seconds.get(run, 0.0), **best.get(run, NOBODY),
+            "train_seconds": seconds.get(run, 0.0), "charged_cost": paid.get(run, old["charged_cost"]),
+            **best.get(run, NOBODY),
         }  # fmt: skip
     return list(rows.values())
 
 
 NOBODY: Row = {"incumbent_trial": None, "incumbent_epoch": None, "incumbent_value": None}
+
+
+def _paid(data: StudyData) -> dict[str, float]:
+    """Returns what each run's epochs cost, under a budget in cost."""
+    if "cost" not in data.definition["budget"]:
+        return {}
+    charges = played(data.charges, data.epochs, data.definition["mode"]).items()
+    return {run: float(mine.paid[-1]) for run, mine in charges if mine.paid is not None and len(mine)}
 
 
 def _seconds(data: StudyData) -> dict[str, float]:

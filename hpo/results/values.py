@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.results.aggregates import Aggregates
 from hpo.results.anytime import Corners
@@ -14,6 +14,9 @@ from hpo.results.pareto import Pareto
 from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
 from hpo.text import plain
+
+if TYPE_CHECKING:
+    from hpo.results.constraints import Feasibility
 
 Interval = tuple[float, float] | None
 
@@ -42,9 +45,11 @@ class RunSummary:
     """One run: a method with a seed on a task (the study's name).
 
     `anytime`: corners of the best value so far over charged epochs. `anytime_seconds`: the same over the seconds that
-    the method would have taken alone on the comparison's workers; `wall_seconds`: its end. `area`: mean height of the
-    anytime curve over the budget. `train_seconds`: training time summed over all workers. `error_drop`: relative drop
-    of the error against the default configuration with the same seed (Migayo et al. 2023).
+    the method would have taken alone on the comparison's workers; `wall_seconds`: its end. `anytime_cost`: the same over
+    what the epochs cost, empty where the trainable declares no cost; `charged_cost`: its end. A budget is in epochs or in
+    cost, and the other one is None. `area`: mean height of the anytime curve over the budget. `train_seconds`: training time
+    summed over all workers. `error_drop`: relative drop of the error against the default configuration with the same seed
+    (Migayo et al. 2023).
     """
 
     study: str
@@ -52,7 +57,7 @@ class RunSummary:
     seed: int
     status: str  # complete | partial
     reason: str | None
-    budget_epochs: int
+    budget_epochs: int | None
     charged_epochs: int
     shared_epochs: int
     wasted_epochs: int
@@ -66,6 +71,9 @@ class RunSummary:
     area: float | None
     epochs_to_target: int | None = None
     error_drop: float | None = None
+    budget_cost: float | None = None
+    charged_cost: float | None = None
+    anytime_cost: Corners = ()
 
     @property
     def complete(self) -> bool:
@@ -127,6 +135,7 @@ class MethodSummary:
     task_means: Mapping[str, float | None] = field(default_factory=dict)
     far_runs: int = 0
     unseen_failures: float | None = None
+    charged_cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -186,21 +195,10 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Feasibility:
-    """What constraints leave of a run: how many of its trials have a value, and which of these no epoch made feasible."""
-
-    study: str
-    method: str
-    seed: int
-    trials: int
-    infeasible: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The methods of one study, or of several studies with the same metric.
 
-    `budgets`: the charged epochs of a run, by task.
+    `budgets`: the charged epochs of a run, by task; None for a task whose budget is a cost, which `cost_budgets` has.
     `blocks`: what pairs are made of: "seed", or "task" if there are several: then `tests` are about tasks in general.
     `tests`: on the validation metric; `test_tests`: on the final exam's. `task_tests`, `test_task_tests`: with two to
     five tasks, the same on each of these tasks, paired by seed and adjusted for all pairs of all tasks together.
@@ -225,7 +223,8 @@ class Comparison:
     ranking: Ranking | None = None
     blocks: str = "seed"
     tasks: tuple[str, ...] = ()
-    budgets: Mapping[str, int] = field(default_factory=dict)
+    budgets: Mapping[str, int | None] = field(default_factory=dict)
+    cost_budgets: Mapping[str, float] = field(default_factory=dict)
     task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     test_task_tests: Mapping[str, tuple[PairTest, ...]] = field(default_factory=dict)
     target: float | None = None
@@ -244,8 +243,14 @@ class Comparison:
 
     @property
     def budget_epochs(self) -> int | None:
-        """The budget of a run; None if the tasks' budgets differ."""
+        """The budget of a run in epochs; None if the tasks' budgets differ, or are a cost."""
         sizes = set(self.budgets.values())
+        return sizes.pop() if len(sizes) == 1 else None
+
+    @property
+    def budget_cost(self) -> float | None:
+        """The budget of a run in cost; None if the tasks' budgets differ, or are epochs."""
+        sizes = {self.cost_budgets.get(task) for task in self.budgets}
         return sizes.pop() if len(sizes) == 1 else None
 
     @property
@@ -265,7 +270,7 @@ class Comparison:
             "methods": [asdict(method) for method in self.methods],
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
-            "budgets": dict(self.budgets),
+            "budgets": dict(self.budgets), "budget_cost": self.budget_cost, "cost_budgets": dict(self.cost_budgets),
             "task_tests": {task: [asdict(test) for test in tests] for task, tests in self.task_tests.items()},
             "test_task_tests": {task: [asdict(test) for test in tests] for task, tests in self.test_task_tests.items()},
             "ranking": _ranking(self.ranking),
@@ -282,13 +287,11 @@ class Comparison:
 
 def _run(run: RunSummary) -> dict[str, Any]:
     # `asdict` would walk and copy every corner of the curves.
-    shown = {name: getattr(run, name) for name in run.__dataclass_fields__}
-    return {**shown, "incumbent": asdict(run.incumbent) if run.incumbent else None}
+    return {**vars(run), "incumbent": asdict(run.incumbent) if run.incumbent else None}
 
 
 def _ranking(ranking: Ranking | None) -> dict[str, Any] | None:
     if ranking is None:
         return None
     pairwise = [{"a": a, "b": b, "p": p} for (a, b), p in ranking.pairwise.items()]
-    shown = {name: getattr(ranking, name) for name in ranking.__dataclass_fields__}
-    return {**shown, "mean_ranks": dict(ranking.mean_ranks), "pairwise": pairwise}
+    return {**vars(ranking), "mean_ranks": dict(ranking.mean_ranks), "pairwise": pairwise}

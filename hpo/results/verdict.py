@@ -27,8 +27,8 @@ def verdict(comparison: Comparison) -> str:
     if comparison.failure:
         return sentence(comparison.failure)
     found = _standings(comparison)
-    if comparison.budget_epochs is None:
-        found += f" The budgets differ: {budgets(comparison.budgets)} per run."
+    if comparison.budget_epochs is None and comparison.budget_cost is None:
+        found += f" The budgets differ: {budgets(comparison.budgets, comparison.cost_budgets)} per run."
     return f"{sentence(comparison.failed_exams)} {found}" if comparison.failed_exams else found
 
 

@@ -29,7 +29,8 @@ def progress(data: StudyData, figures: Mapping[str, Any] | None = None) -> dict[
             "study": data.name,
             "metric": definition["metric"],
             "mode": definition["mode"],
-            "budget_epochs": definition["budget"]["epochs"],
+            "budget_epochs": definition["budget"].get("epochs"),
+            "budget_cost": definition["budget"].get("cost"),
             "runs": _runs(data),
             "failures": data.failures.to_pylist()[-FAILURES:],
             "failed": data.failures.num_rows,
@@ -50,13 +51,15 @@ def _trained(data: StudyData) -> int:
 def _runs(data: StudyData) -> list[dict[str, Any]]:
     """Returns one entry for every run of the study, including those that have not begun."""
     definition = data.definition
-    states, curves = _states(data), _anytime(data)
+    states, budget, played = _states(data), definition["budget"], _played(data)
     stored = {row["run"]: row for row in data.runs.to_pylist()}
     found = []
     for seed in definition.get("seeds", ()):
         for method in definition.get("methods", ()):
             run = f"{method['label']}/{seed}"
-            row, curve = stored.get(run, {}), curves.get(run, ())
+            row, mine = stored.get(run, {}), played.get(run)
+            curve = anytime.corners(mine.charged, mine.best) if mine else ()
+            paid = mine.paid if mine else None
             found.append(
                 {
                     "run": run,
@@ -64,22 +67,24 @@ def _runs(data: StudyData) -> list[dict[str, Any]]:
                     "seed": seed,
                     "status": row.get("status") or ("partial" if curve else "waiting"),
                     "reason": row.get("reason"),
-                    "budget_epochs": row.get("budget_epochs") or definition["budget"]["epochs"],
+                    "budget_epochs": row.get("budget_epochs") or budget.get("epochs"),
+                    "budget_cost": row.get("budget_cost") or budget.get("cost"),
+                    "charged_cost": row.get("charged_cost") if paid is None else float(paid[-1]),
                     "charged_epochs": max(row.get("charged_epochs") or 0, curve[-1][0] if curve else 0),
                     "wasted_epochs": row.get("wasted_epochs") or 0,
                     "best": curve[-1][1] if curve else row.get("incumbent_value"),
                     "trials": dict(states.get(run, {})),
                     "anytime": curve,
+                    "anytime_cost": () if mine is None or paid is None else anytime.corners(paid, mine.best),
                 }
             )
     return found
 
 
-def _anytime(data: StudyData) -> dict[str, anytime.Corners]:
-    """Returns the corners of each run's anytime curve: charged epochs, best value so far."""
+def _played(data: StudyData) -> dict[str, anytime.Played]:
+    """Returns each run's charges."""
     charge = int((data.definition.get("data") or {}).get("folds") or 1)  # an epoch of k folds is charged k times
-    runs = anytime.played(data.charges, data.epochs.slice(0, 0), data.definition["mode"], charge)
-    return {name: anytime.corners(run.charged, run.best) for name, run in runs.items()}
+    return anytime.played(data.charges, data.epochs.slice(0, 0), data.definition["mode"], charge)
 
 
 def _states(data: StudyData) -> dict[str, Counter[str]]:

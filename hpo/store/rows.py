@@ -12,6 +12,7 @@ from hpo.store import schema
 from hpo.store.columns import PREFIX
 from hpo.store.effort import Effort
 from hpo.store.errors import StoreError
+from hpo.study.amounts import COST, EPOCHS
 from hpo.study.space import Config
 from hpo.study.values import Charge, EpochRecord, Failure, Method, RunFailure, RunKey, TrialKey
 from hpo.text import encodable
@@ -53,6 +54,7 @@ def charge_row(study: str, charge: Charge) -> Row:
         "at": float(charge.at),
         "value": float(charge.value),
         "seen": charge.seen,
+        "cost": None if charge.cost is None else COST.value(charge.cost),
     }
 
 
@@ -137,8 +139,10 @@ def run_rows(study: str, runs: Sequence[Run], methods: Mapping[str, Method], eff
                 "options": json.dumps(dict(method.options), sort_keys=True),
                 "status": outcome.status,
                 "reason": outcome.reason or None,
-                "budget_epochs": outcome.budget,
+                "budget_epochs": outcome.budget if outcome.unit == EPOCHS else None,
+                "budget_cost": None if outcome.unit == EPOCHS else outcome.unit.value(outcome.budget),
                 "charged_epochs": outcome.committed,
+                "charged_cost": None if outcome.unit == EPOCHS else outcome.unit.value(outcome.spent),
                 "shared_epochs": sum(_shared(n, longest[trial]) for trial, n in trials) * run.rules.charge,
                 "wasted_epochs": sum(effort.wasted.get(trial, 0) for trial, _ in trials) * run.rules.charge,
                 "trials": outcome.trials,

@@ -57,6 +57,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
             _WHOLE,
             "events of the run that had passed when the epoch's segment was handed out; 0: no result decides",
         ),
+        "cost": (_REAL, "what the epoch cost, as the trainable declares it, to the millionth; null where it does not"),
     },
     "failures": {
         "study": (_TEXT, "the study's name"),
@@ -98,8 +99,10 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "options": (_TEXT, "the method's options as JSON"),
         "status": (_TEXT, "complete or partial"),
         "reason": (_TEXT, "why the budget was not used up, where it was not"),
-        "budget_epochs": (_WHOLE, "the run's budget"),
+        "budget_epochs": (_WHOLE, "the run's budget; null for one in cost"),
+        "budget_cost": (_REAL, "the run's budget in cost; null for one in epochs"),
         "charged_epochs": (_WHOLE, "epochs charged"),
+        "charged_cost": (_REAL, "what they cost, of a budget in cost; null for one in epochs"),
         "shared_epochs": (_WHOLE, "of these, charged to another run too and trained once"),
         "wasted_epochs": (_WHOLE, "epochs of the run's trials that were trained again after a fault"),
         "trials": (_WHOLE, "trials begun"),
@@ -124,6 +127,7 @@ _COLUMNS: dict[str, dict[str, tuple[pa.DataType, str]]] = {
 _UNITS = {
     "seconds": "s", "train_seconds": "s", "finished": "s since 1970-01-01 UTC", "at": "ticks",
     **dict.fromkeys(("epoch", "epochs", "max_epochs", "best_epoch", "incumbent_epoch"), "epochs"),
+    **dict.fromkeys(("cost", "budget_cost", "charged_cost"), "what epoch_cost counts in"),
     **dict.fromkeys(("budget_epochs", "charged_epochs", "shared_epochs", "wasted_epochs"), "epochs"),
 }  # fmt: skip
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from hpo.study import accelerators
+from hpo.study.amounts import COST, EPOCHS, MILLION, Unit
 from hpo.study.labels import tidy
 from hpo.study.modes import mode_of, unknown
 from hpo.text import shown
@@ -30,10 +39,40 @@ class Section(BaseModel):
 
 
 class Budget(Section):
-    """The most epochs that a run (`epochs`) and a trial (`max_epochs`) may use."""
+    """The most epochs that a run (`epochs`) and a trial (`max_epochs`) may use.
 
-    epochs: Positive
+    A run's budget may be a `cost` instead, in what the trainable's `epoch_cost` counts in.
+    """
+
+    epochs: Positive | None = None
+    cost: Annotated[float, Field(ge=1 / MILLION, le=1_000_000_000)] | None = None
     max_epochs: Positive
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        if (self.epochs is None) == (self.cost is None):
+            found = "neither" if self.cost is None else f"(epochs={self.epochs}, cost={self.cost:g})"
+            raise ValueError(f"budget must have either epochs or cost, but got {found}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _given(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out what is not given, so that definitions of before stay what they were."""
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+    @property
+    def unit(self) -> Unit:
+        """What a run's budget counts."""
+        return EPOCHS if self.cost is None else COST
+
+    @property
+    def amount(self) -> int:
+        """A run's budget as a whole number of its unit's amounts."""
+        return self.unit.amount((self.epochs or 0) if self.cost is None else self.cost)
+
+    def of(self, size: float) -> Budget:
+        """Returns this budget with another size for a run, in the same unit."""
+        return Budget.model_validate({**self.model_dump(), self.unit.name: size})
 
 
 class Stopping(Section):

@@ -106,7 +106,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        if self.budget.max_epochs > self.budget.epochs:
+        if self.budget.epochs is not None and self.budget.max_epochs > self.budget.epochs:
             raise ValueError(
                 f"budget.max_epochs <= budget.epochs must hold, but got (max_epochs={self.budget.max_epochs}, "
                 f"epochs={self.budget.epochs}); otherwise no run could train a trial to the end"
@@ -138,7 +138,7 @@ class Study(Section):
         for key, value in changes.items():
             if value is not None and key == "epochs":
                 if isinstance(budget := values.get("budget") or {}, dict):  # anything else is refused below
-                    values["budget"] = {**budget, "epochs": value}
+                    values["budget"] = {**budget, "cost" if "cost" in budget else "epochs": value}
             elif value is not None and key == "min_workers":
                 if isinstance(given := values.get("resources") or {}, dict):
                     values["resources"] = {**given, "min_workers": value}
@@ -179,7 +179,7 @@ class Study(Section):
             return
         if isinstance(folds, bool) or not isinstance(folds, int) or folds < 1:
             raise Located(("data", "folds"), f"data.folds must be a whole number >= 1, but got {shown(folds)}")
-        if budget.max_epochs * folds > budget.epochs:
+        if budget.epochs is not None and budget.max_epochs * folds > budget.epochs:
             raise Located(
                 ("data", "folds"),
                 f"budget.max_epochs * data.folds <= budget.epochs must hold, but got (max_epochs={budget.max_epochs}, "

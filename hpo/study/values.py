@@ -10,6 +10,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from hpo.study.amounts import Unit
 from hpo.study.space import Config
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -166,7 +167,7 @@ class Charge:
 
     `at` is the virtual time at which the epoch ends, in ticks; `number` is the trial's number in the run. `seen` counts
     the events that had passed when the epoch's segment was handed out: its decision depends on them. It is 0 where no
-    result decides, and None where it was not recorded.
+    result decides, and None where it was not recorded. `cost`: what the epoch cost in millionths, where it is declared.
     """
 
     run: RunKey
@@ -177,6 +178,7 @@ class Charge:
     at: float
     value: float
     seen: int | None = None
+    cost: int | None = None
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,11 @@ class Outcome:
 
     run: RunKey
     status: str  # complete | partial
-    committed: int
+    committed: int  # epochs
+    cost: int | None  # of these epochs, in millionths, where it is declared
+    spent: int  # of the budget, in its unit's amounts
     budget: int
+    unit: Unit
     trials: int
     failed_trials: int
     incumbent: Incumbent | None

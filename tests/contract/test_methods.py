@@ -28,6 +28,7 @@ from hpo.game.contract import (
 )
 from hpo.methods import METHODS, build
 from hpo.methods.protocol import Schedule, Setting
+from hpo.study.amounts import COST, EPOCHS
 from hpo.study.space import Choice, Float, Int, SearchSpace
 from hpo.study.values import Method, Observation
 
@@ -72,7 +73,8 @@ def test_any_setting(name: str, data: st.DataObject) -> None:
         diverging=data.draw(st.sampled_from([0.0, 0.3]), "diverging"),
         digits=data.draw(st.sampled_from([0, 1, 12]), "digits"),
     )
-    game = play(method(name), setting, landscape, data.draw(st.sampled_from(["max", "min"]), "mode"))
+    mode = data.draw(st.sampled_from(["max", "min"]), "mode")
+    game = play(method(name), setting, landscape, mode, data.draw(st.sampled_from([EPOCHS, COST]), "unit"))
     spends_exactly(game, finite=name in FINITE)
     for check in (trains_each_epoch_once, stays_in_the_space, never_repeats, survives):
         check(game)

@@ -62,7 +62,9 @@ def assert_exact_and_replayed(study: Study, data: StudyData) -> None:
     assert store.verify(study.store) == []
     for row in data.runs.to_pylist():
         assert row["status"] == "complete"
-        assert row["charged_epochs"] == row["budget_epochs"] or row["reason"]
+        assert (
+            row["charged_epochs"] == row["budget_epochs"] or row["charged_cost"] == row["budget_cost"] or row["reason"]
+        )
     again = replay(study, data=from_store(study.store, study)).data
     assert events(again) == events(data)
     times = ("at",)
@@ -82,6 +84,22 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
     assert_exact_and_replayed(study, data)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in DEAR])
+def test_a_killed_study_under_a_budget_in_cost_ends_with_the_same_ledger(tmp_path: Path, method: str) -> None:
+    """Killed twice or not at all: the same charges, the same cost to the millionth, the same reason for what is left."""
+    ledgers = []
+    for folder, moments in ((tmp_path / "killed", [4, 6]), (tmp_path / "whole", list[int]())):
+        folder.mkdir()
+        study = written(folder, method, cost=12.3)
+        data = finish(study, random.Random(method), moments)
+        assert_exact_and_replayed(study, data)
+        columns = ["run", "charged_epochs", "charged_cost", "budget_cost", "reason"]
+        ledgers.append((events(data), data.runs.select(columns).to_pylist()))
+        assert data.runs["budget_epochs"].null_count == len(data.runs)
+    assert ledgers[0] == ledgers[1]
+
+
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     methods=st.lists(st.sampled_from(["grid", "random", "tpe", "asha", "sha", "i-epoch", "genetic", "median-stopping"]),
@@ -93,6 +111,7 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
     early=st.booleans(),
     moments=st.lists(st.integers(0, 20), max_size=3),
     seed=st.integers(0, 2**31),
+    cost=st.sampled_from([None, 9.7]),
 )  # fmt: skip
 @pytest.mark.timeout(300)
 def test_random_studies_with_kills_are_exact_and_replay(
@@ -104,10 +123,11 @@ def test_random_studies_with_kills_are_exact_and_replay(
     early: bool,
     moments: list[int],
     seed: int,
+    cost: float | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = written(
-            Path(folder), ", ".join(methods), failing=failing, clock=clock, parallelism=parallelism, epochs=20,
+            Path(folder), ", ".join(methods), failing=failing, clock=clock, parallelism=parallelism, epochs=20, cost=cost,
             more="early_stopping: {patience: 1}" if early else "",
         )  # fmt: skip
         data = finish(study, random.Random(seed), moments, tuple(methods) if slow else ())

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hpo.game.ledger import EpochLedger
+from hpo.game.ledger import Ledger
 
 
 class Game(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.ledger = EpochLedger(50)
+        self.ledger = Ledger(50)
         self.open = 0
         self.charged = 0
 
@@ -54,14 +54,14 @@ TestGame = Game.TestCase
 
 @pytest.mark.parametrize(("asked", "granted"), [(9, 9), (10, 10), (11, 10)])
 def test_the_last_reservation_is_cut_to_fit(asked, granted):
-    assert EpochLedger(10).reserve(asked) == granted
+    assert Ledger(10).reserve(asked) == granted
 
 
 def test_more_than_is_reserved_can_be_neither_charged_nor_refunded():
-    ledger = EpochLedger(10)
+    ledger = Ledger(10)
     ledger.reserve(3)
     for take in (ledger.commit, ledger.refund):
-        with pytest.raises(ValueError, match="0 <= epochs <= reserved must hold, but got"):
+        with pytest.raises(ValueError, match="0 <= amount <= reserved must hold, but got"):
             take(4)
     with pytest.raises(ValueError, match="budget >= 1 must hold, but got 0"):
-        EpochLedger(0)
+        Ledger(0)

@@ -43,7 +43,7 @@ class Keys:
 
 
 def numbers(queue: SegmentQueue, count: int) -> list[int | None]:
-    taken = [queue.take() for _ in range(count)]
+    taken = [queue.take(1) for _ in range(count)]
     return [None if segment is None else segment.trial for segment in taken]
 
 
@@ -102,7 +102,7 @@ def test_planned_segments_are_shown_as_far_as_the_budget_reaches_and_kept_whole(
     queue = SegmentQueue(Whole(), Keys())
     queue.plan(3, room=12)
     assert planned(queue, room) == shown
-    assert [queue.take() for _ in range(3)] == [Segment(i, {"x": i}, 0, 4) for i in range(3)]
+    assert [queue.take(1) for _ in range(3)] == [Segment(i, {"x": i}, 0, 4) for i in range(3)]
 
 
 def test_each_trials_key_is_made_once() -> None:
@@ -112,6 +112,6 @@ def test_each_trials_key_is_made_once() -> None:
     queue.plan(2, room=12)
     for _ in range(3):
         shown = [key for key, _ in queue.planned(12)]
-    taken = [segment for _ in range(3) if (segment := queue.take()) is not None]
+    taken = [segment for _ in range(3) if (segment := queue.take(1)) is not None]
     assert [queue.take_key(segment) for segment in taken][:2] == shown
     assert keys.made == [0, 1, 2]

@@ -17,7 +17,6 @@ from hpo.live.incidents import KEPT, Incident
 from hpo.live.occupancy import Occupancy
 
 COUNT_SECONDS = 2.0  # between two counts of the epochs that are lacking: it takes a while where there are many runs
-UNIT = "epochs"  # of budgets and charges
 
 
 @dataclass(frozen=True)
@@ -92,16 +91,16 @@ class Watch:
             self._pace.note(now, trained)
         lacking, known = self._lacking(now), dispatch.arena.curves.cells
         rate = self._pace.rate(now, trained) if lacking else None  # exams train epochs that nobody counts
-        study = dispatch.study
+        study, unit = dispatch.study, dispatch.study.budget.unit
         return Moment(
             study=study.study,
             metric=study.metric,
-            unit=UNIT,
+            unit=unit.name,
             elapsed=now - self._began,
             left=lacking / rate if rate else None,
             share=known / (known + lacking) if lacking else 1.0,
-            charged=sum(run.ledger.committed for run in runs),
-            budget=sum(run.ledger.budget for run in runs),
+            charged=sum(run.ledger.unit.value(run.ledger.committed) for run in runs),
+            budget=sum(run.ledger.unit.value(run.ledger.budget) for run in runs),
             stored=self._stored,
             trained=trained,
             rate=rate,
@@ -149,7 +148,8 @@ def lacking(runs: Sequence[Run], curves: Curves) -> float:
         trained, before = run.charged_epochs // run.rules.charge, ahead(run, curves)
         used += trained + before
         if not run.done:
-            own += left(run.ledger.budget, run.ledger.committed, trained, before, run.rules.charge)
+            price = run.rules.charge * run.ledger.unit.scale
+            own += left(run.ledger.budget, run.ledger.committed, trained, before, price)
     return own * min(1.0, curves.cells / used) if used else own
 
 
@@ -161,8 +161,8 @@ def tally(label: str, runs: Sequence[Run], mode: str) -> Tally:
         method=label,
         runs=len(runs),
         over=sum(run.done for run in runs),
-        charged=sum(run.ledger.committed for run in runs),
-        budget=sum(run.ledger.budget for run in runs),
+        charged=sum(run.ledger.unit.value(run.ledger.committed) for run in runs),
+        budget=sum(run.ledger.unit.value(run.ledger.budget) for run in runs),
         best=best(values, default=None),
         mean=fmean(values) if len(values) == len(runs) else None,
         running=sum(run.states["running"] for run in runs),

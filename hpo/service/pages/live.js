@@ -45,19 +45,26 @@
     return [low - room, high + room];
   }
 
+  // A budget counts epochs, or what they cost.
+  const unit = (of) => (of.budget_cost == null ? "epochs" : "cost");
+  const budget = (of) => of.budget_cost ?? of.budget_epochs;
+  const spent = (run) => (run.budget_cost == null ? run.charged_epochs : run.charged_cost ?? 0);
+  const digits = (amount) => String(Math.floor(amount * 100 + 1e-6) / 100); // down: what is not charged must not seem to be
+  const curve = (run) => (run.budget_cost == null ? run.anytime : run.anytime_cost);
+
   function chart(state) {
     const box = document.getElementById("chart");
     const WIDTH = Math.max(300, box.clientWidth);
-    const runs = state.runs.filter((run) => run.anytime.length);
-    const [low, high] = range(runs.map((run) => run.anytime), state.mode);
-    const x = (epochs) => LEFT + (epochs / state.budget_epochs) * (WIDTH - LEFT - RIGHT);
+    const runs = state.runs.filter((run) => curve(run).length);
+    const [low, high] = range(runs.map(curve), state.mode);
+    const x = (charged) => LEFT + (charged / budget(state)) * (WIDTH - LEFT - RIGHT);
     const y = (value) => TOP + (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-    const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": `Best ${state.metric} of each run over charged epochs` });
+    const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": `Best ${state.metric} of each run over charged ${unit(state)}` });
     for (const t of ticks(low, high, 5)) {
       svg.append(shape("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(t), y2: y(t) }), label(String(t), LEFT - 8, y(t) + 4, "end"));
     }
-    for (const t of ticks(0, state.budget_epochs, WIDTH / 110)) svg.append(label(String(t), x(t), HEIGHT - BOTTOM + 18, "middle"));
-    svg.append(label("charged epochs", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "middle"));
+    for (const t of ticks(0, budget(state), WIDTH / 110)) svg.append(label(String(t), x(t), HEIGHT - BOTTOM + 18, "middle"));
+    svg.append(label(`charged ${unit(state)}`, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "middle"));
     for (const run of runs) svg.append(line(run, x, y));
     box.replaceChildren(svg);
   }
@@ -70,9 +77,9 @@
 
   function line(run, x, y) {
     let path = "";
-    for (const [epochs, value] of run.anytime) {
+    for (const [charged, value] of curve(run)) {
       if (value == null) continue;
-      path += path ? `H${round(x(epochs))}V${round(y(value))}` : `M${round(x(epochs))} ${round(y(value))}`;
+      path += path ? `H${round(x(charged))}V${round(y(value))}` : `M${round(x(charged))} ${round(y(value))}`;
     }
     const made = shape("path", { class: "run", d: path, ...stroke(run.method) });
     const title = shape("title", {});
@@ -98,10 +105,10 @@
     head.scope = "row";
     const charged = element("td");
     const bar = element("progress");
-    bar.max = run.budget_epochs;
-    bar.value = run.charged_epochs;
-    bar.setAttribute("aria-label", `${run.run}: charged epochs`);
-    charged.append(bar, `${run.charged_epochs} / ${run.budget_epochs}`);
+    bar.max = budget(run);
+    bar.value = spent(run);
+    bar.setAttribute("aria-label", `${run.run}: charged ${unit(run)}`);
+    charged.append(bar, `${digits(spent(run))} / ${digits(budget(run))}`);
     const count = (...states) => element("td", String(states.reduce((sum, s) => sum + (run.trials[s] ?? 0), 0)), "number");
     const status = run.reason ? `${run.status}: ${run.reason}` : run.status;
     made.append(head, charged, element("td", number(run.best), "number"), count("running"), count("paused"), count("stopped", "completed"), count("failed"), element("td", status));
@@ -128,14 +135,14 @@
   }
 
   function summary(state) {
-    const charged = state.runs.reduce((sum, run) => sum + run.charged_epochs, 0);
-    const budget = state.runs.reduce((sum, run) => sum + run.budget_epochs, 0);
+    const charged = state.runs.reduce((sum, run) => sum + spent(run), 0);
+    const whole = state.runs.reduce((sum, run) => sum + budget(run), 0);
     const done = state.runs.filter((run) => run.status === "complete").length;
-    const share = budget ? Math.floor((100 * charged) / budget) : 0;
+    const share = whole ? Math.floor((100 * charged) / whole) : 0;
     const over = done === state.runs.length;
     const all = over ? (state.failure ? "Failed" : "Complete") : "In progress";
     const trouble = [state.failure, state.failed_exams].filter(Boolean).map((said) => `${said[0].toUpperCase()}${said.slice(1)}. `);
-    return `${trouble.join("")}${all}: ${charged} of ${budget} epochs charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained${over ? "" : occupied(state.occupancy)}.`;
+    return `${trouble.join("")}${all}: ${digits(charged)} of ${digits(whole)} ${unit(state)} charged (${share} %), ${done} of ${state.runs.length} runs complete, ${state.trained_epochs} epochs trained${over ? "" : occupied(state.occupancy)}.`;
   }
 
   function draw(state) {

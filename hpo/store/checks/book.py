@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.store.columns import codes, numbers, whole
 from hpo.store.reader import StudyData
+from hpo.study.amounts import MILLION
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -48,6 +49,7 @@ class Book:
         _, inverse, number = np.unique(charged, return_inverse=True, return_counts=True)
         columns = {name: data.charges[name].to_numpy() for name in ("order", "number", "epoch", "at", "value")}
         columns["seen"] = numbers(data.charges, "seen")
+        columns["cost"] = np.round(numbers(data.charges, "cost") * MILLION)
         seconds = np.nan_to_num(numbers(data.epochs, "seconds"))[counts][order]
         return cls(
             trials, span, cells[counts][order], values, seconds, cells[~counts], columns, charged, number[inverse],
@@ -75,13 +77,18 @@ class Account:
         self.virtual = definition.get("clock", "virtual") == "virtual"
         self.cells = book.charged[mine]
         self.users = book.users[mine]
-        self.order, self.number, self.epoch, self.at, self.value, self.seen = (
-            book.charges[name][mine] for name in ("order", "number", "epoch", "at", "value", "seen")
+        self.order, self.number, self.epoch, self.at, self.value, self.seen, self.cost = (
+            book.charges[name][mine] for name in ("order", "number", "epoch", "at", "value", "seen", "cost")
         )
 
     @property
     def total(self) -> int:
         return len(self.cells) * self.each
+
+    @property
+    def paid(self) -> int | None:
+        """What its epochs cost, in millionths; None where a charge does not say."""
+        return None if np.isnan(self.cost).any() else int(self.cost.astype(np.int64).sum())
 
     def best(self, charges: int) -> int | None:
         """Returns the place of the incumbent after so many charges: the first of the best values."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from hpo.store.checks.book import Account, Book
+from hpo.store.checks.book import Account, Book, Real, Whole
 from hpo.store.reader import StudyData
+from hpo.study.amounts import COST, EPOCHS, Unit
 
 
 def curves(book: Book, data: StudyData) -> Iterator[str]:
@@ -62,19 +63,67 @@ def row_of_run(account: Account, row: dict[str, Any] | None, over: bool) -> Iter
         yield "it has charges, but no row in the runs table"
         return
     final = row["status"] == "complete"
-    charged, budget = row["charged_epochs"], row["budget_epochs"]
+    charged = row["charged_epochs"]
     if account.total != charged if final else account.total < charged:
         yield f"{account.total} epochs were charged, but its row has {charged}"
-    if account.total > budget:
-        yield f"{account.total} epochs were charged, more than its budget of {budget}"
-    if final and charged < budget and not row["reason"]:
-        yield f"it ended with {charged} of {budget} epochs charged and gives no reason"
+    yield from _budget(account, row, final)
+    yield from _cost(account, row, final)
     missing = int(account.order[-1]) + 1 - len(account.order) if len(account.order) else 0
     if final and missing > row["failed_trials"]:
         yield f"its orders have {missing} gaps, but {row['failed_trials']} of its trials failed"
     yield from _incumbent(account, row)
     if over:
         yield from _sums(account, row)
+
+
+def _budget(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]:
+    """Checks that a run was charged no more than its budget, and says why where it was charged less."""
+    unit, budget, told = budget_of(row)
+    found = account.total if unit == EPOCHS else account.paid
+    if found is None:
+        yield "its budget is a cost, but a charge does not say what its epoch cost"
+        return
+    if found > budget:
+        words = f"{found} epochs were" if unit == EPOCHS else f"{unit.words(found)} was"
+        yield f"{words} charged, more than its budget of {unit.shown(budget)}"
+    if final and told < budget and not row["reason"]:
+        share = f"{unit.shown(told)} of {unit.shown(budget)}"
+        words = f"{share} epochs" if unit == EPOCHS else f"a cost of {share}"
+        yield f"it ended with {words} charged and gives no reason"
+
+
+def _cost(account: Account, row: dict[str, Any], final: bool) -> Iterator[str]:
+    """Checks what the epochs cost. The first charges of a run that an earlier version began do not say it."""
+    known, told, paid = ~np.isnan(account.cost), row.get("charged_cost"), account.paid
+    if known.any() and not known[known.argmax() :].all():
+        yield "some of its charges say what their epochs cost, and later ones do not"
+    cheap, dear = _per_trial(account.number[known], account.cost[known])
+    if (cheap != dear).any():
+        yield f"epochs of its trial {int(np.flatnonzero(cheap != dear)[0])} cost differently"
+    if row.get("budget_cost") is None:
+        if told is not None:
+            yield "its budget is in epochs, but its row says what they cost"
+        return
+    sure = round((told or 0) * COST.scale)
+    if paid is not None and (paid != sure if final else paid < sure):
+        yield f"its epochs cost {COST.shown(paid)}, but its row has {COST.shown(sure)}"
+
+
+def _per_trial(number: Whole, cost: Real) -> tuple[Real, Real]:
+    """Returns the least and the greatest cost of an epoch by trial [trials]."""
+    size = int(number.max(initial=-1)) + 1
+    least, greatest = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(least, number, cost)
+    np.maximum.at(greatest, number, cost)
+    seen = np.isfinite(least)
+    return np.where(seen, least, 0.0), np.where(seen, greatest, 0.0)
+
+
+def budget_of(row: Mapping[str, Any]) -> tuple[Unit, int, int]:
+    """Returns what a run's budget counts, the budget, and what its row says was charged, in the unit's amounts."""
+    if row.get("budget_cost") is None:
+        return EPOCHS, int(row["budget_epochs"] or 0), int(row["charged_epochs"] or 0)
+    return COST, COST.amount(row["budget_cost"]), round((row["charged_cost"] or 0) * COST.scale)
 
 
 def _incumbent(account: Account, row: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpo.store.checks.book import Account, Real
+from hpo.store.checks.ledger import budget_of
 from hpo.store.reader import StudyData
 
 Row = Mapping[str, Any]
@@ -34,9 +35,10 @@ def runs(data: StudyData) -> Iterator[str]:
             options = json.loads(row["options"] or "{}")
         except ValueError:
             options = None
-        told = (row["name"], options, row["budget_epochs"])
-        right = (method["name"], dict(method.get("options") or {}), data.definition["budget"]["epochs"])
-        for name, a, b in zip(("method", "options", "budget"), told, right, strict=True):
+        budget = data.definition["budget"]
+        told = (row["name"], options, row["budget_epochs"], row.get("budget_cost"))
+        right = (method["name"], dict(method.get("options") or {}), budget.get("epochs"), budget.get("cost"))
+        for name, a, b in zip(("method", "options", "budget", "budget in cost"), told, right, strict=True):
             if a != b:
                 yield f"run {run}: its row has the {name} {a}, but the study has {b}"
 
@@ -111,9 +113,10 @@ def counts(row: Row, rows: Sequence[Row], total: int) -> Iterator[str]:
             yield f"the trials table has {number} of its {name.replace('_', ' ')}, but its row has {row[name]}"
     if row["status"] not in ("complete", "partial"):
         yield f"its row has the status {row['status']!r}"
-    elif row["status"] == "partial" and (row["reason"] or total >= row["budget_epochs"] == row["charged_epochs"]):
+    _, budget, charged = budget_of(row)
+    if row["status"] == "partial" and (row["reason"] or (charged == budget and total >= row["charged_epochs"])):
         yield "it is over, but its row has the status partial"
-    elif row["status"] == "complete" and row["reason"] and row["charged_epochs"] == row["budget_epochs"]:
+    elif row["status"] == "complete" and row["reason"] and charged == budget:
         yield "it used up its budget, but gives a reason why not"
 
 
