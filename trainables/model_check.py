@@ -73,7 +73,8 @@ def _check_layers(name: str, model: Model, space: Mapping[str, Any], fixed: Mapp
     if any(key in space or key in fixed or key in model.architecture for key in ARCHITECTURE):
         return  # its layers depend on the configuration
     layers = 0
-    for place, size in values("image_size", space, fixed) or [(("model", "name"), Settings.image_size)]:
+    sizes = values("image_size", space, fixed) or [(("model", "name"), Settings.image_size)]
+    for place, size in sizes + [(place, size) for place, size in values("test_image_size", space, fixed) if size]:
         try:
             layers = max(layers, _count(name, valid("image_size", size)))
         except InvalidConfig as error:
