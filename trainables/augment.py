@@ -61,11 +61,6 @@ def augmentation(preset: str, image_size: int | None = None, crop_scale: float =
     return replace(found, alter=ResizedCrop(image_size, crop_scale))
 
 
-def decoded_size(preset: str, image_size: int) -> int:
-    """Returns the side in px at which training images are decoded: crops come from images of 256/224 of the size."""
-    return round(image_size * 256 / 224) if preset == "random_resized_crop" else image_size
-
-
 @dataclass(frozen=True)
 class ResizedCrop:
     """Cuts a rectangle of `scale` to all of an image's area and of a ratio 3/4 to 4/3 out of it, resizes it, may flip it.

@@ -14,7 +14,6 @@ from torch.distributed import ProcessGroup
 
 from hpo.text import one_line
 from trainables import data
-from trainables.augment import decoded_size
 from trainables.errors import InvalidConfig
 from trainables.faults import explained
 from trainables.fine_tuning import FineTuning
@@ -50,7 +49,7 @@ class ImageClassifier(Declared):
         settings, asked = Settings.of(config), ImageTask.of(task)
         with _explained():
             hooks = Hooks.of(chosen_hooks(type(self).hooks, asked.model))
-            size = decoded_size(asked.data.augment, settings.image_size)
+            size = asked.data.train_size(settings.image_size)
             whole = data.load(asked.data, image_size=settings.held_out_size, train_size=size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
             self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group), hooks) for part in sets]

@@ -64,6 +64,10 @@ class Data:
             return data
         return replace(data, train=1.0 if task.train_on == "full" else task.train_on, balanced=False)
 
+    def train_size(self, image_size: int) -> int:
+        """Returns the side in px at which training images are decoded: crops are cut from 256/224 of the size."""
+        return round(image_size * 256 / 224) if self.augment == "random_resized_crop" else image_size
+
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):
             raise BadData(f"data.corrupt must be refuse or skip, but got {shown(self.corrupt)}")

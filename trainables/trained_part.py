@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from trainables import lora
 from trainables.averages import Averages
@@ -52,7 +51,12 @@ class TrainedPart:
 
     def logits(self, section: nn.Module, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Returns what a section of the network makes of `inputs`, with the `weights` in place of the model's."""
-        found: Tensor = functional_call(section, dict(weights), (inputs,)) if weights else section(inputs)
+        if not weights:
+            found: Tensor = section(inputs)
+            return found
+        from torch.func import functional_call  # it takes a second to import
+
+        found = functional_call(section, dict(weights), (inputs,))
         return found
 
     def merged(self) -> dict[str, Tensor]:

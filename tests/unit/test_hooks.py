@@ -126,7 +126,7 @@ def test_what_hooks_return_is_checked():
     hooks = Hooks.of(Broken)
     with pytest.raises(BadData, match="must return each parameter once, but 'a' is missing, unknown or twice"):
         hooks.grouped([Group(("a", "b"), 0.0)], None)
-    with pytest.raises(BadData, match="must return finite numbers for top5, but returned .*top3"):
+    with pytest.raises(BadData, match=r"must return finite numbers for top5, but returned .*top3"):
         hooks.measured(torch.eye(4), torch.arange(4))
 
 

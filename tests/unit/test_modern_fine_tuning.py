@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 from pathlib import Path
 
 import numpy as np
@@ -372,7 +371,7 @@ def test_a_vision_transformer_takes_no_other_size_in_the_test():
 
 def test_crops_are_cut_from_larger_images():
     (model,) = classifier({}, task_of(about={**TINY, "augment": "random_resized_crop"})).models
-    assert model.dataset.train.images.shape[-1] == math.floor(16 * 256 / 224)
+    assert model.dataset.train.images.shape[-1] == round(16 * 256 / 224)
     assert model.dataset.validation.images.shape[-1] == 16
     batch = torch.arange(8)
     (images,) = model.feed.fetched(model.feed.training(0), batch, batch, Draws(0, 0), 0)
