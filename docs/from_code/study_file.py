@@ -63,7 +63,7 @@ SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {
     Model: ("model", {
         "name": "A backbone (`hpo models`), `digits_net`, or `timm:NAME`. Further keys belong to the model.",
         "weights": "`DEFAULT` or another of torchvision's names, `none`, a file, or `s3://bucket/key`.",
-        "hooks": "A class of your own, `package.module:Class`, with [hooks](trainables.md#hooks).",
+        "hooks": "A class of your own, `package.module:Class`, with [hooks](../how-to/fine-tuning.md#hooks-of-your-own).",
     }),
     Stopping: ("early_stopping", {
         "patience": "Epochs without an improvement after which a trial ends.",

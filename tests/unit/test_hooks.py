@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from trainables.errors import BadData, BadStudy, NotHere
 from trainables.hooks import Hooks
 from trainables.image_classifier import ImageClassifier
 from trainables.parameter_groups import Group
+from trainables.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -188,3 +192,22 @@ def test_hooks_are_a_part_of_what_a_trial_is_known_by(tmp_path):
         path.write_text(STUDY.replace("HOOKS", name))
         digests.append(Study.load(path).task_digest)
     assert digests[0] != digests[1]
+
+
+def test_the_documented_example_trains_and_its_study_is_accepted(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "fine-tuning.md").read_text()
+    hooks, subclass = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    recipe, focal = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "hooks.py").write_text(hooks + subclass)
+    (tmp_path / "focal.yaml").write_text(focal)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    study = Study.load(tmp_path / "focal.yaml")
+    validate(study)
+    config = {**study.fixed, "learning_rate": 0.01}
+    model = ImageClassifier(config, task=study.located(), seed=0, max_epochs=3)
+    found = model.train_epoch()
+    assert found["val_top3"] >= found["val_accuracy"] > 0.3
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    Settings.of({**Study.load(tmp_path / "recipe.yaml").fixed, "learning_rate": 1e-3, "mixup_alpha": 0.2})
+    sys.modules.pop("hooks", None)
