@@ -32,7 +32,9 @@ def accuracies(config: dict[str, Any], fit: str, size: int, epochs: int, seed: i
     task = {"data": {**DATA, "fit": fit}, "model": MODEL}
     model = ImageClassifier({"image_size": size, **config}, task=task, seed=seed, max_epochs=epochs)
     metrics = [model.train_epoch() for _ in range(epochs)][-1]
-    return metrics["val_accuracy"], model.test()["test_accuracy"]
+    found = metrics["val_accuracy"], model.test()["test_accuracy"]
+    print(f"{fit}, {size} px, {config}, seed {seed}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 def compare(size: int, seeds: Sequence[int]) -> list[Row]:
