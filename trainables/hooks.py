@@ -28,6 +28,7 @@ from torch import Generator, Tensor, nn
 from hpo.text import one_line, shown
 from trainables.backbones import Head
 from trainables.errors import BadData, BadStudy, NotHere
+from trainables.lora import is_adapter
 from trainables.machine import Machine
 from trainables.parameter_groups import Group
 from trainables.settings import Settings
@@ -131,7 +132,7 @@ def fingerprint(model: nn.Module, machine: Machine, image_size: int) -> str:
     found = hashlib.sha256()
     heads = [f"{name}." for name, module in model.named_modules() if isinstance(module, Head)]
     for name, value in model.state_dict().items():
-        if not name.startswith(tuple(heads)):
+        if not name.startswith(tuple(heads)) and not is_adapter(name):  # adapters begin without an effect
             found.update(name.encode() + value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     training, seen = model.training, []
     hooks = [

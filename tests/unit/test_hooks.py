@@ -168,6 +168,12 @@ mode: max
         ("own_hooks:Own", "own_hooks:Loss", "10:1: metric must be one of the metrics"),
         ("image_size: 16", "image_size: 16, lora_rank: 4", "7:25: lora_rank must be 0 where finetuned_layers is 0"),
         ("image_size: 16", "image_size: 16, min_rate_factor: 0.5", "min_rate_factor must be 0 without schedule cosine"),
+        ("image_size: 16", "image_size: 32, test_image_size: 8", None),
+        (
+            "image_size: 16",
+            "image_size: 32, test_image_size: -8",
+            "7:25: test_image_size must be finite and >= 0, but got -8",
+        ),
         ("image_size: 16", "image_size: 16, optimizer: ridge", "7:25: optimizer ridge, which solves"),
     ],
 )
@@ -183,6 +189,16 @@ def test_a_study_is_checked_before_it_runs(tmp_path, monkeypatch, was, now, says
     with pytest.raises(StudyError) as refused:
         validate(study)
     assert says in str(refused.value)
+
+
+def test_a_vision_transformer_is_tested_with_the_size_that_it_is_made_for(tmp_path):
+    text = STUDY.replace("digits_net, hooks: HOOKS", "vit_b_16, weights: none").replace("val_top3", "val_accuracy")
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace("image_size: 16", "image_size: 32, test_image_size: 48"))
+    with pytest.raises(StudyError, match="7:25: test_image_size must suit the model, but got 48"):
+        validate(Study.load(path))
+    path.write_text(text.replace("image_size: 16", "image_size: 32, test_image_size: 32"))
+    validate(Study.load(path))
 
 
 def test_hooks_are_a_part_of_what_a_trial_is_known_by(tmp_path):
