@@ -39,6 +39,7 @@ class TrainedPart:
             heads = {f"{name}." for name, module in model.named_modules() if isinstance(module, Head)}
             names = [name for name in names if lora.is_adapter(name) or name.startswith(tuple(heads))]
             self._modules = [module for module in self._modules if not normalizes(module)]
+        self._still = [module for module in model.modules() if settings.lora_rank and normalizes(module)]
         divided = (hooks or Hooks()).grouped(groups(model, names, settings), settings)
         self.names = [name for group in divided for name in group.names]
         self.parameters = [_parameter(model, name) for name in self.names]
@@ -67,6 +68,8 @@ class TrainedPart:
         """Puts this part into training mode; everything before it stays in evaluation mode."""
         for module in self._modules:
             module.train()
+        for module in self._still:  # inside a part that is one step
+            module.eval()
 
     @contextmanager
     def evaluated(self, weights: Mapping[str, Tensor] | None = None) -> Iterator[None]:

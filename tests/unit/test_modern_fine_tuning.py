@@ -319,6 +319,9 @@ def test_adapters_are_at_the_wanted_layers_of_a_vision_transformer(targets, kind
     assert all(any(issubclass(one, kind) for kind in kinds) for one in found)
     before = [p.detach().clone() for p in model.model.parameters()]
     model.train_epoch()
+    model.part.train_mode()
+    assert not any(module.training for module in model.model.modules() if isinstance(module, nn.LayerNorm))
+    assert any(module.training for module in model.model.modules())
     moved = [not torch.equal(a, b) for a, b in zip(before, model.model.parameters(), strict=True)]
     named = [name for name, _ in model.model.named_parameters()]
     assert all(("lora_" in name or "head" in name) for name, one in zip(named, moved, strict=True) if one)
