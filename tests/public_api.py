@@ -37,7 +37,9 @@ PUBLIC: dict[
     "hpo.study.values": ("Decision", "Method", "Observation", "Segment"),
     "trainables.contract": ("verify",),
     "trainables.errors": (),
+    "trainables.image_classifier": ("ImageClassifier",),
     "trainables.memory": ("memory",),
+    "trainables.parameter_groups": ("Group",),
     "trainables.task": ("Task",),
 }
 

@@ -5,8 +5,9 @@ All draw on the CPU and alter the whole batch on the images' device, and the CPU
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -35,8 +36,8 @@ class Augmentation:
     def __call__(self, images: Tensor, generator: Generator, original: Tensor | None = None) -> Tensor:
         """Returns an altered copy of the batch.
 
-        `images` are uint8 [N, 3, S, S] on any device; so is the copy. `original` bool [N] marks the rows to leave
-        unaltered. The draws depend on the generator (on the CPU), N and S alone.
+        `images` are uint8 [N, 3, S, S] on any device; so is the copy, unless the preset cuts a smaller size from them.
+        `original` bool [N] marks the rows to leave unaltered. The draws depend on the generator (on the CPU), N and S alone.
         """
         if not len(images):
             return images
@@ -47,11 +48,54 @@ class Augmentation:
         return torch.where(moved(original, images.device)[:, None, None, None], images, altered)
 
 
-def augmentation(preset: str) -> Augmentation | None:
-    """Returns the preset of that name; None for "none". Raises BadData for an unknown name."""
+def augmentation(preset: str, image_size: int | None = None, crop_scale: float = 0.08) -> Augmentation | None:
+    """Returns the preset of that name; None for "none". Raises BadData for an unknown name.
+
+    random_resized_crop makes images of `image_size` px (None: as large as they are) from at least `crop_scale` of the area.
+    """
     if preset not in PRESETS:
         raise BadData(f"data.augment must be one of {', '.join(PRESETS)}, but got {preset!r}")
-    return PRESETS[preset]
+    found = PRESETS[preset]
+    if found is None or not isinstance(found.alter, ResizedCrop):
+        return found
+    return replace(found, alter=ResizedCrop(image_size, crop_scale))
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """Cuts a rectangle of `scale` to all of an image's area and of a ratio 3/4 to 4/3 out of it, resizes it, may flip it.
+
+    The draws are torchvision's RandomResizedCrop's: ten tries, the first rectangle that fits, else the whole image; then a
+    horizontal flip with probability 1/2.
+    """
+
+    size: int | None = None
+    scale: float = 0.08
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        count, _, side, _ = images.shape
+        width, height = self._rectangles(count, generator)  # as shares of the side, [N]
+        x = (torch.rand(count, generator=generator) * 2 - 1) * (1 - width)  # the middle, in -1..1
+        y = (torch.rand(count, generator=generator) * 2 - 1) * (1 - height)
+        sign = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
+        zero = torch.zeros(count)
+        theta = torch.stack(
+            [torch.stack([width * sign, zero, x], 1), torch.stack([zero, height, y], 1)], 1
+        )  # [N, 2, 3]
+        shape = [count, 3, self.size or side, self.size or side]
+        grid = functional.affine_grid(moved(theta, images.device), shape, align_corners=False)
+        cut = functional.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return cut.round_().to(images.dtype)
+
+    def _rectangles(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        tries = 10
+        area = _uniform(count * tries, self.scale, 1, generator).view(count, tries)
+        ratio = torch.exp(_uniform(count * tries, -math.log(4 / 3), math.log(4 / 3), generator)).view(count, tries)
+        width, height = (area * ratio).sqrt(), (area / ratio).sqrt()
+        fits = (width <= 1) & (height <= 1)
+        first = fits.float().argmax(1, keepdim=True)  # 0 where none does
+        chosen = (torch.where(fits, side, 1).gather(1, first).flatten() for side in (width, height))
+        return next(chosen), next(chosen)
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
@@ -101,6 +145,7 @@ PRESETS: dict[str, Augmentation | None] = {
     "none": None,
     "paper001": Augmentation("paper001", _paper001, copies=4),
     "flips_crops": Augmentation("flips_crops", _flips_crops),
+    "random_resized_crop": Augmentation("random_resized_crop", ResizedCrop()),
     "randaugment": Augmentation("randaugment", RANDAUGMENT),
     "trivialaugment": Augmentation("trivialaugment", TRIVIALAUGMENT),
 }

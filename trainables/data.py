@@ -59,6 +59,11 @@ class Dataset:
         train, validation = self.folds[k]
         return replace(self, train=train, validation=validation, digest=f"{self.digest}-fold{k}", folds=())
 
+    def trained_on(self, other: Dataset) -> Dataset:
+        """Returns this data set with the training images of another: the same images in another size."""
+        folds = tuple((theirs[0], mine[1]) for theirs, mine in zip(other.folds, self.folds, strict=True))
+        return replace(self, train=other.train, folds=folds, digest=f"{self.digest}-{other.digest}")
+
     @property
     def counts(self) -> dict[str, list[int]]:
         """The number of images of each class in train, validation and test, [K] each."""
@@ -76,8 +81,10 @@ def names() -> list[tuple[str, str]]:
     return sources.names() + tabular.names()
 
 
-def load(data: Data, *, image_size: int) -> Dataset:
+def load(data: Data, *, image_size: int, train_size: int = 0) -> Dataset:
     """Returns the data set of a study's `data` section at `image_size` x `image_size` pixels.
+
+    With a `train_size` that differs, training images have that; all images are then decoded once for each size.
 
     The test split is taken first: a ready one, or `test` (0.2) of all; then `validation`: a ready split, or (0.2) of
     the training part; then `train` (1.0) of the rest. Each may be a fraction, a count or "N per class"; the first two
@@ -90,7 +97,11 @@ def load(data: Data, *, image_size: int) -> Dataset:
     if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
         raise InvalidConfig(f"image_size must be a whole number >= 1, but got {image_size!r}")
     # Neither augmentation nor class weights change the decoded images.
-    return _load(replace(data, augment="none", class_weights="none"), image_size, cache_directory())
+    plain = replace(data, augment="none", class_weights="none")
+    held_out = _load(plain, image_size, cache_directory())
+    if train_size in (0, image_size):
+        return held_out
+    return held_out.trained_on(_load(plain, train_size, cache_directory()))
 
 
 @lru_cache(maxsize=4)

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from trainables.augment import Augmentation
-from trainables.batches import gather
+from trainables.batches import gather, moved
 from trainables.boundary import Boundary
 from trainables.data import Dataset, Split
 from trainables.draws import Draws
 from trainables.features import Activations, frozen_rows
 from trainables.kept_arrays import Kept
 from trainables.machine import Machine
+from trainables.mixing import Mixing, before, mixed
 from trainables.parallel import Shard
 from trainables.staging import Staging
 from trainables.untraced import AnyNetwork
@@ -58,6 +59,7 @@ class Feed:
     reuse: bool
     augmentation: Augmentation | None
     shard: Shard
+    mixing: Mixing | None = None
 
     @property
     def copies(self) -> int:
@@ -73,7 +75,7 @@ class Feed:
 
     def training(self, cut: int) -> Source:
         """Returns the training split for training from `cut` on."""
-        return self._source(self.dataset.train, "train", cut, keep=self.augmentation is None)
+        return self._source(self.dataset.train, "train", cut, keep=not self.altered)
 
     def validation(self, cut: int) -> Source:
         """Returns the validation split for the same."""
@@ -89,7 +91,14 @@ class Feed:
             return "reuse_activations is off"
         if self.network.boundary(cut).position == 0:
             return "what is trained begins before the first place where they could be kept"
-        return f"augmentation {self.augmentation.name} alters them" if self.augmentation else ""
+        return self.altered
+
+    @property
+    def altered(self) -> str:
+        """What makes the training images other ones in every epoch, in words; empty where nothing does."""
+        if self.augmentation:
+            return f"augmentation {self.augmentation.name} alters them"
+        return f"{self.mixing.name} alters them" if self.mixing else ""
 
     def _source(self, split: Split, name: str, cut: int, *, keep: bool) -> Source:
         start, kept = self.network.boundaries[0], None
@@ -116,34 +125,47 @@ class Feed:
 
     # -- batches --------------------------------------------------------------------------------------------------
 
+    def fetches(self, source: Source) -> int:
+        """Returns how many tensors `fetched` returns."""
+        return 4 if self.mixing else 1 if self.augmentation or source.staging else 0
+
     def fetched(self, source: Source, batch: Tensor, there: Tensor, draws: Draws, step: int) -> tuple[Tensor, ...]:
         """Returns what `inputs` needs of a global batch beside its sample numbers, `batch` on the CPU and `there` on the
         device: this rank's images where they are altered, its rows where they do not lie on the device; else nothing.
+        Where samples are mixed, also the images that they are mixed with, and what is kept of each pixel and label.
 
         Sample i is copy i // N of image i % N.
         """
         count = len(source.rows)
-        if self.augmentation is None:
+        if not self.altered:
             return self.staged(source, self.shard.take(batch))
         if source.staging is None:
             images = gather(source.rows, there % count)
         else:
             images = source.staging.gather(source.rows, batch % count).to(self.machine.device, non_blocking=True)
-        original = there < count if self.copies > 1 else None
-        return (self.shard.take(self.augmentation(images, draws.generator("augmentation", step), original)),)
+        if self.augmentation is not None:
+            original = there < count if self.copies > 1 else None
+            images = self.augmentation(images, draws.generator("augmentation", step), original)
+        if self.mixing is None:
+            return (self.shard.take(images),)
+        drawn = self.mixing.draw(images.shape[-1], draws.generator("mixing", step))
+        kept, share = (moved(value, self.machine.device) for value in drawn)
+        return self.shard.take(images), self.shard.take(before(images)), kept, share
 
     def staged(self, source: Source, rows: Tensor) -> tuple[Tensor, ...]:
         """Returns the rows [N, ...] of these numbers, on their way to the device; nothing where they lie there."""
         return () if source.staging is None else (source.staging.gather(source.rows, rows % len(source.rows)),)
 
-    def inputs(self, source: Source, rows: Tensor, given: Tensor | None = None) -> Tensor:
-        """Returns the boundary's activations of these samples, whose rows may be `given`.
+    def inputs(self, source: Source, rows: Tensor, given: Tensor | None = None, *mix: Tensor) -> Tensor:
+        """Returns the boundary's activations of these samples, whose rows may be `given`, and others to `mix` them with.
 
         They are the same bits whether they were kept or are computed here.
         """
         found = gather(source.rows, rows % len(source.rows)) if given is None else given
         if source.rows.dtype == torch.uint8:
             inputs = self.machine.prepare(found)
+            if mix:
+                inputs = mixed(inputs, self.machine.prepare(mix[0]), mix[1])
         else:
             inputs = source.start.unpack(found.to(self.machine.device, non_blocking=True))
         # A GPU would idle over a small batch filled up to a whole pass, and altered images are never kept.
@@ -164,7 +186,7 @@ class Feed:
 
     def training_stand_in(self, cut: int, count: int) -> tuple[Source, Tensor]:
         """Returns `training` with at most `count` rows, and as many bytes as all rows would take on the GPU."""
-        return self._stand_in(self.dataset.train, cut, count, keep=self.augmentation is None)
+        return self._stand_in(self.dataset.train, cut, count, keep=not self.altered)
 
     def validation_stand_in(self, cut: int) -> tuple[Source, Tensor]:
         """Returns `validation` with the rows of one pass, and as many bytes as all rows would take on the GPU."""

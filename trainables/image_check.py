@@ -20,7 +20,7 @@ from trainables.catalog import Catalog
 from trainables.checking import check_values, in_section, values
 from trainables.errors import BadStudy, InvalidConfig, NotHere
 from trainables.sections import ARCHITECTURE, AUGMENTATIONS, Data, Model
-from trainables.settings import Settings, valid
+from trainables.settings import RULES, Settings, valid
 from trainables.sources import Part, Source
 from trainables.task import Task
 
@@ -31,28 +31,38 @@ METRICS = ("loss", "accuracy", "precision", "recall", "f1")
 class Declared:
     """The image classifier's declarations, apart from it, so that `hpo check` need not import torch for them."""
 
-    @staticmethod
-    def metrics(task: Task) -> tuple[str, ...]:
-        """Returns the names of an epoch's metrics."""
-        return (*METRICS, *(f"val_{name}" for name in METRICS), "images_per_second")
+    hooks: type[Any] | None = None  # of a subclass, see trainables.hooks
 
     @staticmethod
     def epoch_cost(config: Mapping[str, Any], *, task: Mapping[str, Any], space: Mapping[str, Any]) -> float:
         """Returns what an epoch costs, where 1 is an epoch of the whole network at the study's largest image size."""
         return costs.relative(config, Task.from_json(task), space)
 
-    @staticmethod
-    def check(task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    @classmethod
+    def metrics(cls, task: Task) -> tuple[str, ...]:
+        """Returns the names of an epoch's metrics. Raises BadStudy for hooks that cannot be used."""
+        own: tuple[str, ...] = ()
+        with in_section("model"):
+            named = Model.of(task).hooks if task.model else None
+        if (source := cls.hooks or named) is not None:
+            own = apart.called("trainables.hooks:metric_names", source)
+        return (*METRICS, *(f"val_{name}" for name in (*METRICS, *own)), "images_per_second")
+
+    @classmethod
+    def check(cls, task: Task, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         """Raises BadStudy for a study that cannot work: its hyperparameters, model, weights, data or splits.
 
         Raises NotHere, last, for files and packages that this machine lacks.
         """
         check_values(space, fixed, valid)
-        _check_nesterov(space, fixed)
+        _check_rules(space, fixed)
         data, model = _data(task), _model(task, space, fixed)
         _check_sizes(data)
         missing: NotHere | None = None
         try:
+            if (hooks := chosen_hooks(cls.hooks, model)) is not None:
+                smoothed = any(value > 0 for _, value in values("label_smoothing", space, fixed))
+                apart.called("trainables.hooks:check", hooks, data.augment, smoothed)
             if not _plain(model, space, fixed):
                 apart.called("trainables.model_check:check_model", model, space, fixed)
         except NotHere as error:
@@ -62,27 +72,40 @@ class Declared:
             raise missing
 
 
+def chosen_hooks(own: type[Any] | None, model: Model) -> str | type[Any] | None:
+    """Returns the hooks of a subclass of the image classifier or of the study. Raises BadStudy where both have some."""
+    if own is not None and model.hooks is not None:
+        raise BadStudy(
+            ("model", "hooks"),
+            f"model.hooks must be left out, because the trainable has hooks, but got {shown(model.hooks)}",
+        )
+    return own or model.hooks
+
+
 def _plain(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
     """Whether the model is the one that comes with this package, used within the bounds of every model."""
     numbers = [valid("finetuned_layers", value) for _, value in values("finetuned_layers", space, fixed)]
     sizes = [value for _, value in values("image_size", space, fixed)]
+    sizes += [size for _, size in values("test_image_size", space, fixed) if size]
     usual = all(n is None or n <= FEWEST_LAYERS for n in numbers) and all(size >= 32 for size in sizes)
     return usual and model.name == "digits_net" and model.weights == "DEFAULT"
 
 
-def _check_nesterov(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-    """Raises BadStudy where nesterov contradicts every optimizer or momentum that it can meet."""
-    names = [name for name in ("nesterov", "optimizer", "momentum") if name in space or name in fixed]
-    if "nesterov" not in names:
-        return
-    error: InvalidConfig | None = None
-    for chosen in product(*(values(name, space, fixed) for name in names)):
-        try:
-            Settings.of({name: value for name, (_, value) in zip(names, chosen, strict=True)})
-            return
-        except InvalidConfig as refused:
-            error = refused
-    raise BadStudy(("space" if "nesterov" in space else "fixed", "nesterov"), str(error))
+def _check_rules(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Raises BadStudy for a hyperparameter whose every value contradicts all values of others that it can meet."""
+    for rule in RULES:
+        names = [name for name in rule.names if name in space or name in fixed]
+        if rule.names[0] not in names:
+            continue
+        first: InvalidConfig | None = None
+        for chosen in product(*(values(name, space, fixed) for name in names)):
+            try:
+                Settings.of({name: value for name, (_, value) in zip(names, chosen, strict=True)})
+                break
+            except InvalidConfig as refused:
+                first = first or refused
+        else:
+            raise BadStudy(("space" if rule.names[0] in space else "fixed", rule.names[0]), str(first))
 
 
 # -- the sections -------------------------------------------------------------------------------------------------

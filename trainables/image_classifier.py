@@ -17,7 +17,8 @@ from trainables import data
 from trainables.errors import InvalidConfig
 from trainables.faults import explained
 from trainables.fine_tuning import FineTuning
-from trainables.image_check import Declared
+from trainables.hooks import Hooks
+from trainables.image_check import Declared, chosen_hooks
 from trainables.memory import memory
 from trainables.parallel import Shard
 from trainables.probe import probing
@@ -32,8 +33,8 @@ class ImageClassifier(Declared):
 
     With data.folds: K, an epoch trains K models, each on all folds but one, and its metrics are their means. With a
     `group` of torch.distributed, its ranks train one trial together: every rank calls the same methods, all get the
-    same metrics, and rank 0 writes. Raises InvalidConfig, Diverged, OutOfMemory (the configuration's fault),
-    ProcessFault (the process's) and BadData (the study's).
+    same metrics, and rank 0 writes. A subclass may have `hooks`, a class such as `trainables.hooks` describes. Raises
+    InvalidConfig, Diverged, OutOfMemory (the configuration's fault), ProcessFault (the process's) and BadData (the study's).
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class ImageClassifier(Declared):
     ) -> None:
         settings, asked = Settings.of(config), ImageTask.of(task)
         with _explained():
-            whole = data.load(asked.data, image_size=settings.image_size)
+            hooks = Hooks.of(chosen_hooks(type(self).hooks, asked.model))
+            size = asked.data.train_size(settings.image_size)
+            whole = data.load(asked.data, image_size=settings.held_out_size, train_size=size)
             sets = [whole.fold(k) for k in range(len(whole.folds))] or [whole]
-            self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group)) for part in sets]
+            self.models = [FineTuning(settings, asked, part, seed, max_epochs, Shard(group), hooks) for part in sets]
         self.provenance = {"data_digest": whole.digest, "device": self.models[0].machine.name}
         if len(whole.classes) <= COUNTED:
             self.provenance["data_counts"] = json.dumps(whole.counts)
@@ -60,9 +63,11 @@ class ImageClassifier(Declared):
     def memory_kind(config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
         """Returns the parts of a trial that decide its memory: data, backbone, cut, batch, image size, optimizer, ..."""
         names = ("finetuned_layers", "unfreeze_every", "batch_size", "head_batch_size", "image_size", "optimizer",
-                 "momentum", "bf16", "channels_last", "compile", "graphs", "deterministic", "reuse_activations")  # fmt: skip
+                 "momentum", "bf16", "channels_last", "compile", "graphs", "deterministic", "reuse_activations",
+                 "test_image_size", "accumulation_steps", "lora_rank", "lora_targets")  # fmt: skip
         settings, asked = Settings.of(config), ImageTask.of(task)
         parts = {"model": asdict(asked.model), "data": asdict(asked.data), **settings.architecture}
+        parts |= {name: bool(getattr(settings, name)) for name in ("ema_decay", "mixup_alpha", "cutmix_alpha")}
         return json.dumps(parts | {name: getattr(settings, name) for name in names}, sort_keys=True)
 
     memory = staticmethod(memory)

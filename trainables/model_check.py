@@ -9,7 +9,7 @@ from typing import Any
 from hpo.files import expanded
 from hpo.text import meant, shown
 from trainables import backbones, pretrained
-from trainables.checking import in_section, values
+from trainables.checking import Location, in_section, values
 from trainables.errors import BadData, BadStudy, BadWeights, InvalidConfig, NotHere
 from trainables.model_names import known, timm
 from trainables.network import Network
@@ -24,6 +24,7 @@ def check_model(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]
     if name.startswith("timm:"):
         _check_timm(name, model.weights)
     _check_layers(name, model, space, fixed)
+    _check_test_sizes(name, space, fixed)
     file = "/" in model.weights or model.weights.endswith((".pth", ".pt", ".bin", ".safetensors"))
     if model.weights == "none" or model.weights.startswith("s3://"):
         return
@@ -73,9 +74,9 @@ def _check_layers(name: str, model: Model, space: Mapping[str, Any], fixed: Mapp
     if any(key in space or key in fixed or key in model.architecture for key in ARCHITECTURE):
         return  # its layers depend on the configuration
     layers = 0
-    for place, size in values("image_size", space, fixed) or [(("model", "name"), Settings.image_size)]:
+    for place, size in _sizes(space, fixed):
         try:
-            layers = max(layers, _count(name, valid("image_size", size)))
+            layers = max(layers, _count(name, valid("image_size", size), size))
         except InvalidConfig as error:
             if name.startswith("timm:"):
                 return  # timm's models take other sizes once they are told to
@@ -91,7 +92,27 @@ def _check_layers(name: str, model: Model, space: Mapping[str, Any], fixed: Mapp
             )
 
 
+def _check_test_sizes(name: str, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Raises BadStudy for a size of test images that the model takes with none of the sizes that it is trained with."""
+    for place, size in values("test_image_size", space, fixed):
+        refused: InvalidConfig | None = None
+        for _, trained in _sizes(space, fixed):
+            try:
+                _count(name, valid("image_size", trained), valid("test_image_size", size) or trained)
+                break
+            except InvalidConfig as error:
+                refused = error
+            except BadData:
+                return  # torch.fx cannot trace it
+        else:
+            raise BadStudy(place, f"test_image_size must suit the model, but got {shown(size)}: {refused}")
+
+
+def _sizes(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> list[tuple[Location, Any]]:
+    return values("image_size", space, fixed) or [(("model", "name"), Settings.image_size)]
+
+
 @lru_cache(maxsize=64)
-def _count(name: str, image_size: int) -> int:
-    """The number of the model's layers. Raises InvalidConfig for an image size that does not suit it."""
-    return len(Network(backbones.outline(name, image_size), image_size).layers)
+def _count(name: str, made_for: int, image_size: int) -> int:
+    """The number of layers of a model that is made for one size. Raises InvalidConfig for images of a size that it refuses."""
+    return len(Network(backbones.outline(name, made_for), image_size).layers)

@@ -44,14 +44,14 @@ def _try(model: FineTuning, stage: Stage) -> list[Tensor]:
     size = max(map(len, split_batches(torch.arange(feed.samples), stage.batch_size)))
     source, resident = feed.training_stand_in(cut, size)
     steps, batch = model.steps(source), torch.arange(size)
-    there = moved(batch, model.machine.device)
+    there, together = moved(batch, model.machine.device), model.settings.accumulation_steps
     model.part.train_mode()
     with model.draws.lent(model.machine.device):
         for number in range(PROBE_STEPS):
-            steps.take(batch, there, model.draws, number)
+            steps.take([batch] * together, [there] * together, model.draws, number)
     if not len(model.dataset.validation):
         return [resident]
-    source, more = feed.validation_stand_in(cut)
-    model.part.evaluation_mode()
-    model.evaluation(source).measure()
+    source, more = model.held_out.validation_stand_in(cut)
+    with model.part.evaluated():
+        model.evaluation(source).measure()
     return [resident, more]

@@ -15,7 +15,14 @@ from trainables.errors import BadData
 from trainables.task import Section, Task
 
 Share = float | int | str  # a fraction, a count, or "N per class"
-AUGMENTATIONS = ("none", "paper001", "flips_crops", "randaugment", "trivialaugment")  # trainables.augment has them
+AUGMENTATIONS = (
+    "none",
+    "paper001",
+    "flips_crops",
+    "random_resized_crop",
+    "randaugment",
+    "trivialaugment",
+)  # trainables.augment has them
 ARCHITECTURE = ("patch_size", "projection_dim", "heads", "layers", "mlp_units")  # of a vision transformer
 
 
@@ -57,6 +64,10 @@ class Data:
             return data
         return replace(data, train=1.0 if task.train_on == "full" else task.train_on, balanced=False)
 
+    def train_size(self, image_size: int) -> int:
+        """Returns the side in px at which training images are decoded: crops are cut from 256/224 of the size."""
+        return round(image_size * 256 / 224) if self.augment == "random_resized_crop" else image_size
+
     def __post_init__(self) -> None:
         if self.corrupt not in ("refuse", "skip"):
             raise BadData(f"data.corrupt must be refuse or skip, but got {shown(self.corrupt)}")
@@ -72,23 +83,26 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """The `model` section: the backbone's name, its weights, and sizes of a vision transformer without weights."""
+    """The `model` section: the backbone's name, its weights, sizes of a vision transformer without weights, and hooks."""
 
     name: str
     weights: str = "DEFAULT"
     architecture: Section = field(default_factory=Section)
+    hooks: str | None = None
 
     @classmethod
     def of(cls, task: Task) -> Model:
         """Raises BadData for a missing name or an unknown key."""
         section = dict(task.model)
-        name, weights = section.pop("name", None), section.pop("weights", None)
+        name, weights, hooks = (section.pop(key, None) for key in ("name", "weights", "hooks"))
         if name is None:
             raise BadData("model.name must be given, but it is missing; `hpo models` lists the names")
         for key in section:
             if key not in ARCHITECTURE:
-                raise BadData(f"unknown key {shown(key)} in model; {nearest(key, ('name', 'weights', *ARCHITECTURE))}")
-        return cls(str(name), str(weights or "DEFAULT"), Section(section))
+                raise BadData(
+                    f"unknown key {shown(key)} in model; {nearest(key, ('name', 'weights', 'hooks', *ARCHITECTURE))}"
+                )
+        return cls(str(name), str(weights or "DEFAULT"), Section(section), hooks and str(hooks))
 
 
 @dataclass(frozen=True)

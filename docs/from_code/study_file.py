@@ -56,7 +56,7 @@ SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {
         "balanced": "Whether train and validation take equally many images of each class.",
         "seed": "Seed of the split: the same for every method and every seed of the study.",
         "download": "Whether torchvision may download the set.",
-        "augment": "`none`, `paper001`, `flips_crops`, `randaugment` or `trivialaugment`.",
+        "augment": "`none`, `paper001`, `flips_crops`, `random_resized_crop`, `randaugment` or `trivialaugment`.",
         "class_weights": "Weights of the loss: `log` is ln(n/n_k), 1 for the most common class.",
         "folds": "K-fold validation: an epoch trains k models and is charged k.",
         "corrupt": "Images that cannot be read: `refuse` (default) the study or `skip` them; they are named.",
@@ -65,6 +65,7 @@ SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {
     Model: ("model", {
         "name": "A backbone (`hpo models`), `digits_net`, or `timm:NAME`. Further keys belong to the model.",
         "weights": "`DEFAULT` or another of torchvision's names, `none`, a file, or `s3://bucket/key`.",
+        "hooks": "A class of your own, `package.module:Class`, with [hooks](../how-to/fine-tuning.md#hooks-of-your-own).",
     }),
     Stopping: ("early_stopping", {
         "patience": "Epochs without an improvement after which a trial ends.",

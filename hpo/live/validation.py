@@ -95,7 +95,12 @@ def _trainable(study: Study, elsewhere: bool, metrics: bool = True) -> None:
     if study.trainable not in DECLARED:
         _shape(study, kind)
     task = Task.from_json(study.located())
-    names = _declared(study, kind, "metrics", task) if metrics else None
+    try:
+        names = _declared(study, kind, "metrics", task) if metrics else None
+    except NotHere:
+        names = None  # `check` tells
+    except BadStudy as error:
+        raise study.error(error.location, str(error)) from None
     if names is not None:
         _metrics(study, [str(name) for name in names])
     try:

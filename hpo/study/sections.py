@@ -244,3 +244,4 @@ class Model(Section):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     name: Name
     weights: Name | None = None
+    hooks: Name | None = None

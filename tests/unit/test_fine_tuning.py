@@ -195,7 +195,7 @@ def test_the_loss_is_torchs_with_class_weights_and_smoothing():
     source = model.feed.training(model.part.cut)
     batch = torch.tensor([0, 3, 11, 29])
     steps = model.steps(source)
-    steps.take(batch, batch, Draws(0, 0), 0)
+    steps.take([batch], [batch], Draws(0, 0), 0)
     logits = source.section(model.feed.inputs(source, batch)).detach()
     expected = cross_entropy(logits, source.labels[batch], model.class_weights, label_smoothing=0.1)
     assert float(steps.loss) / len(batch) == pytest.approx(float(expected), rel=1e-6)

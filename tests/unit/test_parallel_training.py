@@ -33,6 +33,33 @@ CASES = {
             "dropout": 0.3,
         },
     ),
+    "the settings of modern fine-tuning and hooks": (
+        {
+            "data": {**DIGITS, "augment": "random_resized_crop"},
+            "model": {"name": "digits_net", "weights": "none", "hooks": "own_hooks:Metrics"},
+        },
+        {
+            "image_size": 16,
+            "batch_size": 8,
+            "finetuned_layers": "all",
+            "optimizer": "sgd",
+            "accumulation_steps": 2,
+            "mixup_alpha": 0.4,
+            "cutmix_alpha": 1.0,
+            "ema_decay": 0.8,
+            "layer_decay": 0.8,
+            "label_smoothing": 0.1,
+            "learning_rate": 0.01,
+        },
+    ),
+    "adapters, a hook's loss": (
+        {"data": DIGITS, "model": {"name": "digits_net", "hooks": "own_hooks:Squared"}},
+        {"image_size": 16, "batch_size": 16, "finetuned_layers": 9, "optimizer": "sgd", "lora_rank": 2},
+    ),
+    "ridge": (
+        {"data": {**DIGITS, "class_weights": "log"}, "model": {"name": "digits_net"}},
+        {"image_size": 16, "batch_size": 16, "optimizer": "ridge", "weight_decay": 0.1},
+    ),
     "stochastic depth, kept activations": (
         {"data": DIGITS, "model": {"name": "convnext_tiny", "weights": "none"}},
         {"image_size": 32, "batch_size": 16, "finetuned_layers": 6, "optimizer": "sgd", "label_smoothing": 0.1},
