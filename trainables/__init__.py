@@ -34,7 +34,8 @@ def load(name: str) -> type[Any]:
     """Returns the class of that name, of "package.module:Class", or the one that trains as others' code does.
 
     That code is "package.module:function", a function that yields metrics, or, of another kind of `adapters.KINDS`,
-    "kind:package.module:name". An object that `given.name_of` has named has that name here. Raises BadTrainable where there is none.
+    "kind:package.module:name". What was given as an object has the name that `given.name_of` returned. Raises
+    BadTrainable where there is none.
     """
     kind, place = _split(TRAINABLES.get(name, name))
     found = given.object_of(place) if place.startswith(given.KIND) else _found(place, name)

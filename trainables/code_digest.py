@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from types import (
     CellType,
     CodeType,
@@ -94,7 +94,7 @@ class _Digests:
             return _hashed("array", array)
         if type(value) in (dict, MappingProxyType):
             return _hashed("mapping", sorted(self.of(k) + self.of(v) for k, v in value.items()))
-        if isinstance(value, Set) and type(value) in (set, frozenset):
+        if type(value) in (set, frozenset):
             return _hashed("set", sorted(map(self.of, value)))
         kind, parts = self._parts(value)
         return _hashed(kind, map(self.of, parts))
