@@ -40,8 +40,8 @@ def name_of(found: Any, kind: str = "") -> str:
     return before + name
 
 
-def given(name: str) -> str:
-    """Returns the part "given:NAME@DIGEST" of a trainable's name, or "" where it is not of this kind."""
+def of(name: str) -> str:
+    """Returns the part "given:NAME@DIGEST" of a trainable's name, which may name a kind before it; "" where it has none."""
     start = name.find(KIND)
     return name[start:] if start == 0 or (start > 0 and name[start - 1] == ":") else ""
 
