@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib.abc import MetaPathFinder
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,14 @@ class _Moved(MetaPathFinder):
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name in MOVED:
             raise ModuleNotFoundError(f"{name} has moved: import {MOVED[name]} instead", name=name)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "checkpoint":
+        from trainables.adapters.generator import checkpoint
+
+        return checkpoint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 sys.meta_path.append(_Moved())  # last: Python asks it only about modules that nothing else finds

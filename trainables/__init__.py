@@ -37,7 +37,7 @@ def load(name: str) -> type[Any]:
     "kind:package.module:name". What was given as an object has the name that `given.name_of` returned. Raises
     BadTrainable where there is none.
     """
-    kind, place = _split(TRAINABLES.get(name, name))
+    kind, place = kind_and_place(TRAINABLES.get(name, name))
     found = given.object_of(place) if place.startswith(given.KIND) else _found(place, name)
     if kind:
         return adapted(kind, found, name)
@@ -65,8 +65,8 @@ def _found(place: str, name: str) -> Any:
     return found
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Returns the kind of code and its place."""
+def kind_and_place(name: str) -> tuple[str, str]:
+    """Returns the kind of code, "" where the name has none, and its place: "module:name", or "given:NAME@DIGEST"."""
     kind, _, place = name.partition(":")
     return (kind, place) if kind in KINDS and ":" in place else ("", name)
 

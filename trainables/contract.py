@@ -16,6 +16,7 @@ import inspect
 import json
 import math
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -118,10 +119,9 @@ class _Case:
             first = self.make()
             found = [first.train_epoch() for _ in range(2)]
             first.save(folder)
-            if sent := given.of(self.name):
-                (Path(folder) / "code.pickle").write_bytes(given.code(sent))
+            (Path(folder) / "codes.pickle").write_bytes(pickle.dumps(given.codes(self.name)))
             threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
-            asked = json.dumps([self.name, self.config, self.task.to_json(), self.seed, folder, sent, threads])
+            asked = json.dumps([self.name, self.config, self.task.to_json(), self.seed, folder, threads])
             child = subprocess.run(
                 [sys.executable, "-c", _RESUME, asked],
                 capture_output=True,
@@ -152,13 +152,12 @@ class _Case:
 
 
 _RESUME = """
-import json, sys
+import json, pickle, sys
 from pathlib import Path
 from trainables import given, load
 from trainables.task import Task
-name, config, task, seed, folder, sent, threads = json.loads(sys.argv[1])
-if sent:
-    given.receive(sent, (Path(folder) / "code.pickle").read_bytes())
+name, config, task, seed, folder, threads = json.loads(sys.argv[1])
+given.receive(pickle.loads((Path(folder) / "codes.pickle").read_bytes()))
 kind = load(name)
 if threads and "torch" in sys.modules:
     sys.modules["torch"].set_num_threads(threads)

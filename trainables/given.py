@@ -5,6 +5,7 @@ A study carries the name of such an object, "given:NAME@DIGEST"; its code travel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -51,25 +52,25 @@ def known(name: str) -> bool:
     return name in _codes
 
 
-def code(name: str) -> bytes:
-    """Returns the object's code, to be sent to another process. Raises BadTrainable where this process does not know it."""
-    if name not in _codes:
-        raise BadTrainable(
-            f"trainable {shown(name)} must be known to this process, but is not: it was given as an object; "
-            "run the script or notebook that defines it"
-        )
-    return _codes[name]
+def codes(trainable: str) -> dict[str, bytes]:
+    """Returns what another process has to `receive` before it can train the trainable: nothing where that has a name.
+
+    Raises BadTrainable where this process does not know its code.
+    """
+    name = of(trainable)
+    return {name: _code(name)} if name else {}
 
 
-def receive(name: str, content: bytes) -> None:
+def receive(codes: Mapping[str, bytes]) -> None:
     """Takes code that another process sent; nothing of it runs before the object is asked for."""
-    _codes.setdefault(name, content)
+    for name, content in codes.items():
+        _codes.setdefault(name, content)
 
 
 def object_of(name: str) -> Any:
     """Returns the object of that name. Raises BadTrainable where its code is unknown or cannot be read."""
     if name not in _objects:
-        content = code(name)
+        content = _code(name)
         try:
             found = cloudpickle.loads(content)
         except Exception as error:  # whatever the modules raise that it needs
@@ -78,6 +79,15 @@ def object_of(name: str) -> Any:
             ) from error
         _objects[name] = found
     return _objects[name]
+
+
+def _code(name: str) -> bytes:
+    if name not in _codes:
+        raise BadTrainable(
+            f"trainable {shown(name)} must be known to this process, but is not: it was given as an object; "
+            "run the script or notebook that defines it"
+        )
+    return _codes[name]
 
 
 def _called(found: Any) -> str:
