@@ -32,23 +32,34 @@ Writer = Callable[[Path], object]
 _running: list[Function] = []
 
 
-def checkpoint(what: str | PathLike[str] | Writer) -> None:
+def checkpoint(what: str | PathLike[str] | Writer) -> Path | None:
     """Saves the state of a function that yields metrics, so that its trial can be paused and resumed.
 
     A file or folder is copied at once, and belongs to the epoch whose metrics are yielded next. A function is called with an
     empty folder whenever the trial is to be saved, while the code waits at a `yield`; say it once, before the first epoch.
-    Does nothing outside of a trial, so that the code can be tried by hand.
+    Does nothing outside of a trial, so that the code can be tried by hand. Returns the folder of the copy, or None.
+    """
+    return _running[-1].keep(what) if _running else None
+
+
+def go_on() -> None:
+    """Tells that the code has read its checkpoint: what it draws from now on follows what it drew before.
+
+    This concerns the global random generators. A call of `checkpoint` with a function tells it too.
     """
     if _running:
-        _running[-1].keep(what)
+        _running[-1].go_on()
 
 
-def adapted(found: Any, name: str) -> type[Any]:
-    """Returns the trainable class that trains as the function does. Raises BadTrainable for what it cannot be called with."""
-    called = str(getattr(found, "__name__", None) or getattr(getattr(found, "func", None), "__name__", name))
-    kind = type(
-        called, (Function,), {"function": staticmethod(found), "takes": _taken(found, called), "called": called}
-    )
+def adapted(found: Any, name: str, *, called: str = "", verb: str = "yield", code: Any = None) -> type[Any]:
+    """Returns the trainable class that trains as the function does. Raises BadTrainable for what it cannot be called with.
+
+    `called`, `verb`: what messages call the function and what it does with metrics. `code`: the function whose imports
+    count, where `found` only calls that one.
+    """
+    called = called or str(getattr(found, "__name__", None) or getattr(getattr(found, "func", None), "__name__", name))
+    members = {"function": staticmethod(found), "takes": _taken(found, called), "called": called, "verb": verb}
+    kind = type(called, (Function,), {**members, "code": staticmethod(found if code is None else code)})
     if hasattr(found, "epoch_cost"):
         kind.epoch_cost = staticmethod(found.epoch_cost)  # type: ignore[attr-defined]
     return kind
@@ -78,8 +89,10 @@ class Function:
     """
 
     function: Callable[..., Any]
+    code: Callable[..., Any]
     takes: tuple[str, ...]
     called: str
+    verb: str
 
     def __init__(self, config: Mapping[str, Any], *, task: Mapping[str, Any], seed: int, max_epochs: int) -> None:
         self.epoch = self.resumed_epoch = 0
@@ -103,12 +116,12 @@ class Function:
         _running.append(self)
         try:
             if self._epochs is None:
-                _import_what_it_will(self.function)
+                _import_what_it_will(self.code)
             with self._random.in_place():
                 found = next(self._going())
         except StopIteration:
             raise InvalidConfig(
-                f"{self.called} must yield metrics after each of its {self._most} epochs, but it ended after {self.epoch}"
+                f"{self.called} must {self.verb} metrics after each of its {self._most} epochs, but it ended after {self.epoch}"
             ) from None
         finally:
             _running.pop()
@@ -154,12 +167,12 @@ class Function:
 
     # -- what the function calls while it runs ---------------------------------------------------------------------
 
-    def keep(self, what: str | PathLike[str] | Writer) -> None:
+    def keep(self, what: str | PathLike[str] | Writer) -> Path | None:
         """Takes a checkpoint; see `checkpoint`."""
         if callable(what):
             self._writer = what
             self.go_on()
-            return
+            return None
         source = Path(what)
         if not source.exists():
             raise BadStudy(
@@ -171,9 +184,10 @@ class Function:
         else:
             shutil.copy2(source, kept / source.name)
         self._fresh = True
+        return kept
 
     def go_on(self) -> None:
-        """Tells that the code has read its checkpoint: what it draws from now on follows what it drew before."""
+        """Puts the random generators to where they stood at the checkpoint; see the function `go_on`."""
         self._random.go_on()
 
     # -- how it runs -----------------------------------------------------------------------------------------------
@@ -184,20 +198,20 @@ class Function:
             given = {**self._given, "resume": self._kept if self._saved else None, "epoch": self.epoch}
             found = self.function(self._config, **{name: given[name] for name in self.takes})
             if not isinstance(found, Iterator):
-                raise self._wrong(f"yield metrics after each epoch, but it returned {shown(found)}")
+                raise self._wrong(f"{self.verb} metrics after each epoch, but it returned {shown(found)}")
             self._epochs = found
         return self._epochs
 
     def _numbers(self, found: Any) -> dict[str, float]:
         if not isinstance(found, Mapping) or not found:
-            raise self._wrong(f'yield metrics by name, such as {{"val_accuracy": 0.5}}, but it yielded {shown(found)}')
+            raise self._wrong(f'{self.verb} metrics by name, such as {{"val_accuracy": 0.5}}, but got {shown(found)}')
         return {str(name): self._number(str(name), value) for name, value in found.items()}
 
     def _number(self, name: str, value: Any) -> float:
         try:
             number = float("none" if isinstance(value, str) else value)
         except (TypeError, ValueError, RuntimeError):  # the last one: a tensor of several numbers
-            raise self._wrong(f"yield a number for each metric, but {name} is {shown(value)}") from None
+            raise self._wrong(f"{self.verb} a number for each metric, but {name} is {shown(value)}") from None
         if not math.isfinite(number):
             raise Diverged(self.epoch, name, number)
         return number
