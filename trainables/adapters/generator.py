@@ -12,6 +12,7 @@ import json
 import math
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -57,7 +58,7 @@ def adapted(found: Any, name: str, *, called: str = "", verb: str = "yield", cod
     `called`, `verb`: what messages call the function and what it does with metrics. `code`: the function whose imports
     count, where `found` only calls that one.
     """
-    called = called or str(getattr(found, "__name__", None) or getattr(getattr(found, "func", None), "__name__", name))
+    called = called or str(getattr(getattr(found, "func", found), "__name__", name)).strip("<>")
     members = {"function": staticmethod(found), "takes": _taken(found, called), "called": called, "verb": verb}
     kind = type(called, (Function,), {**members, "code": staticmethod(found if code is None else code)})
     if hasattr(found, "epoch_cost"):
@@ -101,7 +102,8 @@ class Function:
         self._metrics: dict[str, float] = {}
         self._epochs: Iterator[Any] | None = None  # the function, waiting at a yield
         self._random = Randomness(seed)
-        self._folder = tempfile.TemporaryDirectory(prefix="hpo-function-")
+        self._folder = Path(tempfile.mkdtemp(prefix="hpo-function-"))
+        self._clear = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._writer: Writer | None = None
         self._saved = 0  # the epoch of the checkpoint that lies in `_kept`
         self._fresh = False  # it is that of the epoch under way
@@ -109,7 +111,7 @@ class Function:
 
     @property
     def _kept(self) -> Path:
-        return Path(self._folder.name) / "checkpoint"
+        return self._folder / "checkpoint"
 
     def train_epoch(self) -> dict[str, float]:
         """Lets the function go on to its next yield, and returns what it yields."""
@@ -142,7 +144,7 @@ class Function:
             self._mark()
         shutil.rmtree(Path(directory) / "checkpoint", ignore_errors=True)
         if self._saved:
-            shutil.copytree(self._folder.name, directory, dirs_exist_ok=True)
+            shutil.copytree(self._folder, directory, dirs_exist_ok=True)
         state = {"epoch": self._saved, "metrics": self._metrics if self._saved == self.epoch else {}}
         (Path(directory) / "function.json").write_text(json.dumps(state))
 
@@ -163,7 +165,7 @@ class Function:
         with suppress(Exception):
             if epochs is not None and hasattr(epochs, "close"):
                 epochs.close()
-        self._folder.cleanup()
+        self._clear()
 
     # -- what the function calls while it runs ---------------------------------------------------------------------
 
@@ -178,12 +180,14 @@ class Function:
             raise BadStudy(
                 ("trainable",), f"hpo.checkpoint must be given a file or folder, but there is none at {source}"
             )
+        self._fresh = True
+        if source == self._kept:  # the one that it has, unchanged
+            return source
         kept = self._emptied()
         if source.is_dir():
             shutil.copytree(source, kept, dirs_exist_ok=True)
         else:
             shutil.copy2(source, kept / source.name)
-        self._fresh = True
         return kept
 
     def go_on(self) -> None:
@@ -227,7 +231,7 @@ class Function:
     def _mark(self) -> None:
         """Notes that the checkpoint belongs to the epoch that has just been trained."""
         self._saved, self._fresh = self.epoch, False
-        (self._kept.parent / "random.pickle").write_bytes(self._random.packed())
+        (self._folder / "random.pickle").write_bytes(self._random.packed())
 
 
 def _import_what_it_will(function: Any) -> None:

@@ -35,7 +35,9 @@ def adapted(found: Any, name: str) -> type[Any]:
     """Returns the trainable class that trains as Tune would train the function or the tune.Trainable."""
     if isinstance(found, type):
         if not issubclass(found, Trainable):
-            raise BadTrainable(f"trainable {shown(name)} must be a function or a tune.Trainable, but {found.__name__} is not")
+            raise BadTrainable(
+                f"trainable {shown(name)} must be a function or a tune.Trainable, but {found.__name__} is not"
+            )
         return generator.adapted(_of_class(found), name, called=found.__name__, verb="report")
     if not callable(found):
         raise BadTrainable(f"trainable {shown(name)} must be a function or a tune.Trainable, but it is {shown(found)}")
@@ -139,7 +141,9 @@ class _Paused(Session):
                 self._returned(found)
             self._news.put((None, None))
         except SystemExit as error:
-            self._news.put((None, None if self._ended else RuntimeError(f"the function called sys.exit({error.code!r})")))
+            self._news.put(
+                (None, None if self._ended else RuntimeError(f"the function called sys.exit({error.code!r})"))
+            )
         except BaseException as error:  # the function's; it is raised where the epoch was asked for
             self._news.put((None, error))
 
