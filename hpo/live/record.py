@@ -14,7 +14,6 @@ from hpo.store.effort import Effort
 from hpo.store.recover import recorded, scripts
 from hpo.study.values import Charge, EpochRecord, Failure, RunFailure, TrialKey
 
-
 log = logging.getLogger(__name__)
 
 RESUMPTION = "resumption"  # the name under which a trainable tells how its trials are resumed

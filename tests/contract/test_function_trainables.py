@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 from pathlib import Path
@@ -215,11 +216,38 @@ def _known(name, function):
     return f"given:{name}@0"
 
 
+# -- the documentation's examples --------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "your-training-code.md"
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "config"),
+    [
+        ("waves:train", "waves", {"scale": 2.0, "rate": 1.0}),
+        ("tune:tuned:train", "tuned", {"rate": 0.1, "noise": 0.1, "steps": 8}),
+    ],
+)
+def test_the_documented_examples_are_short_and_keep_the_contract_as_they_stand(
+    name, module, config, tmp_path, monkeypatch
+):
+    code = re.search(rf"`{module}\.py`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    assert len(code.splitlines()) < 40
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    verify(name, config)
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
 def made(found, kind=""):
     return load(given.name_of(found, kind))({"rate": 0.1}, task={}, seed=0, max_epochs=4)
+
+
+def train_all(trial):
+    for _ in range(4):
+        trial.train_epoch()
 
 
 def returns(config):
@@ -284,8 +312,7 @@ def saves_what_is_not_there(config):
 def test_what_a_function_does_wrong_is_told_in_a_sentence(found, kind, error, message):
     trial = made(found, kind)
     with pytest.raises(error) as raised:
-        for _ in range(4):
-            trial.train_epoch()
+        train_all(trial)
     assert str(raised.value) == message
     trial.close()
 

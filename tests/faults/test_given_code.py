@@ -1,4 +1,4 @@
-"""A driver that was given a function as an object is killed: the command line goes on without that object, and nothing differs."""
+"""A driver that was given a function as an object is killed: the command line goes on without it, and nothing differs."""
 
 from __future__ import annotations
 
