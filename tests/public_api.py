@@ -25,7 +25,7 @@ STUDY = ("Budget", "Data", "Final", "Model", "Resources", "Stopping", "Study", "
 PUBLIC: dict[
     str, tuple[str, ...]
 ] = {  # modules, and names of those that do not list them by `__all__` or by defining them
-    "hpo": ("__version__",),
+    "hpo": ("__version__", "checkpoint"),
     "hpo.errors": ("HpoError", "StudyError", "StudyFailed", "InterruptedStudy", "MissingExtra"),
     "hpo.game.contract": ("verify",),
     "hpo.methods": (),
@@ -37,6 +37,7 @@ PUBLIC: dict[
     "hpo.study.values": ("Decision", "Method", "Observation", "Segment"),
     "trainables.contract": ("verify",),
     "trainables.errors": (),
+    "trainables.given": ("name_of",),
     "trainables.memory": ("memory",),
     "trainables.task": ("Task",),
 }

@@ -236,9 +236,8 @@ class _Sitting:
 
 def foreign(study: Study) -> dict[str, dict[str, str]]:
     """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
-    _, place = kind_and_place(study.trainable)
-    named = ":" in place and not given.of(place)  # the name of an object has the digest of its code
-    trainable = dict(origins_of(place)) if named else {}
+    place = "" if given.of(study.trainable) else kind_and_place(study.trainable)[1]  # an object's name tells its digest
+    trainable = dict(origins_of(place)) if ":" in place else {}
     found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
     return {name: packages for name, packages in found.items() if packages}
 
