@@ -29,6 +29,9 @@ from trainables.task import Task
 NAMES = ("seed", "resume", "epoch", "task", "max_epochs")
 """What a function may take by name; `resume`: the folder of its last checkpoint or None, `epoch`: the epochs done there."""
 
+DECLARED = ("epoch_cost", "metrics", "check")
+"""What a function may declare as its attributes, as a class does by static methods."""
+
 Writer = Callable[[Path], object]
 _running: list[Function] = []
 
@@ -52,17 +55,18 @@ def go_on() -> None:
         _running[-1].go_on()
 
 
-def adapted(found: Any, name: str, *, called: str = "", verb: str = "yield", code: Any = None) -> type[Any]:
+def adapted(found: Any, place: str, *, called: str = "", verb: str = "yield", code: Any = None) -> type[Any]:
     """Returns the trainable class that trains as the function does. Raises BadTrainable for what it cannot be called with.
 
     `called`, `verb`: what messages call the function and what it does with metrics. `code`: the function whose imports
     count, where `found` only calls that one.
     """
-    called = called or str(getattr(getattr(found, "func", found), "__name__", name)).strip("<>")
+    called = called or str(getattr(getattr(found, "func", found), "__name__", place)).strip("<>")
     members = {"function": staticmethod(found), "takes": _taken(found, called), "called": called, "verb": verb}
     kind = type(called, (Function,), {**members, "code": staticmethod(found if code is None else code)})
-    if hasattr(found, "epoch_cost"):
-        kind.epoch_cost = staticmethod(found.epoch_cost)  # type: ignore[attr-defined]
+    for name in DECLARED:
+        if hasattr(found, name):
+            setattr(kind, name, staticmethod(getattr(found, name)))
     return kind
 
 
