@@ -10,7 +10,8 @@ import threading
 import numpy as np
 import pytest
 
-from trainables.adapters.paused import Ended, Paused, Retraining, Returned
+from trainables.adapters.paused import Ended, Paused, Retraining, Returned, Stepwise, called
+from trainables.errors import Diverged, InvalidConfig
 
 
 def alive():
@@ -93,18 +94,47 @@ def test_global_generators_are_each_functions_own_and_the_callers_are_left_alone
     assert (random.random(), float(np.random.rand())) == expected
 
 
+def drawn(report):
+    while True:
+        report({"loss": random.random()})
+
+
 def test_without_checkpoints_a_trial_is_trained_again_which_is_said_once(tmp_path, caplog):
-    first = Retraining(drawing, 3)
+    first = Retraining("my:drawn", drawn, 3)
     whole = [first.train_epoch() for _ in range(4)]
-    early = Retraining(drawing, 3)
+    early = Retraining("my:drawn", drawn, 3)
     early.train_epoch(), early.train_epoch()
     early.save(tmp_path)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            again = Retraining(drawing, 3)
+            again = Retraining("my:drawn", drawn, 3)
             again.load(tmp_path)
             assert (again.epoch, again.retrained) == (2, 2)
             assert [again.train_epoch() for _ in range(2)] == whole[2:]
     assert [record.message for record in caplog.records] == [
-        "the function writes no checkpoints: a trial that was paused is trained again from the start"
+        "my:drawn writes no checkpoints: a trial that was paused is trained again from the start"
     ]
+
+
+def test_a_loss_that_is_not_finite_has_diverged_and_a_function_that_ends_early_is_refused():
+    def train(report):
+        report({"loss": 0.5})
+        report({"loss": float("nan")})
+
+    stepwise = Stepwise("my:train", train, 0)
+    assert stepwise.train_epoch() == {"loss": 0.5}
+    with pytest.raises(Diverged, match=r"loss must stay finite, but it became nan in epoch 2"):
+        stepwise.train_epoch()
+    with pytest.raises(InvalidConfig, match=r"my:train must train as long as it is asked to, but it ended after 2 ep"):
+        stepwise.train_epoch()
+
+
+def test_a_function_gets_what_its_signature_names_and_its_value_errors_are_the_configurations():
+    def build(config, max_epochs):
+        if config["width"] < 1:
+            raise ValueError("no width")
+        return config, max_epochs
+
+    assert called(build, {"width": 1}, seed=3, max_epochs=4) == ({"width": 1}, 4)
+    with pytest.raises(InvalidConfig, match="the configuration must be possible, but: no width"):
+        called(build, {"width": 0}, max_epochs=4)

@@ -10,18 +10,22 @@ At any time either the caller or the function runs, never both. Writes nothing b
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+import math
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from hpo.files import write_whole
+from hpo.text import one_line
 from trainables.adapters.generators import Generators
+from trainables.errors import Diverged, InvalidConfig
 
 log = logging.getLogger(__name__)
 
@@ -118,24 +122,44 @@ def _raiser(error: BaseException) -> Callable[[], Any]:
     return raises
 
 
-class Retraining:
-    """The part of a trainable whose function writes no checkpoints: `load` trains it again from the start.
+class Stepwise:
+    """The part of a trainable that asks a paused function for one epoch at a time: it reports an epoch's metrics.
+
+    `name`: as the study names the function.
+    """
+
+    def __init__(self, name: str, function: Callable[[Callable[[Any], None]], Any], seed: int) -> None:
+        self.name = name
+        self.paused = Paused(function, seed)
+        self.epoch = 0
+
+    def train_epoch(self) -> dict[str, float]:
+        """Returns the metrics of the next report. Raises InvalidConfig if there is none, and Diverged."""
+        try:
+            metrics: dict[str, float] = self.paused.next()
+        except Returned:
+            raise InvalidConfig(
+                f"{self.name} must train as long as it is asked to, but it ended after {self.epoch} epochs; lower "
+                f"budget.max_epochs, and leave stopping early to the study"
+            ) from None
+        self.epoch += 1
+        for metric, value in metrics.items():
+            if not math.isfinite(value):
+                raise Diverged(self.epoch, metric, value)
+        return metrics
+
+    def close(self) -> None:
+        """Ends the function."""
+        self.paused.close()
+
+
+class Retraining(Stepwise):
+    """A trainable whose function writes no checkpoints: `load` trains it again from the start.
 
     `retrained` is the number of epochs that this took; a study counts them as wasted.
     """
 
-    name: str = "the function"  # as the study names it
-
-    def __init__(self, function: Callable[[Callable[[Any], None]], Any], seed: int) -> None:
-        self.paused = Paused(function, seed)
-        self.epoch = 0
-        self.retrained = 0
-
-    def train_epoch(self) -> dict[str, float]:
-        """Returns the metrics of the next report."""
-        metrics: dict[str, float] = self.paused.next()
-        self.epoch += 1
-        return metrics
+    retrained = 0
 
     def save(self, directory: str | Path) -> None:
         """Writes the number of epochs, which is all that can be kept."""
@@ -149,12 +173,21 @@ class Retraining:
             self.train_epoch()
         self.retrained = epochs
 
-    def close(self) -> None:
-        """Ends the function."""
-        self.paused.close()
-
 
 @cache
 def _say(name: str) -> None:
     """Says once in a process what the missing checkpoints cost."""
     log.warning("%s writes no checkpoints: a trial that was paused is trained again from the start", name)
+
+
+def called(function: Callable[..., Any], config: Mapping[str, Any], **offered: Any) -> Any:
+    """Calls a user's function with the configuration, and with those of `offered` that its signature names.
+
+    Raises InvalidConfig for a ValueError: that is how libraries refuse a configuration.
+    """
+    known = inspect.signature(function).parameters
+    wanted = {name: value for name, value in offered.items() if name in known}
+    try:
+        return function(dict(config), **wanted)
+    except ValueError as error:
+        raise InvalidConfig(f"the configuration must be possible, but: {one_line(error)}") from error
