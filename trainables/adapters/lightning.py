@@ -116,6 +116,7 @@ def _library(model: Any) -> Any:
     logging.getLogger(library.__name__).setLevel(logging.WARNING)
     hints = import_module(f"{'lightning_fabric' if plain else 'lightning.fabric'}.utilities.warnings")
     hints.disable_possible_user_warnings()
+    warnings.filterwarnings("ignore", "'pin_memory' argument is set as true but no accelerator", UserWarning)
     warnings.filterwarnings("ignore", r".*LeafSpec.* is deprecated", FutureWarning)  # Lightning 2.6 with PyTorch 2.14
     return library
 
@@ -162,7 +163,10 @@ def _fit(
 
 def _test(make: Callable[[], tuple[Any, Any, Any]], checkpoint: Path, report: Report) -> dict[str, float]:
     trainer, model, data = make()
-    trainer.test(model, datamodule=data, ckpt_path=checkpoint, weights_only=False, verbose=False)
+    try:
+        trainer.test(model, datamodule=data, ckpt_path=checkpoint, weights_only=False, verbose=False)
+    except _library(model).utilities.exceptions.MisconfigurationException as error:
+        raise BadStudy(("final",), f"the module must have a test for the final test, but: {one_line(error)}") from error
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 

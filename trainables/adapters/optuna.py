@@ -37,7 +37,13 @@ class Objective(Retraining):
         self._trial = GivenTrial(config, seed)
         self._max_epochs = max_epochs
         self._over = False
+        self._last: dict[str, float] = {}
         super().__init__(self.name, partial(_play, self.objective, self._trial, self.name), seed)
+
+    def train_epoch(self) -> dict[str, float]:
+        """Returns the metrics of the next report."""
+        self._last = super().train_epoch()
+        return dict(self._last)
 
     def test(self) -> dict[str, float]:
         """Returns the user attributes that are numbers and begin with test_; without any, the last epoch's metrics.
@@ -49,7 +55,7 @@ class Objective(Retraining):
             with suppress(Returned):
                 self.paused.next()
         told = {name: float(value) for name, value in self._trial.user_attrs.items() if _number(value)}
-        return {name: value for name, value in told.items() if name.startswith(TEST)} or dict(self._trial.last)
+        return {name: value for name, value in told.items() if name.startswith(TEST)} or dict(self._last)
 
 
 def _play(objective: Callable[..., Any], trial: GivenTrial, name: str, report: Callable[[Any], None]) -> None:
@@ -75,7 +81,6 @@ class GivenTrial(FixedTrial):
         super().__init__(dict(config), number)
         self.hand_over: Callable[[Any], None]  # ends an epoch
         self.steps: set[int] = set()
-        self.last: dict[str, float] = {}
 
     def report(self, value: float, step: int) -> None:
         """Ends an epoch. A step that was reported before is ignored, as Optuna does."""
@@ -97,8 +102,7 @@ class GivenTrial(FixedTrial):
         several = isinstance(value, list | tuple)
         values = {f"value_{i}": each for i, each in enumerate(value)} if several else {"value": value}
         told = {name: each for name, each in self.user_attrs.items() if _number(each) and not name.startswith(TEST)}
-        self.last = {name: float(each) for name, each in {**told, **values}.items()}
-        return dict(self.last)
+        return {name: float(each) for name, each in {**told, **values}.items()}
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._params:
