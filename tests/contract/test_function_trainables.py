@@ -193,12 +193,12 @@ def test_closing_ends_the_thread_and_leaves_nothing():
         trial = made(found, "tune")
         trial.train_epoch()
         trial.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "tune-function"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "paused function"]
     assert set(Path(tempfile.gettempdir()).glob("hpo-[ft]u*")) <= before
 
 
 def test_closing_does_not_wait_for_code_that_will_not_end(monkeypatch, caplog):
-    monkeypatch.setattr("trainables.adapters.tune.END_SECONDS", 0.1)
+    monkeypatch.setattr("trainables.adapters.paused.CLOSING_SECONDS", 0.1)
     ends = threading.Event()
 
     def stubborn(config):
@@ -211,7 +211,7 @@ def test_closing_does_not_wait_for_code_that_will_not_end(monkeypatch, caplog):
     trial.train_epoch()
     trial.close()
     ends.set()
-    assert "is left alone" in caplog.text
+    assert "a function must end when its trial does, but it has not in 0.1 s" in caplog.text
 
 
 def _known(name, function):

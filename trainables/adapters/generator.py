@@ -10,6 +10,7 @@ import dis
 import inspect
 import json
 import math
+import pickle
 import shutil
 import tempfile
 import weakref
@@ -22,12 +23,14 @@ from types import CodeType
 from typing import Any
 
 from hpo.text import shown
-from trainables.adapters.randomness import Randomness
+from trainables.adapters.generators import Generators
 from trainables.errors import BadStudy, BadTrainable, Diverged, InvalidConfig
 from trainables.task import Task
 
 NAMES = ("seed", "resume", "epoch", "task", "max_epochs")
 """What a function may take by name; `resume`: the folder of its last checkpoint or None, `epoch`: the epochs done there."""
+
+STATES = "generators.pickle"
 
 DECLARED = ("epoch_cost", "metrics", "check")
 """What a function may declare as its attributes, as a class does by static methods."""
@@ -105,7 +108,8 @@ class Function:
         self._config, self._most = dict(config), max_epochs
         self._metrics: dict[str, float] = {}
         self._epochs: Iterator[Any] | None = None  # the function, waiting at a yield
-        self._random = Randomness(seed)
+        self._generators = Generators(seed)
+        self._resuming: Mapping[str, Any] = {}  # their states at the checkpoint, until the code goes on from there
         self._folder = Path(tempfile.mkdtemp(prefix="hpo-function-"))
         self._clear = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._writer: Writer | None = None
@@ -123,7 +127,7 @@ class Function:
         try:
             if self._epochs is None:
                 _import_what_it_will(self.code)
-            with self._random.in_place():
+            with self._generators.in_force():
                 found = next(self._going())
         except StopIteration:
             raise InvalidConfig(
@@ -161,7 +165,7 @@ class Function:
             self.provenance = {"resumption": f"{self.called} saves no checkpoint: its paused trials are trained anew"}
             return
         shutil.copytree(Path(directory) / "checkpoint", self._kept)
-        self._random.keep((Path(directory) / "random.pickle").read_bytes())
+        self._resuming = pickle.loads((Path(directory) / STATES).read_bytes())
 
     def close(self) -> None:
         """Ends the function where it waits, whatever it does about that."""
@@ -196,7 +200,9 @@ class Function:
 
     def go_on(self) -> None:
         """Puts the random generators to where they stood at the checkpoint; see the function `go_on`."""
-        self._random.go_on()
+        if self._resuming:
+            self._generators.put(self._resuming)
+            self._resuming = {}
 
     # -- how it runs -----------------------------------------------------------------------------------------------
 
@@ -235,7 +241,7 @@ class Function:
     def _mark(self) -> None:
         """Notes that the checkpoint belongs to the epoch that has just been trained."""
         self._saved, self._fresh = self.epoch, False
-        (self._folder / "random.pickle").write_bytes(self._random.packed())
+        (self._folder / STATES).write_bytes(pickle.dumps(self._generators.states))
 
 
 def _import_what_it_will(function: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,15 +24,17 @@ class Generators:
     def in_force(self) -> Iterator[None]:
         """Lets the block draw where the trial left off, and afterwards the rest of the process where that left off."""
         others = _states()
-        if self.states is None:
-            _begin(self._seed)
-        else:
-            _restore(self.states)
+        self.put(self.states or {})
         try:
             yield
         finally:
             self.states = _states()
             _restore(others)
+
+    def put(self, states: Mapping[str, Any]) -> None:
+        """Puts the generators to the states; begins from the seed those of libraries that had not been imported then."""
+        _begin(self._seed, _states().keys() - states.keys())
+        _restore(states)
 
 
 def _states() -> dict[str, Any]:
@@ -46,8 +48,9 @@ def _states() -> dict[str, Any]:
     return states
 
 
-def _restore(states: dict[str, Any]) -> None:
-    random.setstate(states["python"])
+def _restore(states: Mapping[str, Any]) -> None:
+    if "python" in states:
+        random.setstate(states["python"])
     if "numpy" in states:
         sys.modules["numpy"].random.set_state(states["numpy"])
     if "torch" in states:
@@ -56,9 +59,12 @@ def _restore(states: dict[str, Any]) -> None:
         sys.modules["torch"].cuda.set_rng_state_all(states["cuda"])
 
 
-def _begin(seed: int) -> None:
-    random.seed(seed)
-    if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed(seed % 2**32)
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.manual_seed(seed)
+def _begin(seed: int, names: Collection[str]) -> None:
+    if "python" in names:
+        random.seed(seed)
+    if "numpy" in names:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+    if "torch" in names:
+        sys.modules["torch"].manual_seed(seed)
+    if "cuda" in names:
+        sys.modules["torch"].cuda.manual_seed_all(seed)

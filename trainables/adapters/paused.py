@@ -5,24 +5,22 @@
     paused.next()       # -> of its second call. Raises what the function raises, and Returned when it returns
     paused.close()      # its report raises Ended, and its `finally` blocks run
 
-At any time either the caller or the function runs, never both. Writes nothing but what `Retraining.save` is told.
+At any time either the caller or the function runs, never both. Writes nothing.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import math
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
-from hpo.files import write_whole
 from hpo.text import one_line
 from trainables.adapters.generators import Generators
 from trainables.errors import Diverged, InvalidConfig
@@ -52,7 +50,7 @@ class Paused:
 
     def __init__(self, function: Callable[[Callable[[Any], None]], Any], seed: int) -> None:
         self.generators = Generators(seed)
-        self._baton = _Baton(function)
+        self._baton = Baton(function)
         self._end = weakref.finalize(self, _close, self._baton, self.generators)
         self._end.atexit = False  # a daemon's thread ends with the process
 
@@ -68,13 +66,13 @@ class Paused:
         self._end()
 
 
-def _close(baton: _Baton, generators: Generators) -> None:
+def _close(baton: Baton, generators: Generators) -> None:
     with generators.in_force():
         baton.close()
 
 
-class _Baton:
-    """What the thread and its caller share: who has the baton runs."""
+class Baton:
+    """Runs a function in a thread, from one call of `report` to the next: who has the baton runs, it or the caller."""
 
     def __init__(self, function: Callable[[Callable[[Any], None]], Any]) -> None:
         self._function = function
@@ -84,6 +82,7 @@ class _Baton:
         self._closing = False
 
     def next(self) -> Any:
+        """See Paused."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="paused function", daemon=True)
             self._thread.start()
@@ -94,10 +93,13 @@ class _Baton:
         return self._come.get()()
 
     def close(self) -> None:
+        """See Paused. A function that does not end in time is left alone."""
         self._closing = True
         if self._thread is not None and self._thread.is_alive():
             self._go.put(False)
             self._thread.join(CLOSING_SECONDS)
+            if self._thread.is_alive():
+                log.warning("a function must end when its trial does, but it has not in %g s", CLOSING_SECONDS)
 
     def report(self, value: Any) -> None:
         """Hands a value to the caller and stands still until the next is asked for. Raises Ended."""
@@ -154,30 +156,17 @@ class Stepwise:
 
 
 class Retraining(Stepwise):
-    """A trainable whose function writes no checkpoints: `load` trains it again from the start.
+    """A trainable whose function writes no checkpoints: after `load` it is trained again from its first epoch."""
 
-    `retrained` is the number of epochs that this took; a study counts them as wasted.
-    """
-
-    retrained = 0
+    resumed_epoch = 0
+    provenance: Mapping[str, str] = MappingProxyType({})
 
     def save(self, directory: str | Path) -> None:
-        """Writes the number of epochs, which is all that can be kept."""
-        write_whole(Path(directory) / "epoch.json", json.dumps({"epoch": self.epoch}).encode())
+        """Writes nothing: there is nothing to keep."""
 
     def load(self, directory: str | Path) -> None:
-        """Trains again as many epochs as had been trained."""
-        epochs = int(json.loads((Path(directory) / "epoch.json").read_text())["epoch"])
-        _say(self.name)
-        for _ in range(epochs):
-            self.train_epoch()
-        self.retrained = epochs
-
-
-@cache
-def _say(name: str) -> None:
-    """Says once in a process what the missing checkpoints cost."""
-    log.warning("%s writes no checkpoints: a trial that was paused is trained again from the start", name)
+        """Stays where it is, at the start."""
+        self.provenance = {"resumption": f"{self.name} saves no checkpoint: its paused trials are trained anew"}
 
 
 def called(function: Callable[..., Any], config: Mapping[str, Any], **offered: Any) -> Any:

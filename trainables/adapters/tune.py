@@ -7,10 +7,7 @@ numbers are the metrics, those of nested dictionaries as "outer/inner". This and
 from __future__ import annotations
 
 import inspect
-import logging
-import queue
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
@@ -21,12 +18,9 @@ from ray.tune.result import AUTO_RESULT_KEYS
 
 from hpo.text import shown
 from trainables.adapters import generator
+from trainables.adapters.paused import Baton, Returned
 from trainables.adapters.tune_session import Session, built, ended, restored, saved
 from trainables.errors import BadStudy, BadTrainable
-
-log = logging.getLogger(__name__)
-
-END_SECONDS = 5.0  # that a function may take to end, before its thread is left alone
 
 Metrics = dict[str, float]
 
@@ -66,93 +60,63 @@ def _of_class(kind: Any) -> Callable[..., Iterator[Metrics]]:
 def _of_function(function: Callable[..., Any]) -> Callable[..., Iterator[Metrics]]:
     def train(config: dict[str, Any], *, resume: Path | None) -> Iterator[Metrics]:
         with tempfile.TemporaryDirectory(prefix="hpo-tune-") as folder:
-            paused = _Paused(lambda: function(config), folder, resume)
+            session = _Reporting(folder, resume)
+            baton = Baton(lambda report: _play(function, config, session, report))
             try:
-                while (metrics := paused.next()) is not None:
+                while True:
+                    with session.in_place():
+                        metrics, checkpoint = baton.next()
+                    session.keep(checkpoint)
                     yield _numbers(metrics)
+            except Returned:
+                return
             finally:
-                paused.end()
+                with session.in_place():
+                    baton.close()
 
     return train
 
 
-class _Paused(Session):
-    """A function in a thread that waits in every report. `resume`: the folder of the checkpoint that it will find."""
+class _Reporting(Session):
+    """A session whose function reports to a baton. `resume`: the folder of the checkpoint that it will find."""
 
-    def __init__(self, call: Callable[[], Any], folder: str, resume: Path | None) -> None:
+    def __init__(self, folder: str, resume: Path | None) -> None:
         super().__init__(folder)
-        self._call, self._ended = call, False
-        self._resume = None if resume is None else Checkpoint.from_directory(str(resume))
-        self._may_go_on = threading.Semaphore(0)
-        self._news: queue.SimpleQueue[tuple[Any, Checkpoint | BaseException | None]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="tune-function", daemon=True)
+        self.hand_over: Callable[[Any], None]
+        self._checkpoint = None if resume is None else Checkpoint.from_directory(str(resume))
 
     @property
     def loaded_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint, which a function asks for when it has made what it loads it into."""
-        if self._resume is not None:
+        if self._checkpoint is not None:
             generator.go_on()
-        return self._resume
+        return self._checkpoint
 
-    @loaded_checkpoint.setter
-    def loaded_checkpoint(self, checkpoint: Checkpoint | None) -> None:
-        self._resume = checkpoint
+    def report(self, metrics: Any, checkpoint: Checkpoint | None = None) -> None:
+        """Hands metrics over, and waits until the next epoch is asked for."""
+        self.hand_over((metrics, checkpoint))
 
-    def report(self, metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
-        """Hands metrics over and waits; ends the thread where nothing more is asked for."""
-        if not self._ended:
-            self._news.put((metrics, checkpoint))
-            self._may_go_on.acquire()
-        if self._ended:
-            raise SystemExit  # which no `except Exception` of the function takes for a fault
+    def keep(self, checkpoint: Checkpoint | None) -> None:
+        """Takes a checkpoint that the function has reported, while the function waits: then it may delete its own."""
+        if checkpoint is not None:
+            with checkpoint.as_directory() as folder:
+                self._checkpoint = Checkpoint.from_directory(str(generator.checkpoint(folder)))
 
-    def next(self) -> Any:
-        """Lets the function go on to its next report, and returns what it reports; None where it has returned."""
-        with self.in_place():
-            if self._thread.ident is None:
-                self._thread.start()
-            else:
-                self._may_go_on.release()
-            metrics, what = self._news.get()
-        if isinstance(what, BaseException):
-            raise what
-        if what is not None:
-            with what.as_directory() as folder:
-                self._resume = Checkpoint.from_directory(str(generator.checkpoint(folder)))
-        return metrics
 
-    def end(self) -> None:
-        """Ends the function at the report in which it waits."""
-        self._ended = True
-        self._may_go_on.release()
-        with self.in_place():
-            if self._thread.ident is not None:
-                self._thread.join(END_SECONDS)
-        if self._thread.is_alive():
-            log.warning("a function must end when ray.tune.report raises SystemExit, but it goes on; it is left alone")
-
-    def _run(self) -> None:
-        try:
-            found = self._call()
-            if inspect.isgenerator(found):
-                for each in found:
-                    self._returned(each)
-            else:
-                self._returned(found)
-            self._news.put((None, None))
-        except SystemExit as error:
-            self._news.put(
-                (None, None if self._ended else RuntimeError(f"the function called sys.exit({error.code!r})"))
-            )
-        except BaseException as error:  # the function's; it is raised where the epoch was asked for
-            self._news.put((None, error))
-
-    def _returned(self, output: Any) -> None:
-        """Takes what a function returns or yields for a report, as Tune does."""
-        if isinstance(output, Mapping) and output:
-            self.report(output)
-        elif isinstance(output, Number):
-            self.report({"_metric": output})
+def _play(
+    function: Callable[..., Any], config: dict[str, Any], session: _Reporting, report: Callable[[Any], None]
+) -> None:
+    """Calls a function. What it returns, or yields, is a report too, as for Tune."""
+    session.hand_over = report
+    try:
+        found = function(config)
+        for each in found if inspect.isgenerator(found) else (found,):
+            if isinstance(each, Mapping) and each:
+                session.report(each)
+            elif isinstance(each, Number):
+                session.report({"_metric": each})
+    except SystemExit as error:  # it would end the worker process
+        raise RuntimeError(f"the function called sys.exit({error.code!r})") from error
 
 
 def _numbers(metrics: Any, before: str = "") -> Metrics:

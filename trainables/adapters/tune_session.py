@@ -30,7 +30,11 @@ class Session:
     def __init__(self, folder: str) -> None:
         self.trial_dir = folder
         self.trial_name = self.trial_id = Path(folder).name
-        self.loaded_checkpoint: Checkpoint | None = None
+
+    @property
+    def loaded_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint that `get_checkpoint` returns."""
+        raise NotImplementedError
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
         """Takes what the function reports."""
