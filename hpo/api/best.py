@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HpoError
 from hpo.files import expanded
+from hpo.storage.place import is_sealed, place
 from hpo.store import StudyData, layout
 from hpo.store import columns as stored
 
@@ -138,7 +139,7 @@ def best_of(data: StudyData, method: str | None, store: str | None) -> Best:
         trial=winner[0],
         epoch=winner[1],
         test=_test(exams),
-        weights=None if store is None or exam is None else _weights(store, data.name, exam),
+        weights=None if store is None or is_sealed(store) or exam is None else _weights(store, data.name, exam),
         _exam=exam,
         _definition=data.definition,
     )
@@ -164,8 +165,6 @@ def _max_epochs(data: StudyData, trial: str, exam: Mapping[str, Any]) -> int:
 
 def _weights(store: str, study: str, exam: Mapping[str, Any]) -> str | None:
     """Returns where the state after the exam is, None where it is not there (any more)."""
-    from hpo.storage.place import place
-
     root = store.rstrip("/") if "://" in store else str(expanded(store).resolve())
     folder = layout.winners(f"{root}/{layout.checkpoints(study)}", exam["exam"])
     names = place(folder).beginning(f"{exam['trial']}-")

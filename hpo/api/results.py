@@ -24,7 +24,6 @@ class Results:
 
     def __init__(self, data: StudyData, store: str | None = None) -> None:
         self.data, self.store = current(data), store
-        self._comparison: Comparison | None = None
 
     @property
     def name(self) -> str:
@@ -41,22 +40,22 @@ class Results:
         """A sentence for each file that could not be read."""
         return self.data.warnings
 
-    @cached_property
+    @property
     def epochs(self) -> Table:
         """One row a trained epoch: trial, configuration, metrics, seconds."""
         return Table(self.data.epochs, "epochs")
 
-    @cached_property
+    @property
     def trials(self) -> Table:
         """One row a trial of a run: configuration, epochs, best value, status."""
         return Table(self.data.trials, "trials")
 
-    @cached_property
+    @property
     def runs(self) -> Table:
         """One row a run, which is a method with a seed: status, epochs, incumbent."""
         return Table(self.data.runs, "runs")
 
-    @cached_property
+    @property
     def charges(self) -> Table:
         """One row an epoch that a run was charged for, in the order of the run's events."""
         return Table(self.data.charges, "charges")
@@ -69,15 +68,21 @@ class Results:
         `target`: count the epochs until the metric reaches it. `workers`: estimate the time of each method alone on so many.
         `difference`: the smallest that matters, 0.005 or "1 %" (default: the study's).
         """
-        if (target, workers, difference) != (None, None, None):
-            return Comparison.of(compare(self.data, target=target, workers=workers, difference=difference))
-        if self._comparison is None:
-            self._comparison = Comparison.of(compare(self.data))
-        return self._comparison
+        if (target, workers, difference) == (None, None, None):
+            return self._comparison
+        return Comparison.of(compare(self.data, target=target, workers=workers, difference=difference))
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        return Comparison.of(compare(self.data))
 
     def importance(self, *, pairs: bool = True, seed: int = 0) -> Importance:
         """Tells which hyperparameters mattered, as `hpo importance` does. Raises HpoError for too few trials."""
-        return Importance.of(importance(self.data, pairs=pairs, seed=seed))
+        return self._importance if pairs and not seed else Importance.of(importance(self.data, pairs=pairs, seed=seed))
+
+    @cached_property
+    def _importance(self) -> Importance:
+        return Importance.of(importance(self.data))
 
     def best(self, method: str | None = None) -> Best:
         """Returns the best trial of all runs, or of one method's. Raises HpoError where none has a value."""

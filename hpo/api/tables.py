@@ -13,7 +13,7 @@ SHOWN = 10  # rows of a table in rich display
 
 
 class Table:
-    """Columns and rows. Libraries that read Arrow take it as it is: `polars.DataFrame(table)`, DuckDB's `from table`."""
+    """Columns and rows. Libraries that read Arrow take it as it is: `polars.DataFrame(epochs)`, DuckDB's `from epochs`."""
 
     def __init__(self, arrow: pa.Table, name: str = "table") -> None:
         self._arrow, self._name = arrow, name

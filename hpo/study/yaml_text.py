@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 LISTED = ("space", "methods")
 
@@ -23,10 +24,15 @@ def yaml_text(values: Mapping[str, Any]) -> str:
 def _node(value: Any, flow: bool) -> Any:
     made: CommentedMap | CommentedSeq
     if isinstance(value, Mapping):
-        made = CommentedMap({key: _node(item, flow=True) for key, item in value.items()})
+        made = CommentedMap({_scalar(key): _node(item, flow=True) for key, item in value.items()})
     elif isinstance(value, list | tuple):
         made = CommentedSeq([_node(item, flow=True) for item in value])
     else:
-        return value
+        return _scalar(value)
     made.fa.set_flow_style() if flow else made.fa.set_block_style()
     return made
+
+
+def _scalar(value: Any) -> Any:
+    """Returns a single value; text with line breaks and other marks of its own is written with escapes."""
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and not value.isprintable() else value
