@@ -165,7 +165,7 @@ def _max_epochs(data: StudyData, trial: str, exam: Mapping[str, Any]) -> int:
 
 def _weights(store: str, study: str, exam: Mapping[str, Any]) -> str | None:
     """Returns where the state after the exam is, None where it is not there (any more)."""
-    root = store.rstrip("/") if "://" in store else str(expanded(store).resolve())
+    root = store.rstrip("/") if "://" in store else str(expanded(store))
     folder = layout.winners(f"{root}/{layout.checkpoints(study)}", exam["exam"])
     names = place(folder).beginning(f"{exam['trial']}-")
     return f"{folder}/{names[-1]}" if names else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+import warnings
 from html import escape
 from typing import Any, Self
 
@@ -77,3 +79,9 @@ class NotebookProgress(Progress):
         more = f" and {len(runs) - RUNS} more runs" if len(runs) > RUNS else ""
         table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         return box(table, f'<p class="note">{escape(self._footer(dispatch, occupancy) + more)}</p>', title=self._study)
+
+
+def silence() -> None:
+    """Keeps Ray and tqdm from asking for a library of widgets, before they are imported: the progress here needs none."""
+    logging.getLogger("ray.widgets").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="IProgress not found")

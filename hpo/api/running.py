@@ -51,9 +51,12 @@ def run(
 
 
 def _play(study: Study, address: str | None, workers: int | None, quiet: bool) -> None:
-    from hpo.api.notebook import NotebookProgress, in_notebook
+    from hpo.api import notebook
     from hpo.live.session import play
 
-    show = NotebookProgress(study.study) if in_notebook() and not quiet else None
+    show = None
+    if notebook.in_notebook():
+        notebook.silence()
+        show = None if quiet else notebook.NotebookProgress(study.study)
     command = f"hpo.run(study, store={study.store!r})"
     play(study, address=address, workers=workers, quiet=quiet or show is not None, command=command, show=show)

@@ -25,7 +25,9 @@ from hpo.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from hpo.api.replaying import Recorded
     from hpo.replay.sweep import Sweep
+    from hpo.study.study import Study
 
 WORKERS = 100_000
 
@@ -96,24 +98,19 @@ def replay(
     format: FormatOption = TableFormat.table,
 ) -> None:
     """Play a study over recorded curves, without a cluster and without training."""
-    from hpo.api.replaying import recorded
+    from hpo.replay import Weather, game
     from hpo.replay import sweep as sweeps
-    from hpo.replay.game import best_recorded
-    from hpo.replay.game import replay as played_over
-    from hpo.replay.weather import Weather
     from hpo.store.recover import prior_observations
 
     axes = _axes(sweep, good, picture)
     loaded = load_study(study, methods=methods, seeds=seeds)
-    found = recorded(curves, loaded, task)
-    for warning in found.warnings:
-        errors.print(f"warning: {warning}")
+    found = _recorded(curves, loaded, task)
     play = partial(
-        played_over, loaded, table=found.table, data=found.data, prior=prior_observations(loaded), between=between.value,
+        game.replay, loaded, table=found.table, data=found.data, prior=prior_observations(loaded), between=between.value,
         times=times.value if times else None, weather=Weather(stragglers, failures, preemptions, weather_seed),
     )  # fmt: skip
     if sweep:
-        target = best_recorded(loaded, table=found.table, data=found.data) if good is None else good
+        target = game.best_recorded(loaded, table=found.table, data=found.data) if good is None else good
         swept = sweeps.sweep(lambda w, b: play(workers=w or workers, budget=b or budget), axes, target)
         _print_sweep(swept, format, picture)
         errors.print(swept.answers.sentence())
@@ -132,6 +129,16 @@ def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> 
     if sweep is None and (picture is not None or good is not None):
         raise CurvesError("--picture and --good belong to a sweep, but --sweep is not given")
     return axes([part for text in sweep or () for part in text.split()])
+
+
+def _recorded(curves: str, study: Study, task: str | None) -> Recorded:
+    """Reads the curves, and warns of what they lack."""
+    from hpo.api.replaying import recorded
+
+    found = recorded(curves, study, task)
+    for warning in found.warnings:
+        errors.print(f"warning: {warning}")
+    return found
 
 
 def _print_sweep(found: Sweep, format: TableFormat, picture: Path | None) -> None:

@@ -37,8 +37,8 @@ def panel(width: float = WIDTH, height: float = HEIGHT, arranged: bool = True) -
     """Returns a figure with one pair of axes; `arranged`: matplotlib's layout engine makes room for labels."""
     from hpo.report.figure import Figure
 
-    layout = "constrained" if arranged else None
-    figure = Figure(figsize=(width / 72, height / 72), layout=layout, facecolor=CARD.light)
+    size = (width / 72, height / 72)
+    figure = Figure(figsize=size, layout="constrained" if arranged else None, facecolor=CARD.light)
     axes = figure.subplots()
     dress(axes)
     return figure, axes

@@ -6,10 +6,10 @@ import io
 
 from matplotlib import figure
 
-DOTS, SHOWN = 192, 96  # an inch: as drawn, and as a page shows it
+DOTS, SHOWN = 144, 96  # an inch: as drawn, and as a page shows it
 
 
-class Figure(figure.Figure):  # type: ignore[misc]  # matplotlib is untyped here
+class Figure(figure.Figure):
     """A matplotlib figure; IPython asks it for its picture where no backend of pyplot's shows figures."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
