@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import typer
 
 from hpo.cli.options import StudyArgument, load_study
-from hpo.game.runs import schedule_of
-from hpo.study.study import Study
-
-MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 
 
 def check(
@@ -22,64 +17,6 @@ def check(
     ] = None,
 ) -> None:
     """Validate a study as `hpo run` does and print its plan, without training."""
-    from hpo.live.validation import validate
+    from hpo.api.plan import checked
 
-    loaded = load_study(study)
-    validate(loaded, elsewhere=address is not None)
-    if address is not None:
-        from hpo.live.session import check_cluster
-
-        check_cluster(loaded, address)
-    print(plan_text(loaded))
-
-
-def plan_text(study: Study) -> str:
-    """Describes what the study would run: runs, epochs, resources, grid. Raises StudyError if it cannot be played."""
-    lines = [f"study       {study.study}", f"task        {_task(study)}", f"space       {_space(study)}"]
-    runs = len(study.methods) * len(study.seeds)
-    epochs = runs * study.budget.epochs
-    per_trial = f"at most {study.budget.max_epochs} per trial"
-    lines += [
-        f"runs        {len(study.methods)} methods x {len(study.seeds)} seeds = {runs}",
-        f"budget      {study.budget.epochs} epochs per run, {per_trial}; {epochs} in all",
-        f"clock       {study.clock}, {study.parallelism} virtual workers per run",
-        f"resources   {study.resources}",
-        f"metric      {study.metric}, {study.mode}",
-        f"store       {study.store}",
-        "methods",
-    ]
-    for method in study.methods:
-        schedule = schedule_of(study, method, study.seeds[0])
-        options = ", ".join(f"{name}={value}" for name, value in method.options.items()) or "-"
-        workers = method.parallelism or study.parallelism
-        lines.append(f"  {method.label:<20} R={schedule.max_epochs:<4} workers={workers:<4} options: {options}")
-    return "\n".join([*lines, *_notes(study)])
-
-
-def _task(study: Study) -> str:
-    parts = [study.trainable, str(study.data.get("name", "")), str(study.model.get("name", ""))]
-    return " ".join(part for part in parts if part)
-
-
-def _space(study: Study) -> str:
-    return f"{', '.join(study.space.names)}: {_counted(study.space.size)} configurations"
-
-
-def _counted(number: float) -> str:
-    if number == math.inf:  # isinf refuses whole numbers that are too large for a float
-        return "infinitely many"
-    return f"{number:g}" if number < MOST else f"more than {MOST:g}"
-
-
-def _notes(study: Study) -> list[str]:
-    grid = next((method for method in study.methods if method.name == "grid"), None)
-    if grid is None:
-        return []
-    points = study.space.grid(grid.options.get("points", 5)).total
-    if points > MOST:
-        return [f"grid        more than {MOST:g} points: the budget covers the first few"]
-    needed, budget = points * study.budget.max_epochs, study.budget.epochs
-    note = f"grid        {points} points x {study.budget.max_epochs} epochs = {needed} epochs"
-    if needed > budget:
-        return [f"{note}: the budget covers the first {budget // study.budget.max_epochs}"]
-    return [note if needed == budget else f"{note}: {budget - needed} epochs of each grid run remain unused"]
+    print(checked(load_study(study), address))

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -52,10 +52,12 @@ def play(
     quiet: bool,
     command: str,
     then: Callable[[], None] = lambda: None,
+    show: Progress | None = None,
 ) -> None:
     """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
 
     A cluster of this process's own starts while the study is checked and its store is read, and ends beside `then`.
+    `show`: where to show the progress, instead of on stderr.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
@@ -67,7 +69,7 @@ def play(
         with connect.begin(address, _shape(study, workers)) as beginning:
             validate(study, elsewhere=address is not None)
             beginning.wanted()
-            _Sitting(study, beginning, workers, quiet, command).play()
+            _Sitting(study, beginning, workers, quiet, command, show or Progress(quiet=quiet)).play()
             then()
 
 
@@ -138,13 +140,14 @@ class _Sitting:
     workers: int | None
     quiet: bool
     command: str
+    show: Progress
 
     def play(self) -> None:
         dispatch = self._opened()
         if dispatch.finished:
             dispatch.finish(complete=True)
         else:
-            with redirect_stdout(sys.stderr):  # Ray reports dead workers and nodes on stdout, which is for results
+            with output.for_messages():
                 self._play(dispatch)
 
     def _opened(self) -> Dispatch:
@@ -179,7 +182,7 @@ class _Sitting:
         if connection.dashboard and not self.quiet:
             print(f"dashboard: {connection.dashboard}", file=sys.stderr)
         cluster = {"address": connection.address, "dashboard": connection.dashboard}
-        with dispatch.writer.journal() as journal, Progress(quiet=self.quiet) as progress:
+        with dispatch.writer.journal() as journal, self.show as progress:
             journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
             monitor = Monitor(self.study.study, journal)
 

@@ -23,6 +23,7 @@ FLOORS = (  # a package imports from its own floor or below; packages of one flo
     ("replay",),
     ("report",),
     ("bundle",),
+    ("api",),
     ("service",),
     ("cli",),
 )

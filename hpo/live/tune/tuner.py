@@ -17,6 +17,16 @@ class SlotTrainable(tune.Trainable):
     """What Tune takes a slot's process for; see private.start_our_processes."""
 
 
+class Silence(tune.ProgressReporter):
+    """Tells nothing of slots. Tune's own reporter for notebooks would clear what the user's cell has shown so far."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        return None
+
+
 def tuner(keeper: Keeper, request: Any, scratch: str) -> Tuner:
     """Returns a Tuner of trials that each take `request`, as the keeper wants them. `scratch`: a folder for Tune's own files."""
     logging.getLogger("ray.tune").setLevel(
@@ -36,6 +46,7 @@ def tuner(keeper: Keeper, request: Any, scratch: str) -> Tuner:
             name="study",
             storage_path=scratch,
             verbose=0,
+            progress_reporter=Silence(),
             stop=KeeperStopper(keeper),
             callbacks=[KeeperPause(keeper)],
             failure_config=FailureConfig(max_failures=0),  # the keeper asks anew where a slot is still wanted
