@@ -73,7 +73,7 @@ class NotebookProgress(Progress):
         for run in runs[:RUNS]:
             charged, budget, states = run.ledger.committed, run.ledger.budget, run.states
             best = f"{run.incumbent.value:.4f}" if run.incumbent else "–"
-            bar = f'<progress value="{charged}" max="{budget}"></progress> {charged}/{budget}'
+            bar = f'<progress value="{charged:g}" max="{budget:g}"></progress> {charged:g}/{budget:g}'
             cells = (bar, escape(best), str(states["running"]), str(states["failed"]))
             rows.append(
                 f'<tr><th scope="row">{escape(str(run.key))}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
@@ -84,7 +84,7 @@ class NotebookProgress(Progress):
     def _summary(self, dispatch: Dispatch, occupancy: Occupancy | None) -> str:
         runs = list(dispatch.arena.runs)
         charged, budget = (sum(getattr(run.ledger, name) for run in runs) for name in ("committed", "budget"))
-        parts = [clock(time.monotonic() - self._began), f"{charged}/{budget} epochs charged"]
+        parts = [clock(time.monotonic() - self._began), f"{charged:g}/{budget:g} epochs charged"]
         parts += [f"{len(runs) - RUNS} more runs"] if len(runs) > RUNS else []
         parts += (
             [f"exams of the winners: {len(dispatch.live)} under way"] if charged == budget and dispatch.live else []
