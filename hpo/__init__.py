@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.api.stores import open_store as open
     from hpo.api.study import Study as Study
     from hpo.errors import HpoError as HpoError
+    from trainables.adapters.generator import checkpoint as checkpoint
 
 __version__ = "0.1.0"
 
@@ -35,11 +36,15 @@ _PLACES = {
     "replay": "hpo.replay:",
     "Results": "hpo.api.results",
     "methods": "hpo.methods:",
+    "checkpoint": "trainables.adapters.generator",
     "HpoError": "hpo.errors",
 }
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
-__all__ = ["Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "methods", "open", "replay", "run"]
+__all__ = [
+    *("Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "checkpoint", "methods", "open", "replay"),
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,6 +44,7 @@ PUBLIC: dict[
     "hpo.study.values": ("Decision", "Method", "Observation", "Segment"),
     "trainables.contract": ("verify",),
     "trainables.errors": (),
+    "trainables.given": ("name_of",),
     "trainables.memory": ("memory",),
     "trainables.task": ("Task",),
 }

@@ -91,11 +91,17 @@ def runs_of(
 
 
 def epoch_cost(study: Study) -> Cost:
-    """Returns the virtual time of an epoch by configuration, as the trainable declares it; 1 where it does not."""
+    """Returns the virtual time of an epoch by configuration, as the trainable declares it; 1 where it does not.
+
+    It is 1, too, for a trainable that was given as an object which this process does not have: a replay needs no code.
+    """
     if study.trainable in NO_EPOCH_COST:
         return lambda config: 1.0
-    from trainables import load
+    from trainables import given, load
 
+    name = given.of(study.trainable)
+    if name and not given.known(name):
+        return lambda config: 1.0
     declared: Any = getattr(load(study.trainable), "epoch_cost", None)
     if declared is None:
         return lambda config: 1.0

@@ -16,7 +16,7 @@ from hpo import store as stores
 from hpo.errors import InterruptedStudy
 from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
-from hpo.live import output
+from hpo.live import code, output
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
@@ -32,6 +32,7 @@ from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
 from hpo.text import encodable
+from trainables import given, kind_and_place
 
 if TYPE_CHECKING:
     from cluster.connect import Beginning, Connection, Shape
@@ -163,6 +164,7 @@ class _Sitting:
             space_kinds=study.kinds,
         )
         try:
+            code.keep(study)
             if not self.quiet:
                 print(f"{study.study} starts", file=sys.stderr, flush=True)
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
@@ -237,7 +239,8 @@ class _Sitting:
 
 def foreign(study: Study) -> dict[str, dict[str, str]]:
     """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
-    trainable = dict(origins_of(study.trainable)) if ":" in study.trainable else {}
+    place = "" if given.of(study.trainable) else kind_and_place(study.trainable)[1]  # an object's name tells its digest
+    trainable = dict(origins_of(place)) if ":" in place else {}
     found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
     return {name: packages for name, packages in found.items() if packages}
 
