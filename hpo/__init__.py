@@ -36,23 +36,25 @@ _PLACES = {
     "replay": "hpo.replay:",
     "Results": "hpo.api.results",
     "methods": "hpo.methods:",
-    "HpoError": "hpo.errors",
     "checkpoint": "trainables.adapters.generator",
+    "HpoError": "hpo.errors",
 }
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
 __all__ = [
-    "Choice",
-    "Float",
-    "HpoError",
-    "Int",
-    "Results",
-    "Study",
-    "__version__",
-    "checkpoint",
-    "methods",
-    "open",
-    "replay",
+    *(
+        "Choice",
+        "Float",
+        "HpoError",
+        "Int",
+        "Results",
+        "Study",
+        "__version__",
+        "checkpoint",
+        "methods",
+        "open",
+        "replay",
+    ),
     "run",
 ]
 

@@ -7,12 +7,14 @@ import sys
 import time
 import warnings
 from html import escape
+from types import TracebackType
 from typing import Any, Self
 
 from hpo.api.html import box
 from hpo.live.dispatch import Dispatch
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
+from hpo.text import clock
 
 SECONDS = 0.5  # between two pictures
 RUNS = 40  # most rows
@@ -45,7 +47,7 @@ class NotebookProgress(Progress):
         super().__init__(quiet=True)
         self._study = study
         self._handle: Any = None
-        self._due = 0.0
+        self._began, self._due = time.monotonic(), 0.0
 
     def __enter__(self) -> Self:
         from IPython import display
@@ -71,14 +73,28 @@ class NotebookProgress(Progress):
         for run in runs[:RUNS]:
             charged, budget, states = run.ledger.committed, run.ledger.budget, run.states
             best = f"{run.incumbent.value:.4f}" if run.incumbent else "–"
-            bar = f'<progress value="{charged}" max="{budget}"></progress> {charged}/{budget}'
+            bar = f'<progress value="{charged:g}" max="{budget:g}"></progress> {charged:g}/{budget:g}'
             cells = (bar, escape(best), str(states["running"]), str(states["failed"]))
             rows.append(
                 f'<tr><th scope="row">{escape(str(run.key))}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
             )
-        more = f" and {len(runs) - RUNS} more runs" if len(runs) > RUNS else ""
         table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        return box(table, f'<p class="note">{escape(self._footer(dispatch, occupancy) + more)}</p>', title=self._study)
+        return box(table, f'<p class="note">{escape(self._summary(dispatch, occupancy))}</p>', title=self._study)
+
+    def _summary(self, dispatch: Dispatch, occupancy: Occupancy | None) -> str:
+        runs = list(dispatch.arena.runs)
+        charged, budget = (sum(getattr(run.ledger, name) for run in runs) for name in ("committed", "budget"))
+        parts = [clock(time.monotonic() - self._began), f"{charged:g}/{budget:g} epochs charged"]
+        parts += [f"{len(runs) - RUNS} more runs"] if len(runs) > RUNS else []
+        parts += (
+            [f"exams of the winners: {len(dispatch.live)} under way"] if charged == budget and dispatch.live else []
+        )
+        return ", ".join([*parts, *([str(occupancy)] if occupancy is not None else [])])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None  # the last picture stays
 
 
 def silence() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -249,3 +252,16 @@ def test_the_progress_of_a_notebook_shows_every_run(tmp_path: Path) -> None:
     assert all(f"{run}</th>" in page for run in ("random/0", "asha/1"))
     assert page.count("<progress") == 4
     dispatch.finish(complete=False)
+
+
+def test_a_notebook_shows_the_sentence_of_an_error_and_no_traceback(tmp_path: Path) -> None:
+    """What IPython prints for an uncaught error: nobody looks for a mistake in a study inside this project's code."""
+    code = "import hpo\nhpo.open('nowhere')['digits']"
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", code], cwd=tmp_path, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)}, capture_output=True, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert "NoSuchStudy: the study must be in the store, but nowhere has no 'digits'; it holds no study" in said
+    assert "Traceback" not in said
+    assert "stores.py" not in said
