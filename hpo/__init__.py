@@ -42,21 +42,8 @@ _PLACES = {
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
 __all__ = [
-    *(
-        "Choice",
-        "Float",
-        "HpoError",
-        "Int",
-        "Results",
-        "Study",
-        "__version__",
-        "checkpoint",
-        "methods",
-        "open",
-        "replay",
-    ),
-    "run",
-]
+    "Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "checkpoint", "methods", "open", "replay", "run",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
