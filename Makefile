@@ -54,6 +54,7 @@ docs: .venv/ready ## the documentation site in build/site: the reference's table
 	mkdir -p build/gallery
 	$(BIN)/python -m hpo.cli compare $(DIGITS) --format html -o build/gallery/digits.html
 	$(BIN)/python -m hpo.cli replay digits --curves $(DIGITS) --sweep "workers=1,4,16 budget=64,128" --picture build/gallery/sweep.svg >/dev/null
+	$(BIN)/python -m docs.from_code.notebooks build/notebooks
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed

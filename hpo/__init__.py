@@ -1,14 +1,64 @@
 """HPO Arena: hyperparameter optimization methods side by side under one exact epoch budget.
 
-Holds the version, and tells users' own methods where a module that they import has moved. Imports nothing heavy.
+The names of the Python API, each imported when it is first used, so that `import hpo` itself imports nothing heavy. It also
+tells users' own methods where a module that they import has moved.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo import methods as methods
+    from hpo.api.replaying import replay as replay
+    from hpo.api.results import Results as Results
+    from hpo.api.running import run as run
+    from hpo.api.space import Choice as Choice
+    from hpo.api.space import Float as Float
+    from hpo.api.space import Int as Int
+    from hpo.api.stores import open_store as open
+    from hpo.api.study import Study as Study
+    from hpo.errors import HpoError as HpoError
+    from trainables.adapters.generator import checkpoint as checkpoint
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "Study": "hpo.api.study",
+    "Float": "hpo.api.space",
+    "Int": "hpo.api.space",
+    "Choice": "hpo.api.space",
+    "run": "hpo.api.running",
+    "open": "hpo.api.stores:open_store",
+    "replay": "hpo.replay:",
+    "Results": "hpo.api.results",
+    "methods": "hpo.methods:",
+    "checkpoint": "trainables.adapters.generator",
+    "HpoError": "hpo.errors",
+}
+"""A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
+
+__all__ = [
+    "Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "checkpoint", "methods", "open", "replay", "run",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    module, colon, other = _PLACES[name].partition(":")
+    found = import_module(module)
+    value = found if colon and not other else getattr(found, other or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _METHODS = {
     "schedules": (

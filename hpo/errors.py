@@ -26,9 +26,13 @@ def how_to_install(extra: str) -> str:
 
 
 class HpoError(Exception):
-    """An error of ours: the command line prints its sentence and exits with `exit_code`."""
+    """An error of ours: the command line prints its sentence and exits with `exit_code`; a notebook shows the sentence."""
 
     exit_code: int = 2
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows instead of a traceback through this project's code."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class MissingExtra(HpoError):

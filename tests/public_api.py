@@ -25,7 +25,14 @@ STUDY = ("Budget", "Data", "Final", "Model", "Resources", "Stopping", "Study", "
 PUBLIC: dict[
     str, tuple[str, ...]
 ] = {  # modules, and names of those that do not list them by `__all__` or by defining them
-    "hpo": ("__version__",),
+    "hpo": (),
+    "hpo.api.best": ("Best",),
+    "hpo.api.plan": ("Plan",),
+    "hpo.api.plots": ("Plots",),
+    "hpo.api.replaying": ("ReplayResults", "replay"),  # what hpo.replay and the results of the names of hpo are
+    "hpo.api.stores": ("Store",),
+    "hpo.api.summaries": ("Comparison", "Importance"),
+    "hpo.api.tables": ("Table",),
     "hpo.errors": ("HpoError", "StudyError", "StudyFailed", "InterruptedStudy", "MissingExtra"),
     "hpo.game.contract": ("verify",),
     "hpo.methods": (),
@@ -37,6 +44,7 @@ PUBLIC: dict[
     "hpo.study.values": ("Decision", "Method", "Observation", "Segment"),
     "trainables.contract": ("verify",),
     "trainables.errors": (),
+    "trainables.given": ("name_of",),
     "trainables.image_classifier": ("ImageClassifier",),
     "trainables.memory": ("memory",),
     "trainables.parameter_groups": ("Group",),
@@ -78,7 +86,7 @@ def _class(name: str, kind: type) -> Iterator[str]:
     """Yields a class with what its own project defines of it: its construction, methods, properties and fields."""
     ours = [base for base in kind.__mro__ if base.__module__.partition(".")[0] in ("hpo", "trainables")]
     if issubclass(kind, BaseModel):
-        yield f"{name}(*)"
+        yield f"{name}{_signature(kind) if '__init__' in vars(kind) else '(*)'}"
         yield from (f"{name}.{key}{'' if field.is_required() else ' ='}" for key, field in kind.model_fields.items())
     else:
         made = any("__init__" in vars(base) for base in ours)

@@ -1,17 +1,18 @@
 """Trainables: they train one epoch of one configuration, by PyTorch fine-tuning or otherwise.
 
-Imports no Ray, and of hpo only errors, text, files and storage. Writes only into the cache directory (HPO_CACHE), shared
-memory, and the directory that `save` is given.
+Imports no Ray, but in `adapters/tune.py` for code that was written for Ray Tune, and of hpo only errors, text, files and
+storage. Writes only into the cache directory (HPO_CACHE), shared memory, temporary folders, and the directory that `save` is
+given.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from inspect import isgeneratorfunction
 from typing import Any
 
 from hpo.errors import MissingExtra
 from hpo.text import one_line, shown
+from trainables import given
 from trainables.adapters import KINDS, adapted
 from trainables.errors import BadTrainable
 
@@ -34,9 +35,24 @@ def load(name: str) -> type[Any]:
     """Returns the class of that name, of "package.module:Class", or the one that trains as others' code does.
 
     That code is "package.module:function", a function that yields metrics, or, of another kind of `adapters.KINDS`,
-    "kind:package.module:name". Raises BadTrainable where there is none.
+    "kind:package.module:name". What was given as an object has the name that `given.name_of` returned. Raises
+    BadTrainable where there is none.
     """
-    kind, place = _split(TRAINABLES.get(name, name))
+    kind, place = kind_and_place(TRAINABLES.get(name, name))
+    found = given.object_of(place) if place.startswith(given.KIND) else _found(place, name)
+    if kind:
+        return adapted(kind, found, name)
+    if isinstance(found, type):
+        return found
+    if callable(found):
+        return adapted("generator", found, name)
+    raise BadTrainable(
+        f"trainable {shown(name)} must name a class, or a function that yields metrics, but it is {type(found).__name__}"
+    )
+
+
+def _found(place: str, name: str) -> Any:
+    """Returns what stands at "module:name" for the trainable of that name."""
     module_name, colon, attribute = place.partition(":")
     if not colon:
         raise BadTrainable(
@@ -47,19 +63,11 @@ def load(name: str) -> type[Any]:
         raise BadTrainable(
             f"trainable {shown(name)} must name a class or a function, but {module_name} has no {shown(attribute)}"
         )
-    if kind:
-        return adapted(kind, found, name)
-    if isinstance(found, type):
-        return found
-    if isgeneratorfunction(found):
-        return adapted("generator", found, name)
-    raise BadTrainable(
-        f"trainable {shown(name)} must name a class, or a function that yields metrics, but it is {type(found).__name__}"
-    )
+    return found
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Returns the kind of code and its place."""
+def kind_and_place(name: str) -> tuple[str, str]:
+    """Returns the kind of code, "" where the name has none, and its place: "module:name", or "given:NAME@DIGEST"."""
     kind, _, place = name.partition(":")
     return (kind, place) if kind in KINDS and ":" in place else ("", name)
 

@@ -245,6 +245,15 @@ class FineTuning:
             with self.part.evaluated(self._best[1] if self._best else None):
                 return self.evaluation(self.held_out.test(self.part.cut)).measure()
 
+    def tested_model(self) -> nn.Module:
+        """Returns the network in evaluation mode, with the weights that `test` measures; training cannot go on after it."""
+        with self.machine.at_work():
+            self._enter(self._stage or self.stage(1))
+            if self._best is not None:
+                self.part.restore(self._best[1])
+            self.part.evaluation_mode()
+        return self.model
+
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
     def save(self, directory: str | Path) -> None:

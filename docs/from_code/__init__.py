@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.from_code import command_line, environment, exit_codes, methods, metrics, store, study_file
+from docs.from_code import command_line, environment, exit_codes, methods, metrics, python_api, store, study_file
 
 DOCS = Path(__file__).parents[1]
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "reference/study-file.md": {"keys of a study": study_file.study, "sections of a study": study_file.sections},
     "reference/command-line.md": {"commands": command_line.commands},
+    "reference/python.md": {"names of the API": python_api.reference},
     "reference/methods.md": {"options of methods": methods.options},
     "reference/store.md": {"tables of a store": store.tables},
     "reference/exit-codes.md": {"exit codes": exit_codes.table},

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docs.from_code import notebooks
+
 if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
@@ -30,7 +32,10 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages from outside docs/ and the gallery's files. Raises FileNotFoundError if a page is missing."""
+    """Adds the pages from outside docs/, the gallery's files, and the notebooks: with what their cells show, if they were run.
+
+    Raises FileNotFoundError if a page is missing.
+    """
     from mkdocs.structure.files import File
 
     for made in sorted((ROOT / "build" / "gallery").glob("*.*")):
@@ -38,6 +43,12 @@ def on_files(files: Files, config: Any) -> Files:
     for source, page in TAKEN.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=moved(text, source)))
+    for notebook in notebooks.sources():
+        ran = ROOT / "build" / "notebooks" / notebook.name
+        text, pictures = notebooks.page(ran if ran.exists() else notebook)
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=text))
+        for name, picture in pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=picture))
     return files
 
 
@@ -70,4 +81,6 @@ def moved(text: str, source: str) -> str:
 def _page(named: str) -> str | None:
     """Returns the site's page or picture of a file of the repository; None if it has none."""
     inside = named.removeprefix("docs/")
+    if inside != named and named.endswith(".ipynb"):
+        return inside.removesuffix(".ipynb") + ".md"
     return TAKEN.get(named, inside if inside != named and not inside.startswith("from_code/") else None)

@@ -26,9 +26,8 @@ from hpo.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hpo.replay.sources import RecordedTable
+    from hpo.api.replaying import Recorded
     from hpo.replay.sweep import Sweep
-    from hpo.store import StudyData
     from hpo.study.study import Study
 
 WORKERS = 100_000
@@ -103,19 +102,19 @@ def replay(
     format: FormatOption = TableFormat.table,
 ) -> None:
     """Play a study over recorded curves, without a cluster and without training."""
-    from hpo import replay as replays
+    from hpo.replay import Weather, game
     from hpo.replay import sweep as sweeps
     from hpo.store.recover import prior_observations
 
     axes = _axes(sweep, good, picture)
     loaded = load_study(study, methods=methods, seeds=seeds)
-    table, data = _recorded(curves, loaded, task)
+    found = _recorded(curves, loaded, task)
     play = partial(
-        replays.replay, loaded, table=table, data=data, prior=prior_observations(loaded), between=between.value,
-        times=times.value if times else None, weather=replays.Weather(stragglers, failures, preemptions, weather_seed),
+        game.replay, loaded, table=found.table, data=found.data, prior=prior_observations(loaded), between=between.value,
+        times=times.value if times else None, weather=Weather(stragglers, failures, preemptions, weather_seed),
     )  # fmt: skip
     if sweep:
-        target = replays.best_recorded(loaded, table=table, data=data) if good is None else good
+        target = game.best_recorded(loaded, table=found.table, data=found.data) if good is None else good
         swept = sweeps.sweep(lambda w, b: play(workers=w or workers, budget=b or budget), axes, target)
         _print_sweep(swept, format, picture)
     else:
@@ -135,24 +134,14 @@ def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> 
     return axes([part for text in sweep or () for part in text.split()])
 
 
-def _recorded(curves: str, study: Study, task: str | None) -> tuple[RecordedTable | None, StudyData | None]:
-    """Reads the curves: a file's as a table, with warnings about what it lacks, a store's as its data.
+def _recorded(curves: str, study: Study, task: str | None) -> Recorded:
+    """Reads the curves, and warns of what they lack."""
+    from hpo.api.replaying import recorded
 
-    Refuses a study that `hpo check` refuses, but for what only training needs.
-    """
-    from hpo.live.validation import validate_to_replay
-    from hpo.replay import from_store
-    from hpo.replay.sources import knows, load
-
-    if knows(curves):
-        validate_to_replay(study, table=True)
-        table = load(curves, study.space, study.metric, task, study.mode)
-        for note in table.notes:
-            errors.print(f"warning: {note}")
-        return table, None
-    data = from_store(curves, study)
-    validate_to_replay(study, table=False)
-    return None, data
+    found = recorded(curves, study, task)
+    for warning in found.warnings:
+        errors.print(f"warning: {warning}")
+    return found
 
 
 def _print_sweep(found: Sweep, format: TableFormat, picture: Path | None) -> None:

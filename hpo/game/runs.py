@@ -103,13 +103,17 @@ def runs_of(
 def epoch_cost(study: Study) -> Cost | None:
     """Returns what an epoch costs by configuration, as the trainable declares it; None where it does not.
 
-    It is the virtual time of an epoch, too, in ticks. Raises BadTrainable.
+    It is the virtual time of an epoch, too, in ticks. None, too, for a trainable that was given as an object which this
+    process does not have: a replay needs no code. Raises BadTrainable.
     """
     if study.trainable in ONLY_FOR_COST_BUDGETS and study.budget.unit == EPOCHS:
         return None
-    from trainables import costs, declarations
+    from trainables import costs, declarations, given
     from trainables.task import Task
 
+    name = given.of(study.trainable)
+    if name and not given.known(name):
+        return None
     declared = costs.declared(declarations(study.trainable), Task.from_json(study.task), study.space.domains)
     fixed = dict(study.fixed)
     return None if declared is None else lambda config: declared({**fixed, **config})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 
@@ -24,8 +24,11 @@ def for_results() -> Iterator[None]:
     """Keeps standard output for this thread during the block.
 
     Ray tells of dead workers and nodes there, in threads of its own, as long as this process is connected; results are
-    printed while the cluster goes down.
+    printed while the cluster goes down. A study that is played beside a main thread leaves it its standard output.
     """
+    if not _alone():
+        yield
+        return
     before = sys.stdout
     split: Any = OneThreads()
     sys.stdout = split
@@ -33,3 +36,13 @@ def for_results() -> Iterator[None]:
         yield
     finally:
         sys.stdout = before
+
+
+def for_messages() -> AbstractContextManager[Any]:
+    """Makes standard output standard error during the block: Ray reports dead workers and nodes there."""
+    return redirect_stdout(sys.stderr) if _alone() else nullcontext()
+
+
+def _alone() -> bool:
+    """Whether the study is played by the main thread, so that nobody else's output passes through this process."""
+    return threading.current_thread() is threading.main_thread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,10 @@ from hpo.store import StudyData, StudyWriter
 from hpo.store.effort import Effort
 from hpo.store.recover import recorded, scripts
 from hpo.study.values import Charge, EpochRecord, Failure, RunFailure, TrialKey
+
+log = logging.getLogger(__name__)
+
+RESUMPTION = "resumption"  # the name under which a trainable tells how its trials are resumed
 
 
 class Record:
@@ -76,10 +81,15 @@ class Record:
         self._writer.failure(Failure(trial, self.curves.known(trial), failure["reason"], failure["kind"]))
 
     def note(self, provenance: Mapping[str, str]) -> None:
-        """Notes what a worker trains on: usually the same everywhere, and to be seen where it is not."""
+        """Notes what a worker trains on: usually the same everywhere, and to be seen where it is not.
+
+        What it tells of how trials are resumed, the user is told too, once.
+        """
         for name, value in provenance.items():
             if value not in (seen := self.provenance.setdefault(name, [])):
                 seen.append(value)
+                if name == RESUMPTION:
+                    log.warning("%s", value)
 
     def events(self, events: Iterable[Charge | RunFailure]) -> None:
         """Records what runs were charged and which failures they met, unless an earlier driver of the study did."""

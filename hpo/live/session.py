@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from hpo import store as stores
 from hpo.errors import InterruptedStudy
 from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
-from hpo.live import output
+from hpo.live import code, output
 from hpo.live.dispatch import Dispatch
 from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
@@ -24,9 +24,7 @@ from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
 from hpo.live.tracking import trackers_of
 from hpo.live.validation import validate
-from hpo.methods import origins, origins_of
 from hpo.store import layout
-from hpo.store.agreement import METHOD_PACKAGES
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
 from hpo.study import environment
@@ -148,7 +146,7 @@ class _Sitting:
                 print(f"{self.study.study}: the store has all of it, nothing is left to train", file=sys.stderr)
             dispatch.finish(complete=True)
         else:
-            with redirect_stdout(sys.stderr):  # Ray reports dead workers and nodes on stdout, which is for results
+            with output.for_messages():
                 self._play(dispatch)
 
     def _opened(self) -> Dispatch:
@@ -161,10 +159,11 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), **foreign(study), "command": encodable(self.command)},
+            environment={**environment.collect(), **code.foreign(study), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
+            code.keep(study)
             if not self.quiet:
                 print(f"{study.study} starts", file=sys.stderr, flush=True)
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, trackers_of(study))
@@ -235,13 +234,6 @@ class _Sitting:
         else:
             _preflight(self.study, connection, self.workers, self.quiet)
         return connection
-
-
-def foreign(study: Study) -> dict[str, dict[str, str]]:
-    """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
-    trainable = dict(origins_of(study.trainable)) if ":" in study.trainable else {}
-    found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
-    return {name: packages for name, packages in found.items() if packages}
 
 
 def check_cluster(study: Study, address: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpo.errors import HpoError
 from hpo.game.runs import check_prices, schedule_of
+from hpo.live import code
 from hpo.storage.errors import StorageError, Unreachable
 from hpo.store import StudyWriter
 from hpo.store.recover import prior_observations
@@ -33,6 +34,7 @@ def validate(study: Study, *, elsewhere: bool = False) -> None:
     `elsewhere`: it trains on other machines, so that data and weights may be missing on this one.
     """
     _parts(study)
+    code.recover(study)
     prior = prior_observations(study)
     if study.trainable in DECLARED:
         environment.check_torch()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.report.aggregate_tables import SCALE_NOTE, aggregate_tables
-from hpo.report.canvas import Looks, Vector, method_legend, panel, style
+from hpo.report.canvas import Looks, Vector, method_legend, panel
 from hpo.report.looks import in_grey
 from hpo.report.parts import Figures, Part, Section, Text, picture, table
 from hpo.results.aggregates import Aggregates
@@ -42,19 +42,18 @@ def aggregate_section(comparison: Comparison, looks: Looks) -> Section:
 def profiles(found: Aggregates, looks: Looks, unit: str) -> Figure:
     """Draws each method's performance profile as a step curve; better values are at the right."""
     drawn = [profile.method for profile in found.profiles]
-    with style():
-        figure, axes = panel()
-        x = np.array(found.thresholds)
-        for profile in sorted(found.profiles, key=lambda profile: looks[profile.method].top):  # the grey ones below
-            look = looks[profile.method]
-            axes.step(x, profile.share, where="post", color=look.colour, ls=look.dash, gid=_id(profile.method),
-                      **({} if look.top else {"lw": 1.0}))  # fmt: skip
-            if len(drawn) <= BANDS:
-                axes.fill_between(x, profile.low, profile.high, step="post", color=look.colour, alpha=0.10, lw=0)
-        axes.set(xlabel=unit, ylabel="share of better runs", ylim=(-0.02, 1.02))
-        if x[0] != x[-1]:
-            axes.set_xlim(_start(x), x[-1])
-        method_legend(figure, drawn, looks)
+    figure, axes = panel()
+    x = np.array(found.thresholds)
+    for profile in sorted(found.profiles, key=lambda profile: looks[profile.method].top):  # the grey ones below
+        look = looks[profile.method]
+        axes.step(x, profile.share, where="post", color=look.colour, ls=look.dash, gid=_id(profile.method),
+                  **({} if look.top else {"lw": 1.0}))  # fmt: skip
+        if len(drawn) <= BANDS:
+            axes.fill_between(x, profile.low, profile.high, step="post", color=look.colour, alpha=0.10, lw=0)
+    axes.set(xlabel=unit, ylabel="share of better runs", ylim=(-0.02, 1.02))
+    if x[0] != x[-1]:
+        axes.set_xlim(_start(x), x[-1])
+    method_legend(figure, drawn, looks)
     return figure
 
 

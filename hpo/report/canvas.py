@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,62 +27,52 @@ WIDTH, HEIGHT = 420, 290  # of one panel, in CSS pixels
 LONGEST = 25  # characters of a name in a figure; of a longer one the middle is left out
 ROW = 17  # height of a legend's row
 _DATED = {"svg": "Date", "pdf": "CreationDate"}  # omitted, so that equal figures make equal files
-_STYLE: dict[str, Any] = {
-    "font.size": 12,
-    "axes.labelsize": 12,
-    "axes.titlesize": 12,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "legend.fontsize": 11.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": MUTED.light,
-    "axes.labelcolor": INK.light,
-    "text.color": INK.light,
-    "xtick.color": MUTED.light,
-    "ytick.color": MUTED.light,
-    "xtick.labelcolor": INK.light,
-    "ytick.labelcolor": INK.light,
-    "axes.grid": True,
-    "grid.color": LINE.light,
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "figure.facecolor": CARD.light,
-    "axes.facecolor": "none",
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "lines.linewidth": 1.9,
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Draws with the report's style for as long as the block lasts."""
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
-        yield
+TEXT, TICKS, LEGEND = 12.0, 11.0, 11.5  # sizes of text, in CSS pixels
+WORDS: dict[str, Any] = {"color": INK.light, "size": TEXT}  # of text that a figure writes itself
+LINES = 1.9  # width of a line that says nothing else
+_SALT = threading.Lock()  # of SVG's ids: matplotlib knows only one for all threads
 
 
 def panel(width: float = WIDTH, height: float = HEIGHT, arranged: bool = True) -> tuple[Figure, Any]:
     """Returns a figure with one pair of axes; `arranged`: matplotlib's layout engine makes room for labels."""
-    from matplotlib.figure import Figure
+    from hpo.report.figure import Figure
 
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained" if arranged else None)
-    return figure, figure.subplots()
+    size = (width / 72, height / 72)
+    figure = Figure(figsize=size, layout="constrained" if arranged else None, facecolor=CARD.light)
+    axes = figure.subplots()
+    dress(axes)
+    return figure, axes
+
+
+def dress(axes: Any, grid: bool = True) -> None:
+    """Gives new axes the report's style: on them alone, since matplotlib's settings are those of every thread."""
+    axes.set(facecolor="none", axisbelow=True)
+    axes.set_prop_cycle(color=[INK.light], linewidth=[LINES])
+    axes.spines[:].set_edgecolor(MUTED.light)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(grid, **({"color": LINE.light, "linewidth": 0.7} if grid else {}))
+    axes.tick_params(which="both", color=MUTED.light, labelcolor=INK.light, labelsize=TICKS)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(**WORDS)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes the figure as a picture in the format of the path's suffix (.png, .svg, .pdf), whole or not at all."""
-    import matplotlib
-
     path, buffer = Path(path), io.BytesIO()
     kind = path.suffix.lstrip(".") or "png"
-    with matplotlib.rc_context({"svg.hashsalt": "hpo-arena"}):
+    with salted():
         figure.savefig(buffer, format=kind, dpi=160, metadata=None if kind == "png" else {_DATED[kind]: None})
     write_whole(path, buffer.getvalue())
     return path
+
+
+@contextmanager
+def salted(**settings: str) -> Iterator[None]:
+    """Writes SVG with the same ids each time, and with further settings of matplotlib's, by one thread at a time."""
+    import matplotlib
+
+    with _SALT, matplotlib.rc_context({"svg.hashsalt": "hpo-arena", **settings}):
+        yield
 
 
 def text_width(text: str, size: float) -> float:
@@ -104,7 +95,7 @@ def method_legend(figure: Figure, drawn: Collection[str], looks: Looks, marks: b
         columns = _columns([str(entry.get_label()) for entry in entries], 72 * figure.get_figwidth())
         rows = -(-len(entries) // columns)
         figure.set_figheight(figure.get_figheight() + ROW * (rows - 1) / 72)  # the axes keep their height
-        figure.legend(handles=entries, loc="outside upper left", ncols=columns, **_SPACING)
+        figure.legend(handles=entries, loc="outside upper left", ncols=columns, **_LEGEND, **_SPACING)
 
 
 def others_text(count: int) -> str:
@@ -119,11 +110,11 @@ def _entry(label: str, look: Look, marks: bool) -> Line2D:
     return Line2D([], [], color=look.colour, label=cut(label, LONGEST), **drawn)
 
 
+_LEGEND: dict[str, Any] = {"fontsize": LEGEND, "frameon": False, "labelcolor": INK.light}
 _SPACING = {"handlelength": 1.6, "handletextpad": 0.7, "columnspacing": 1.2}  # in units of the font size
 
 
 def _columns(labels: Sequence[str], room: float) -> int:
     """Returns the most columns, up to four, in which a legend with these labels is no wider than `room` CSS pixels."""
-    size = float(_STYLE["legend.fontsize"])
-    each = max(text_width(label, size) for label in labels) + size * sum(_SPACING.values())
+    each = max(text_width(label, LEGEND) for label in labels) + LEGEND * sum(_SPACING.values())
     return max(1, min(len(labels), 4, int(room / each)))

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hpo.report import series
-from hpo.report.canvas import HEIGHT, WIDTH, Looks, method_legend, panel, style
+from hpo.report.canvas import HEIGHT, WIDTH, Looks, method_legend, panel
 from hpo.report.looks import in_grey
 from hpo.report.objective_tables import feasibility_table, front_table, hypervolume_table, named, shares_table
 from hpo.report.palette import INK, MUTED, Look
@@ -89,20 +89,19 @@ def _picture(found: Pareto, number: int, looks: Looks) -> Picture:
 def fronts(found: Pareto, looks: Looks) -> Figure:
     """Draws each method's front as a staircase: the second objective over the first, with the reference point."""
     first, second = found.objectives
-    with style():
-        figure, axes = panel(width=WIDTH + 60, height=HEIGHT + 30)
-        for method in sorted(found.methods, key=lambda m: looks[m.method].top):
-            if method.front:
-                _staircase(axes, [c.values for c in method.front], found, looks[method.method])
-        best = [c.values for c in found.front]
-        axes.plot(*zip(*best, strict=True), "o", ms=9, mfc="none", mec=INK.light, mew=0.9, zorder=5)
-        axes.plot(*found.reference, "+", color=MUTED.light, ms=11, mew=1.6)
-        axes.set(xlabel=named(first), ylabel=named(second))
-        ends = (found.reference, found.ideal)
-        for values, scale in zip(zip(*ends, strict=True), (axes.set_xscale, axes.set_yscale), strict=True):
-            if min(values) > 0 and max(values) > SPREAD * min(values):
-                scale("log")
-        method_legend(figure, {m.method for m in found.methods if m.front}, looks, marks=True)
+    figure, axes = panel(width=WIDTH + 60, height=HEIGHT + 30)
+    for method in sorted(found.methods, key=lambda m: looks[m.method].top):
+        if method.front:
+            _staircase(axes, [c.values for c in method.front], found, looks[method.method])
+    best = [c.values for c in found.front]
+    axes.plot(*zip(*best, strict=True), "o", ms=9, mfc="none", mec=INK.light, mew=0.9, zorder=5)
+    axes.plot(*found.reference, "+", color=MUTED.light, ms=11, mew=1.6)
+    axes.set(xlabel=named(first), ylabel=named(second))
+    ends = (found.reference, found.ideal)
+    for values, scale in zip(zip(*ends, strict=True), (axes.set_xscale, axes.set_yscale), strict=True):
+        if min(values) > 0 and max(values) > SPREAD * min(values):
+            scale("log")
+    method_legend(figure, {m.method for m in found.methods if m.front}, looks, marks=True)
     return figure
 
 

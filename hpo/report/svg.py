@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from hpo.report.canvas import salted
 from hpo.report.palette import TINTS
 
 if TYPE_CHECKING:
@@ -44,10 +45,8 @@ def inline(figure: Figure, name: str, title: str, tooltips: Mapping[str, str] | 
 
 
 def _svg(figure: Figure) -> str:
-    import matplotlib
-
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "hpo-arena"}):
+    with salted(**{"svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 

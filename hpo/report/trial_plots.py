@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hpo.report.canvas import LONGEST, WIDTH, Looks, Vector, method_legend, panel, style
+from hpo.report.canvas import LONGEST, WIDTH, WORDS, Looks, Vector, dress, method_legend, panel
 from hpo.report.palette import CARD, INK, MUTED, OTHER, Look
 from hpo.text import cut
 
@@ -52,22 +52,21 @@ class Line:
 
 def parallel(axes_of: Sequence[Axis], lines: Sequence[Line], looks: Looks) -> Figure:
     """Draws parallel coordinates: one vertical axis a hyperparameter, the metric last (better end on top), one line a trial."""
-    with style():
-        figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
-        for i, line in enumerate(lines):
-            places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
-            axes.plot(places, gid=f"trial-{i}", **_weight(line, places[-1], looks[line.method]))
-        for x, axis in enumerate(axes_of):
-            axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
-            for place, text in _axis_labels(axis):
-                axes.text(x + 0.03, place, text, size=10.5, va="center", zorder=5, bbox=_halo())
-        names = [_two_lines(axis.name) for axis in axes_of]
-        axes.set(xticks=range(len(axes_of)), xticklabels=names, yticks=[], ylim=(-0.05, 1.05))
-        axes.set_xlim(-0.1, len(axes_of) - 0.55)
-        axes.tick_params(axis="x", length=0, pad=8)
-        axes.spines[:].set_visible(False)
-        axes.grid(visible=False)
-        method_legend(figure, {line.method for line in lines}, looks)
+    figure, axes = panel(width=max(WIDTH, min(170 * len(axes_of), max(960, 110 * len(axes_of)))), height=360)
+    for i, line in enumerate(lines):
+        places = [a.place(v) if math.isfinite(v) else math.nan for a, v in zip(axes_of, line.values, strict=True)]
+        axes.plot(places, gid=f"trial-{i}", **_weight(line, places[-1], looks[line.method]))
+    for x, axis in enumerate(axes_of):
+        axes.axvline(x, color=MUTED.light, lw=1, zorder=3)
+        for place, text in _axis_labels(axis):
+            axes.text(x + 0.03, place, text, color=INK.light, size=10.5, va="center", zorder=5, bbox=_halo())
+    names = [_two_lines(axis.name) for axis in axes_of]
+    axes.set(xticks=range(len(axes_of)), xticklabels=names, yticks=[], ylim=(-0.05, 1.05))
+    axes.set_xlim(-0.1, len(axes_of) - 0.55)
+    axes.tick_params(axis="x", length=0, pad=8)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    method_legend(figure, {line.method for line in lines}, looks)
     return figure
 
 
@@ -104,24 +103,23 @@ def marginal(
     axis: Axis, points: Mapping[str, Points], looks: Looks, *, metric: str, curve: Curve | None = None
 ) -> Figure:
     """Draws the metric over a hyperparameter: trials as marks, pale if stopped early; the surrogate's marginal as a line."""
-    with style():
-        figure, axes = panel(width=340, height=250)
-        for method, (values, best, whole) in points.items():
-            look, x, y = looks[method], np.array(_spread(axis, values)), np.array(best)
-            for kept, alpha in ((np.array(whole), 0.65), (~np.array(whole), 0.18)):
-                axes.plot(x[kept], y[kept], look.marker, color=look.colour, ms=4.5, alpha=alpha, mew=0)
-        if curve is not None:
-            _marginal_curve(axes, axis, curve)
-        if axis.names:
-            axes.set(xticks=range(len(axis.names)), xticklabels=axis.names, xlim=(-0.5, len(axis.names) - 0.5))
-            if sum(map(len, axis.names)) > 34:
-                axes.tick_params(axis="x", rotation=30)
-        elif axis.log:
-            axes.set_xscale("log")
-        else:
-            axes.locator_params(axis="x", nbins=5)
-        axes.set(xlabel=axis.name, ylabel=metric)
-        _y_from_points(axes, [y for _, best, _ in points.values() for y in best])
+    figure, axes = panel(width=340, height=250)
+    for method, (values, best, whole) in points.items():
+        look, x, y = looks[method], np.array(_spread(axis, values)), np.array(best)
+        for kept, alpha in ((np.array(whole), 0.65), (~np.array(whole), 0.18)):
+            axes.plot(x[kept], y[kept], look.marker, color=look.colour, ms=4.5, alpha=alpha, mew=0)
+    if curve is not None:
+        _marginal_curve(axes, axis, curve)
+    if axis.names:
+        axes.set(xticks=range(len(axis.names)), xticklabels=axis.names, xlim=(-0.5, len(axis.names) - 0.5))
+        if sum(map(len, axis.names)) > 34:
+            axes.tick_params(axis="x", rotation=30)
+    elif axis.log:
+        axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", nbins=5)
+    axes.set(xlabel=axis.name, ylabel=metric)
+    _y_from_points(axes, [y for _, best, _ in points.values() for y in best])
     return figure
 
 
@@ -155,16 +153,17 @@ def heat(
     row: str, rows: Sequence[object], column: str, columns: Sequence[object], values: Vector, *, metric: str
 ) -> Figure:
     """Draws the predicted metric [rows, columns] over a pair of hyperparameters as a heat map."""
-    with style():
-        figure, axes = panel(width=340, height=280)
-        mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="face", linewidth=0.2)
-        places, names = _cell_marks(columns)
-        axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 18 else 0)
-        axes.set_yticks(*_cell_marks(rows))
-        axes.grid(visible=False)
-        axes.set(xlabel=column, ylabel=row)
-        bar = figure.colorbar(mesh, ax=axes, shrink=0.9, label=metric)
-        bar.outline.set_visible(False)
+    figure, axes = panel(width=340, height=280)
+    mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="face", linewidth=0.2)
+    places, names = _cell_marks(columns)
+    axes.set_xticks(places, names, rotation=30 if sum(map(len, names)) > 18 else 0)
+    axes.set_yticks(*_cell_marks(rows))
+    axes.grid(visible=False)
+    axes.set(xlabel=column, ylabel=row)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.9)
+    dress(bar.ax, grid=False)
+    bar.set_label(metric)
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -187,16 +186,16 @@ def learning_curves(
     y_range: tuple[float, float],
 ) -> Figure:
     """Draws every trial of one method over its epochs, winners strong; dotted verticals are the schedule's rungs."""
-    with style():
-        figure, axes = panel(width=WIDTH - 40, height=250)
-        for i, line in enumerate(lines):
-            x = np.arange(1, len(line.values) + 1)
-            weight = {"lw": 2.2, "zorder": 4} if line.strong else {"lw": 0.9, "alpha": 0.45}
-            axes.plot(x, line.values, color=look.colour, gid=f"curve-{i}", **weight)
-        ends = [(len(line.values), line.values[-1]) for line in lines]
-        axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
-        for rung in rungs:
-            axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
-        axes.set(xlabel="epoch of the trial", ylabel=metric, title=cut(title, LONGEST), ylim=y_range)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure, axes = panel(width=WIDTH - 40, height=250)
+    for i, line in enumerate(lines):
+        x = np.arange(1, len(line.values) + 1)
+        weight = {"lw": 2.2, "zorder": 4} if line.strong else {"lw": 0.9, "alpha": 0.45}
+        axes.plot(x, line.values, color=look.colour, gid=f"curve-{i}", **weight)
+    ends = [(len(line.values), line.values[-1]) for line in lines]
+    axes.plot(*zip(*ends, strict=True), ".", color=look.colour, ms=4, mew=0)
+    for rung in rungs:
+        axes.axvline(rung, color=MUTED.light, lw=1, ls=(0, (1.5, 2.5)))
+    axes.set(xlabel="epoch of the trial", ylabel=metric, ylim=y_range)
+    axes.set_title(cut(title, LONGEST), loc="left", fontweight="bold", **WORDS)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     return figure

@@ -11,6 +11,7 @@
     <study>/spool/000003-1a2b3c-000018      .jsonl: its batch 18, which the tables do not have yet (local stores)
     <study>/checkpoints                     the newest checkpoint of each trial that may go on
     <study>/winners/retrain-0               the winners' checkpoints after the exam `retrain/0`
+    <study>/code/train@0123456789abcdef     .pickle: the trainable, where it was given as an object
 
 The names of a table's files sort in the order in which the files were written.
 """
@@ -112,6 +113,11 @@ def generation(batch: str) -> int:
 def checkpoints(study: str) -> str:
     """Returns the folder of the trials' checkpoints."""
     return f"{checked(study)}/checkpoints"
+
+
+def code(study: str, name: str) -> str:
+    """Returns the path of the code of an object; `name`: NAME@DIGEST."""
+    return f"{checked(study)}/code/{name}.pickle"
 
 
 def study_of(checkpoints: str) -> str:

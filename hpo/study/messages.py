@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpo.errors import HpoError
+from hpo.errors import HpoError, StudyError
 from hpo.study.domains import InvalidSpace
 from hpo.study.yaml_file import Document
-from hpo.text import nearest, shown
+from hpo.text import cut, nearest, shown
+
+LONGEST = 800  # characters of a sentence about a study, however long the names and values in it
 
 # pydantic puts the member of a union that it tried among the keys of a location
 _UNION_MEMBERS = frozenset({"str", "int", "float", "bool", "dict[str,nullable[dict[str,any]]]"})
@@ -38,8 +41,26 @@ class at:  # reads as a preposition: `with at("space", name):`
             raise Located(self.location, f"{self.prefix}{error}") from None
 
 
-def sentence(document: Document, error: ValidationError, fields: Mapping[str, Any]) -> str:
-    """Describes the first problem, with its place. `fields`: the fields of the model that was validated."""
+@contextmanager
+def one_sentence(document: Document | None, fields: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what its block finds wrong with a study into a StudyError, with its place where the study has a document.
+
+    `fields`: those of the model that is validated.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        location, message = _described(error, fields)
+    except Located as error:
+        location, message = error.location, str(error)
+    else:
+        return
+    message = cut(message, LONGEST)
+    raise StudyError(f"{document.place(location)}: {message}" if document else message)
+
+
+def _described(error: ValidationError, fields: Mapping[str, Any]) -> tuple[Sequence[str | int], str]:
+    """Returns the place of the first problem and its description."""
     problem = first(error)
     location = [part for part in problem["loc"] if not (isinstance(part, str) and part in _UNION_MEMBERS)]
     for part in location[:-1]:
@@ -47,7 +68,7 @@ def sentence(document: Document, error: ValidationError, fields: Mapping[str, An
         annotation = getattr(section, "annotation", None)
         choices = [annotation, *getattr(annotation, "__args__", ())]
         fields = next((c.model_fields for c in choices if isinstance(c, type) and issubclass(c, BaseModel)), {})
-    return f"{document.place(location)}: {explain(problem, fields, '.'.join(map(str, location[:-1])))}"
+    return location, explain(problem, fields, ".".join(map(str, location[:-1])))
 
 
 def first(error: ValidationError) -> Any:

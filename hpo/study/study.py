@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from hpo.errors import StudyError
 from hpo.files import expanded
 from hpo.study.difference import Difference
-from hpo.study.messages import Located, at, explain, first, sentence
+from hpo.study.messages import LONGEST, Located, at, explain, first, one_sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
 from hpo.study.modes import Mode, mode_of, unknown
 from hpo.study.sections import Budget, Data, Final, Model, Name, Resources, Section, Seed, Stopping, Track
@@ -29,7 +29,6 @@ from hpo.text import cut, nearest, shown
 
 __all__ = ["Resources", "Study", "find", "presets"]
 
-LONGEST = 800  # characters of a sentence about a study, however long the names and values in it
 Scalar = bool | int | float | str
 
 OURS = ("image_classifier", "mlp")  # trainables of this project: only their data and model sections have a known form
@@ -123,7 +122,7 @@ class Study(Section):
     # -- loading --------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, source: str | Path, **changes: Any) -> Study:
+    def load(cls, source: str | Path, **changes: Any) -> Self:
         """Loads a study file or a preset; `changes` (store, seeds, methods, epochs, priority, min_workers) replace what it says.
 
         Raises StudyError: one sentence with file, line and column.
@@ -132,7 +131,7 @@ class Study(Section):
         return cls.of(Document(path), folder, **changes)
 
     @classmethod
-    def of(cls, document: Document, folder: Path, **changes: Any) -> Study:
+    def of(cls, document: Document, folder: Path, **changes: Any) -> Self:
         """Returns the study of a document whose relative paths start at `folder`; `changes` and errors as for `load`."""
         values = document.values
         for key, value in changes.items():
@@ -147,14 +146,10 @@ class Study(Section):
                 values["methods"] = chosen(known if isinstance(known, list) else [], value)
             elif value is not None:
                 values[key] = value
-        try:
+        with one_sentence(document, cls.model_fields):
             study = cls.model_validate({**values, "folder": folder})
             study._document = document
             study.validate_parts()
-        except ValidationError as error:
-            raise StudyError(cut(sentence(document, error, cls.model_fields), LONGEST)) from None
-        except Located as error:
-            raise StudyError(f"{document.place(error.location)}: {cut(str(error), LONGEST)}") from None
         return study
 
     def validate_parts(self) -> None:

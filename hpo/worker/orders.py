@@ -31,11 +31,15 @@ def order(given: Assignment, known: Order) -> Order:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a process is told first: what all orders have in common, its slot's shares of its node, environment variables."""
+    """What a process is told first: what all orders have in common, its slot's shares of its node, environment variables.
+
+    `codes`: of a trainable that was given as an object, for `trainables.given.receive`.
+    """
 
     known: Order
     shares: Mapping[str, float]
     variables: Mapping[str, str]
+    codes: Mapping[str, bytes]
 
 
 @dataclass

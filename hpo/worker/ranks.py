@@ -34,12 +34,19 @@ class Rank:
         return str(ray.util.get_node_ip_address()), free_port()
 
     def build(
-        self, trainable: str, rank: int, world: int, point: tuple[str, int], arguments: dict[str, Any]
+        self,
+        trainable: str,
+        codes: Mapping[str, bytes],
+        rank: int,
+        world: int,
+        point: tuple[str, int],
+        arguments: dict[str, Any],
     ) -> dict[str, str]:
-        """Builds the trainable and returns its provenance."""
-        from trainables import load
+        """Builds the trainable and returns its provenance. `codes`: for `given.receive`."""
+        from trainables import given, load
         from trainables.ranks import join
 
+        given.receive(codes)
         config = arguments.pop("config")
         self._trainable = load(trainable)(config, group=join(rank, world, *point), **arguments)
         return dict(getattr(self._trainable, "provenance", {}))
@@ -83,10 +90,13 @@ class Ranks:
     """
 
     def __init__(self, trainable: str, world: int, cpus: float, **arguments: Any) -> None:
+        from trainables import given
+
+        codes = given.codes(trainable)
         self._actors = _crew(world, cpus)
         point = self._all([self._actors[0].meeting_point.remote()])[0]
         (self.provenance, *_) = self._all(
-            [a.build.remote(trainable, i, world, point, arguments) for i, a in enumerate(self._actors)]
+            [a.build.remote(trainable, codes, i, world, point, arguments) for i, a in enumerate(self._actors)]
         )
 
     def train_epoch(self) -> dict[str, float]:

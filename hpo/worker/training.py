@@ -192,9 +192,9 @@ class Training:
             trial = self.assignment.trial
             log.warning("the checkpoint of trial %s at epoch %d is not usable: %s", trial, epoch, _reason(error))
             return False
-        self.history = history
-        self.epoch = self._saved = epoch
-        self._recovered = [{**row, "recovered": True} for row in history[self.assignment.known :]]
+        self.epoch = self._saved = min(epoch, getattr(self._trainable, "resumed_epoch", epoch))
+        self.history = history[: self.epoch]
+        self._recovered = [{**row, "recovered": True} for row in self.history[self.assignment.known :]]
         return True
 
     def _train(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.cli.check import plan_text
+from hpo.api.plan import Plan
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers import grid as grids
 from hpo.methods.searchers.grid import Grid
@@ -261,4 +261,4 @@ methods: [{method}]
 def test_the_plan_counts_the_points_of_any_grid(tmp_path: Any, space: str, method: str, says: str) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY.format(space=space, method=method))
-    assert f"grid        {says}" in plan_text(Study.load(path))
+    assert f"grid        {says}" in str(Plan.of(Study.load(path)))

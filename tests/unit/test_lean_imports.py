@@ -67,6 +67,10 @@ def test_training_does_not_import_torchs_compiler_and_computes_the_same_as_with_
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
+        ("hpo", ("ray", "torch", "numpy", "pydantic", "pyarrow", "yaml", "ruamel", "typer", "rich", "dataclasses")),
+        ("hpo.api.study", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow")),
+        ("hpo.api.plots", ("ray", "torch", "matplotlib", "sklearn", "pandas")),
+        ("hpo.report.figure", ("matplotlib.pyplot",)),
         ("hpo.cli.app", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow", "boto3")),
         ("hpo.live.session", ("ray", "torch", "scipy.stats", "sklearn", "pandas", "matplotlib")),
         ("hpo.report.comparison_tables", ("ray", "torch", "scipy.stats", "sklearn", "matplotlib")),

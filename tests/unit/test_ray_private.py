@@ -25,6 +25,7 @@ from hpo.live.tune.worker import SlotWorker
 ROOT = Path(__file__).parents[2]
 TUNE = "hpo/live/tune/private.py"
 LEAN = "cluster/lean_node.py"
+SESSION = "trainables/adapters/tune_session.py"
 CONTROLLER = "ray.tune.execution.tune_controller:TuneController"
 WRAPPER = "ray.tune.execution.tune_controller:TrialRunnerWrapper"
 
@@ -40,6 +41,18 @@ PARTS = [
     ("ray.tune.schedulers:TrialScheduler", "NOOP", "hpo/live/tune/adapters.py", "to let a process wait for our own calls"),
     ("ray.tune.progress_reporter:TrialProgressCallback", "log_result", "hpo/live/tune/adapters.py", "to keep it quiet"),
     ("ray.tune.experiment:Trial", "get_pickled_error", TUNE, "the last words of a process"),
+    ("ray.train._internal.session", "_session", SESSION, "what ray.tune.report and its like find around a function"),
+    ("ray.train._internal.session:_TrainSession", "loaded_checkpoint", SESSION, "what ray.tune.get_checkpoint asks"),
+    ("ray.train._internal.session:_TrainSession", "trial_name", SESSION, "what ray.tune.get_context asks"),
+    ("ray.train._internal.session:_TrainSession", "trial_id", SESSION, "what ray.tune.get_context asks"),
+    ("ray.train._internal.session:_TrainSession", "trial_dir", SESSION, "what ray.tune.get_context asks"),
+    ("ray.train._internal.session:_TrainSession", "trial_resources", SESSION, "what ray.tune.get_context asks"),
+    ("ray.train._internal.session:_TrainSession", "experiment_name", SESSION, "what ray.tune.get_context asks"),
+    ("ray.train._internal.session:_TrainSession", "world_rank", SESSION, "None tells Tune from Ray Train"),
+    ("ray.train._internal.session", "_TrainingResult", SESSION, "what restores a tune.Trainable with its counts"),
+    ("ray.tune:Trainable", "_setup_logdir", SESSION, "to make its folder a temporary one"),
+    ("ray.tune:Trainable", "_logdir", SESSION, "to make its folder a temporary one"),
+    ("ray.tune.result", "AUTO_RESULT_KEYS", "trainables/adapters/tune.py", "what Tune adds to a class's metrics"),
     ("ray.exceptions:RayTaskError", "cause", "hpo/worker/ranks.py", "the exception that the user's code raised in a rank"),
     ("ray._private.state", "available_resources_per_node", "cluster/living.py", "what each node has free"),
     ("ray.util", "get_node_ip_address", "hpo/worker/ranks.py", "where the ranks of a trial meet"),

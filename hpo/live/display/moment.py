@@ -148,8 +148,7 @@ def lacking(runs: Sequence[Run], curves: Curves) -> float:
         trained, before = run.charged_epochs // run.rules.charge, ahead(run, curves)
         used += trained + before
         if not run.done:
-            price = run.rules.charge * run.ledger.unit.scale
-            own += left(run.ledger.budget, run.ledger.committed, trained, before, price)
+            own += left(run.ledger.budget, run.ledger.committed, trained, before, run.rules.least)
     return own * min(1.0, curves.cells / used) if used else own
 
 

@@ -12,6 +12,7 @@ import ray
 
 from hpo.worker.orders import Entry, Order, Reply, common, order
 from hpo.worker.training import Assignment, Report
+from trainables import given
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 CALLS = 2  # under way to a slot that has work for longer than one: it never waits for the driver
@@ -64,11 +65,11 @@ class Slot:
         if self._known is None:
             self._known = common(batch[0])
             variables = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
-            entry = Entry(self._known, dict(self._shares), variables)
-        for given in batch:
-            self.running[given.trial] = given
-            self._left[given.trial] = max(1, given.stop - given.known)
-        self._call([order(given, self._known) for given in batch], seconds, entry)
+            entry = Entry(self._known, dict(self._shares), variables, given.codes(batch[0].task["trainable"]))
+        for one in batch:
+            self.running[one.trial] = one
+            self._left[one.trial] = max(1, one.stop - one.known)
+        self._call([order(one, self._known) for one in batch], seconds, entry)
 
     def answered(self, future: Future[Any]) -> Reply:
         """Takes the answer to a call. Raises Ray's error where the process has ended."""

@@ -14,6 +14,7 @@ from hpo.study import environment
 from hpo.worker import mps
 from hpo.worker.devices import hide_what_was_not_given
 from hpo.worker.orders import Entry, Order, Orders, Reply
+from trainables import given
 
 
 class SlotWorker:
@@ -53,6 +54,7 @@ class SlotWorker:
 
     def _entered(self, entry: Entry) -> Orders:
         os.environ.update(entry.variables)
+        given.receive(entry.codes)
         hide_what_was_not_given(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         ranks, cpus = int(entry.shares["ranks"]), float(entry.shares["rank_cpus"])
         told = mps.join(float(entry.shares["gpus"]))

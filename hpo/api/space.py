@@ -1,0 +1,79 @@
+"""Hyperparameters in code: the domains of hpo.study, with the condition under which each exists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hpo.study import domains
+from hpo.study.domains import Value
+
+When: TypeAlias = Mapping[str, Value | Sequence[Value]]
+"""A condition: each parent's value, or the values, for which the hyperparameter exists."""
+
+
+@dataclass(frozen=True)
+class Float(domains.Float):
+    """A real hyperparameter in [low, high].
+
+    `log` spreads it evenly over magnitudes; `step` restricts it to low + k * step; `grid` names the values of grid search;
+    `when={"optimizer": "sgd"}` makes it exist for certain values of others only. Raises InvalidSpace, an HpoError.
+    """
+
+    grid: Sequence[float] | None = None  # type: ignore[assignment]  # a list is as good as a tuple
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "grid")
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Int(domains.Int):
+    """A whole-number hyperparameter in {low, low + step, ..., high}; its other arguments are those of Float."""
+
+    grid: Sequence[int] | None = None  # type: ignore[assignment]
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "grid")
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Choice(domains.Choice):
+    """A hyperparameter that takes one of the listed values, such as Choice(["adam", "sgd"]); their order means nothing."""
+
+    options: Sequence[Value]  # type: ignore[assignment]
+    grid: Sequence[Value] | None = None  # type: ignore[assignment]
+    when: When | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "options")
+        _freeze(self, "grid")
+        super().__post_init__()
+
+
+def _freeze(domain: object, name: str) -> None:
+    values = getattr(domain, name)
+    if isinstance(values, Sequence) and not isinstance(values, str | tuple):
+        object.__setattr__(domain, name, tuple(values))
+
+
+_KINDS = {domains.Float: "float", domains.Int: "int", domains.Choice: "choice"}
+
+
+def entry(domain: domains.Domain) -> dict[str, Any]:
+    """Returns the domain as an entry of a study file's `space`, without what is as by default."""
+    kind = next(name for known, name in _KINDS.items() if isinstance(domain, known))
+    found: dict[str, Any] = {"type": kind}
+    if isinstance(domain, domains.Choice):
+        found["values"] = domain.options
+    else:
+        found |= {"low": domain.low, "high": domain.high}
+        found |= {"log": True} if domain.log else {}
+        found |= {"step": domain.step} if domain.step is not None else {}
+    found |= {"grid": domain.grid} if domain.grid is not None else {}
+    when = getattr(domain, "when", None)
+    return found if when is None else {**found, "if": when}
