@@ -91,6 +91,10 @@ class Workers:
         """The workers, the next one first and the others in no particular order."""
         return (worker for _, _, worker in self._heap)
 
+    def ahead(self, curves: Curves) -> int:
+        """Counts the epochs of the workers' grants that are known already."""
+        return sum(max(0, min(curves.known(w.trial.key.id), w.granted) - w.at) for w in self)
+
     @property
     def waiting_for(self) -> tuple[str, int] | None:
         """The cell (trial id, epoch) that must be known before any worker moves; None where there is no such cell."""
@@ -99,10 +103,6 @@ class Workers:
             return None
         worker = first[0][2]
         return worker.trial.key.id, worker.at + 1
-
-    def ahead(self, curves: Curves) -> int:
-        """Counts the epochs of the workers' grants that are known already."""
-        return sum(max(0, min(curves.known(w.trial.key.id), w.granted) - w.at) for w in self)
 
     def start(
         self, trial: RunTrial, segment: Segment, granted: int, now: float, cost: float, seen: int = 0, price: int = 1

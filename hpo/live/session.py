@@ -22,7 +22,7 @@ from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
-from hpo.live.tracking import trackers_of
+from hpo.live.tracking import tracking
 from hpo.live.validation import validate
 from hpo.store import layout
 from hpo.store.journal import Journal
@@ -166,7 +166,7 @@ class _Sitting:
             code.keep(study)
             if not self.quiet:
                 print(f"{study.study} starts", file=sys.stderr, flush=True)
-            return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, trackers_of(study))
+            return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)
             raise

@@ -186,7 +186,7 @@ class MlFlow:
             raise
 
 
-def trackers_of(study: Study) -> Tracking:
+def tracking(study: Study) -> Tracking:
     """Returns the trackers that the study file names."""
     track = study.track
     folder = TensorBoard(str(study.folder / expanded(track.tensorboard)), study.study) if track.tensorboard else None
