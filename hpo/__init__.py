@@ -42,7 +42,17 @@ _PLACES = {
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
 __all__ = [
-    *("Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "checkpoint", "methods", "open", "replay"),
+    "Choice",
+    "Float",
+    "HpoError",
+    "Int",
+    "Results",
+    "Study",
+    "__version__",
+    "checkpoint",
+    "methods",
+    "open",
+    "replay",
     "run",
 ]
 

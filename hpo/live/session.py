@@ -22,7 +22,7 @@ from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
-from hpo.live.tracking import MlFlow, TensorBoard, Tracking
+from hpo.live.tracking import tracking
 from hpo.live.validation import validate
 from hpo.methods import origins, origins_of
 from hpo.store import layout
@@ -284,14 +284,6 @@ def _needs(study: Study) -> Needs:
         data_root=study.located()["data"].get("root"),
         store=_absolute(study.store),
     )
-
-
-def tracking(study: Study) -> Tracking:
-    """Returns the trackers that the study file names."""
-    track = study.track
-    folder = TensorBoard(str(study.folder / expanded(track.tensorboard)), study.study) if track.tensorboard else None
-    server = MlFlow(track.mlflow, study.study) if track.mlflow else None
-    return Tracking(*(tracker for tracker in (folder, server) if tracker is not None), mode=study.mode)
 
 
 def checkpoint_place(study: Study) -> str:

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpo.files import expanded
+from hpo.study.study import Study
 from hpo.study.values import Charge, EpochRecord, TrialKey
 
 log = logging.getLogger(__name__)
@@ -182,3 +184,11 @@ class MlFlow:
         except urllib.error.HTTPError as error:
             error.close()  # it is an answer too
             raise
+
+
+def tracking(study: Study) -> Tracking:
+    """Returns the trackers that the study file names."""
+    track = study.track
+    folder = TensorBoard(str(study.folder / expanded(track.tensorboard)), study.study) if track.tensorboard else None
+    server = MlFlow(track.mlflow, study.study) if track.mlflow else None
+    return Tracking(*(tracker for tracker in (folder, server) if tracker is not None), mode=study.mode)
