@@ -40,9 +40,9 @@ resources: {{cpus: 1, gpus: {gpus}}}
 """
 
 SLOW = {  # files whose tests train or trace networks, or play many studies: most of the time of unit and contract tests
-    "test_adapters.py", "test_digits_pretraining.py", "test_documentation.py", "test_fine_tuning.py", "test_mlp.py",
-    "test_mutated_studies.py",
-    "test_network.py", "test_parallel_training.py", "test_resumed_studies.py", "test_timm_models.py", "test_trainables.py",
+    "test_adapters.py", "test_digits_pretraining.py", "test_documentation.py", "test_fine_tuning.py",
+    "test_function_trainables.py", "test_mlp.py", "test_mutated_studies.py", "test_network.py",
+    "test_parallel_training.py", "test_resumed_studies.py", "test_timm_models.py", "test_trainables.py",
 }  # fmt: skip
 
 TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_seconds")

@@ -1,7 +1,8 @@
 """Trainables: they train one epoch of one configuration, by PyTorch fine-tuning or otherwise.
 
-Imports no Ray, and of hpo only errors, text, files and storage. Writes only into the cache directory (HPO_CACHE), shared
-memory, and the directory that `save` is given.
+Imports no Ray, but in `adapters/tune.py` for code that was written for Ray Tune, and of hpo only errors, text, files and
+storage. Writes only into the cache directory (HPO_CACHE), shared memory, temporary folders, and the directory that `save` is
+given.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import (
     CellType,
     CodeType,
@@ -90,8 +90,8 @@ class _Digests:
             return _hashed("import", [name.encode()])
         if isinstance(value, ModuleType):
             return _hashed("module", [value.__name__.encode()])
-        if hasattr(value, "__array__") and (array := _array(value)) is not None:
-            return _hashed("array", array)
+        if hasattr(value, "detach") and (tensor := _tensor(value)) is not None:
+            return _hashed("tensor", tensor)
         if type(value) in (dict, MappingProxyType):
             return _hashed("mapping", sorted(self.of(k) + self.of(v) for k, v in value.items()))
         if type(value) in (set, frozenset):
@@ -174,14 +174,11 @@ def _reduced(value: Any) -> Iterator[Any]:
         yield list(part) if isinstance(part, Iterator) else part
 
 
-def _array(value: Any) -> list[bytes] | None:
-    """Returns dtype, shape and content of an array or tensor, whose pickles differ; None for one of objects."""
-    import numpy as np
-
+def _tensor(value: Any) -> list[bytes] | None:
+    """Returns dtype, shape and content of a tensor, whose pickles differ; None for one that NumPy cannot hold."""
     try:
-        found = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    except Exception:  # a class that has the method, a dtype that NumPy does not know
+        tensor = value.detach().cpu()
+        found = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()  # NumPy has no bfloat16
+    except Exception:  # an object that only has the method, a sparse tensor
         return None
-    if found.dtype.hasobject or isinstance(value, Mapping):
-        return None
-    return [str(found.dtype).encode(), repr(found.shape).encode(), found.tobytes()]
+    return [str(tensor.dtype).encode(), repr(found.shape).encode(), found.tobytes()]

@@ -1,4 +1,4 @@
-"""`hpo init`: writes a commented study for a folder of images, or for the digits that come with the package."""
+"""`hpo init`: writes a commented study for a folder of images, for an objective of Optuna, or for digits that come along."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.cli.options import check_output, errors, writing
 from hpo.errors import HpoError
 from hpo.files import create_whole, expanded
 from hpo.study import proposal
-from hpo.text import encodable
+from hpo.text import encodable, shown
 
 HEAD = """\
 # {title}
@@ -42,14 +42,33 @@ WeightsOption = Annotated[
         metavar="FILE", help="Pretrained weights of the proposed model (default: download them).", show_default=False
     ),
 ]
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--optuna",
+        metavar="MODULE:NAME",
+        help="An objective of Optuna instead of images: it is called once for each branch, to find its space.",
+        show_default=False,
+    ),
+]
 
 
-def init(folder: FolderArgument = None, output: FileOption = None, weights: WeightsOption = "DEFAULT") -> None:
-    """Write a commented study file for your folder of images; trains nothing."""
-    name = "my-digits" if folder is None else _name(folder)
+def init(
+    folder: FolderArgument = None,
+    output: FileOption = None,
+    weights: WeightsOption = "DEFAULT",
+    objective: ObjectiveOption = None,
+) -> None:
+    """Write a commented study file for your folder of images, or for an objective of Optuna."""
+    given = "my-digits" if folder is None else _name(folder)
+    name = given if objective is None else re.sub(r"[^A-Za-z0-9._-]+", "-", objective).strip("._-")
     path = output or Path(f"{name}.yaml")
     _check_new(path)
-    if folder is None:
+    if objective is not None:
+        if folder is not None or weights != "DEFAULT":
+            raise HpoError("--optuna excludes a FOLDER of images and --weights, but got both; leave one out")
+        title, parts = "Which method tunes your objective best?", _objective(name, objective)
+    elif folder is None:
         if weights != "DEFAULT":
             raise HpoError("--weights needs a FOLDER of images, but there is none; name the folder")
         title, parts = "Which method tunes a network best for handwritten digits?", proposal.for_digits(name)
@@ -66,6 +85,25 @@ def init(folder: FolderArgument = None, output: FileOption = None, weights: Weig
     print(path)
     quoted = shlex.quote(str(path))
     errors.print(f"next: hpo check {quoted}; hpo run {quoted} --seeds 0")
+
+
+def _objective(name: str, objective: str) -> list[proposal.Part]:
+    """Calls an objective of Optuna to find its space. Raises HpoError where there is none, or it suggests nothing."""
+    from hpo.study.objective_proposal import for_objective
+    from trainables import load
+
+    if ":" not in objective:
+        raise HpoError(f"--optuna must be package.module:objective, but got {shown(objective)}; name the module too")
+    trainable = f"optuna:{objective}"
+    found = load(trainable)  # says which extra is missing, too
+    from trainables.adapters.optuna_space import space_of
+
+    seen = space_of(found.objective)
+    for remark in seen.remarks:
+        errors.print(f"note: {encodable(remark)}")
+    if not seen.space:
+        raise HpoError(f"{objective} must suggest a hyperparameter before its first report, but it suggests none")
+    return for_objective(name, trainable, seen)
 
 
 def _check_new(path: Path) -> None:

@@ -24,15 +24,12 @@ from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
 from hpo.live.tracking import tracking
 from hpo.live.validation import validate
-from hpo.methods import origins, origins_of
 from hpo.store import layout
-from hpo.store.agreement import METHOD_PACKAGES
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
 from hpo.study import environment
 from hpo.study.study import Study
 from hpo.text import encodable
-from trainables import given, kind_and_place
 
 if TYPE_CHECKING:
     from cluster.connect import Beginning, Connection, Shape
@@ -160,7 +157,7 @@ class _Sitting:
             study=study.study,
             definition=study.definition,
             digest=study.digest,
-            environment={**environment.collect(), **foreign(study), "command": encodable(self.command)},
+            environment={**environment.collect(), **code.foreign(study), "command": encodable(self.command)},
             space_kinds=study.kinds,
         )
         try:
@@ -235,14 +232,6 @@ class _Sitting:
         else:
             _preflight(self.study, connection, self.workers, self.quiet)
         return connection
-
-
-def foreign(study: Study) -> dict[str, dict[str, str]]:
-    """Returns the versions of users' and third parties' methods, and of such a trainable, as parts of the environment."""
-    place = "" if given.of(study.trainable) else kind_and_place(study.trainable)[1]  # an object's name tells its digest
-    trainable = dict(origins_of(place)) if ":" in place else {}
-    found = {METHOD_PACKAGES: origins(study.methods), "trainable_packages": trainable}
-    return {name: packages for name, packages in found.items() if packages}
 
 
 def check_cluster(study: Study, address: str) -> None:

@@ -242,6 +242,14 @@ def test_the_documented_examples_are_short_and_keep_the_contract_as_they_stand(
     verify(name, config)
 
 
+def test_the_documented_function_of_a_script_keeps_it_by_value():
+    code = re.search(r"travels by value: .*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    script = {"__name__": "__main__"}
+    exec(compile(code.partition("results = ")[0], "script.py", "exec"), script)
+    assert re.fullmatch("given:train@[0-9a-f]{16}", script["study"].trainable)
+    verify(script["study"].trainable, {"rate": 0.1})
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 

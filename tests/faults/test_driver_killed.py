@@ -5,31 +5,47 @@ had happened.
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 from conftest import command, environment, hpo, rows
+from interrupted_study import opened, play
 
 from hpo.store import StoreError
+from hpo.study.study import Study
+from tests import documented
+from tests.documented import ROOT
+
+ADAPTED = {"optuna": "sgd", "lightning": "lit", "huggingface": "vit"}  # page of the tutorials -> its module
+SMALL = """
+budget: {epochs: 10, max_epochs: 4}
+methods: [random, {asha: {eta: 2}}]
+seeds: [0]
+parallelism: 2
+final: {seeds: 1}
+"""
 
 
-def begin(study, store):
+def begin(study, store, workers=2):
     return subprocess.Popen(
-        command("run", study, "--store", store, "--workers", 2, "--format", "json", "--no-report"),
+        command("run", study, "--store", store, "--workers", workers, "--format", "json", "--no-report"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def wait_for_epochs(store, count, process, seconds=120):
+def wait_for_epochs(store, count, process, seconds=120, study="instant"):
     """Waits until the store's spool and tables hold `count` epochs: a moment in the middle of the study."""
 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if len(rows(store, "epochs")) >= count:
+            if len(rows(store, "epochs", study)) >= count:
                 return
         except StoreError:
             pass
@@ -56,6 +72,38 @@ def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(insta
     from hpo.store import verify
 
     assert verify(str(tmp_path / "killed")) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("page", sorted(ADAPTED))
+def test_others_training_code_goes_on_with_the_same_comparison(tmp_path, monkeypatch, page):
+    """The studies of the tutorials, but smaller."""
+    text = ROOT / "docs" / "tutorials" / f"{page}.md"
+    name = ADAPTED[page]
+    code = next(documented.blocks(text, ("python",)))
+    slower = code.replace("model.partial_fit", "__import__('time').sleep(0.2) or model.partial_fit")
+    (tmp_path / f"{name}.py").write_text(slower)
+    told = re.sub("^(budget|methods|seeds):.*\n", "", next(documented.blocks(text, ("yaml",))), flags=re.MULTILINE)
+    study = tmp_path / f"{name}.yaml"
+    study.write_text(told + SMALL)
+    for variable, value in {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    process = begin(study, tmp_path / "killed", workers=1)
+    wait_for_epochs(tmp_path / "killed", 6, process, study=name)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 6 <= len(rows(tmp_path / "killed", "epochs", name)) < 20
+    last = hpo("run", study, "--store", tmp_path / "killed", "--workers", 1, "--no-report", timeout=280)
+    assert last.returncode == 0, last.stderr
+    dispatch = opened(Study.load(study, store=str(tmp_path / "whole")))  # in this process, without Ray
+    assert play(dispatch, random.Random(0))
+    dispatch.finish(complete=True)
+    sys.modules.pop(name)
+    for table in ("runs", "charges", "failures", "exams"):
+        assert rows(tmp_path / "killed", table, name) == rows(tmp_path / "whole", table, name)
 
 
 @pytest.mark.timeout(300)

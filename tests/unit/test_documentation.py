@@ -151,7 +151,7 @@ def test_every_study_of_a_page_is_valid(page: Path, text: str, tmp_path: Path) -
 
 def test_the_training_code_of_the_tutorial_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = ROOT / "docs" / "tutorials" / "your-training-code.md"
-    code, check = documented.blocks(page, ("python",))
+    code, check, *_ = documented.blocks(page, ("python",))  # test_function_trainables.py takes the others
     (tmp_path / "spirals.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     exec(check, {})

@@ -9,7 +9,10 @@ import threading
 from functools import partial
 
 import cloudpickle
+import numpy as np
+import pandas
 import pytest
+import torch
 
 from hpo.live import code
 from hpo.study.study import Study
@@ -128,6 +131,30 @@ def test_it_differs_where_the_code_or_what_it_refers_to_does(before, after):
     changed = CELL.replace(before, after, 1)
     assert changed != CELL
     assert digest(changed) != digest()
+
+
+def model(x):
+    found = torch.nn.Linear(2, 1)
+    found.load_state_dict({"weight": x * torch.ones(1, 2), "bias": torch.ones(1)})
+    return found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: pandas.DataFrame({"a": [1.0, x]}),
+        lambda x: pandas.DataFrame({f"column {x}": [1.0]}),
+        lambda x: model(x),
+        lambda x: torch.full((2, 2), x, requires_grad=True),
+        lambda x: torch.full((2, 2), x, dtype=torch.bfloat16),
+        lambda x: np.random.default_rng(int(x)),
+        lambda x: {"a": [x, {1, "b"}], "b": (None, b"c")},
+    ],
+    ids=["frame", "columns", "model", "tensor", "bfloat16", "generator", "plain"],
+)  # fmt: skip
+def test_values_count_by_what_they_hold(make):
+    assert code_digest(make(1.0)) == code_digest(make(1.0))
+    assert code_digest(make(1.0)) != code_digest(make(2.0))
 
 
 def test_what_can_be_imported_goes_by_its_name():
