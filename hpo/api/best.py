@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from hpo.store import columns as stored
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hpo.results.values import RunSummary
 
 NETWORKS = ("image_classifier",)  # the trainables that are networks
 
@@ -40,13 +42,15 @@ class Best:
     epoch: int
     test: Mapping[str, float] | None
     weights: str | None
+    store: str | None
     _exam: Mapping[str, Any] | None = field(repr=False)
     _definition: Mapping[str, Any] = field(repr=False)
 
     def load(self) -> Any:
         """Returns the trainable as its exam left it: `test()` gives the exam's result again.
 
-        Needs what its training needed, such as the data. Raises NothingBest where no weights were kept.
+        Needs what its training needed, such as the data. A trainable that was given as an object comes from the store: load
+        only results that you trust. Raises NothingBest where no weights were kept.
         """
         from trainables import load
         from trainables.task import Task
@@ -59,6 +63,7 @@ class Best:
         from hpo.worker.checkpoints import Checkpoints
 
         folder, _, file = self.weights.rpartition("/")
+        self._receive_code()
         task = {name: self._definition.get(name) for name in ("trainable", "data", "model", "fixed")}
         given = Task.from_json({**task, "early_stopping": self._stopping, **self._train_on})
         trainable = load(given.trainable)(
@@ -82,6 +87,15 @@ class Best:
             )
         trained: nn.Module = self.load().models[0].tested_model()
         return trained
+
+    def _receive_code(self) -> None:
+        """Takes the code of a trainable that was given as an object, where this process does not have it."""
+        from trainables import given
+
+        name = given.of(str(self._definition.get("trainable")))
+        if name and not given.known(name) and self.store is not None:
+            content = place(self.store).read(layout.code(self.study, name.removeprefix(given.KIND)))
+            given.receive({} if content is None else {name: content})
 
     @property
     def _stopping(self) -> dict[str, Any] | None:
@@ -111,50 +125,34 @@ class Best:
         return box(definitions(rows), title=f"{self.study}: the best trial")
 
 
-def best_of(data: StudyData, method: str | None, store: str | None) -> Best:
-    """Returns the best of all runs, or of a method's. Raises NothingBest."""
-    known = stored.labels(data.definition, data.runs)
+def best_of(data: StudyData, runs: Sequence[RunSummary], method: str | None, store: str | None) -> Best:
+    """Returns the best of all runs, or of a method's. `runs`: those of the study's comparison. Raises NothingBest."""
+    known = list(dict.fromkeys(run.method for run in runs))
     if method is not None and method not in known:
         raise NothingBest(f"method must be one of {', '.join(known)}, but got {method!r}")
     sign = 1 if data.definition["mode"] == "max" else -1
-    rows = [
-        row for row in data.runs.to_pylist() if row["incumbent_value"] is not None and method in (None, row["method"])
-    ]
-    if not rows:
-        raise NothingBest(
-            f"no run of {data.name if method is None else method} has a value of {data.definition['metric']} yet"
-        )
-    row = max(rows, key=lambda row: sign * row["incumbent_value"])
-    winner = (row["incumbent_trial"], row["incumbent_epoch"])
-    trial = next(trial for trial in data.trials.to_pylist() if trial["trial"] == winner[0])
-    exams = stored.exams(data, [winner])[winner]
-    exam = {**exams[0], "max_epochs": _max_epochs(data, winner[0], exams[0])} if exams else None
+    won = [(run, run.incumbent) for run in runs if run.incumbent is not None and method in (None, run.method)]
+    if not won:
+        whose = data.name if method is None else method
+        raise NothingBest(f"no run of {whose} has a value of {data.definition['metric']} yet; run it, or go on with it")
+    run, winner = max(won, key=lambda pair: sign * pair[1].value)
+    exams = stored.exams(data, [(winner.trial, winner.epoch)])[winner.trial, winner.epoch]
+    exam = {**exams[0], "max_epochs": _max_epochs(data, winner.trial, exams[0])} if exams else None
     return Best(
         study=data.name,
-        method=row["method"],
-        seed=row["seed"],
-        config=stored.config(trial, data.definition["space"]),
+        method=run.method,
+        seed=run.seed,
+        config=winner.config,
         metric=str(data.definition["metric"]),
-        value=row["incumbent_value"],
-        trial=winner[0],
-        epoch=winner[1],
-        test=_test(exams),
+        value=winner.value,
+        trial=winner.trial,
+        epoch=winner.epoch,
+        test=winner.test,
         weights=None if store is None or is_sealed(store) or exam is None else _weights(store, data.name, exam),
+        store=store,
         _exam=exam,
         _definition=data.definition,
     )
-
-
-def _test(exams: list[dict[str, Any]]) -> dict[str, float] | None:
-    """Returns the means of the exam's metrics over its trainings: over the retrained ones where there are any."""
-    again = [row for row in exams if row["exam"] != "winner"] or exams
-    names = [name for name in (again[0] if again else {}) if name.startswith("test_")]
-    means = {
-        name: sum(row[name] for row in again) / len(again)
-        for name in names
-        if all(row[name] is not None for row in again)
-    }
-    return means or None
 
 
 def _max_epochs(data: StudyData, trial: str, exam: Mapping[str, Any]) -> int:

@@ -86,7 +86,7 @@ class Results:
 
     def best(self, method: str | None = None) -> Best:
         """Returns the best trial of all runs, or of one method's. Raises HpoError where none has a value."""
-        return best_of(self.data, method, self.store)
+        return best_of(self.data, self.compare().runs, method, self.store)
 
     @property
     def plot(self) -> Plots:

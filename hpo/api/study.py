@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,7 +18,6 @@ from hpo.text import one_line
 if TYPE_CHECKING:
     from hpo.api.plan import Plan
 
-GIVEN = "given:"  # begins the name of a trainable that was given as an object
 Options = Mapping[str, Any]
 
 
@@ -62,7 +60,9 @@ class Study(study.Study):
         """Validates the values as `Study.load` validates a file's. Raises StudyError, one sentence."""
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__", "name")}
         if trainable is not None and not isinstance(trainable, str):
-            given["trainable"] = import_module("trainables.given").name_of(trainable)
+            from trainables.given import name_of
+
+            given["trainable"] = name_of(trainable)
         given["space"] = {key: _entry(value) for key, value in space.items()} if isinstance(space, Mapping) else space
         values = {key: _plain(value) for key, value in given.items() if value is not None}
         with one_sentence(None, type(self).model_fields):
@@ -87,7 +87,9 @@ class Study(study.Study):
         A study loaded from it has the same digest. Raises StudyError for a trainable that was given as an object, which no
         file can hold.
         """
-        if self.trainable.startswith(GIVEN):
+        from trainables.given import of
+
+        if of(self.trainable):
             raise StudyError(
                 f"a study file must name its trainable, but {self.trainable} was given as an object; put it into a module "
                 'and give it as trainable="module:name"'

@@ -15,7 +15,7 @@ import pytest
 
 import hpo
 from hpo.game.contract import SETTINGS, verify
-from hpo.live.session import foreign
+from hpo.live.code import foreign
 from hpo.methods import METHODS, InvalidOption, build, describe, origins, registry
 from hpo.methods.protocol import Schedule
 from hpo.methods.schedules.asha import Asha

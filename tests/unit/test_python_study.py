@@ -151,9 +151,24 @@ def test_any_value_is_written_and_loaded_as_itself(options: list[Any], high: flo
     assert (read.space_file, read.data) == (made.space_file, made.data)
 
 
-def test_a_study_whose_trainable_is_an_object_cannot_be_written() -> None:
+def test_a_function_given_as_an_object_is_checked_but_cannot_be_written() -> None:
+    def train(config: dict[str, float], *, seed: int) -> Any:
+        while True:
+            yield {"val_accuracy": config["rate"]}
+
+    made = study(trainable=train)
+    assert made.trainable.startswith("given:train@")
+    assert "given:train@" in str(made.check())
     with pytest.raises(hpo.HpoError, match="a study file must name its trainable"):
-        study(trainable="given:train@0123456789abcdef").to_yaml()
+        made.to_yaml()
+    with pytest.raises(hpo.HpoError, match="a trainable must be a class, a function or a name"):
+        study(trainable=3)
+
+
+def test_a_class_that_can_be_imported_is_given_by_its_name() -> None:
+    from trainables.curves import Curves
+
+    assert study(trainable=Curves).trainable == "trainables.curves:Curves"
 
 
 def test_a_file_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
