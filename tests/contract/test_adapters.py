@@ -176,6 +176,21 @@ def test_a_module_without_a_test_cannot_be_tested():
         trainable.test()
 
 
+def test_modules_of_the_package_pytorch_lightning_are_trained_by_its_trainer(tmp_path):
+    code = (ROOT / "tests" / "training_code" / "lightning_modules.py").read_text()
+    (tmp_path / "plain_modules.py").write_text(
+        code.replace("import lightning\n", "import pytorch_lightning as lightning\n")
+    )
+    trainable = made("lightning:plain_modules:Tested", {}, epochs=2)
+    trainable.train_epoch()
+    trainable.save(tmp_path)
+    resumed = made("lightning:plain_modules:Tested", {}, epochs=2)
+    resumed.load(tmp_path)
+    assert resumed.train_epoch() == trainable.train_epoch()
+    assert resumed.test() == trainable.test()
+    sys.modules.pop("plain_modules")
+
+
 # -- Hugging Face --------------------------------------------------------------------------------------------------
 
 
