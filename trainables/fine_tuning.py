@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Hashable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -246,13 +247,11 @@ class FineTuning:
                 return self.evaluation(self.held_out.test(self.part.cut)).measure()
 
     def tested_model(self) -> nn.Module:
-        """Returns the network in evaluation mode, with the weights that `test` measures; training cannot go on after it."""
+        """Returns a copy of the network in evaluation mode, with the weights that `test` measures."""
         with self.machine.at_work():
             self._enter(self._stage or self.stage(1))
-            if self._best is not None:
-                self.part.restore(self._best[1])
-            self.part.evaluation_mode()
-        return self.model
+            with self.part.evaluated(self._best[1] if self._best else None):
+                return deepcopy(self.model)
 
     # -- pausing and resuming -------------------------------------------------------------------------------------
 
