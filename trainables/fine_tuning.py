@@ -296,10 +296,5 @@ def machine_for(settings: Settings, model: Model) -> Machine:
     device = chosen_device()
     if device.type == "cpu":
         keep_freed_memory()
-    return Machine(
-        device,
-        settings.channels_last,
-        settings.bf16,
-        normalization(model.name, model.weights),
-        settings.deterministic,
-    )
+    own = normalization(model.name, model.weights)
+    return Machine(device, settings.channels_last, settings.bf16, own, settings.deterministic)

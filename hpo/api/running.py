@@ -54,9 +54,7 @@ def _play(study: Study, address: str | None, workers: int | None, quiet: bool) -
     from hpo.api import notebook
     from hpo.live.session import play
 
-    show = None
     if notebook.in_notebook():
         notebook.silence()
-        show = None if quiet else notebook.NotebookProgress(study.study)
     command = f"hpo.run(study, store={study.store!r})"
-    play(study, address=address, workers=workers, quiet=quiet or show is not None, command=command, show=show)
+    play(study, address=address, workers=workers, quiet=quiet, command=command)

@@ -58,7 +58,6 @@ def refine(
 ) -> None:
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
-    from hpo.live.progress import Progress
     from hpo.live.session import play
     from hpo.report.refinement_tables import render_refinement
     from hpo.results import failures, refinement
@@ -70,8 +69,7 @@ def refine(
     if doubts := doubt(found, plan):
         errors.print(doubts)
     refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
-    show = Progress(quiet=quiet, plain=plain)
-    play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), show=show)
+    play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
     trained = stores.read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)

@@ -43,6 +43,9 @@ SUBMITTED = "HPO_SUBMITTED"  # in a submitted job: the command that the user typ
 IntoOption = Annotated[
     str | None, typer.Option("--store", metavar="URI", help="The store for the results (default: the study's).")
 ]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results.")
+]
 
 
 def run(
@@ -55,10 +58,7 @@ def run(
     workers: SlotsOption = None,
     priority: PriorityOption = None,
     least: LeastOption = None,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="STUDY is a bundle: train it anew into --store NEW, and compare the results."),
-    ] = False,
+    again: AgainOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,
     format: RunFormatOption = RunFormat.table,
@@ -67,7 +67,6 @@ def run(
     ] = True,
 ) -> None:
     """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
-    from hpo.live.progress import Progress
     from hpo.live.session import play, stoppable
 
     repeat = os.environ.get(SUBMITTED) or command_line()
@@ -84,8 +83,7 @@ def run(
             if not quiet and format is RunFormat.table:
                 say_further(loaded, study, changes)
 
-        show = Progress(quiet=quiet, plain=plain)
-        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, show=show)
+        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, plain=plain)
     if failure := found[0].failure or found[0].failed_exams:
         raise StudyFailed(failure)
 

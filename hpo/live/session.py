@@ -49,12 +49,12 @@ def play(
     quiet: bool,
     command: str,
     then: Callable[[], None] = lambda: None,
-    show: Progress | None = None,
+    plain: bool = False,
 ) -> None:
     """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
 
     A cluster of this process's own starts while the study is checked and its store is read, and ends beside `then`.
-    `show`: where to show the progress, instead of on stderr.
+    `plain`: show progress as lines of text. `quiet`: show none.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
@@ -66,7 +66,7 @@ def play(
         with connect.begin(address, _shape(study, workers)) as beginning:
             validate(study, elsewhere=address is not None)
             beginning.wanted()
-            _Sitting(study, beginning, workers, quiet, command, show or Progress(quiet=quiet)).play()
+            _Sitting(study, beginning, workers, quiet, command, Progress(quiet=quiet, plain=plain)).play()
             then()
 
 

@@ -238,22 +238,6 @@ def test_rich_display_takes_the_pages_colours(digits: hpo.Results) -> None:
         assert colours <= {"#4c8fd6"}, "text and paper must be the page's: it may be light or dark"
 
 
-def test_the_progress_of_a_notebook_shows_every_run(tmp_path: Path) -> None:
-    from without_ray import dispatching
-
-    from hpo.api.notebook import NotebookProgress
-
-    study = hpo.Study(
-        name="small", trainable="curves", budget={"epochs": 8, "max_epochs": 4}, methods=["random", "asha"], seeds=[0, 1],
-        space={"learning_rate": hpo.Float(1e-4, 0.1, log=True)}, store=tmp_path / "store",
-    )  # fmt: skip
-    dispatch = dispatching(study)
-    page = NotebookProgress(study.study).page(dispatch, None)
-    assert all(f"{run}</th>" in page for run in ("random/0", "asha/1"))
-    assert page.count("<progress") == 4
-    dispatch.finish(complete=False)
-
-
 def test_a_notebook_shows_the_sentence_of_an_error_and_no_traceback(tmp_path: Path) -> None:
     """What IPython prints for an uncaught error: nobody looks for a mistake in a study inside this project's code."""
     code = "import hpo\nhpo.open('nowhere')['digits']"
