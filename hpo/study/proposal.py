@@ -101,9 +101,11 @@ def _comment(about: str) -> str:
 def _data(images: Images) -> Part:
     splits = _splits(images)
     lines = ["data:", "  name: image_folder", f"  root: {json.dumps(images.root, ensure_ascii=False)}", *splits[1]]
+    lines.append("  fit: crop")
     about = (
         f"{len(images.found.classes)} classes ({_named(images.found.classes)}): {images.found.train:,} images to train on, "
-        f"{images.found.validation:,} for validation and {images.found.test:,} for the test. {splits[0]}"
+        f"{images.found.validation:,} for validation and {images.found.test:,} for the test. {splits[0]} "
+        "Of each image the middle square is taken, which keeps its proportions; `squeeze` takes all of it."
     )
     if images.found.broken:
         lines.append("  corrupt: skip")

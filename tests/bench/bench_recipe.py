@@ -29,7 +29,7 @@ from scipy import stats
 from trainables.image_classifier import ImageClassifier
 
 SHARED = ROOT.parent / "shared" / "data"
-DATA = {"name": "image_folder", "root": str(SHARED / "clothing-small")}
+DATA = {"name": "image_folder", "root": str(SHARED / "clothing-small"), "fit": "crop"}  # better here: bench_fit.py
 MODEL = {"name": "mobilenet_v2", "weights": str(SHARED / "weights" / "mobilenet_v2-imagenet.pth")}
 COMMON = {"finetuned_layers": "all", "batch_size": 32, "label_smoothing": 0.1, "optimizer": "adamw"}
 ONE_CYCLE = {"schedule": "one_cycle", "learning_rate": 1e-3, "weight_decay": 0.01}
@@ -46,7 +46,7 @@ ARMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # the data section's
     "recipe, no mixup": (CROPS, {**RECIPE, "mixup_alpha": 0.0}),
     "recipe, cutmix": (CROPS, {**RECIPE, "cutmix_alpha": 1.0}),
     "recipe, layer decay": (CROPS, {**RECIPE, "layer_decay": 0.9}),
-    "recipe, cropped": ({**CROPS, "fit": "crop"}, RECIPE),
+    "recipe, squeezed": ({**CROPS, "fit": "squeeze"}, RECIPE),
 }
 
 

@@ -50,7 +50,8 @@ def test_class_folders_become_a_study_that_check_accepts(capsys, here):
     assert (code, out) == (0, "photos.yaml\n")
     assert err == "next: hpo check photos.yaml; hpo run photos.yaml --seeds 0\n"
     study = Study.load(here / "photos.yaml")
-    assert study.data == {"name": "image_folder", "root": "./photos", "validation": 0.2, "test": 0.2, "seed": 0}
+    shares = {"validation": 0.2, "test": 0.2, "seed": 0}
+    assert study.data == {"name": "image_folder", "root": "./photos", **shares, "fit": "crop"}
     assert "2 classes (cat, dog): 32 images to train on, 8 for validation and 10 for the test" in comments(
         here / "photos.yaml"
     )
@@ -76,7 +77,7 @@ def test_ready_splits_are_recognised(capsys, here, splits, keys, says):
         images(here / "photos" / split, {"cat": 10, "dog": 10})
     assert ended(capsys, "init", here / "photos", "-o", "deep/er/study.yaml")[0] == 0
     study = Study.load("deep/er/study.yaml")
-    assert study.data == {"name": "image_folder", "root": str(here / "photos"), **keys}
+    assert study.data == {"name": "image_folder", "root": str(here / "photos"), **keys, "fit": "crop"}
     assert says in comments(Path("deep/er/study.yaml"))
 
 

@@ -124,7 +124,7 @@ def test_a_study_of_images_that_cannot_work(tmp_path, monkeypatch, capsys, comma
         (PERCEPTRON, "synthetic_08", "synthetic_8", "did you mean 'synthetic_08'?"),
         (PERCEPTRON, "train: 0.01", "train: 2", "data.train must be a fraction in (0, 1] or a count of at least 3, but got 2"),
         (PERCEPTRON, "learning_rate:", "learning_rat:", "'learning_rat'; did you mean 'learning_rate'?"),
-        (PERCEPTRON, "adam", "adamm", "one of adam, rmsprop, sgd, ridge, but got 'adamm'; did you mean 'adam'?"),
+        (PERCEPTRON, "adam", "adamm", "one of adam, adadelta, rmsprop, sgd, but got 'adamm'; did you mean 'adam'?"),
         (PERCEPTRON, "low: 8", "low: 0", "units_3 must be a whole number >= 1, but got 0"),
         (PERCEPTRON, "high: 3}", "high: 2}", "units_3"),
         (PERCEPTRON, "units_3", "units_4", "units_4 exists only where layers >= 4, but layers is at most 3"),
