@@ -1,4 +1,4 @@
-"""Shared by all tests: the command line as a child process, small studies, a store's rows without times, slow files."""
+"""Shared by all tests: the command line as a child process, small studies, a store's rows without times, slow files, order."""
 
 from __future__ import annotations
 
@@ -48,11 +48,15 @@ SLOW = {  # files whose tests train or trace networks, or play many studies: mos
 TIMES = ("seconds", "worker", "finished", "attempt", "wasted_epochs", "train_seconds")
 
 
+FIRST = ("ray", "faults", "browser")  # folders whose files take longest: as the last ones they would leave workers idle
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that `make test-quick` leaves out: slow files, and the S3 variants of a contract."""
+    """Marks the tests that `make test-quick` leaves out, slow files and the S3 variants of a contract; long files come first."""
     for item in items:
         if item.path.name in SLOW or "moto" in item.name:
             item.add_marker("slow")
+    items.sort(key=lambda item: (item.path.parent.name not in FIRST, item.path.name not in SLOW))
 
 
 @pytest.fixture

@@ -14,6 +14,15 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((RO
 
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:^\n|\A)((?:^    \S[^\n]*\n)+)", re.MULTILINE)
+ADAPTED = {"optuna": "sgd", "lightning": "lit", "huggingface": "vit"}  # page of the tutorials -> its module
+SMALL = """
+budget: {epochs: 10, max_epochs: 4}
+methods: [random, {asha: {eta: 2}}]
+seeds: [0]
+parallelism: 2
+final: {seeds: 1}
+"""
+
 GENERATED = "command-line.md"  # its usage lines are made from the application itself
 
 
@@ -47,6 +56,16 @@ def blocks(page: Path, kinds: tuple[str, ...] = ("sh", "")) -> Iterator[str]:
     yield from (found[3] for found in FENCE.finditer(text) if found[2] in kinds)
     if "sh" in kinds:
         yield from (found[1] for found in INDENTED.finditer(FENCE.sub("", text)))
+
+
+def small_study(page: str, folder: Path) -> Path:
+    """Writes the module and the study of a tutorial on others' training code, with a budget of seconds."""
+    path, name = ROOT / "docs" / "tutorials" / f"{page}.md", ADAPTED[page]
+    (folder / f"{name}.py").write_text(next(blocks(path, ("python",))))
+    told = re.sub("^(budget|methods|seeds):.*\n", "", next(blocks(path, ("yaml",))), flags=re.MULTILINE)
+    study = folder / f"{name}.yaml"
+    study.write_text(told + SMALL)
+    return study
 
 
 def commands_of(words: list[str]) -> Iterator[list[str]]:

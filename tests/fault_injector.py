@@ -87,7 +87,7 @@ def undisturbed(study: Path, store: Path, workers: int) -> Undisturbed:
 
 def played_here(study: Path, store: Path) -> Undisturbed:
     """The study in this process: no cluster, and epochs that take no time."""
-    from hpo.game.runs import runs_of
+    from hpo.game.runs import epoch_cost, runs_of
     from hpo.live.dispatch import Dispatch
     from hpo.results.compare import compare
     from hpo.store import StudyWriter, read
@@ -99,7 +99,9 @@ def played_here(study: Path, store: Path) -> Undisturbed:
         loaded.store, study=loaded.study, definition=loaded.definition, digest=loaded.digest, environment={},
         space_kinds=loaded.kinds,
     )  # fmt: skip
-    dispatch = Dispatch(loaded, runs_of(loaded), writer, str(store / "faults" / "checkpoints"), 8)
+    dispatch = Dispatch(
+        loaded, runs_of(loaded, cost=epoch_cost(loaded)), writer, str(store / "faults" / "checkpoints"), 8
+    )
     with patch("trainables.curves.time", SimpleNamespace(sleep=lambda seconds: None)):
         while not dispatch.finished:
             if (assignment := dispatch.next()) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,11 @@ class Progress:
         self._watch: Watch | None = None
         self._moment: Moment | None = None
         self._due = 0.0
+
+    def tell(self, text: str) -> None:
+        """Says something before the first moment; a notebook's cell shows the moments alone."""
+        if self._outlet.told:
+            print(text, file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

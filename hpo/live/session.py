@@ -164,8 +164,7 @@ class _Sitting:
         )
         try:
             code.keep(study)
-            if not self.quiet:
-                print(f"{study.study} starts", file=sys.stderr, flush=True)
+            self.show.tell(f"{study.study} starts")
             return Dispatch(study, runs, writer, checkpoint_place(study), AHEAD, tracking(study))
         except BaseException:
             writer.close(compact=False)
@@ -178,8 +177,8 @@ class _Sitting:
         except BaseException:
             dispatch.finish(complete=False)
             raise
-        if connection.dashboard and not self.quiet:
-            print(f"dashboard: {connection.dashboard}", file=sys.stderr)
+        if connection.dashboard:
+            self.show.tell(f"dashboard: {connection.dashboard}")
         cluster = {"address": connection.address, "dashboard": connection.dashboard}
         with dispatch.writer.journal() as journal, self.show as progress:
             journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))

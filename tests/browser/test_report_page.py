@@ -134,15 +134,21 @@ def test_a_confusion_matrix_stands_out_even_where_every_answer_is_right(opened):
     check_contrast(opened.page, least=300)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
-def test_twenty_methods_with_long_names_and_two_objectives_stay_inside(watched, tmp_path, width, scheme):
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A report on twenty methods with long names and two objectives."""
     methods = tuple(f"a_method_with_a_long_name{'_indeed' * (i % 3)}_{'x' * i}" for i in range(20))
     data = synthetic_study(methods=methods, seeds=range(5), budget=32)
     view = View.read("val_accuracy,train_seconds", None, ["val_loss<=1.5"])
     comparison, (within,) = view.compared([data])
-    path = write_html(within, comparison, None, tmp_path / "many.html", command="hpo run many.yaml")
-    with watched(path.as_uri(), width, scheme) as seen:
-        seen.page.goto(path.as_uri())
+    path = tmp_path_factory.mktemp("many") / "many.html"
+    return write_html(within, comparison, None, path, command="hpo run many.yaml")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_twenty_methods_with_long_names_and_two_objectives_stay_inside(watched, many, width, scheme):
+    with watched(many.as_uri(), width, scheme) as seen:
+        seen.page.goto(many.as_uri())
         assert seen.page.locator("main > section").evaluate_all("all => all.map(s => s.id)")[:4] == [
             "anytime", "comparison", "aggregates", "objectives",
         ]  # fmt: skip

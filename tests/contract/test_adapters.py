@@ -6,11 +6,15 @@ The documented examples keep the contract as they stand, and so do cases that ar
 from __future__ import annotations
 
 import gc
+import random
 import sys
 
 import pytest
+from conftest import rows
+from interrupted_study import kill, opened, play
 from training_code import objectives
 
+from hpo.study.study import Study
 from tests import documented
 from tests.documented import ROOT
 from trainables import load
@@ -63,6 +67,23 @@ def test_the_documented_example_keeps_the_contract_as_it_stands(page, tmp_path):
     else:
         exec(check[0], {})
     sys.modules.pop(module)
+
+
+@pytest.mark.parametrize("page", sorted(documented.ADAPTED))
+def test_the_documented_study_killed_and_resumed_makes_the_same_comparison(page, tmp_path):
+    """faults/test_driver_killed.py kills real drivers and workers."""
+    name, path = documented.ADAPTED[page], documented.small_study(page, tmp_path)
+    killed = opened(Study.load(path, store=str(tmp_path / "killed")))
+    assert not play(killed, random.Random(0), slots=2, reports=6)
+    kill(killed)
+    for store in ("killed", "whole"):
+        dispatch = opened(Study.load(path, store=str(tmp_path / store)))
+        assert play(dispatch, random.Random(1), slots=2)
+        dispatch.finish(complete=True)
+    for table in ("runs", "charges", "failures", "exams"):
+        found = [sorted(map(str, rows(tmp_path / store, table, name))) for store in ("killed", "whole")]
+        assert found[0] == found[1], "the same rows; exams come in any order"
+    sys.modules.pop(name)
 
 
 @pytest.mark.parametrize("name", HARD)

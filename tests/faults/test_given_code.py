@@ -40,7 +40,9 @@ def killed(kind: str, file: Path, store: Path) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["begins_anew", "tune"])
-def test_killed_it_goes_on_from_the_code_in_the_store_as_if_nothing_had_happened(kind: str, tmp_path: Path) -> None:
+def test_killed_it_goes_on_from_the_code_in_the_store_as_if_nothing_had_happened(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, store = tmp_path / "given.yaml", tmp_path / "store"
     killed(kind, file, store)
     before = rows(store, "charges", "given")
@@ -51,6 +53,7 @@ def test_killed_it_goes_on_from_the_code_in_the_store_as_if_nothing_had_happened
     )
     assert verify(str(store)) == []
 
+    monkeypatch.chdir(tmp_path)  # where the code writes
     code.recover(Study.load(file, store=str(store)))
     play_to_the_end(dispatching(Study.load(file, store=str(tmp_path / "whole"))))
     for table in ("charges", "trials"):

@@ -27,9 +27,10 @@ STAMP = "%Y-%m-%d %H:%M:%S"
 
 
 class Outlet(Protocol):
-    """`seconds` are those between two moments that it wants to see. `end` shows what stays."""
+    """`seconds` are those between two moments that it wants to see. `end` shows what stays. `told`: lines may come before."""
 
     seconds: float
+    told: bool
 
     def show(self, moment: Moment) -> None: ...
     def end(self, moment: Moment) -> None: ...
@@ -50,6 +51,7 @@ class Nowhere:
     """Shows nothing."""
 
     seconds = float("inf")
+    told = False
 
     def show(self, moment: Moment) -> None: ...
     def end(self, moment: Moment) -> None: ...
@@ -59,6 +61,7 @@ class Lines:
     """A line every half minute, and one for each incident, unless they come by the dozen."""
 
     seconds = 1.0
+    told = True
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -101,6 +104,7 @@ class Cell:
     """The output of a notebook's cell, which is replaced from time to time and stays in the notebook."""
 
     seconds = 1.0
+    told = False
 
     def __init__(self) -> None:
         self._shown: Any = None
@@ -129,6 +133,7 @@ class Drawing(RenderHook):
     """
 
     seconds = 0.5
+    told = True
 
     def __init__(self, console: Console) -> None:
         self._console = console
