@@ -88,3 +88,8 @@ class Broken:
 class Headless:
     def model(self, model):
         return nn.Linear(1, 1)
+
+
+def silent(config, *, seed, resume=None):
+    """A trainable that declares nothing."""
+    yield {"val_accuracy": 0.5}

@@ -144,7 +144,7 @@ class _Case:
         declared = getattr(kind, "epoch_cost", None)
         if declared is None:
             return
-        static = isinstance(inspect.getattr_static(kind, "epoch_cost"), staticmethod)
+        static = isinstance(inspect.getattr_static(kind, "epoch_cost"), staticmethod | classmethod)
         assert static, "epoch_cost must be static: it is called before anything is trained"
         cost = costs.declared(kind, self.task, {})
         assert cost is not None

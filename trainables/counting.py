@@ -11,60 +11,102 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.nn.modules import activation, conv
 
-from trainables import backbones
-from trainables.costs import Counts
+from trainables import backbones, lora
+from trainables.costs import CLASSES, MOVED, Counts
 from trainables.errors import InvalidConfig
 from trainables.network import Network
 from trainables.tracing import CannotTrace
 
-MOVED = 12.0  # multiplications that take as long as one number of a step's value, which is read and written
-CLASSES = 10  # of the head: what it costs hardly depends on them
 
+def counted(name: str, shape: Mapping[str, int], sizes: Sequence[int], targets: str = "") -> dict[int, Counts]:
+    """Returns the counts of a model at each image size that it takes. Raises BadData for a model that does not exist.
 
-def counted(name: str, shape: Mapping[str, int], sizes: Sequence[int]) -> dict[int, Counts]:
-    """Returns the counts of a model at each image size that it takes. Raises BadData for a model that does not exist."""
+    `targets`: the layers that have adapters, "" for none.
+    """
     found = {}
     for size in sizes:
         with suppress(InvalidConfig):
-            found[size] = _at(name, shape, size)
+            found[size] = _at(name, shape, size, targets)
     return found
 
 
-def _at(name: str, shape: Mapping[str, int], size: int) -> Counts:
+def _at(name: str, shape: Mapping[str, int], size: int, targets: str) -> Counts:
     model = (
         backbones.build(name, CLASSES, image_size=size, architecture=shape)
         if shape
         else backbones.outline(name, size, CLASSES)
     )
+    adapted = dict(lora.adaptable(model, targets)) if targets else None
     try:
-        return _of(Network(model, size))
+        return _of(Network(model, size), adapted)
     except CannotTrace:
-        return _untraced(model, size)
+        return _untraced(model, size, adapted)
 
 
-def _of(network: Network) -> Counts:
-    costs = [step_work(network.model, node, network.outline.values) for node in network.steps]
+def _of(network: Network, adapted: Mapping[str, Tensor] | None) -> Counts:
+    model, values = network.model, network.outline.values
+    costs = [step_work(model, node, values) for node in network.steps]
     before = [0.0, *accumulate(costs)]
     cuts = [network.cut(layers) for layers in range(len(network.layers))] + [network.cut(None)]
     keeps = [network.boundary(cut).position for cut in cuts]
     counted_steps = [0, *accumulate(int(cost > 0) for cost in costs)]
-    sizes = {name: p.numel() for name, p in network.model.named_parameters()}
+    names = [_adapted_in(node, adapted or {}) for node in network.steps]
+    head = network.cut(0)
+    backward = [0.0, *accumulate(2 * cost if adapted is None or k >= head or names[k] else cost
+                                 for k, cost in enumerate(costs))]  # fmt: skip
+    numbers, sides = (
+        [0.0, *accumulate(sum(of(adapted[name]) for name in inside) if adapted else 0.0 for inside in names)]
+        for of in (_numbers, _sides)
+    )
+    starts = [_first(cut, head, names) if adapted is not None else cut for cut in cuts]
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
     return Counts(
         trained=tuple(before[-1] - before[cut] for cut in cuts),
         frozen=tuple(before[cut] - before[keep] for cut, keep in zip(cuts, keeps, strict=True)),
         below=tuple(before[keep] for keep in keeps),
-        parameters=tuple(float(sum(sizes[name] for name in network.trained(cut))) for cut in cuts),
+        backward=tuple(backward[-1] - backward[start] for start in starts),
+        parameters=tuple(
+            float(sum(sizes[name] for name in network.trained(cut if adapted is None else head))) for cut in cuts
+        ),
+        adapted=tuple(numbers[-1] - numbers[cut] for cut in cuts),
+        sides=tuple(sides[-1] - sides[cut] for cut in cuts),
         steps=tuple(float(counted_steps[-1] - counted_steps[cut]) for cut in cuts),
         steps_before=tuple(float(counted_steps[cut]) for cut in cuts),
     )
 
 
-def _untraced(model: nn.Module, size: int) -> Counts:
+def _untraced(model: nn.Module, size: int, adapted: Mapping[str, Tensor] | None) -> Counts:
     """Returns the counts of a model without a graph: one step, as long as its parameters at every pixel."""
     head = float(sum(p.numel() for m in model.modules() if isinstance(m, backbones.Head) for p in m.parameters()))
     whole = float(sum(p.numel() for p in model.parameters()))
-    pixels = size**2 / 256  # patches of 16 x 16
-    return Counts((head, whole * pixels), (whole * pixels, 0.0), (0.0, 0.0), (head, whole), (1.0, 1.0), (1.0, 0.0))
+    work = whole * size**2 / 256  # patches of 16 x 16
+    weights = list((adapted or {}).values())
+    return Counts(
+        trained=(head, work), frozen=(work, 0.0), below=(0.0, 0.0), backward=(2 * head, 2 * work),
+        parameters=(head, whole if adapted is None else head), adapted=(0.0, sum(map(_numbers, weights))),
+        sides=(0.0, sum(map(_sides, weights))), steps=(1.0, 1.0), steps_before=(1.0, 0.0),
+    )  # fmt: skip
+
+
+def _adapted_in(node: fx.Node, adapted: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names of the adapted layers in a step, which may be a part of several layers."""
+    target = str(node.target)
+    if node.op != "call_module":
+        return []
+    return [name for name in adapted if name == target or name.startswith(f"{target}.")]
+
+
+def _first(cut: int, head: int, names: Sequence[Sequence[str]]) -> int:
+    """Returns the first step at or after a cut that needs gradients: with adapters, an adapted one or the head."""
+    return next((k for k in range(cut, head) if names[k]), head)
+
+
+def _numbers(weight: Tensor) -> float:
+    return float(weight.numel())
+
+
+def _sides(weight: Tensor) -> float:
+    return float(weight.shape[0] + weight[0].numel())
 
 
 def step_work(model: nn.Module, node: fx.Node, values: Mapping[str, Tensor]) -> float:

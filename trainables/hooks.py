@@ -121,6 +121,11 @@ def metric_names(source: str | type[Any]) -> tuple[str, ...]:
     return Hooks.of(source).metric_names
 
 
+def has(source: str | type[Any], name: str) -> bool:
+    """Whether a class has the hook of that name."""
+    return getattr(Hooks.of(source), name) is not None
+
+
 @torch.no_grad()
 def fingerprint(model: nn.Module, machine: Machine, image_size: int) -> str:
     """Returns 16 hexadecimal digits of all values below the head and of the features that they make of two images.

@@ -6,6 +6,7 @@ Reads folder listings, and files of weights without their values. Only a process
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -33,10 +34,20 @@ class Declared:
 
     hooks: type[Any] | None = None  # of a subclass, see trainables.hooks
 
-    @staticmethod
-    def epoch_cost(config: Mapping[str, Any], *, task: Mapping[str, Any], space: Mapping[str, Any]) -> float:
-        """Returns what an epoch costs, where 1 is an epoch of the whole network at the study's largest image size."""
-        return costs.relative(config, Task.from_json(task), space)
+    @classmethod
+    @costs.price_alone
+    def epoch_cost(cls, config: Mapping[str, Any], *, task: Mapping[str, Any], space: Mapping[str, Any]) -> float:
+        """Returns what an epoch costs, where 1 is an epoch of the whole network at the study's largest image size.
+
+        That of the network without hooks: what a hook `model` adds to it, nobody has counted.
+        """
+        given = Task.from_json(task)
+
+        def altered() -> bool:
+            hooks: Any = chosen_hooks(cls.hooks, Model.of(given))
+            return _altered(hooks)
+
+        return costs.relative(config, given, space, altered)
 
     @classmethod
     def metrics(cls, task: Task) -> tuple[str, ...]:
@@ -80,6 +91,12 @@ def chosen_hooks(own: type[Any] | None, model: Model) -> str | type[Any] | None:
             f"model.hooks must be left out, because the trainable has hooks, but got {shown(model.hooks)}",
         )
     return own or model.hooks
+
+
+@lru_cache(maxsize=16)
+def _altered(hooks: str | type[Any] | None) -> bool:
+    """Whether hooks alter the training images in every epoch."""
+    return hooks is not None and bool(apart.called("trainables.hooks:has", hooks, "augment"))
 
 
 def _plain(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:

@@ -40,10 +40,8 @@ class Adapter:
 
 def attach(model: nn.Module, settings: Settings, seed: int) -> None:
     """Gives each layer of the wanted kinds, but the head, its two parameters. Draws from `seed` and the layer's name."""
-    for name, module in list(model.named_modules()):
-        weight = _weight(module, settings.lora_targets)
-        if weight is None or isinstance(_parent(model, name), Head):
-            continue
+    for name, weight in list(adaptable(model, settings.lora_targets)):
+        module = model.get_submodule(name)
         rows, columns = weight.shape[0], weight[0].numel()
         digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7]))
@@ -51,6 +49,14 @@ def attach(model: nn.Module, settings: Settings, seed: int) -> None:
         drawn = torch.rand(settings.lora_rank, columns, generator=generator) * (2 * bound) - bound
         module.register_parameter(A, nn.Parameter(drawn))
         module.register_parameter(B, nn.Parameter(torch.zeros(rows, settings.lora_rank)))
+
+
+def adaptable(model: nn.Module, targets: str) -> Iterator[tuple[str, Tensor]]:
+    """Yields the name and the weight of each layer of the wanted kinds, but the head."""
+    for name, module in model.named_modules():
+        weight = _weight(module, targets)
+        if weight is not None and not isinstance(_parent(model, name), Head):
+            yield name, weight
 
 
 def adapters(model: nn.Module, names: Iterable[str], settings: Settings) -> list[Adapter]:

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from hpo.text import meant, shown
 from trainables import (
+    costs,
     tabular,
     uncompiled,  # noqa: F401  # optimizers without a second's import
 )
@@ -108,6 +109,15 @@ class Mlp:
             sizes = [2, *(units for units, _ in self.shape.hidden), self.table.classes]
             self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.optimizer = OPTIMIZERS[self.shape.optimizer](self.linear.parameters(), lr=self.shape.learning_rate)
+
+    @staticmethod
+    @costs.price_alone
+    def epoch_cost(config: Mapping[str, Any]) -> float:
+        """Returns what an epoch costs, where 1 is one of the default configuration; an impossible one costs 1, too."""
+        try:
+            return _work(Shape.of(config)) / _work(Shape.of({}))
+        except InvalidConfig:
+            return 1.0
 
     @staticmethod
     def metrics(task: Task) -> tuple[str, ...]:
@@ -203,6 +213,17 @@ class Mlp:
                 raise Diverged(self.epoch, "val_loss", loss)
             matrix = confusion(labels, logits.argmax(1), self.table.classes)
         return {"loss": loss, **measures(matrix)}, matrix
+
+
+def _work(shape: Shape) -> float:
+    """Returns the work of an epoch for each row, counted as `trainables.costs` counts, and never measured."""
+    sizes = [2, *(units for units, _ in shape.hidden), 2]  # features and classes
+    products, numbers = sum(a * b for a, b in pairwise(sizes)), sum(sizes[1:])
+    steps = len(sizes) - 1 + len(shape.hidden) * (4 if shape.dropout else 1)  # what dropout does takes three
+    moved = costs.MOVED * numbers * steps / (len(sizes) - 1)
+    batch = (products + numbers) * costs.OPTIMIZER[shape.optimizer]
+    batch += costs.CALL * (costs.CALLS + (1 + costs.BACKWARD) * steps)
+    return (3 + costs.VALIDATION) * (products + moved) + batch / shape.batch_size
 
 
 @lru_cache(maxsize=2)

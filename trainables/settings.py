@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from hpo.text import meant, nearest, shown
@@ -193,12 +194,18 @@ RULES = (
 
 def valid(name: str, value: Any) -> Any:
     """Returns a hyperparameter's value as its type. Raises InvalidConfig: the name is unknown, or the value impossible."""
-    kinds = get_type_hints(Settings)
+    kinds = _kinds()
     if name not in kinds:
         raise UnknownHyperparameter(f"a hyperparameter must be known, but got {shown(name)}; {nearest(name, kinds)}")
     typed = _typed(name, value, kinds[name])
     _check(name, typed)
     return typed
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """The type of each hyperparameter, by name: a study asks for those of every configuration."""
+    return get_type_hints(Settings)
 
 
 def _check(name: str, value: Any) -> None:

@@ -25,7 +25,8 @@ STUDY = {
     "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md).",
     "seeds": "Each method plays one run for each seed.",
     "parallelism": "Virtual workers of a run: trials that a method may have under way at a time.",
-    "clock": "`virtual`: results count in virtual time; `arrival`: in the order in which they come.",
+    "clock": "`virtual`: results count in virtual time; `cost`: in virtual time that follows what epochs cost, see "
+    "[the clock](../explanation/ledger-and-clock.md#the-clock); `arrival`: in the order in which they come.",
     "early_stopping": "Ends a trial by its own curve, see [below](#early_stopping).",
     "resources": "What a trial takes of the cluster, see [below](#resources).",
     "metric": "The metric that methods optimize, one that the trainable reports.",

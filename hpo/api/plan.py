@@ -32,7 +32,7 @@ class Plan:
             ("space", f"{', '.join(study.space.names)}: {_counted(study.space.size)} configurations"),
             ("runs", f"{len(study.methods)} methods x {len(study.seeds)} seeds = {runs}"),
             ("budget", _budget(study, runs)),
-            ("clock", f"{study.clock}, {study.parallelism} virtual workers per run"),
+            ("clock", _clock(study)),
             ("resources", str(study.resources)),
             ("metric", f"{study.metric}, {study.mode}"),
             ("store", study.store),
@@ -80,10 +80,21 @@ def _budget(study: Study, runs: int) -> str:
     whole = f"{unit.shown(runs * budget.amount)} in all"
     if unit == EPOCHS:
         return f"{unit.words(budget.amount)} per run, at most {budget.max_epochs} per trial; {whole}"
+    return (
+        f"{unit.words(budget.amount)} per run, at most {budget.max_epochs} epochs per trial; {whole}; {_costs(study)}"
+    )
+
+
+def _clock(study: Study) -> str:
+    told = f"{study.clock}, {study.parallelism} virtual workers per run"
+    return f"{told}; {_costs(study)}" if study.clock == "cost" and study.budget.unit == EPOCHS else told
+
+
+def _costs(study: Study) -> str:
+    """Tells what epochs of the space's configurations cost."""
     found = prices(study)
     price = " to ".join(dict.fromkeys(_rounded(COST.value(end)) for end in (found[0], found[-1])))
-    about = f"an epoch costs {price}, {_rounded(COST.value(sum(found) // len(found)))} on average"
-    return f"{unit.words(budget.amount)} per run, at most {budget.max_epochs} epochs per trial; {whole}; {about}"
+    return f"an epoch costs {price}, {_rounded(COST.value(sum(found) // len(found)))} on average"
 
 
 def _rounded(cost: float) -> str:

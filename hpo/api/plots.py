@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpo.errors import HpoError
-from hpo.report import plots, reference, series, trial_plots
-from hpo.report.comparison_section import X_LABEL, epoch_bands
+from hpo.report import plots, series, trial_plots
+from hpo.report.comparison_section import budget_figure
 from hpo.report.looks import method_looks
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ class Plots:
         self._results = results
 
     def anytime(self) -> Figure:
-        """Draws each method's best value so far over charged epochs: the mean over its runs with its 95 % interval."""
+        """Draws each method's best value so far over what its runs were charged: their mean with its 95 % interval."""
         comparison = self._results.compare()
-        bands, looks = epoch_bands(comparison), method_looks(comparison)
-        if not bands:
+        found = budget_figure(comparison, comparison.tasks[0])
+        if found is None:
             raise self._nothing("charged epoch")
-        drawn = reference.with_line(bands, looks, comparison, comparison.tasks[0])
-        return plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
+        return found[0]
 
     def parallel(self) -> Figure:
         """Draws parallel coordinates: each line is a trial, from its hyperparameters to its best value on the right."""

@@ -41,7 +41,7 @@ class Study(study.Study):
         fixed: Options | None = None,
         seeds: Sequence[int] | None = None,
         parallelism: int | None = None,
-        clock: Literal["virtual", "arrival"] | None = None,
+        clock: Literal["virtual", "cost", "arrival"] | None = None,
         early_stopping: Options | None = None,
         resources: Options | None = None,
         metric: str | None = None,

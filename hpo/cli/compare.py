@@ -191,13 +191,13 @@ def curves(found: Comparison) -> str:
         return ""
     from rich.console import Console
 
-    from hpo.report.comparison_section import X_LABEL, epoch_bands
+    from hpo.report.comparison_section import budget_bands
     from hpo.report.looks import method_looks
     from hpo.report.terminal_plot import NARROWEST, anytime
 
-    console, bands = Console(markup=False, emoji=False, highlight=False), epoch_bands(found)
+    console, (bands, label) = Console(markup=False, emoji=False, highlight=False), budget_bands(found)
     if not bands or console.width < NARROWEST:
         return ""
     with console.capture() as drawn:
-        console.print(anytime(bands, method_looks(found), metric=found.metric, x_label=X_LABEL, width=console.width))
+        console.print(anytime(bands, method_looks(found), metric=found.metric, x_label=label, width=console.width))
     return drawn.get().rstrip()

@@ -19,7 +19,7 @@ def further(study: Study, source: str, options: Mapping[str, object], *, importa
     asked = [([*stored, "--all-tables"], "costs, every pair of methods, ranks")]
     if important:
         asked.append((["hpo", "importance", *stored[2:]], "which hyperparameters matter"))
-    if not is_sealed(source) and study.clock == "virtual":
+    if not is_sealed(source) and study.clock != "arrival":
         given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
         words = ["hpo", "replay", source, "--curves", study.store, *given, "--sweep", "workers=1,4,16"]
         asked.append((words, "other numbers of workers, without training"))

@@ -18,7 +18,7 @@ class Rules:
     parallelism: int = 1  # virtual workers
     charge: int = 1  # epochs that a run is charged for a trained one: k with k folds
     mode: str = "max"
-    clock: str = "virtual"  # virtual | arrival
+    clock: str = "virtual"  # virtual | cost, which is virtual in ticks of cost | arrival
     key: Callable[[Config, int], TrialKey] = field(default=lambda config, r: TrialKey("", config, 0, r))
     cost: Callable[[Config], float] = field(default=lambda config: 1.0)  # the virtual time of an epoch, in ticks
     unit: Unit = EPOCHS

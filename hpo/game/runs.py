@@ -20,9 +20,9 @@ from hpo.study.study import Study
 from hpo.study.values import Method, Observation, RunKey, TrialKey
 from hpo.text import one_line, shown
 
-# Its epochs took one tick each before it declared a cost: a budget in epochs keeps the decisions of its studies.
-ONLY_FOR_COST_BUDGETS = ("image_classifier",)
 SAMPLED = 64  # configurations whose prices tell what an epoch costs on average
+
+INSTEAD = {("budget", "cost"): "give epochs", ("clock",): "leave clock out"}
 
 Cost = Callable[[Config], float]
 
@@ -67,7 +67,7 @@ def rules_of(study: Study, method: Method, seed: int, cost: Cost | None = None) 
         return study.key(config, seed, max_epochs)
 
     unit = study.budget.unit
-    declared = cost if unit == EPOCHS else _needed_cost(study)
+    declared = cost if unit == EPOCHS else epoch_cost(study)
     return Rules(
         budget=study.budget.amount,
         parallelism=method.parallelism or study.parallelism,
@@ -104,60 +104,64 @@ def epoch_cost(study: Study) -> Cost | None:
     """Returns what an epoch costs by configuration, as the trainable declares it; None where it does not.
 
     It is the virtual time of an epoch, too, in ticks. None, too, for a trainable that was given as an object which this
-    process does not have: a replay needs no code. Raises BadTrainable.
+    process does not have: a replay needs no code. Raises BadTrainable, and StudyError where the study needs a cost.
     """
-    if study.trainable in ONLY_FOR_COST_BUDGETS and study.budget.unit == EPOCHS:
-        return None
     from trainables import costs, declarations, given
     from trainables.task import Task
 
-    name = given.of(study.trainable)
-    if name and not given.known(name):
+    needed, name = _needing(study), given.of(study.trainable)
+    lacking = bool(name) and not given.known(name)
+    kind = None if lacking else declarations(study.trainable)
+    found = kind and costs.declared(kind, Task.from_json(study.task), study.space.domains)
+    if needed and not found:
+        why = "is not in this process: import it first" if lacking else "does not"
+        message = f"{'.'.join(needed)} needs a trainable that declares epoch_cost, but {study.trainable} {why}"
+        raise study.error(needed, message if lacking else f"{message}; {INSTEAD[needed]}")
+    if not found or not (needed or costs.moves_clock(kind)):
         return None
-    declared = costs.declared(declarations(study.trainable), Task.from_json(study.task), study.space.domains)
-    fixed = dict(study.fixed)
-    return None if declared is None else lambda config: declared({**fixed, **config})
+    fixed, declared = dict(study.fixed), found
+    return lambda config: declared({**fixed, **config})
+
+
+def _needing(study: Study) -> tuple[str, ...]:
+    """Returns the key of the study that asks for costs, if one does."""
+    return ("budget", "cost") if study.budget.unit != EPOCHS else ("clock",) if study.clock == "cost" else ()
 
 
 def _price(study: Study, cost: Cost) -> Callable[[Config], int]:
     """Returns what an epoch of each configuration costs, in millionths: with k folds it trains k models."""
+    needed = _needing(study)
 
     def price(config: Config) -> int:
         value = cost(config)
+        if needed and not 0 < value < math.inf:
+            message = f"{'.'.join(needed)} needs an epoch_cost above 0 for every configuration, but got {value} for "
+            raise study.error(needed, message + shown(dict(config)))
         if study.budget.unit == EPOCHS:  # noted for the curves over cost, but nobody is charged
             return round(value * COST.scale) * study.folds if math.isfinite(value) else 0
-        if not 0 < value < math.inf:
-            message = f"budget.cost needs an epoch_cost above 0 for every configuration, but got {value} for "
-            raise study.error(("budget", "cost"), message + shown(dict(config)))
         return COST.amount(value) * study.folds
 
     return price
 
 
-def _needed_cost(study: Study) -> Cost:
-    """Returns what epochs cost. Raises StudyError where the trainable does not declare it."""
-    declared = epoch_cost(study)
-    if declared is None:
-        message = f"budget.cost needs a trainable that declares epoch_cost, but {study.trainable} does not; give epochs"
-        raise study.error(("budget", "cost"), message)
-    return declared
-
-
 def prices(study: Study) -> list[int]:
-    """Returns what an epoch of some configurations costs, in millionths, the cheapest first.
+    """Returns what an epoch of some configurations costs, in millionths, the cheapest first; nothing if nobody knows.
 
-    Raises StudyError where the trainable declares no cost, or one that cannot be charged.
+    Raises StudyError where the study needs a cost and the trainable declares none, or one that cannot be charged.
     """
-    price, rng = _price(study, _needed_cost(study)), np.random.default_rng(0)
+    cost, rng = epoch_cost(study), np.random.default_rng(0)
+    if cost is None:
+        return []
+    price = _price(study, cost)
     return sorted(price(study.space.sample(rng)) for _ in range(SAMPLED))
 
 
 def check_prices(study: Study) -> None:
-    """Raises StudyError for a budget in cost without prices, or one that trains no trial to the end."""
-    if study.budget.unit == EPOCHS:
+    """Raises StudyError for a study that needs costs and has none, or whose budget in cost trains no trial to the end."""
+    if not _needing(study):
         return
     least = prices(study)[0] * study.budget.max_epochs
-    if least > study.budget.amount:
+    if study.budget.unit != EPOCHS and least > study.budget.amount:
         message = (
             f"budget.cost must pay for a trial's {study.budget.max_epochs} epochs, which cost {COST.shown(least)} or more, "
             f"but got {COST.shown(study.budget.amount)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,10 @@ from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
 from hpo.results.values import Comparison, RunSummary
 
-X_LABEL = "charged epochs of a run"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+X_LABEL, COST_LABEL = "charged epochs of a run", "charged cost of a run"
 POINTS = 160  # most places at which a band is computed: a figure has too few pixels to show more
 
 
@@ -77,10 +81,11 @@ def anytime_section(comparison: Comparison, looks: Looks) -> Section:
         return Section("anytime", title, [Text("No epoch has been charged yet.")])
     drawn = reference.with_line(epochs, looks, comparison, comparison.tasks[0])
     figure = plots.anytime(*drawn, metric=metric, x_label=X_LABEL)
-    caption = _caption(looks) + reference.caption(comparison)
+    by_cost = bool(comparison.cost_budgets)  # the budget's own axis comes first
+    caption = ("The same over epochs." if by_cost else _caption(looks)) + reference.caption(comparison)
     pictures = [picture(figure, "anytime-epochs", f"Best {metric} so far over charged epochs", caption)]
     pictures += _others(comparison, looks)
-    if comparison.cost_budgets:  # the budget's own axis comes first
+    if by_cost:
         pictures[:2] = pictures[1::-1]
     return Section("anytime", title, [Figures(pictures)])
 
@@ -90,9 +95,10 @@ def _others(comparison: Comparison, looks: Looks) -> list[Picture]:
     metric, found = comparison.metric, list[Picture]()
     runs, bounds = comparison.runs, comparison.bounds
     if comparison.cost_budgets or not _even(runs):
-        costs = bands({m: [r.anytime_cost for r in runs if r.method == m] for m in looks}, bounds)
-        figure = plots.anytime(costs, looks, metric=metric, x_label="charged cost of a run")
-        caption = "The same over what the epochs cost, as the trainable declares it by epoch_cost."
+        costs = cost_bands(comparison)
+        figure = plots.anytime(costs, looks, metric=metric, x_label=COST_LABEL)
+        over = "over what the epochs cost, as the trainable declares it by epoch_cost."
+        caption = f"{_caption(looks)} Drawn {over}" if comparison.cost_budgets else f"The same {over}"
         found.append(picture(figure, "anytime-cost", f"Best {metric} so far over charged cost", caption))
     seconds = bands({m: [r.anytime_seconds for r in runs if r.method == m] for m in looks}, bounds)
     if any(band.x[-1] > 0 for band in seconds.values()):
@@ -128,11 +134,35 @@ def epoch_bands(comparison: Comparison) -> dict[str, Band]:
     return bands({m: [r.anytime for r in comparison.runs if r.method == m] for m in methods}, comparison.bounds)
 
 
+def cost_bands(comparison: Comparison) -> dict[str, Band]:
+    """Returns each method's anytime band over what its epochs cost."""
+    methods = [m.method for m in comparison.methods]
+    return bands({m: [r.anytime_cost for r in comparison.runs if r.method == m] for m in methods}, comparison.bounds)
+
+
+def budget_bands(comparison: Comparison) -> tuple[dict[str, Band], str]:
+    """Returns each method's anytime band over what the runs' budgets count, and the label of that axis."""
+    if comparison.runs and all(run.study in comparison.cost_budgets for run in comparison.runs):
+        return cost_bands(comparison), COST_LABEL
+    return epoch_bands(comparison), X_LABEL
+
+
+def budget_figure(comparison: Comparison, task: str) -> tuple[Figure, str] | None:
+    """Returns the anytime curves of a task over what its budget counts, and the label of that axis; None before any charge.
+
+    The reference's line is one over epochs.
+    """
+    looks, (found, label) = method_looks(comparison), budget_bands(comparison)
+    if not found:
+        return None
+    drawn = reference.with_line(found, looks, comparison, task) if label == X_LABEL else (found, looks)
+    return plots.anytime(*drawn, metric=comparison.metric, x_label=label), label
+
+
 def save_picture(comparison: Comparison, path: str | Path) -> Path:
-    """Writes the anytime curves over charged epochs as a picture (.png, .svg or .pdf)."""
-    looks = method_looks(comparison)
-    drawn = reference.with_line(epoch_bands(comparison), looks, comparison, comparison.tasks[0])
-    figure = plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
+    """Writes the anytime curves over charged epochs, or over cost where that is the budget, as .png, .svg or .pdf."""
+    found = budget_figure(comparison, comparison.tasks[0])
+    figure = found[0] if found else plots.anytime({}, {}, metric=comparison.metric, x_label=X_LABEL)
     return plots.save(figure, path)
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from hpo.report import plots, reference
+from hpo.report import reference
 from hpo.report.canvas import Looks
-from hpo.report.comparison_section import X_LABEL, epoch_bands
+from hpo.report.comparison_section import budget_figure
 from hpo.report.exam_section import exam_tables
 from hpo.report.importance_tables import tasks_table
 from hpo.report.parts import Figures, Folded, Part, Section, Text, picture, table
@@ -25,11 +25,9 @@ def anytime(comparison: Comparison, looks: Looks) -> Section:
     pictures = []
     for number, task in enumerate(comparison.tasks):
         own = replace(comparison, runs=tuple(run for run in comparison.runs if run.study == task))
-        curves = epoch_bands(own)
-        if curves:
-            drawn = reference.with_line(curves, looks, comparison, task)
-            figure = plots.anytime(*drawn, metric=comparison.metric, x_label=X_LABEL)
-            title = f"Best {comparison.metric} so far over charged epochs: {task}"
+        if (drawn := budget_figure(own, task)) is not None:
+            figure, label = drawn
+            title = f"Best {comparison.metric} so far over {label.removesuffix(' of a run')}: {task}"
             pictures.append(picture(figure, f"anytime-{number}", title, _caption(comparison, task)))
     return Section(
         "anytime", "Best value so far", [Figures(pictures)] if pictures else [Text("No epoch has been charged yet.")]

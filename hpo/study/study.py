@@ -47,7 +47,7 @@ class Study(Section):
     methods_file: list[str | dict[str, dict[str, Any] | None]] = Field(alias="methods", min_length=1)
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
     parallelism: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 4
-    clock: Literal["virtual", "arrival"] = "virtual"
+    clock: Literal["virtual", "cost", "arrival"] = "virtual"
     early_stopping: Stopping | None = None
     resources: Resources = Resources()
     metric: Name = "val_accuracy"

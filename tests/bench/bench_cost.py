@@ -3,7 +3,8 @@
     python tests/bench/bench_cost.py [--quick] [--json FILE] [--layers 0 9 18 36 all] [--models mobilenet_v2 resnet18]
 
 Two backbones without pretrained weights, on handwritten digits, over cuts, image sizes, optimizers and batch sizes, with and
-without kept activations. Each configuration trains one epoch that is not measured, which fills the caches, and then others,
+without kept activations, with adapters, mixed images, moving averages, accumulated gradients, the closed form of the head,
+and larger test images. Each configuration trains one epoch that is not measured, which fills the caches, and then others,
 of which the fastest counts. The declared costs come from `epoch_cost` alone. Its three constants (trainables/costs.py) were
 fitted once to such figures of the two backbones; --models takes others, which it has never seen.
 """
@@ -31,6 +32,14 @@ from trainables.image_classifier import ImageClassifier
 
 MODELS, LAYERS, SIZES = ("mobilenet_v2", "resnet18"), ("0", "9", "18", "36", "all"), (48, 96)
 IMAGES, BATCH, TURNS = 64, 16, 2
+RECIPES: tuple[dict[str, Any], ...] = (
+    {"lora_rank": 4}, {"lora_rank": 32}, {"accumulation_steps": 4}, {"ema_decay": 0.99}, {"mixup_alpha": 0.2},
+    {"test_image_size": SIZES[-1]},
+)  # fmt: skip
+PROBES: tuple[dict[str, Any], ...] = (
+    {"optimizer": "ridge", "weight_decay": 0.1}, {"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0},
+    {"test_image_size": SIZES[-1]},
+)  # fmt: skip
 BAR = 0.9  # the rank correlation, on each backbone
 
 Config = dict[str, Any]
@@ -42,7 +51,7 @@ def task(model: str) -> dict[str, Any]:
 
 
 def configs(layers: Sequence[str]) -> Iterator[Config]:
-    """Yields cuts x sizes x optimizers, then two cuts with other batch sizes and without kept activations."""
+    """Yields cuts x sizes x optimizers, then two cuts with other batch sizes and without kept activations, then recipes."""
     for size in SIZES:
         for cut in layers:
             for optimizer in ("sgd", "adam"):
@@ -51,6 +60,11 @@ def configs(layers: Sequence[str]) -> Iterator[Config]:
         base: Config = {"image_size": SIZES[0], "finetuned_layers": cut, "optimizer": "adam"}
         yield {**base, "batch_size": 4 * BATCH}
         yield {**base, "batch_size": BATCH, "reuse_activations": False}
+    usual: Config = {"image_size": SIZES[0], "batch_size": BATCH, "optimizer": "adam"}
+    for recipe in RECIPES:
+        yield {**usual, "finetuned_layers": layers[-1], **recipe}
+    for probe in PROBES:
+        yield {**usual, "finetuned_layers": layers[0], **probe}
 
 
 def seconds(model: str, config: Config, turns: int) -> float:

@@ -105,7 +105,7 @@ def test_a_killed_study_under_a_budget_in_cost_ends_with_the_same_ledger(tmp_pat
     methods=st.lists(st.sampled_from(["grid", "random", "tpe", "asha", "sha", "i-epoch", "genetic", "median-stopping"]),
                      min_size=1, max_size=3, unique=True),
     slow=st.booleans(),
-    clock=st.sampled_from(["virtual", "arrival", "arrival"]),
+    clock=st.sampled_from(["virtual", "cost", "arrival", "arrival"]),
     failing=st.sampled_from([0.0, 0.3, 0.6]),
     parallelism=st.integers(1, 6),
     early=st.booleans(),

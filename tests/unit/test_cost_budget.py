@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted_study import opened, written
+from interrupted_study import play as play_all
 
+from hpo import store as stores
 from hpo.api.plan import Plan
 from hpo.errors import HpoError
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
 from hpo.game.runs import affordable, epoch_cost, runs_of
 from hpo.live.validation import validate
+from hpo.report.comparison_section import anytime_section, budget_bands
+from hpo.report.looks import method_looks
+from hpo.report.parts import Figures
+from hpo.results.compare import compare
 from hpo.study.amounts import COST, EPOCHS
 from hpo.study.study import Study
 from hpo.study.values import Charge, Decision, RunKey, Segment, TrialKey
@@ -178,8 +187,10 @@ def test_a_budget_in_epochs_is_stored_as_it_always_was(tmp_path: Path) -> None:
 
 
 def test_a_trainable_that_declares_no_cost_or_a_free_epoch_is_refused(tmp_path: Path) -> None:
-    silent = study(tmp_path, "{cost: 20, max_epochs: 3}", trainable="mlp", more="", data="data: {name: synthetic_10}")
-    with pytest.raises(HpoError, match=r"budget\.cost needs a trainable that declares epoch_cost, but mlp does not"):
+    silent = study(tmp_path, "{cost: 20, max_epochs: 3}", trainable="tests.own_hooks:silent", more="")
+    with pytest.raises(
+        HpoError, match=r"budget\.cost needs a trainable that declares epoch_cost, but .*silent does not; give epochs"
+    ):
         runs_of(silent)
     free = study(tmp_path, "{cost: 20, max_epochs: 3}", more="cost: {type: choice, values: [0, 1]}")
     with pytest.raises(
@@ -209,8 +220,57 @@ def test_folds_multiply_the_price(tmp_path: Path) -> None:
     assert run.rules.amount({"learning_rate": 0.01, "cost": 0.35}) == 4 * 350_000
 
 
-def test_image_classifier_keeps_its_ticks_under_a_budget_in_epochs() -> None:
-    """Decisions of its stored studies depend on them."""
-    preset = Study.load("digits")
-    assert epoch_cost(preset) is None
-    assert {run.rules.price for run in runs_of(preset)} == {None}
+@pytest.mark.parametrize(("preset", "trainable"), [
+    ("digits", "image_classifier"), ("paper002-synthetic-10", "mlp"), ("digits", "tests.own_hooks:Mine"),
+])  # fmt: skip
+def test_ours_keep_their_ticks_under_a_budget_in_epochs_and_follow_costs_where_a_study_asks(
+    preset: str, trainable: str
+) -> None:
+    """Decisions of their stored studies depend on the ticks, and those of stored subclasses too."""
+    given = Study.load(preset).model_copy(update={"trainable": trainable})
+    assert epoch_cost(given) is None
+    assert {run.rules.price for run in runs_of(given)} == {None}
+    cost = epoch_cost(given.model_copy(update={"clock": "cost"}))
+    assert cost is not None
+    assert cost(given.space.sample(np.random.default_rng(0))) > 0
+
+
+def test_the_clock_of_cost_needs_a_cost_and_moves_with_it(tmp_path: Path) -> None:
+    silent = study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: cost", "tests.own_hooks:silent", more="")
+    with pytest.raises(
+        HpoError, match=r"clock needs a trainable that declares epoch_cost, .* does not; leave clock out"
+    ):
+        validate(silent)
+    free = study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: cost", more="cost: {type: choice, values: [0, 1]}")
+    with pytest.raises(HpoError, match=r"clock needs an epoch_cost above 0 for every configuration, but got 0\.0"):
+        validate(free)
+    asked = study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: cost", "mlp", "units: {type: int, low: 8, high: 256}",
+                  "data: {name: synthetic_10}")  # fmt: skip
+    validate(asked)
+    run = runs_of(asked, cost=epoch_cost(asked))[0]
+    small, large = ({"learning_rate": 0.01, "units": units} for units in (8, 256))
+    assert run.rules.cost(small) < run.rules.cost(large)
+    assert run.rules.declared(large) == round(run.rules.cost(large) * COST.scale)
+    assert run.rules.amount(large) == 1, "the budget counts epochs still"
+    assert "cost, 4 virtual workers per run; an epoch costs " in str(Plan.of(asked))
+
+
+def test_pictures_have_the_axis_of_the_budget_and_the_first_one_says_what_it_shows(tmp_path: Path) -> None:
+    dear = written(tmp_path, "random, asha", cost=9.7)
+    dispatch = opened(dear)
+    play_all(dispatch, random.Random(0))
+    dispatch.finish(complete=True)
+    found = compare(stores.read(dear.store))
+    bands, label = budget_bands(found)
+    assert label == "charged cost of a run"
+    assert all(band.x[-1] <= 9.7 for band in bands.values())
+    (figures,) = anytime_section(found, method_looks(found)).parts
+    assert isinstance(figures, Figures)
+    assert [picture.caption.startswith("The same") for picture in figures.figures] == [False, True, True]
+
+
+def test_the_clock_is_part_of_the_digest_only_where_it_is_used(tmp_path: Path) -> None:
+    plain = study(tmp_path, "{epochs: 30, max_epochs: 3}")
+    same = study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: virtual")
+    other = study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: cost")
+    assert plain.digest == same.digest != other.digest

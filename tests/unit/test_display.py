@@ -122,7 +122,8 @@ def test_whatever_there_is_to_show_fits(width, height, label, study, methods, re
 
 
 def test_numbers_are_written_as_people_read_them() -> None:
-    assert [amount(number) for number in (0, 1_024, 1_023.5)] == ["0", "1,024", "1,023.5"]
+    numbers = (0, 1_024, 1_023.5, 59.97, 0.4567, 0.00004)
+    assert [amount(number) for number in numbers] == ["0", "1,024", "1,023.5", "59.9", "0.456", "0"]
     assert [measured(value) for value in (None, 0.0, 0.97125, 1e-6, 123_456.789)] == [
         "-", "0.0000", "0.9712", "1.000e-06", "123456.7890",
     ]  # fmt: skip
@@ -160,5 +161,11 @@ def test_the_rate_is_not_known_at_once_and_costs_no_more_for_a_million_epochs() 
 
 def test_what_a_run_lacks_is_its_budgets_rest_at_what_its_epochs_cost() -> None:
     assert left(budget=100, charged=0, epochs=0, ahead=10, charge=1) == 90
-    assert left(budget=100, charged=40, epochs=8, ahead=2, charge=1) == 10  # 5 folds
+    assert left(budget=100, charged=40, epochs=8, ahead=2, charge=5) == 10  # 5 folds
     assert left(budget=10.0, charged=7.5, epochs=30, ahead=50, charge=1) == 0
+
+
+def test_cheap_epochs_that_end_first_do_not_make_the_rest_look_endless() -> None:
+    """Of a budget of 6 in millionths, nothing is charged yet, or two epochs of a hundredth of the average."""
+    assert left(budget=6_000_000, charged=0, epochs=0, ahead=0, charge=300_000) == 20
+    assert left(budget=6_000_000, charged=6_000, epochs=2, ahead=0, charge=300_000) < 30

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,12 +117,37 @@ def test_a_study_is_told_from_its_beginning_to_its_end(begin) -> None:
     dispatch.finish(complete=True)
 
 
+def test_a_look_that_takes_long_is_taken_less_often(begin, monkeypatch) -> None:
+    """On a clock that we turn: whatever a look takes, looking has half a percent of a processor, and the end is shown."""
+    dispatch, clock = begin(), SimpleNamespace(now=0.0, spent=0.0)
+    monkeypatch.setattr(
+        "hpo.live.progress.time", SimpleNamespace(monotonic=lambda: clock.now, thread_time=lambda: clock.spent)
+    )
+    for took, most in ((0.001, 201), (0.01, 52), (0.05, 12)):
+        looks: list[Any] = []
+        console = Console(file=Tty(), force_terminal=True)
+        progress = Progress(console=console)
+
+        def show(moment: Any, looks: list[Any] = looks, took: float = took) -> None:
+            clock.spent += took
+            looks.append(moment)
+
+        progress._outlet.show = show  # type: ignore[method-assign]
+        for _ in range(800):
+            progress(dispatch, Occupancy(1, 1))
+            clock.now += 0.125
+        assert most - 3 <= len(looks) <= most
+        progress(dispatch, None)
+        assert looks[-1].occupancy is None
+    dispatch.finish(complete=False)
+
+
 def test_what_is_left_to_train_is_what_is_trained_in_the_end(begin) -> None:
     dispatch = begin()
     guesses = []
     while not dispatch.finished:
         curves = dispatch.arena.curves
-        guesses.append((curves.cells, lacking(dispatch.arena.runs, curves)))
+        guesses.append((curves.cells, lacking(dispatch.arena.runs, curves, 1)))
         given = dispatch.next()
         assert given is not None
         train(dispatch, given)

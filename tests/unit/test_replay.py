@@ -16,6 +16,7 @@ from hpo.replay.sources import CurvesError, RecordedTable, load
 from hpo.report.sweeps import picture as sweep_picture
 from hpo.report.sweeps import table as sweep_table
 from hpo.results.compare import compare
+from hpo.store.verify import check
 from hpo.study.study import Study
 from hpo.worker.training import Training
 
@@ -89,6 +90,38 @@ def test_the_order_of_arrival_is_repeated(tmp_path):
     play_live(study)
     found = replay(study, data=from_store(study.store, study))
     assert decisions(found.data, "charges", "order") == decisions(stores.read(study.store), "charges", "order")
+
+
+PRICED = """
+study: live
+trainable: mlp
+data: {name: synthetic_10, train: 60, validation: 30}
+space:
+  units: {type: choice, values: [4, 512]}
+  learning_rate: {type: float, low: 0.001, high: 0.1, log: true}
+budget: {epochs: 18, max_epochs: 3}
+methods: [random, {asha: {eta: 2}}]
+seeds: [0]
+parallelism: 2
+"""
+
+
+def test_time_that_follows_costs_is_replayed_and_the_comparison_has_curves_over_cost(tmp_path):
+    path, found = tmp_path / "live.yaml", {}
+    for clock in ("virtual", "cost"):
+        path.write_text(f"{PRICED}clock: {clock}\n")
+        study = Study.load(path, store=str(tmp_path / clock))
+        play_live(study)
+        data = found[clock] = stores.read(study.store)
+        again = replay(study, data=from_store(study.store, study))
+        assert decisions(again.data, "charges", "order") == decisions(data, "charges", "order")
+        assert check(data, ended=True) == []
+    plain, priced = (found[clock].charges for clock in ("virtual", "cost"))
+    assert plain["cost"].null_count == len(plain), "as in stores of before"
+    assert all(at == int(at) for at in plain["at"].to_pylist())
+    assert priced["cost"].null_count == 0
+    assert set(priced["at"].to_pylist()) != set(plain["at"].to_pylist())
+    assert [len(run.anytime_cost) > 0 for run in compare(found["cost"]).runs] == [True, True]
 
 
 def test_curves_that_ended_themselves_are_replayed_as_such(tmp_path):

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from hpo.game.curves import Curves
 from hpo.game.run import Run, ahead
+from hpo.game.runs import affordable
 from hpo.live.dispatch import Dispatch
 from hpo.live.display.pace import Pace, left
 from hpo.live.display.words import measured
@@ -82,6 +83,8 @@ class Watch:
         self._seen = [run.states.resumptions for run in runs]
         self._promoted: deque[Incident] = deque(maxlen=KEPT)
         self._counted, self._count_due = (0.0, 0), 0.0  # the epochs lacking, and those known by then
+        study = dispatch.study
+        self._charge = study.budget.amount * study.folds / affordable(study)  # for an epoch, on average over the space
         self._labels = list(dict.fromkeys(run.key.method for run in runs))
 
     def read(self, occupancy: Occupancy | None) -> Moment:
@@ -119,7 +122,7 @@ class Watch:
         cells = self._dispatch.arena.curves.cells
         if now >= self._count_due:
             self._count_due = now + COUNT_SECONDS
-            self._counted = lacking(self._dispatch.arena.runs, self._dispatch.arena.curves), cells
+            self._counted = lacking(self._dispatch.arena.runs, self._dispatch.arena.curves, self._charge), cells
         counted, then = self._counted
         return 0.0 if self._dispatch.arena.done else max(1.0, counted - (cells - then))
 
@@ -141,14 +144,17 @@ class Watch:
         return tuple(self._promoted)
 
 
-def lacking(runs: Sequence[Run], curves: Curves) -> float:
-    """Estimates the epochs yet to be trained: each run's own, but as many shared as were shared so far."""
+def lacking(runs: Sequence[Run], curves: Curves, charge: float) -> float:
+    """Estimates the epochs yet to be trained: each run's own, but as many shared as were shared so far.
+
+    `charge`: what a run is charged for an epoch on average over the search space.
+    """
     own, used = 0.0, 0
     for run in runs:
         trained, before = run.charged_epochs // run.rules.charge, ahead(run, curves)
         used += trained + before
         if not run.done:
-            own += left(run.ledger.budget, run.ledger.committed, trained, before, run.rules.least)
+            own += left(run.ledger.budget, run.ledger.committed, trained, before, charge)
     return own * min(1.0, curves.cells / used) if used else own
 
 

@@ -8,6 +8,7 @@ WINDOW_SECONDS = 60.0
 WINDOW_EPOCHS = 20  # a rate over fewer says little: the window reaches further back where epochs are long
 LEAST_EPOCHS, LEAST_SECONDS = 3, 3.0  # before which nothing is known
 MARKS = 128
+PRIOR = 10  # epochs
 
 
 class Pace:
@@ -58,7 +59,8 @@ class Pace:
 def left(budget: float, charged: float, epochs: int, ahead: int, charge: float) -> float:
     """Estimates how many epochs a run lacks: those that the rest of its budget pays for, but for `ahead`, known already.
 
-    It was charged for `epochs` so far; `charge` is what one costs before the first. All in the budget's unit but the epochs.
+    It was charged for `epochs` so far; `charge` is what one costs on average over the search space, which weighs as much
+    as some epochs, because cheap ones end first. All in the budget's unit but the epochs.
     """
-    each = charged / epochs if epochs and charged else charge
+    each = (charged + PRIOR * charge) / (epochs + PRIOR)
     return max(0.0, (budget - charged) / each - ahead)

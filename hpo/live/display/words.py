@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import floor
 
 from rich.cells import cell_len, set_cell_size
 
@@ -10,8 +11,10 @@ BREAKS = " -_./:,"  # after which a long name may be cut
 
 
 def amount(number: float) -> str:
-    """Formats a count or a sum of costs: 1,024 or 1,023.5."""
-    return f"{number:,.1f}" if number % 1 else f"{int(number):,}"
+    """Formats a count or a sum of costs: 1,024 or 1,023.5 or 0.025; rounds down, since a budget is spent only at its end."""
+    if number % 1 == 0:
+        return f"{int(number):,}"
+    return f"{floor(number * 10) / 10:,.1f}" if number >= 1 else f"{floor(number * 1000) / 1000:g}"
 
 
 def measured(value: float | None) -> str:

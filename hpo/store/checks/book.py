@@ -74,7 +74,7 @@ class Account:
         self.book = book
         self.each = int((definition.get("data") or {}).get("folds") or 1)  # k folds are charged k
         self.sign = 1.0 if definition.get("mode", "max") == "max" else -1.0
-        self.virtual = definition.get("clock", "virtual") == "virtual"
+        self.virtual = definition.get("clock") != "arrival"
         self.cells = book.charged[mine]
         self.users = book.users[mine]
         self.order, self.number, self.epoch, self.at, self.value, self.seen, self.cost = (
