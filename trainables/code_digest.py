@@ -195,7 +195,7 @@ def _reduced(value: Any) -> Iterator[Any]:
             f"{one_line(error)}; make it inside of the trainable"
         ) from None
     if isinstance(kept, str):
-        if pickle.whichmodule(value, kept) in HERE:
+        if pickle.whichmodule(value, kept) in HERE:  # type: ignore[attr-defined]  # typeshed lacks it
             raise BadTrainable(
                 f"all that a trainable refers to must be able to move to another process, but {shown(value)} is not: "
                 "other processes could only import it; put it into a module"
