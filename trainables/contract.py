@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables import costs, declarations, given, load
+from trainables.errors import BadStudy
 from trainables.task import Task
 
 Metrics = dict[str, float]
@@ -95,7 +96,12 @@ class _Case:
     def testing_changes_nothing(self, whole: list[Metrics]) -> None:
         made = self.make()
         found = [made.train_epoch() for _ in range(2)]
-        tested = made.test()
+        try:
+            tested = made.test()
+        except BadStudy as error:
+            if error.location != ("final",):
+                raise
+            return  # it has no test: a study that asks for one is refused
         assert isinstance(tested, Mapping), f"test must return metrics, but returned {tested!r}"
         assert tested, "test must return at least one metric, but returned none"
         assert _timeless(made.test()) == _timeless(tested), "test must return the same when asked again"
