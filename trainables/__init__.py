@@ -13,7 +13,7 @@ from typing import Any
 from hpo.errors import MissingExtra
 from hpo.text import one_line, shown
 from trainables import given
-from trainables.adapters import KINDS, adapted
+from trainables.adapters import KINDS, adapted, kind_of
 from trainables.errors import BadTrainable
 
 TRAINABLES = {
@@ -40,7 +40,7 @@ def load(name: str) -> type[Any]:
     """
     kind, place = kind_and_place(TRAINABLES.get(name, name))
     found = given.object_of(place) if place.startswith(given.KIND) else _found(place, name)
-    if kind:
+    if kind := kind or (kind_of(found) if isinstance(found, type) else ""):
         return adapted(kind, found, name)
     if isinstance(found, type):
         return found

@@ -6,10 +6,13 @@ which may have been edited since it was run. Pure, but for reading values.
 
 from __future__ import annotations
 
+import copyreg
 import dis
 import hashlib
+import pickle
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 from types import (
     CellType,
     CodeType,
@@ -19,7 +22,7 @@ from types import (
     MemberDescriptorType,
     ModuleType,
 )
-from typing import Any
+from typing import Any, TypeVar
 
 from hpo.text import one_line, shown
 from trainables.errors import BadTrainable
@@ -28,6 +31,7 @@ HERE = ("__main__", "__mp_main__")  # scripts and notebooks: no other process ca
 
 _PLAIN = (type(None), type(...), type(NotImplemented), bool, int, float, complex, str)
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
+_CACHED: type[Any] = type(lru_cache(id))
 _OF_PYTHON = {  # what Python itself, pickling and type checkers leave in a class
     *("__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__annotations__", "__firstlineno__"),
     *(
@@ -65,6 +69,21 @@ def importable(value: Any) -> str:
     return f"{module}:{name}" if found is value else ""
 
 
+def in_parts(value: Any) -> tuple[Any, ...] | None:
+    """Returns how pickling makes a value anew of which it would keep only a name or nothing: None for any other value."""
+    if importable(value):
+        return None
+    if isinstance(value, _CACHED):
+        return _cached, (value.__wrapped__, *value.cache_parameters().values())
+    if isinstance(value, cached_property):  # before Python 3.12 it holds a lock
+        return cached_property, (value.func,), {"attrname": value.attrname}
+    return None
+
+
+def _cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    return lru_cache(maxsize, typed)(function)
+
+
 class _Digests:
     """The digests of values, each computed once; a value inside itself counts by its type."""
 
@@ -90,7 +109,7 @@ class _Digests:
             return _hashed("import", [name.encode()])
         if isinstance(value, ModuleType):
             return _hashed("module", [value.__name__.encode()])
-        if hasattr(value, "detach") and (tensor := _tensor(value)) is not None:
+        if (tensor := _tensor(value)) is not None:
             return _hashed("tensor", tensor)
         if type(value) in (dict, MappingProxyType):
             return _hashed("mapping", sorted(self.of(k) + self.of(v) for k, v in value.items()))
@@ -114,6 +133,8 @@ class _Digests:
             return "property", [value.fget, value.fset, value.fdel]
         if isinstance(value, type):
             return "class", _of_class(value)
+        if isinstance(value, TypeVar):
+            return "variable", [value.__name__, value.__bound__, value.__constraints__]
         return "object", _reduced(value)
 
 
@@ -129,7 +150,7 @@ def _of_function(function: FunctionType) -> Iterator[Any]:
     yield from (function.__code__, function.__defaults__, function.__kwdefaults__, function.__closure__)
     yield dict(function.__dict__)
     known = function.__globals__
-    yield {name: known[name] for name in _mentioned(function.__code__) if name in known}
+    yield {name: known[name] for name in sorted(_mentioned(function.__code__)) if name in known}
 
 
 def _mentioned(code: CodeType) -> set[str]:
@@ -155,19 +176,30 @@ def _of_cell(cell: CellType) -> list[Any]:
 def _of_class(found: type[Any]) -> Iterator[Any]:
     yield from (found.__name__, type(found), found.__bases__)
     slots = (MemberDescriptorType, GetSetDescriptorType)
-    yield {k: v for k, v in vars(found).items() if k not in _OF_PYTHON and not isinstance(v, slots)}
+    yield {k: v for k, v in vars(found).items() if not (k in _OF_PYTHON or _made(k)) and not isinstance(v, slots)}
+
+
+def _made(name: str) -> bool:
+    """Tells whether Pydantic computes this attribute of a class, from its fields and functions: with addresses in it."""
+    return name.startswith("__pydantic_") and name != "__pydantic_fields__"
 
 
 def _reduced(value: Any) -> Iterator[Any]:
     """Yields what pickling would keep of an object."""
+    reducer = copyreg.dispatch_table.get(type(value))
     try:
-        kept = value.__reduce_ex__(4)
+        kept = in_parts(value) or (reducer(value) if reducer else value.__reduce_ex__(4))
     except Exception as error:  # whatever a class makes of pickling
         raise BadTrainable(
             f"all that a trainable refers to must be able to move to another process, but {shown(value)} is not: "
             f"{one_line(error)}; make it inside of the trainable"
         ) from None
     if isinstance(kept, str):
+        if pickle.whichmodule(value, kept) in HERE:  # type: ignore[attr-defined]  # typeshed lacks it
+            raise BadTrainable(
+                f"all that a trainable refers to must be able to move to another process, but {shown(value)} is not: "
+                "other processes could only import it; put it into a module"
+            )
         yield from (type(value), kept)
         return
     for part in kept:
@@ -176,9 +208,12 @@ def _reduced(value: Any) -> Iterator[Any]:
 
 def _tensor(value: Any) -> list[bytes] | None:
     """Returns dtype, shape and content of a tensor, whose pickles differ; None for one that NumPy cannot hold."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return None
     try:
         tensor = value.detach().cpu()
         found = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()  # NumPy has no bfloat16
-    except Exception:  # an object that only has the method, a sparse tensor
+    except Exception:  # a sparse tensor
         return None
     return [str(tensor.dtype).encode(), repr(found.shape).encode(), found.tobytes()]

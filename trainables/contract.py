@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables import costs, declarations, given, load
+from trainables.errors import BadStudy
 from trainables.task import Task
 
 Metrics = dict[str, float]
@@ -95,7 +96,12 @@ class _Case:
     def testing_changes_nothing(self, whole: list[Metrics]) -> None:
         made = self.make()
         found = [made.train_epoch() for _ in range(2)]
-        tested = made.test()
+        try:
+            tested = made.test()
+        except BadStudy as error:
+            if error.location != ("final",):
+                raise
+            return  # it has no test: a study that asks for one is refused
         assert isinstance(tested, Mapping), f"test must return metrics, but returned {tested!r}"
         assert tested, "test must return at least one metric, but returned none"
         assert _timeless(made.test()) == _timeless(tested), "test must return the same when asked again"
@@ -130,7 +136,7 @@ class _Case:
                 check=False,
             )
             assert child.returncode == 0, f"loading in another process must work, but it failed:\n{child.stderr}"
-            rest = json.loads(child.stdout.splitlines()[-1])
+            rest = json.loads((Path(folder) / "rest.json").read_text())  # not stdout, where the trainable may print
             _equal(found[: 4 - len(rest)] + rest, whole, "saved, loaded in another process, trained 2")
 
     def probing_changes_nothing(self, whole: list[Metrics]) -> None:
@@ -165,7 +171,8 @@ if threads and "torch" in sys.modules:
     sys.modules["torch"].set_num_threads(threads)
 made = kind(config, task=Task.from_json(task), seed=seed, max_epochs=4)
 made.load(folder)
-print(json.dumps([made.train_epoch() for _ in range(getattr(made, "resumed_epoch", 2), 4)]))
+rest = [made.train_epoch() for _ in range(getattr(made, "resumed_epoch", 2), 4)]
+(Path(folder) / "rest.json").write_text(json.dumps(rest))
 """
 
 

@@ -5,6 +5,7 @@ A study carries the name of such an object, "given:NAME@DIGEST"; its code travel
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
@@ -13,7 +14,7 @@ from typing import Any
 import cloudpickle
 
 from hpo.text import one_line, shown
-from trainables.code_digest import code_digest, importable
+from trainables.code_digest import code_digest, importable, in_parts
 from trainables.errors import BadTrainable
 
 KIND = "given:"
@@ -95,13 +96,20 @@ def _called(found: Any) -> str:
     return str(getattr(found, "func", found).__name__).strip("<>")
 
 
+class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
+    def reducer_override(self, obj: Any) -> Any:  # the name is Python's
+        return in_parts(obj) or super().reducer_override(obj)
+
+
 def _pickled(found: Any) -> bytes:
+    written = io.BytesIO()
     try:
-        content: bytes = cloudpickle.dumps(found)
+        _Pickler(written).dump(found)
     except Exception as error:  # whatever a class makes of pickling
         raise BadTrainable(
             f"a trainable must be able to move to another process, but {_called(found)} is not: {one_line(error)}"
         ) from error
+    content = written.getvalue()
     if len(content) > MOST_BYTES:
         raise BadTrainable(
             f"a trainable and what it refers to must take at most {MOST_BYTES >> 20} MiB, but {_called(found)} takes "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cluster.errors import ClusterError
+from hpo.errors import HpoError
 from hpo.game.runs import prices, schedule_of
 from hpo.study.amounts import COST, EPOCHS
 from hpo.study.study import Study
@@ -61,7 +63,10 @@ def checked(study: Study, address: str | None = None) -> Plan:
     if address is not None:
         from hpo.live.session import check_cluster
 
-        check_cluster(study, address)
+        try:
+            check_cluster(study, address)
+        except ClusterError as error:
+            raise HpoError(str(error)) from error
     return Plan.of(study)
 
 

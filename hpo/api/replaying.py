@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from hpo.api.results import Results
 from hpo.api.study import Study
-from hpo.replay.game import Replay
+from hpo.replay.game import Replay, declared_cost
 from hpo.replay.game import replay as played
 from hpo.replay.weather import Weather
 from hpo.study import study as studies
+from hpo.study.amounts import EPOCHS
 
 if TYPE_CHECKING:
     from hpo.replay.sources import RecordedTable
@@ -44,7 +45,19 @@ def recorded(curves: str | Path, study: studies.Study, task: str | None = None) 
         return Recorded(table=table, warnings=tuple(table.notes))
     data = from_store(source, study)
     validate_to_replay(study, table=False)
-    return Recorded(data=data)
+    return Recorded(data=data, warnings=_unpriced(study, data))
+
+
+def _unpriced(study: studies.Study, data: StudyData) -> tuple[str, ...]:
+    """Returns a warning where the study was played with declared costs of epochs, and this machine lacks their code."""
+    same = data.definition["trainable"] == study.trainable
+    priced = data.charges["cost"].null_count < len(data.charges)
+    if not (same and priced and study.budget.unit == EPOCHS and declared_cost(study) is None):
+        return ()
+    return (
+        f"the code of {study.trainable} should be here, because it declares what an epoch costs, but is not; every epoch "
+        "takes one tick here, and the methods may decide otherwise than in the store",
+    )
 
 
 class ReplayResults(Results):
@@ -82,7 +95,10 @@ def replay(
     from hpo.store.recover import prior_observations
 
     wanted = study if isinstance(study, studies.Study) else Study.load(study)
-    found = Recorded(data=curves.data) if isinstance(curves, Results) else recorded(curves, wanted, task)
+    if isinstance(curves, Results):
+        found = Recorded(data=curves.data, warnings=_unpriced(wanted, curves.data))
+    else:
+        found = recorded(curves, wanted, task)
     answered = played(
         wanted, table=found.table, data=found.data, workers=workers, budget=budget, weather=weather,
         prior=prior_observations(wanted), between=between, times=times,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from cluster.errors import ClusterError
 from hpo import store as stores
 from hpo.api.results import Results
 from hpo.api.study import Study
@@ -42,6 +43,8 @@ def run(
         )
     try:
         _play(wanted, address, workers, quiet)
+    except ClusterError as error:
+        raise HpoError(str(error)) from error
     finally:
         _SITTING.release()
     found = Results(stores.read(wanted.store, wanted.study), wanted.store)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from hpo.study import domains
-from hpo.study.domains import Value
+from hpo.study.domains import InvalidSpace, Value
+from hpo.text import shown
 
 When: TypeAlias = Mapping[str, Value | Sequence[Value]]
 """A condition: each parent's value, or the values, for which the hyperparameter exists."""
@@ -25,6 +27,7 @@ class Float(domains.Float):
     when: When | None = None
 
     def __post_init__(self) -> None:
+        _check_numbers(self, Real, "a number")
         _freeze(self, "grid")
         super().__post_init__()
 
@@ -37,6 +40,7 @@ class Int(domains.Int):
     when: When | None = None
 
     def __post_init__(self) -> None:
+        _check_numbers(self, Integral, "a whole number")
         _freeze(self, "grid")
         super().__post_init__()
 
@@ -50,9 +54,17 @@ class Choice(domains.Choice):
     when: When | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, Sequence) or isinstance(self.options, str):
+            raise InvalidSpace(f"a choice must be given a list of its values, but got {shown(self.options)}")
         _freeze(self, "options")
         _freeze(self, "grid")
         super().__post_init__()
+
+
+def _check_numbers(domain: domains.Float | domains.Int, kind: type, called: str) -> None:
+    for name, value in (("low", domain.low), ("high", domain.high), ("step", domain.step)):
+        if not isinstance(value, kind) and (name, value) != ("step", None):
+            raise InvalidSpace(f"{name} must be {called}, but got {shown(value)}")
 
 
 def _freeze(domain: object, name: str) -> None:

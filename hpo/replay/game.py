@@ -12,7 +12,7 @@ import numpy as np
 from hpo.game.arena import Arena
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
-from hpo.game.runs import epoch_cost, runs_of
+from hpo.game.runs import Cost, epoch_cost, runs_of
 from hpo.game.script import Script
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
@@ -25,6 +25,7 @@ from hpo.store.recover import recorded, scripts
 from hpo.study.space import Config
 from hpo.study.study import Study
 from hpo.study.values import Charge, Observation, TrialKey
+from trainables.errors import BadTrainable
 
 PLAYED = (  # what a run's decisions depend on besides its method: with other values, a replay asks what would have been
     "trainable", "data", "model", "fixed", "early_stopping", "space", "parallelism", "clock", "metric", "mode", "budget",
@@ -75,13 +76,23 @@ def replay(
     curves = _curves(study, table, data, times, between, weather)
     as_it_was = data is not None and workers is None and budget is None and weather.calm
     stored = _scripts(study, data) if data is not None and as_it_was else {}
-    cost = epoch_cost(study) if times == "declared" else None
+    cost = declared_cost(study) if times == "declared" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
         for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost)
     ]
     charges = Arena(runs, curves).play()
     return Replay(study, runs, charges, curves.answers, weather)
+
+
+def declared_cost(study: Study) -> Cost | None:
+    """Returns what an epoch costs, as declared; None, too, where this machine lacks the code of a user's trainable."""
+    try:
+        return epoch_cost(study)
+    except BadTrainable:
+        if ":" not in study.trainable:
+            raise
+        return None
 
 
 def _scripts(study: Study, data: StudyData) -> dict[str, Script]:

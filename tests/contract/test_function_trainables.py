@@ -18,6 +18,7 @@ import hpo
 from hpo.worker.training import Assignment, Training
 from trainables import given, load
 from trainables.contract import verify
+from trainables.curves import Curves
 from trainables.errors import BadStudy, BadTrainable, Diverged, InvalidConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -177,9 +178,34 @@ class TunedFiles(Tuned):
         self.x = json.loads(Path(folder, "x.json").read_text())
 
 
-@pytest.mark.parametrize("found", [tuned, tuned_without_checkpoints, Tuned, TunedFiles])
+class TunedUnsaved(tune.Trainable):
+    def setup(self, config):
+        self.x = np.random.rand() * config["rate"]
+
+    def step(self):
+        self.x += np.random.rand()
+        return {"val_loss": self.x}
+
+    def cleanup(self):
+        print("cleaned up")
+
+
+@pytest.mark.parametrize("found", [tuned, tuned_without_checkpoints, Tuned, TunedFiles, TunedUnsaved])
 def test_code_for_ray_tune_keeps_the_contract_unmodified(found):
     verify(given.name_of(found, "tune"), {"rate": 0.1})
+
+
+def test_a_class_of_tunes_needs_no_kind():
+    assert made(Tuned).train_epoch() == made(Tuned, "tune").train_epoch()
+
+
+class Untested(Curves):
+    def test(self):
+        raise BadStudy(("final",), "there is no test")
+
+
+def test_a_trainable_without_a_test_can_keep_the_contract():
+    verify(Untested, {"rate": 0.1})
 
 
 def test_its_numbers_are_the_metrics():

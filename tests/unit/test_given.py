@@ -91,6 +91,76 @@ def test_the_name_is_the_same_in_other_processes():
     assert digest().startswith("given:train@")
 
 
+HARD_CELL = """
+import re
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
+
+import pydantic
+
+WORD = re.compile("a+")
+T = TypeVar("T")
+
+class Options(pydantic.BaseModel):
+    rate: float = 0.5
+
+@lru_cache(maxsize=None)
+def factorial(n):
+    return 1 if n == 0 else n * factorial(n - 1)
+
+class Model(Generic[T]):
+    @cached_property
+    def five(self):
+        return 5
+
+def even(n):
+    return n == 0 or odd(n - 1)
+
+def odd(n):
+    return n != 0 and even(n - 1)
+
+def train(config, *, seed):
+    while True:
+        yield {"value": Options().rate + factorial(3) + Model().five + even(2) + odd(2) + len(WORD.findall("aba"))}
+"""
+
+
+def test_what_cloudpickle_or_the_order_of_sets_would_break_is_the_same_elsewhere(tmp_path):
+    """Caches, recursion in a circle, compiled patterns, type variables and pydantic's models, which hold addresses."""
+    script = f"from pathlib import Path\nfrom trainables import given\n{HARD_CELL}\nname = given.name_of(train)\n"
+    script += f"Path({str(tmp_path / 'code')!r}).write_bytes(given.codes(name)[name])\nprint(name)"
+    for seed in ("1", "2", "3"):
+        child = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        assert child.stdout.strip() == digest(HARD_CELL)
+    found = cloudpickle.loads((tmp_path / "code").read_bytes())
+    assert next(found({}, seed=0)) == {"value": 0.5 + 6 + 5 + 1 + 0 + 2}
+    assert f"given:train@{code_digest(found)}" == digest(HARD_CELL)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("n * factorial", "n + factorial"),
+        ("maxsize=None", "maxsize=3"),
+        ("return 5", "return 6"),
+        ("a+", "b+"),
+        ("= 0.5", "= 1.5"),
+    ],
+)
+def test_code_behind_a_cache_or_a_model_counts(before, after):
+    assert digest(HARD_CELL.replace(before, after, 1)) != digest(HARD_CELL)
+
+
+def test_a_digest_leaves_the_values_alone(tmp_path):
+    with (tmp_path / "log.txt").open("w") as log:
+        with pytest.raises(BadTrainable, match="must be able to move"):
+            code_digest(log)
+        log.write("still open")
+
+
 def test_the_name_is_that_of_the_code_that_was_sent():
     train = cell()["train"]
     assert code_digest(cloudpickle.loads(cloudpickle.dumps(train))) == code_digest(train)
@@ -171,6 +241,8 @@ def test_lambdas_and_partial_functions_have_names_too():
 
 
 LOCK = threading.Lock()
+FOUND_BY_NAME = type("Named", (), {"__reduce__": lambda self: "HERE", "__repr__": lambda self: "HERE"})()
+FOUND_BY_NAME.__module__ = "__main__"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +250,11 @@ LOCK = threading.Lock()
     [
         (3, "a trainable must be a class, a function or a name, but got 3"),
         (lambda config: LOCK, "all that a trainable refers to must be able to move to another process, but <unlocked"),
+        (
+            lambda config: FOUND_BY_NAME,
+            "all that a trainable refers to must be able to move to another process, but HERE is not: other processes could "
+            "only import it; put it into a module",
+        ),
         (
             partial(lambda config, data: iter(()), data=bytes(given.MOST_BYTES)),
             "a trainable and what it refers to must take at most 64 MiB, but lambda takes 64; load large data inside of it",

@@ -106,6 +106,14 @@ def test_a_domain_that_cannot_hold_is_refused_where_it_is_written() -> None:
         hpo.Int(1, 4, grid=[9])
     with pytest.raises(hpo.HpoError, match="values must differ"):
         hpo.Choice(["a", "a"])
+    with pytest.raises(hpo.HpoError, match="low must be a number, but got 'a'"):
+        hpo.Float("a", 1)  # type: ignore[arg-type]
+    with pytest.raises(hpo.HpoError, match=r"low must be a whole number, but got 0\.5"):
+        hpo.Int(0.5, 3)  # type: ignore[arg-type]
+    with pytest.raises(hpo.HpoError, match="a choice must be given a list of its values, but got 'abc'"):
+        hpo.Choice("abc")
+    with pytest.raises(hpo.HpoError, match=r"a choice must be given a list of its values, but got \{1\}"):
+        hpo.Choice({1})  # type: ignore[arg-type]
 
 
 # -- files --------------------------------------------------------------------------------------------------------
@@ -194,6 +202,13 @@ def test_check_returns_the_plan_that_the_command_prints(tmp_path: Path) -> None:
 def test_check_refuses_what_a_run_refuses() -> None:
     with pytest.raises(hpo.HpoError, match="trainable"):
         study(trainable="no.such.module:Class").check()
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(hpo.HpoError, match=r"a Ray cluster must answer at nowhere\.invalid:1"):
+        hpo.run(study(), store=tmp_path, address="nowhere.invalid:1")
+    with pytest.raises(hpo.HpoError, match=r"a Ray cluster must answer at nowhere\.invalid:1"):
+        study().check(address="nowhere.invalid:1")
 
 
 def test_another_store_changes_nothing_else(tmp_path: Path) -> None:

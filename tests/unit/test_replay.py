@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import hpo
 from hpo import store as stores
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live.dispatch import Dispatch
@@ -376,3 +378,20 @@ def test_paper_000s_tables_hold_20_pairs_each_of_which_every_method_that_does_no
     table = load(str(ROOT / "hpo" / "replay" / "recorded" / "paper000.csv"), study.space, study.metric, model)
     assert len(table.configs) == 20
     assert {run.incumbent.value for run in replay(study, table=table).runs} == {float(table.values.max())}
+
+
+@pytest.mark.parametrize("priced", [False, True])
+def test_a_store_is_replayed_where_the_code_of_its_trainable_is_missing(priced, tmp_path, monkeypatch):
+    name, body = f"mine_{priced}", "pass" if priced else "epoch_cost = None"
+    (tmp_path / f"{name}.py").write_text(f"from trainables.curves import Curves\n\n\nclass Mine(Curves):\n    {body}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    study = live_study(tmp_path, "random, {asha: {eta: 2}}").model_copy(update={"trainable": f"{name}:Mine"})
+    play_live(study)
+    monkeypatch.delitem(sys.modules, name)
+    (tmp_path / f"{name}.py").unlink()
+    found = hpo.replay(study, study.store)
+    if priced:
+        assert f"the code of {name}:Mine should be here, because it declares what an epoch costs" in found.warnings[0]
+        return
+    assert not found.warnings
+    assert decisions(found.data, "charges", "order") == decisions(stores.read(study.store), "charges", "order")

@@ -13,7 +13,21 @@ from hpo.text import shown
 from trainables.errors import BadTrainable
 
 KINDS = ("generator", "tune", "optuna", "lightning", "huggingface")
-"""A function that yields metrics needs no prefix; it is a generator."""
+"""A function that yields metrics needs no prefix; it is a generator. Nor does a class of `CLASSES`."""
+
+CLASSES = {
+    "ray.tune.trainable.trainable:Trainable": "tune",
+    "lightning.pytorch.core.module:LightningModule": "lightning",
+    "pytorch_lightning.core.module:LightningModule": "lightning",
+}
+"""Classes of libraries whose subclasses are of a kind, by name: nothing is imported to know them."""
+
+
+def kind_of(found: type[Any]) -> str:
+    """Returns the kind of a class, "" for a trainable of our own contract."""
+    return next(
+        (CLASSES[name] for each in found.__mro__ if (name := f"{each.__module__}:{each.__name__}") in CLASSES), ""
+    )
 
 
 def adapted(kind: str, found: Any, name: str) -> type[Any]:

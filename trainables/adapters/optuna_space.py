@@ -99,7 +99,7 @@ def _called(objective: Callable[..., Any], answers: dict[str, Any], *, count: bo
         except Ended:
             pass
         except Exception as raised:  # whatever the objective makes of an answer
-            error = one_line(raised)
+            error = "" if trial.reports else one_line(raised)  # what follows a report is not looked at anyway
     return _Call(answers, dict(trial.distributions), dict(trial.params), reports, error)
 
 

@@ -45,7 +45,8 @@ def _of_class(kind: Any) -> Callable[..., Iterator[Metrics]]:
         try:
             if resume is not None:
                 restored(trainable, resume)
-            generator.checkpoint(lambda folder: saved(trainable, folder))
+            if kind.save_checkpoint is not Trainable.save_checkpoint:  # else it is trained anew
+                generator.checkpoint(lambda folder: saved(trainable, folder))
             done = False
             while not done:
                 result = trainable.train()
