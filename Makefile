@@ -8,7 +8,7 @@ PYTHON ?= python3
 CPU ?=
 TORCH_INDEX ?=
 BIN := .venv/bin
-PIP = $(BIN)/python -m pip install $$(test -t 1 || echo --quiet) --disable-pip-version-check
+PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet) --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
 .PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock dist coverage api clean

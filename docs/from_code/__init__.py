@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.from_code import command_line, environment, exit_codes, methods, metrics, python_api, store, study_file
+from docs.from_code import command_line, environment, exit_codes, http, methods, metrics, python_api, store, study_file
 
 DOCS = Path(__file__).parents[1]
 
@@ -19,6 +19,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "reference/python.md": {"names of the API": python_api.reference},
     "reference/methods.md": {"options of methods": methods.options},
     "reference/store.md": {"tables of a store": store.tables},
+    "reference/http.md": {"routes of the service": http.routes, "progress of a study": http.progress},
     "reference/exit-codes.md": {"exit codes": exit_codes.table},
     "reference/environment.md": {"environment variables": environment.table},
     "reference/metrics.md": {"metrics of trainables": metrics.reported, "modes of metrics": metrics.modes},

@@ -25,6 +25,8 @@ TAKEN = {
     "deploy/monitoring/README.md": "how-to/monitoring.md",
     "docker/README.md": "how-to/containers.md",
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
 }
 """File of the repository -> page of the site."""
 

@@ -15,7 +15,8 @@ from hpo.study.study import Study
 STUDY = {
     "study": "Name of the study, and of its folder in the store.",
     "trainable": "What an epoch is: `image_classifier`, `mlp`, `curves`, or your own: `package.module:Class`, "
-    "`package.module:function` that yields metrics, or with its kind before it, such as `tune:package.module:train`.",
+    "`package.module:function` that yields metrics, or with its kind before it: `optuna:`, `lightning:`, "
+    "`huggingface:`, `tune:`, see [trainables](trainables.md).",
     "data": "The data, handed to the trainable; of `image_classifier` and `mlp` the keys [below](#data).",
     "model": "The model, handed to the trainable; of `image_classifier` the keys [below](#model).",
     "space": "Hyperparameter -> its range or choices, see [the space](#the-space).",

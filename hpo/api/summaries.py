@@ -32,11 +32,16 @@ class Comparison(values.Comparison):
         """One row a pair of methods: their difference, its interval, p values and the verdict."""
         return _table([asdict(test) for test in self.tests], "pairs")
 
-    def render(self, format: Format = "table", *, width: int | None = None, runs: bool = False) -> str:
-        """Returns the comparison as `hpo compare --format` prints it; `runs`: with the winner of every run."""
+    def render(
+        self, format: Format = "table", *, width: int | None = None, runs: bool = False, all_tables: bool = False
+    ) -> str:
+        """Returns the comparison as `hpo compare --format` prints it.
+
+        `runs`: with the winner of every run. `all_tables`: as text, too, with costs, pairs and ranks.
+        """
         from hpo.report.comparison_tables import render_comparison
 
-        return render_comparison(self, format, width=width, runs=runs)
+        return render_comparison(self, format, width=width, runs=runs, short=not all_tables)
 
     def __repr__(self) -> str:
         return self.render().rstrip()

@@ -17,12 +17,10 @@ _SPACE = "\0"
 class Errors:
     """Standard error, for sentences."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-
     def print(self, text: str) -> None:
-        watched = self._console.file.isatty()
-        self._console.print(wrapped(text, self._console.width) if watched else text)
+        # A new console each time, since one keeps the width of its first moment.
+        console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        console.print(wrapped(text, console.width) if console.file.isatty() else text)
 
 
 def shown(text: str, indent: int = 0) -> str:

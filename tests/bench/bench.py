@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
+HOURS = ("recipe",)  # benches that take hours: they run only by --only, or --quick
 FEW = 4  # docs/benchmarks.md shows at most so many rows of a bench with the same bar
 
 
@@ -203,7 +204,7 @@ def page(whole: Row) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
-    parser.add_argument("--only", help="comma-separated names without bench_ (default: all)")
+    parser.add_argument("--only", help=f"comma-separated names without bench_ (default: all but {', '.join(HOURS)})")
     parser.add_argument("--add", action="store_true", help="keep the last rows of benches that do not run now")
     parser.add_argument(
         "--peers",
@@ -220,7 +221,7 @@ def main() -> int:
         write(ROOT / "docs" / "benchmarks.md", "table of make bench", page(json.loads(RESULT.read_text())))
         return 0
     benches = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
-    wanted = given.only.split(",") if given.only else list(benches)
+    wanted = given.only.split(",") if given.only else [b for b in benches if given.quick or b not in HOURS]
     unknown = [name for name in wanted if name not in benches]
     if unknown:
         parser.error(f"--only must name some of {', '.join(benches)}, but got {', '.join(unknown)}")

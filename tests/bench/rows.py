@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,15 @@ def number(value: float) -> str:
 
 
 def markdown(head: Sequence[str], body: Sequence[Sequence[object]]) -> str:
-    """Returns a Markdown table with its first column left-aligned."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    """Returns a Markdown table with columns of numbers aligned to the right; the first is not one of them."""
+    text = [[str(cell) for cell in line] for line in body]
+    rule = ["---:" if i and _numbers(line[i] for line in text) else "---" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *text))
+
+
+def _numbers(cells: Iterable[str]) -> bool:
+    """Whether the cells that say something begin with a number each."""
+    return all(re.match(r"[+-]?\d", cell) for cell in cells if cell.strip("–-"))
 
 
 def write(page: Path, name: str, text: str) -> None:

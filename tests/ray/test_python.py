@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests import documented
+
 pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 
@@ -133,3 +135,14 @@ def test_the_exam_of_a_users_class_is_kept_with_its_state(said: dict[str, Any]) 
 
 def test_an_interrupted_run_decides_as_a_replay_in_one_piece(said: dict[str, Any]) -> None:
     assert said["replayed"]
+
+
+def test_the_script_of_readme_runs_as_it_stands_and_resumes_what_it_paused(tmp_path: Path) -> None:
+    (tmp_path / "sgd.py").write_text(next(documented.blocks(ROOT / "README.md", ("python",))))
+    done = subprocess.run(
+        [sys.executable, "sgd.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "8 seeds" in done.stdout, "the verdict"
+    assert "again" not in done.stderr, "a checkpoint has every epoch"

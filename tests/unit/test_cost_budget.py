@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.cli.check import plan_text
+from hpo.api.plan import Plan
 from hpo.errors import HpoError
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
@@ -199,7 +199,7 @@ def test_methods_plan_with_the_epochs_that_the_cost_pays_on_average_and_the_plan
     assert affordable(dear) == pytest.approx(20 / mean, rel=0.15)
     assert affordable(study(tmp_path, "{cost: 0.2, max_epochs: 3}")) == 3, "never less than one trial"
     assert affordable(study(tmp_path, "{epochs: 17, max_epochs: 3}")) == 17
-    plan = plan_text(dear)
+    plan = str(Plan.of(dear))
     assert "a cost of 20 per run, at most 3 epochs per trial; 40 in all; an epoch costs 0.1 to 1, 0.5" in plan
 
 

@@ -20,14 +20,15 @@ DIGITS: dict[str, Any] = {
     "data": {"name": "digits", "train": 30, "validation": 500, "test": 500, "seed": 0},
     "model": {"name": "digits_net", "weights": "DEFAULT"},
     "space": {
-        "learning_rate": hpo.Float(1e-4, 0.03, log=True, grid=[0.001, 0.01]),
+        "learning_rate": hpo.Float(1e-5, 0.1, log=True, grid=[0.0001, 0.01]),
         "dropout": hpo.Float(0.01, 0.4, grid=[0.2]),
-        "optimizer": hpo.Choice(["adam", "adadelta", "rmsprop", "sgd"], grid=["adam", "rmsprop"]),
-        "finetuned_layers": hpo.Choice([4, 10, 16, "all"]),
+        "optimizer": hpo.Choice(["adam", "adadelta", "rmsprop", "sgd"], grid=["adam", "sgd"]),
+        "finetuned_layers": hpo.Choice([4, 10, 16, "all"], grid=[4, "all"]),
     },
     "fixed": {"batch_size": 8, "image_size": 32},
-    "budget": {"epochs": 128, "max_epochs": 8},
+    "budget": {"epochs": 128, "max_epochs": 16},
     "methods": ["grid", "random", "bayesian", {"asha": {"min_epochs": 1, "eta": 4}}],
+    "seeds": list(range(12)),
     "final": {"retrain": "none"},
 }
 

@@ -115,8 +115,8 @@ def test_a_worker_hands_the_value_to_the_trainable(tmp_path, monkeypatch):
 
 def test_a_study_file_may_hold_the_keys_that_our_trainables_read():
     assert set(study_file.Data.model_fields) == {field.name for field in fields(Data)}
-    assert {*study_file.Model.model_fields, *ARCHITECTURE} == {"name", "weights", *ARCHITECTURE}
-    assert {field.name for field in fields(Model)} == {"name", "weights", "architecture"}
+    assert {*study_file.Model.model_fields, *ARCHITECTURE} == {"name", "weights", "hooks", *ARCHITECTURE}
+    assert {field.name for field in fields(Model)} == {"name", "weights", "hooks", "architecture"}
 
 
 def test_an_image_task_is_read_once_into_frozen_values():
