@@ -8,7 +8,7 @@ PYTHON ?= python3
 CPU ?=
 TORCH_INDEX ?=
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet) --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
 .PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock dist coverage api clean
@@ -22,16 +22,18 @@ GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 GPU_JSON ?= gpu.json
 
 .venv/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
-	$(PYTHON) -m venv .venv
-	$(if $(CPU),$(PIP) --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock))
-	if $(CPU_TORCH) 2>/dev/null; then sed '/^\(cuda\|nvidia\|triton\)\b/,/[^\\]$$/d' requirements.lock; else cat requirements.lock; fi >.venv/wanted.txt
-	$(PIP) -r .venv/wanted.txt
-	$(PIP) --no-deps -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else "HPO Arena needs Python 3.11 to 3.14, but $(PYTHON) is " + sys.version.split()[0])'
+	@echo "Setting up .venv with the locked packages: $(if $(CPU),1 GB to download,3 GB to download with the CUDA libraries), some minutes, once"
+	@$(PYTHON) -m venv .venv
+	@$(if $(CPU),$(PIP) --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(sed -nE 's/^(torch|torchvision)==([0-9.]+).*/\1==\2+cpu/p' requirements.lock))
+	@if $(CPU_TORCH) 2>/dev/null; then sed '/^\(cuda\|nvidia\|triton\)\b/,/[^\\]$$/d' requirements.lock; else cat requirements.lock; fi >.venv/wanted.txt
+	@$(PIP) -r .venv/wanted.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
 
 demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
-	$(BIN)/hpo run digits --store results
+	@$(BIN)/hpo run digits --store results
+	@command -v hpo >/dev/null || echo "hpo is in $(BIN): 'source $(BIN)/activate' puts it on PATH"
 
 test: .venv/ready ## one file at a time in each of up to four processes, the long ones first
 	$(TEST)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their path, synced, then moved to it; and what ~ means in paths.
+"""Files that appear whole or not at all: written beside their path, synced, then moved to it; and what paths mean.
 
 Knows nothing of studies.
 """
@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+WEIGHTS = (".pt", ".pth", ".bin", ".safetensors")
+
 
 def expanded(path: str | Path) -> Path:
     """Returns the path with a home folder in place of its ~; that of a user who does not exist stays as it is."""
     return Path(os.path.expanduser(path))  # Path.expanduser raises for an unknown user
+
+
+def names_weights(weights: str) -> bool:
+    """Returns whether `model.weights` is a file's path or address, and no name such as DEFAULT."""
+    return "/" in weights or weights.lower().endswith(WEIGHTS)
 
 
 def write_whole(path: Path, content: bytes | memoryview, within: Path | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from hpo.files import expanded
+from hpo.files import expanded, names_weights
 from hpo.text import meant, shown
 from trainables import backbones, pretrained
 from trainables.checking import Location, in_section, values
@@ -25,10 +25,9 @@ def check_model(model: Model, space: Mapping[str, Any], fixed: Mapping[str, Any]
         _check_timm(name, model.weights)
     _check_layers(name, model, space, fixed)
     _check_test_sizes(name, space, fixed)
-    file = "/" in model.weights or model.weights.endswith((".pth", ".pt", ".bin", ".safetensors"))
     if model.weights == "none" or model.weights.startswith("s3://"):
         return
-    if file:
+    if names_weights(model.weights):
         _check_file(name, model.weights, space, fixed)
     elif name == "digits_net" and model.weights != "DEFAULT":
         message = f"model.weights for digits_net must be DEFAULT, none or a file, but got {shown(model.weights)}"

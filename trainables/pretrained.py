@@ -17,7 +17,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
-from hpo.files import expanded
+from hpo.files import expanded, names_weights
 from trainables import weight_files
 from trainables.cache import cache_directory, locked
 from trainables.errors import BadWeights
@@ -43,7 +43,7 @@ def normalization(name: str, weights: str) -> Normalization:
     if name.startswith("timm:"):
         config = timm_config(name)
         return Normalization(tuple(config["mean"]), tuple(config["std"]))
-    if name == "digits_net" or _is_path(weights):
+    if name == "digits_net" or names_weights(weights):
         return Normalization()
     preset = _enum(name, weights).transforms()
     return Normalization(tuple(preset.mean), tuple(preset.std))
@@ -90,7 +90,7 @@ def _path(name: str, weights: str) -> Path | None:
     """Returns the file of the weights; None for downloads of a library and for no weights."""
     if weights.startswith("s3://"):
         return fetch_weights(weights, cache_directory())
-    if _is_path(weights):
+    if names_weights(weights):
         path = expanded(weights)
         if not path.is_file():
             raise BadWeights(f"model.weights must name a file that exists, but got {weights!r}")
@@ -100,10 +100,6 @@ def _path(name: str, weights: str) -> Path | None:
             raise BadWeights(f"model.weights for digits_net must be DEFAULT, none or a file, but got {weights!r}")
         return Path(__file__).parent / "weights" / "digits_net.safetensors"
     return None
-
-
-def _is_path(weights: str) -> bool:
-    return "/" in weights or weights.lower().endswith(weight_files.SUFFIXES)
 
 
 def _enum(name: str, weights: str) -> Any:

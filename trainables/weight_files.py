@@ -15,7 +15,6 @@ from hpo.text import one_line
 from trainables.errors import BadWeights
 
 State = dict[str, Tensor]
-SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 # Entries of checkpoints that hold the weights, the first that is there counts: averaged ones only where there are no others.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "params", "weights",
             "ema", "ema_state_dict", "state_dict_ema", "model_ema")  # fmt: skip

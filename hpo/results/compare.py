@@ -36,6 +36,8 @@ from hpo.store import columns as stored
 if TYPE_CHECKING:
     from hpo.store import StudyData
 
+NAMED = 8  # incomplete runs that a note lists
+
 
 class IncomparableStudies(HpoError):
     """Studies that cannot be compared with each other."""
@@ -205,7 +207,8 @@ def _notes(
     empty = [f"{run.method}/{run.seed}" for run in runs if run.complete and run.incumbent is None]
     found = []
     if partial:
-        found.append(f"Incomplete runs, left out of means and tests: {', '.join(partial)}.")
+        named = ", ".join(partial[:NAMED]) + (f" and {len(partial) - NAMED} more" if len(partial) > NAMED else "")
+        found.append(f"Incomplete runs, left out of means and tests: {named}.")
     if empty:
         found.append(f"Runs without any value, ranked last and left out of means: {', '.join(empty)}.")
     others = {

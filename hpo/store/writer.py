@@ -212,7 +212,7 @@ def _head(where: Place, study: str, definition: Mapping[str, Any], digest: str) 
         found = differences(stored if isinstance(stored, Mapping) else {}, definition)
         raise StoreError(
             f"a store must hold one study of a name, but {where.uri} has another study {study!r}, which differs in "
-            f"{found or 'its digest'}; give this one another name or store"
+            f"{found or 'its digest'}; give this one another name or store, or delete the other one's folder"
         )
     return head
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from hpo.errors import StudyError
-from hpo.files import expanded
+from hpo.files import expanded, names_weights
 from hpo.study.difference import Difference
 from hpo.study.messages import LONGEST, Located, at, explain, first, one_sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
@@ -218,7 +218,7 @@ class Study(Section):
         task = {**self.task, "data": dict(self.data), "model": dict(self.model)}
         for section, key in (("data", "root"), ("model", "weights")):
             value = task[section].get(key)
-            if isinstance(value, str) and "://" not in value and (key == "root" or "/" in value):
+            if isinstance(value, str) and "://" not in value and (key == "root" or names_weights(value)):
                 task[section][key] = str((self.folder / expanded(value)).resolve())
         return task
 

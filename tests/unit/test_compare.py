@@ -273,6 +273,12 @@ def test_more_blocks_count_every_pair_seen_and_allow_for_all_pairs() -> None:
     assert failing.more_blocks == statistics.pairs_needed(seven, 0.01, 0.05) - 8
 
 
+def test_of_many_partial_runs_a_note_names_the_first_and_counts_the_rest() -> None:
+    found = compare(simulated_study({"a": [0.9] * 12}, partial=[("a", seed) for seed in range(10)]))
+    (note,) = [note for note in found.notes if note.startswith("Incomplete runs")]
+    assert note.endswith(f"{', '.join(f'a/{seed}' for seed in range(8))} and 2 more.")
+
+
 def test_partial_runs_cost_what_they_were_charged() -> None:
     found = compare(simulated_study({"a": [0.9, 0.8]}, partial=[("a", 1)])).methods[0]
     assert (found.charged_epochs, found.shared_epochs, found.wasted_epochs, found.trials) == (8, 2, 4, 4)

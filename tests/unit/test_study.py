@@ -171,6 +171,7 @@ def test_a_doubled_key_is_named_without_the_whole_of_its_value(tmp_path):
     [
         ("photos", "DEFAULT", ("photos", "DEFAULT")),
         ("photos", "weights/a.pth", ("photos", "weights/a.pth")),
+        ("photos", "a.pth", ("photos", "a.pth")),
         ("s3://bucket/photos", "s3://bucket/a.pth", ("s3://bucket/photos", "s3://bucket/a.pth")),
     ],
 )
