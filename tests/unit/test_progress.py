@@ -119,6 +119,9 @@ def test_a_study_is_told_from_its_beginning_to_its_end(begin) -> None:
 
 def test_a_look_that_takes_long_is_taken_less_often(begin, monkeypatch) -> None:
     """On a clock that we turn: whatever a look takes, looking has half a percent of a processor, and the end is shown."""
+    for name in ("CI", "JPY_PARENT_PID"):  # where there are lines, which come more seldom anyway
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     dispatch, clock = begin(), SimpleNamespace(now=0.0, spent=0.0)
     monkeypatch.setattr(
         "hpo.live.progress.time", SimpleNamespace(monotonic=lambda: clock.now, thread_time=lambda: clock.spent)
