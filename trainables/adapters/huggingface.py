@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,8 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.utils import logging
 
 from trainables.adapters.generators import Generators
-from trainables.adapters.paused import Stepwise, called
+from trainables.adapters.paused import Resuming, called
 from trainables.errors import BadStudy
-from trainables.task import Task
 
 CHECKPOINT, LOST = "checkpoint", "lost.pt"
 TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_model_preparation_time")
@@ -46,22 +44,12 @@ Report = Callable[[Any], None]
 
 def adapted(found: Callable[..., Any], name: str) -> type[Any]:
     """Returns the trainable class of a function that builds a Trainer."""
-    return type("HuggingFaceTrainable", (HuggingFaceTrainable,), {"build": staticmethod(found), "name": name})
+    parts = {"build": staticmethod(found), "made": staticmethod(_made), "run": staticmethod(_train)}
+    return type("HuggingFaceTrainable", (HuggingFaceTrainable,), {**parts, "name": name})
 
 
-class HuggingFaceTrainable(Stepwise):
+class HuggingFaceTrainable(Resuming):
     """Trains with the Trainer that `build` returns. An epoch's metrics are what it logs: loss, eval_loss, eval_..."""
-
-    build: Callable[..., Any]
-
-    def __init__(self, config: Mapping[str, Any], *, task: Task, seed: int, max_epochs: int) -> None:
-        offered = {"task": task, "seed": seed, "max_epochs": max_epochs}
-        self._make, self._seed = partial(_made, self.build, config, offered), seed
-        self._begin()
-
-    def _begin(self, checkpoint: Path | None = None) -> None:
-        self._live: dict[str, Any] = {}
-        super().__init__(self.name, partial(_train, self._make, self._live, checkpoint), self._seed)
 
     def save(self, directory: str | Path) -> None:
         """Writes the Trainer's checkpoint, over an older one."""

@@ -25,9 +25,8 @@ import torch
 
 from hpo.files import appearing, write_whole
 from hpo.text import one_line
-from trainables.adapters.paused import Paused, Returned, Stepwise, called
+from trainables.adapters.paused import Paused, Resuming, Returned, called
 from trainables.errors import BadStudy, InvalidConfig, UnknownHyperparameter
-from trainables.task import Task
 
 QUIET = {
     "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
@@ -40,22 +39,12 @@ Report = Callable[[Any], None]
 
 def adapted(found: Callable[..., Any], name: str) -> type[Any]:
     """Returns the trainable class of a function that builds a module, or of a LightningModule."""
-    return type("LightningTrainable", (LightningTrainable,), {"build": staticmethod(found), "name": name})
+    parts = {"build": staticmethod(found), "made": staticmethod(_made), "run": staticmethod(_fit)}
+    return type("LightningTrainable", (LightningTrainable,), {**parts, "name": name})
 
 
-class LightningTrainable(Stepwise):
+class LightningTrainable(Resuming):
     """Trains what `build` returns. An epoch's metrics are those that the module logs (`Trainer.callback_metrics`)."""
-
-    build: Callable[..., Any]
-
-    def __init__(self, config: Mapping[str, Any], *, task: Task, seed: int, max_epochs: int) -> None:
-        offered = {"task": task, "seed": seed, "max_epochs": max_epochs}
-        self._make, self._seed = partial(_made, self.build, config, offered), seed
-        self._begin()
-
-    def _begin(self, checkpoint: Path | None = None) -> None:
-        self._live: dict[str, Any] = {}
-        super().__init__(self.name, partial(_fit, self._make, self._live, checkpoint), self._seed)
 
     def save(self, directory: str | Path) -> None:
         """Writes Lightning's checkpoint and the state of every random generator."""

@@ -16,6 +16,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import MappingProxyType
@@ -24,6 +25,7 @@ from typing import Any
 from hpo.text import one_line
 from trainables.adapters.generators import Generators
 from trainables.errors import Diverged, InvalidConfig
+from trainables.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +169,27 @@ class Retraining(Stepwise):
     def load(self, directory: str | Path) -> None:
         """Stays where it is, at the start."""
         self.provenance = {"resumption": f"{self.name} saves no checkpoint: its paused trials are trained anew"}
+
+
+class Resuming(Stepwise):
+    """A trainable of a library's trainer, which writes checkpoints and is built anew to go on from one.
+
+    `build`: the user's function. `made(build, config, offered)` returns the trainer and what belongs to it.
+    `run(make, live, checkpoint, report)` trains all epochs with what `make()` returns, and leaves it in `live`.
+    """
+
+    build: Callable[..., Any]
+    made: Callable[..., Any]
+    run: Callable[..., Any]
+
+    def __init__(self, config: Mapping[str, Any], *, task: Task, seed: int, max_epochs: int) -> None:
+        offered = {"task": task, "seed": seed, "max_epochs": max_epochs}
+        self._make, self._seed = partial(self.made, self.build, config, offered), seed
+        self._begin()
+
+    def _begin(self, checkpoint: Path | None = None) -> None:
+        self._live: dict[str, Any] = {}
+        super().__init__(self.name, partial(self.run, self._make, self._live, checkpoint), self._seed)
 
 
 def called(function: Callable[..., Any], config: Mapping[str, Any], **offered: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from ray.tune import Checkpoint, PlacementGroupFactory
 TOTALS = ("training_iteration", "time_total_s", "timesteps_total", "episodes_total")
 
 
-class Session:
+class Session(ABC):
     """What `ray.tune.report`, `get_checkpoint` and `get_context` ask, each a method or an attribute of this."""
 
     world_rank = None  # by which Tune tells its own sessions from those of Ray Train
@@ -32,13 +33,13 @@ class Session:
         self.trial_name = self.trial_id = Path(folder).name
 
     @property
+    @abstractmethod
     def loaded_checkpoint(self) -> Checkpoint | None:
         """The checkpoint that `get_checkpoint` returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
         """Takes what the function reports."""
-        raise NotImplementedError
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
