@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from hpo.api.space import entry
 from hpo.errors import StudyError
 from hpo.files import write_whole
-from hpo.study import candidates, domains, study
+from hpo.study import domains, study
 from hpo.study.messages import one_sentence
 from hpo.study.sections import Section
 from hpo.study.yaml_text import yaml_text
