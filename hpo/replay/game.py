@@ -77,9 +77,10 @@ def replay(
     as_it_was = data is not None and workers is None and budget is None and weather.calm
     stored = _scripts(study, data) if data is not None and as_it_was else {}
     cost = declared_cost(study) if times == "declared" else None
+    known = curves.expected_seconds if times == "recorded" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
-        for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost)
+        for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost, known=known)
     ]
     charges = Arena(runs, curves).play()
     return Replay(study, runs, charges, curves.answers, weather)

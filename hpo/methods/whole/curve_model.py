@@ -87,7 +87,9 @@ class CurveModel:
 
     def __init__(self, dimensions: int, levels: list[int]) -> None:
         self._d = dimensions
-        self._mean = np.array([*[math.log(0.5) + 0.5 * math.log(dimensions)] * dimensions, math.log(0.5), math.log(0.3)])
+        self._mean = np.array(
+            [*[math.log(0.5) + 0.5 * math.log(dimensions)] * dimensions, math.log(0.5), math.log(0.3)]
+        )
         self._width = np.array([*[0.8] * dimensions, 1.0, 1.0])
         self.theta = self._mean.copy()  # log length scales [d], log variances of the shared and the own part
         self.levels = np.array(levels, dtype=float)
@@ -154,7 +156,9 @@ class CurveModel:
             args=(moving, squared[:, :, moving], found - np.average(found, weights=weights), variance),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(self._mean[i] - 3 * self._width[i], self._mean[i] + 3 * self._width[i]) for i in [*moving, -2, -1]],
+            bounds=[
+                (self._mean[i] - 3 * self._width[i], self._mean[i] + 3 * self._width[i]) for i in [*moving, -2, -1]
+            ],
             options={"maxiter": STEPS},
         )
         self.theta[[*moving, -2, -1]] = solution.x
