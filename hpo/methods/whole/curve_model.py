@@ -26,8 +26,8 @@ STEPS = 12  # of the optimizer in a fit, which starts from the last one's end
 class Curves:
     """Curves that a model learns from, standardized, at the epochs where trials pause.
 
-    `x` [n, d]: configurations as features; `y` [n, levels]: values, as far as they are known; `known` [n]: at how many
-    levels, 0 for a trial that has no result yet; `failed` [n]: whether the curve will not go on.
+    `x` [n, d]: configurations as features; `y` [n, levels]: values as far as they are known, 0 for the median trial;
+    `known` [n]: at how many levels, 0 for a trial that has no result yet; `failed` [n]: whether the curve cannot go on.
     """
 
     x: Matrix
@@ -130,8 +130,12 @@ class CurveModel:
         self._fit_lengths(curves.first(FITTED))
 
     def _evidence(self, curves: Curves, shape: Shape) -> float:
-        """Returns the log likelihood of the curves, their asymptotes taken as independent."""
-        going = curves.known * ~curves.failed
+        """Returns the log likelihood of the better half of the curves, their asymptotes taken as independent.
+
+        Of how the worse half stays what it is, search has nothing to learn.
+        """
+        last = np.where(curves.known > 0, curves.y[np.arange(len(curves.y)), curves.known - 1], -np.inf)
+        going = curves.known * (~curves.failed & (last >= 0.0))
         found, variance = self.asymptotes(curves, shape)
         total = variance[going > 0] + 1.0
         middle = np.average(found[going > 0], weights=1 / total) if len(total) else 0.0

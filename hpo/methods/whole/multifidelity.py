@@ -33,7 +33,7 @@ Matrix = NDArray[np.float64]
 BEST, LAST = 128, 96  # the most trials that the model learns from: its cost grows with their cube
 DRAWN, NEAR = 200, 120  # new configurations that a decision compares: random ones, and changes of the best
 GROWTH = 1.25  # the model is fitted again when there are so many times more curves
-THAWN = 0.25  # of all decisions, the least share that thaws the trial with the best predicted end
+THAWN = 0.1  # of all decisions, the least share that thaws the trial with the best predicted end
 STARTED = 0.05  # and the least share that starts a new trial
 HUGE = 1e100  # values beyond it count as it
 
@@ -156,11 +156,9 @@ class FreezeThaw:
             return config
         if sum(bool(t.values) for t in [*self._trials, *self._earlier]) < self._initial:
             return self._history.fresh(rng) or self._best_frozen()
-        must_start = len(self._trials) < STARTED * self._decisions
-        must_thaw = bool(self._frozen) and self._thawed < THAWN * self._decisions and not must_start
-        if must_start or (not must_thaw and not self._frozen and rng.random() < self._random):
+        if len(self._trials) < STARTED * self._decisions:
             return self._history.fresh(rng) or self._best_frozen()
-        return self._compare(rng, must_thaw)
+        return self._compare(rng, bool(self._frozen) and self._thawed < THAWN * self._decisions)
 
     def _best_frozen(self) -> int | None:
         """Returns the longest trained of the frozen trials, the best of several; None if there is none."""
@@ -193,13 +191,7 @@ class FreezeThaw:
         self, rng: np.random.Generator, forecast: Forecast, horizon: int, best: float, top: float
     ) -> Config | None:
         """Starts the new configuration of the highest rate, if that is above `top`, or a random one in its place."""
-        space = self._setting.space
-        if space.pool is not None:
-            left = self._history.open()
-            rows, config = space.pool.features[left], lambda i: space.pool[left[i]]  # type: ignore[index]
-        else:
-            cubes = self._cubes(rng)
-            rows, config = features(space, cubes), lambda i: space.decode(cubes[i])
+        rows, config = self._candidates(rng)
         if not len(rows):
             return self._history.fresh(rng) if not self._frozen else None
         rates = self._rates(*forecast.new(rows, horizon), best, config)
@@ -207,9 +199,18 @@ class FreezeThaw:
             return None
         if rng.random() < self._random:
             return self._history.fresh(rng)
-        order = (config(i) for i in np.argsort(-rates, kind="stable") if rates[i] > top)
+        order = (config(int(i)) for i in np.argsort(-rates, kind="stable") if rates[i] > top)
         found = next((c for c in order if self._history.is_new(c)), None)
         return self._history.take(found) if found is not None else self._history.fresh(rng)
+
+    def _candidates(self, rng: np.random.Generator) -> tuple[Matrix, Callable[[int], Config]]:
+        """Returns new configurations as features, those of the pool or drawn ones, and what gives each by its row."""
+        space = self._setting.space
+        if (pool := space.pool) is not None:
+            left = self._history.open()
+            return pool.features[left], lambda i: pool[left[i]]
+        cubes = self._cubes(rng)
+        return features(space, cubes), lambda i: space.decode(cubes[i])
 
     def _cubes(self, rng: np.random.Generator) -> Matrix:
         """Returns points of the cube, random ones and some near the best trials; shape [DRAWN + NEAR, len(space)]."""
