@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -63,18 +63,15 @@ class Shape:
 
     @property
     def oddity(self) -> float:
-        """How far the shape is from the default one, as a negative log prior."""
-        power, spread = math.log(self.power) / 0.7, math.log(self.spread / 2.0) / 1.0
-        return 0.5 * (power**2 + spread**2 + (self.gain - 1.0) ** 2)
+        """How far power and spread are from the default ones, as a negative log prior."""
+        return 0.5 * ((math.log(self.power) / 0.7) ** 2 + (math.log(self.spread / 2.0) / 1.0) ** 2)
 
 
 SHAPES = [
-    Shape(power, gain, spread, noise)
-    for power, gain, spread, noise in itertools.product(
-        (0.5, 1.0, 2.0), (0.0, 0.5, 1.0, 2.0), (0.5, 1.0, 2.0, 4.0), (0.003, 0.03)
-    )
+    Shape(power, 1.0, spread, noise)
+    for power, spread, noise in itertools.product((0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0, 4.0), (0.003, 0.03))
 ]
-"""The shapes among which a model chooses."""
+"""The shapes among which a model chooses; it finds the most probable gain for each."""
 
 
 class CurveModel:
@@ -126,26 +123,33 @@ class CurveModel:
 
     def fit(self, curves: Curves) -> None:
         """Finds the most probable shape and length scales for curves that have results, the most telling ones first."""
-        self.shape = min(SHAPES, key=lambda shape: shape.oddity - self._evidence(curves, shape))
+        better = _better(curves)
+        rated = [self._rated(better, shape) for shape in SHAPES]
+        self.shape = max(rated, key=lambda found: found[0])[1]
         self._fit_lengths(curves.first(FITTED))
 
-    def _evidence(self, curves: Curves, shape: Shape) -> float:
-        """Returns the log likelihood of the better half of the curves, their asymptotes taken as independent.
+    def _rated(self, rows: list[Matrix], shape: Shape) -> tuple[float, Shape]:
+        """Returns the log posterior of a shape with its most probable gain, and the shape with that gain.
 
-        Of how the worse half stays what it is, search has nothing to learn.
+        `rows`: curves [m, k] by how many levels are known. Their asymptotes are taken as independent, of variance 1;
+        their mean and the gain, on which values depend linearly, have the priors N(0, 3^2) and N(1, 3^2).
         """
-        last = np.where(curves.known > 0, curves.y[np.arange(len(curves.y)), curves.known - 1], -np.inf)
-        going = curves.known * (~curves.failed & (last >= 0.0))
-        found, variance = self.asymptotes(curves, shape)
-        total = variance[going > 0] + 1.0
-        middle = np.average(found[going > 0], weights=1 / total) if len(total) else 0.0
-        likelihood = 0.0
-        for known in sorted(set(going[going > 0].tolist())):
-            t = self.levels[:known]
-            lower = cholesky(shape.covariance(t, t) + 1.0 + shape.noise * np.eye(known), lower=True)
-            off = solve_triangular(lower, (curves.y[going == known, :known] - shape.mean(t) - middle).T, lower=True)
-            likelihood -= 0.5 * float((off**2).sum()) + off.shape[1] * float(np.log(np.diag(lower)).sum())
-        return likelihood
+        prior = np.array([0.0, 1.0])
+        precision, weighted = np.eye(2) / 9.0, prior / 9.0
+        likelihood = -0.5 * float(prior @ prior) / 9.0
+        for y in rows:
+            t = self.levels[: y.shape[1]]
+            lower = cholesky(shape.covariance(t, t) + 1.0 + shape.noise * np.eye(len(t)), lower=True)
+            basis = solve_triangular(
+                lower, np.column_stack([np.ones(len(t)), replace(shape, gain=1.0).mean(t)]), lower=True
+            )
+            white = solve_triangular(lower, y.T, lower=True)
+            precision += len(y) * basis.T @ basis
+            weighted += basis.T @ white.sum(1)
+            likelihood -= 0.5 * float((white**2).sum()) + len(y) * float(np.log(np.diag(lower)).sum())
+        best = np.linalg.solve(precision, weighted)
+        likelihood += 0.5 * float(best @ weighted) - 0.5 * float(np.linalg.slogdet(precision)[1])
+        return likelihood - shape.oddity, replace(shape, gain=max(0.0, float(best[1])))
 
     def _fit_lengths(self, curves: Curves) -> None:
         from scipy.optimize import minimize  # a quarter of a second, which the start of a study need not wait for
@@ -196,6 +200,13 @@ class CurveModel:
     def own(self) -> float:
         """The variance of the part of an asymptote that a trial shares with no other."""
         return math.exp(self.theta[-1])
+
+
+def _better(curves: Curves) -> list[Matrix]:
+    """Returns the better half of the curves by how many levels are known: how bad ones stay bad tells nothing of the good."""
+    last = np.where(curves.known > 0, curves.y[np.arange(len(curves.y)), curves.known - 1], -np.inf)
+    going = curves.known * (~curves.failed & (last >= 0.0))
+    return [curves.y[going == known, :known] for known in sorted(set(going.tolist()) - {0})]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def multifidelity(
     setting: Setting,
     *,
     max_epochs: int | None = None,
-    min_epochs: int = 1,
+    min_epochs: int | None = None,
     eta: int = 2,
     initial: int = 8,
     random_fraction: float = 0.1,
@@ -50,12 +50,13 @@ def multifidelity(
 ) -> Schedule:
     """Builds freeze-thaw search; where trials never pause (min_epochs = R) there is nothing to thaw: `bayesian`.
 
-    Options: max_epochs (R); min_epochs (r) and eta: trials pause at r, r*eta, ... R; initial (results before the model
+    Options: max_epochs (R); min_epochs (r) and eta: trials pause at r, r*eta, ... R (r is 2 where R >= 16, or else 1: the
+    first of many epochs tells little but how a training warms up); initial (results before the model
     is asked); random_fraction (the share of random ones among new configurations); cost_aware (whether improvement is
     counted per cost of an epoch; by default where the study counts cost).
     """
     epochs = options.epochs(setting, max_epochs)
-    levels = check(min_epochs, epochs, eta)
+    levels = check((2 if epochs >= 16 else 1) if min_epochs is None else min_epochs, epochs, eta)
     options.whole("initial", initial, 1)
     options.real("random_fraction", random_fraction, 0.0, 1.0)
     aware = setting.pays_cost if cost_aware is None else options.flag("cost_aware", cost_aware)
@@ -66,10 +67,11 @@ def multifidelity(
 
 @dataclass
 class Trial:
-    """A trial: its configuration, the same as features, its best value so far, and that at each level it reached."""
+    """A trial: its configuration, the same as features, its cost, its best value, and that up to each level it reached."""
 
     config: Config
     features: Vector
+    cost: float = 1.0
     best: float = -math.inf
     values: list[float] = field(default_factory=list)
     failed: bool = False
@@ -118,7 +120,7 @@ class FreezeThaw:
             return self._train(chosen)
         if chosen is None:
             return None
-        self._trials.append(Trial(chosen, self._setting.space.features(chosen)))
+        self._trials.append(Trial(chosen, self._setting.space.features(chosen), self._price(chosen)))
         return self._train(len(self._trials) - 1)
 
     def _train(self, trial: int) -> Segment:
@@ -172,20 +174,17 @@ class FreezeThaw:
         mean, deviation = (found[frozen] for found in forecast.begun(horizon))
         if must_thaw and frozen:
             return numbers[frozen[int(np.argmax(mean))]]
-        rates = self._rates(mean, deviation, best, lambda i: self._trials[numbers[frozen[i]]].config)
+        rates = _rates(mean, deviation, best) - np.log([self._trials[numbers[place]].cost for place in frozen])
         top = float(rates.max(initial=-math.inf))
         config = self._promising(rng, forecast, horizon, best, top)
         if config is not None:
             return config
         return numbers[frozen[int(np.argmax(rates))]] if frozen else self._best_frozen()
 
-    def _rates(self, mean: Vector, deviation: Vector, best: float, config: Callable[[int], Config]) -> Vector:
-        """Returns the logarithms of expected improvements, per cost of an epoch where that counts."""
-        rates = np.log(deviation) + log_improvement((mean - best) / deviation)
-        if self._cost is not None:
-            costs = np.array([self._cost(config(i)) for i in range(len(mean))], dtype=float)
-            rates = rates - np.log(np.where((costs > 0) & np.isfinite(costs), costs, 1.0))
-        return np.asarray(rates)
+    def _price(self, config: Config) -> float:
+        """Returns the cost of an epoch; 1 where none counts or none is known."""
+        cost = 1.0 if self._cost is None else self._cost(config)
+        return cost if 0 < cost < math.inf else 1.0
 
     def _promising(
         self, rng: np.random.Generator, forecast: Forecast, horizon: int, best: float, top: float
@@ -194,7 +193,9 @@ class FreezeThaw:
         rows, config = self._candidates(rng)
         if not len(rows):
             return self._history.fresh(rng) if not self._frozen else None
-        rates = self._rates(*forecast.new(rows, horizon), best, config)
+        rates = _rates(*forecast.new(rows, horizon), best)
+        if self._cost is not None:
+            rates = rates - np.log([self._price(config(i)) for i in range(len(rows))])
         if rates.max() <= top:
             return None
         if rng.random() < self._random:
@@ -250,6 +251,11 @@ class FreezeThaw:
         known = np.array([len(trial.values) for trial in trials])
         failed = np.array([trial.failed for trial in trials])
         return Curves(np.array([trial.features for trial in trials]), squashed(y), known, failed)
+
+
+def _rates(mean: Vector, deviation: Vector, best: float) -> Vector:
+    """Returns the logarithms of expected improvements on the best value."""
+    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation))
 
 
 def _kept(known: list[tuple[int, Trial]]) -> list[tuple[int, Trial]]:
