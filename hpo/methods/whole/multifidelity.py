@@ -33,7 +33,7 @@ Matrix = NDArray[np.float64]
 BEST, LAST = 128, 96  # the most trials that the model learns from: its cost grows with their cube
 DRAWN, NEAR = 200, 120  # new configurations that a decision compares: random ones, and changes of the best
 GROWTH = 1.25  # the model is fitted again when there are so many times more curves
-THAWN = 0.1  # of all decisions, the least share that thaws the trial with the best predicted end
+THAWN = 0.1  # of all decisions, the least share that thaws a trial: the longest trained, of several the best
 STARTED = 0.05  # and the least share that starts a new trial
 HUGE = 1e100  # values beyond it count as it
 
@@ -160,20 +160,21 @@ class FreezeThaw:
             return self._history.fresh(rng) or self._best_frozen()
         if len(self._trials) < STARTED * self._decisions:
             return self._history.fresh(rng) or self._best_frozen()
-        return self._compare(rng, bool(self._frozen) and self._thawed < THAWN * self._decisions)
+        if self._frozen and self._thawed < THAWN * self._decisions:
+            return self._best_frozen()
+        return self._compare(rng)
 
     def _best_frozen(self) -> int | None:
         """Returns the longest trained of the frozen trials, the best of several; None if there is none."""
         rated = ((len(self._trials[t].values), self._trials[t].best, -t) for t in self._frozen)
         return -found[2] if (found := max(rated, default=None)) else None
 
-    def _compare(self, rng: np.random.Generator, must_thaw: bool) -> Config | int | None:
+    def _compare(self, rng: np.random.Generator) -> Config | int | None:
+        """Returns what promises most over a random horizon."""
         numbers, forecast, best = self._forecast()
-        horizon = self.max_epochs if must_thaw else round(math.exp(rng.uniform(0.0, math.log(self.max_epochs))))
+        horizon = round(math.exp(rng.uniform(0.0, math.log(self.max_epochs))))
         frozen = [place for place, number in enumerate(numbers) if number in self._frozen]
         mean, deviation = (found[frozen] for found in forecast.begun(horizon))
-        if must_thaw and frozen:
-            return numbers[frozen[int(np.argmax(mean))]]
         rates = _rates(mean, deviation, best) - np.log([self._trials[numbers[place]].cost for place in frozen])
         top = float(rates.max(initial=-math.inf))
         config = self._promising(rng, forecast, horizon, best, top)
