@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +176,7 @@ class FreezeThaw:
         horizon = round(math.exp(rng.uniform(0.0, math.log(self.max_epochs))))
         frozen = [place for place, number in enumerate(numbers) if number in self._frozen]
         mean, deviation = (found[frozen] for found in forecast.begun(horizon))
-        rates = _rates(mean, deviation, best) - np.log([self._trials[numbers[place]].cost for place in frozen])
+        rates = _rates(mean, deviation, best, np.array([self._trials[numbers[place]].cost for place in frozen]))
         top = float(rates.max(initial=-math.inf))
         config = self._promising(rng, forecast, horizon, best, top)
         if config is not None:
@@ -191,12 +192,10 @@ class FreezeThaw:
         self, rng: np.random.Generator, forecast: Forecast, horizon: int, best: float, top: float
     ) -> Config | None:
         """Starts the new configuration of the highest rate, if that is above `top`, or a random one in its place."""
-        rows, config = self._candidates(rng)
+        rows, prices, config = self._candidates(rng)
         if not len(rows):
             return self._history.fresh(rng) if not self._frozen else None
-        rates = _rates(*forecast.new(rows, horizon), best)
-        if self._cost is not None:
-            rates = rates - np.log([self._price(config(i)) for i in range(len(rows))])
+        rates = _rates(*forecast.new(rows, horizon), best, prices)
         if rates.max() <= top:
             return None
         if rng.random() < self._random:
@@ -205,14 +204,19 @@ class FreezeThaw:
         found = next((c for c in order if self._history.is_new(c)), None)
         return self._history.take(found) if found is not None else self._history.fresh(rng)
 
-    def _candidates(self, rng: np.random.Generator) -> tuple[Matrix, Callable[[int], Config]]:
-        """Returns new configurations as features, those of the pool or drawn ones, and what gives each by its row."""
+    def _candidates(self, rng: np.random.Generator) -> tuple[Matrix, Vector, Callable[[int], Config]]:
+        """Returns new configurations, those of the pool or drawn ones: features, prices, and what gives each by its row."""
         space = self._setting.space
         if (pool := space.pool) is not None:
             left = self._history.open()
-            return pool.features[left], lambda i: pool[left[i]]
+            return pool.features[left], self._pool_prices[left], lambda i: pool[left[i]]
         cubes = self._cubes(rng)
-        return features(space, cubes), lambda i: space.decode(cubes[i])
+        prices = np.ones(len(cubes)) if self._cost is None else [self._price(space.decode(cube)) for cube in cubes]
+        return features(space, cubes), np.asarray(prices), lambda i: space.decode(cubes[i])
+
+    @cached_property
+    def _pool_prices(self) -> Vector:
+        return np.array([self._price(config) for config in self._setting.space.pool or ()])
 
     def _cubes(self, rng: np.random.Generator) -> Matrix:
         """Returns points of the cube, random ones and some near the best trials; shape [DRAWN + NEAR, len(space)]."""
@@ -254,9 +258,9 @@ class FreezeThaw:
         return Curves(np.array([trial.features for trial in trials]), squashed(y), known, failed)
 
 
-def _rates(mean: Vector, deviation: Vector, best: float) -> Vector:
-    """Returns the logarithms of expected improvements on the best value."""
-    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation))
+def _rates(mean: Vector, deviation: Vector, best: float, prices: Vector) -> Vector:
+    """Returns the logarithms of expected improvements on the best value, per price of an epoch."""
+    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation) - np.log(prices))
 
 
 def _kept(known: list[tuple[int, Trial]]) -> list[tuple[int, Trial]]:
