@@ -38,7 +38,7 @@ MEANINGS = {
     "sigma": "First step size in the unit cube.",
     "top": "q: the share of results that count as good.",
     "random_fraction": "Share of random configurations.",
-    "cost_aware": "Whether improvement is counted per cost of an epoch; by default where the study counts cost.",
+    "cost_aware": "Whether improvement is counted per cost of an epoch, where a cost is declared or recorded.",
     "samples": "N_s: draws of which the best is suggested.",
     "bandwidth_factor": "b_w: how much wider than the good ones the draws are.",
     "min_bandwidth": "The least bandwidth.",

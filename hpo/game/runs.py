@@ -42,7 +42,6 @@ def setting_of(
         fixed=dict(study.fixed),
         charge=study.folds,
         epoch_cost=cost,
-        pays_cost=study.budget.unit != EPOCHS or study.clock == "cost",
     )
 
 

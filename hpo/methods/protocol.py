@@ -31,7 +31,6 @@ class Setting:
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
     charge: int = 1  # epochs of the budget that a trained epoch costs: k with k folds
     epoch_cost: Callable[[Config], float] | None = None  # what an epoch costs, a pure function; None where nobody knows
-    pays_cost: bool = False  # whether the study's budget or its clock counts cost rather than epochs
 
     def __post_init__(self) -> None:
         if self.space.stepped:

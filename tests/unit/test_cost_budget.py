@@ -231,15 +231,13 @@ class Cheapest:
     def close(self, config: Config) -> None: ...
 
 
-def test_methods_know_what_an_epoch_costs_and_whether_cost_counts(tmp_path: Path) -> None:
+def test_methods_know_what_an_epoch_costs(tmp_path: Path) -> None:
     dear = study(tmp_path, "{cost: 20, max_epochs: 3}")
     mine = Method(f"{__name__}:Cheapest", "mine")
     (run,) = runs_of(dear.model_copy(update={"methods": [mine], "seeds": [0]}))
     run.play(Curves())
     assert {trial.key.config["cost"] for trial in run.trials} == {0.1}
-    assert setting_of(dear, mine, 0).pays_cost
-    assert not setting_of(study(tmp_path, "{epochs: 30, max_epochs: 3}"), mine, 0).pays_cost
-    assert setting_of(study(tmp_path, "{epochs: 30, max_epochs: 3}\nclock: cost"), mine, 0).pays_cost
+    assert setting_of(dear, mine, 0).epoch_cost is None, "where nobody says"
 
 
 def test_folds_multiply_the_price(tmp_path: Path) -> None:

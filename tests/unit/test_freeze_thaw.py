@@ -113,14 +113,14 @@ def test_multifidelity_locks_up_on_no_curves(value: Callable[[Config, int], floa
     assert 0.04 < sum(start == 0 for start, _ in late) / len(late) < 0.95
 
 
-def test_multifidelity_prefers_cheap_configurations_where_cost_counts() -> None:
+def test_multifidelity_prefers_cheap_configurations_if_asked_to() -> None:
     """Of two choices that train equally well, the one at a tenth of the cost is started more often."""
     space = SearchSpace({"x": Float(0.0, 1.0), "model": Choice(("small", "large"))})
     cost = {"small": 1.0, "large": 10.0}
 
-    def share(pays: bool) -> float:
-        setting = Setting(space, 200, 9, seed=1, epoch_cost=lambda config: cost[str(config["model"])], pays_cost=pays)
-        schedule = build(Method("multifidelity", "m"), setting)
+    def share(aware: bool) -> float:
+        setting = Setting(space, 200, 9, seed=1, epoch_cost=lambda config: cost[str(config["model"])])
+        schedule = build(Method("multifidelity", "m", {"cost_aware": aware}), setting)
         for _ in range(80):
             segment = schedule.next_segment()
             assert segment is not None

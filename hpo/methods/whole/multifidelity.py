@@ -47,20 +47,20 @@ def multifidelity(
     eta: int = 2,
     initial: int = 8,
     random_fraction: float = 0.1,
-    cost_aware: bool | None = None,
+    cost_aware: bool = False,
 ) -> Schedule:
     """Builds freeze-thaw search; where trials never pause (min_epochs = R) there is nothing to thaw: `bayesian`.
 
     Options: max_epochs (R); min_epochs (r) and eta: trials pause at r, r*eta, ... R (r is 2 where R >= 16, or else 1: the
-    first of many epochs tells little but how a training warms up); initial (results before the model
-    is asked); random_fraction (the share of random ones among new configurations); cost_aware (whether improvement is
-    counted per cost of an epoch; by default where the study counts cost).
+    first of many epochs tells little but how a training warms up); initial (results before the model is asked);
+    random_fraction (the share of random ones among new configurations); cost_aware (whether improvement is
+    counted per cost of an epoch, where one is declared or recorded).
     """
     epochs = options.epochs(setting, max_epochs)
     levels = check((2 if epochs >= 16 else 1) if min_epochs is None else min_epochs, epochs, eta)
     options.whole("initial", initial, 1)
     options.real("random_fraction", random_fraction, 0.0, 1.0)
-    aware = setting.pays_cost if cost_aware is None else options.flag("cost_aware", cost_aware)
+    aware = options.flag("cost_aware", cost_aware)
     if len(levels) == 1:
         return Full(setting, build_searcher("bayesian", setting, initial=initial), max_epochs=epochs)
     return FreezeThaw(setting, levels, initial, random_fraction, setting.epoch_cost if aware else None)
