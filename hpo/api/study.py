@@ -56,6 +56,7 @@ class Study(study.Study):
         track: Options | None = None,
         start: Sequence[Options] | None = None,
         prior: str | Path | None = None,
+        suite: str | None = None,
     ) -> None:
         """Validates the values as `Study.load` validates a file's. Raises StudyError, one sentence."""
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__", "name")}
@@ -106,10 +107,7 @@ class Study(study.Study):
 
     def stored_in(self, store: str | Path) -> Self:
         """Returns the study with another store."""
-        changed = self.model_copy(update={"store": str(store)})
-        for name in set(vars(changed)) - set(type(self).model_fields):  # what was computed from the old values
-            del vars(changed)[name]
-        return changed
+        return self.changed(store=str(store))
 
     def __repr__(self) -> str:
         return f"<Study {self.study}: {', '.join(m.label for m in self.methods)} over {', '.join(self.space.names)}>"

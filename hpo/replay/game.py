@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -44,11 +44,13 @@ class Replay:
     charges: Sequence[Charge]
     answers: Answers
     weather: Weather
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Trial -> kind of failure, where it was recorded."""
 
     @cached_property
     def data(self) -> StudyData:
         """The tables as a store would hold them. Built on demand, because that takes longer than a large replay."""
-        return tables(self.study, self.runs, self.charges, self.weather)
+        return tables(self.study, self.runs, self.charges, self.weather, self.kinds)
 
 
 def replay(
@@ -73,16 +75,20 @@ def replay(
     """
     weather = weather or Weather()
     times = times or ("recorded" if data is None else "declared")
-    curves = _curves(study, table, data, times, between, weather)
-    as_it_was = data is not None and workers is None and budget is None and weather.calm
-    stored = _scripts(study, data) if data is not None and as_it_was else {}
-    cost = declared_cost(study) if times == "declared" else None
+    played = _sized(study, workers, budget)
+    curves = _curves(played, table, data, times, between, weather)
+    stored = _scripts(played, data) if data is not None and weather.calm else {}
+    cost = declared_cost(played) if times == "declared" else None
     runs = [
         Run(run.key, run.schedule, _rules(run, curves), stored.get(str(run.key)))
-        for run in runs_of(_sized(study, workers, budget), prior=prior, cost=cost)
+        for run in runs_of(played, prior=prior, cost=cost)
     ]
     charges = Arena(runs, curves).play()
-    return Replay(study, runs, charges, curves.answers, weather)
+    return Replay(played, runs, charges, curves.answers, weather, {} if data is None else _kinds(data))
+
+
+def _kinds(data: StudyData) -> dict[str, str]:
+    return dict(zip(data.failures["trial"].to_pylist(), data.failures["kind"].to_pylist(), strict=True))
 
 
 def declared_cost(study: Study) -> Cost | None:
@@ -151,7 +157,7 @@ def _sized(study: Study, workers: int | None, budget: int | None) -> Study:
         changes["parallelism"] = workers
     if budget is not None:
         changes["budget"] = study.budget.of(budget)
-    return study.model_copy(update=changes) if changes else study
+    return study.changed(**changes) if changes else study
 
 
 def _rules(run: Run, curves: RecordedCurves) -> Rules:
