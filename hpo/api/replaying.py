@@ -1,22 +1,31 @@
-"""A replay from Python and from `hpo replay`: a study played over recorded curves. Reads the curves; writes nothing."""
+"""A replay from Python and from `hpo replay`: studies and suites played over recorded curves. Writes the store it is given."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from hpo import store as stores
 from hpo.api.results import Results
 from hpo.api.study import Study
-from hpo.replay.game import Replay, declared_cost
-from hpo.replay.game import replay as played
+from hpo.api.suite import Suite, SuiteResults, stored
+from hpo.errors import HpoError
+from hpo.replay.game import Between, Game, Times, declared_cost, sized
 from hpo.replay.weather import Weather
+from hpo.store.recover import prior_observations
 from hpo.study import study as studies
+from hpo.study import suite as suites
 from hpo.study.amounts import EPOCHS
 
 if TYPE_CHECKING:
     from hpo.replay.sources import RecordedTable
     from hpo.store import StudyData
+
+ALL = "all"  # as `tasks`: every task that the curves or the suite have
+
+Space = Literal["from-table"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ def recorded(curves: str | Path, study: studies.Study, task: str | None = None) 
         validate_to_replay(study, table=True)
         table = load(source, study.space, study.metric, task, study.mode)
         return Recorded(table=table, warnings=tuple(table.notes))
-    data = from_store(source, study)
+    data = from_store(source, study, task)
     validate_to_replay(study, table=False)
     return Recorded(data=data, warnings=_unpriced(study, data))
 
@@ -60,12 +69,73 @@ def _unpriced(study: studies.Study, data: StudyData) -> tuple[str, ...]:
     )
 
 
+# -- what is to be played -------------------------------------------------------------------------------------------
+
+
+def to_replay(
+    source: str | Path, curves: str, *, task: str | None = None, tasks: Sequence[str] | None = None,
+    space: Space | None = None, kind: type[suites.S], **changes: Any,
+) -> suites.S | suites.Suite[suites.S]:  # fmt: skip
+    """Loads the study, or the suite, that recorded curves are to answer.
+
+    `tasks`: those of a suite, or of the curves; all of them if it is `all`. `space`: `from-table` for the recorded
+    configurations as candidates. `changes`: as for `Study.load`. Raises HpoError.
+    """
+    from hpo.replay.sources import CurvesError, knows
+    from hpo.replay.table_space import spaces_of
+
+    if space is not None and not knows(curves):
+        raise CurvesError(
+            f"--space {space} needs a file of recorded curves, but {curves} is none; a store has its own space"
+        )
+    spaces = spaces_of(curves, wanted=space is not None, task=task) if knows(curves) else None
+    return suites.load(source, kind=kind, tasks=_named(source, curves, tasks), spaces=spaces, **changes)
+
+
+def _named(source: str | Path, curves: str, tasks: Sequence[str] | None) -> Sequence[str] | None:
+    """Returns the tasks that are meant; `all` means those of the suite's file, and else of the curves."""
+    from hpo.replay.sources import CurvesError, knows
+    from hpo.replay.sources import tasks_of as recorded_tasks
+    from hpo.study.yaml_file import Document
+
+    if tasks is None or list(tasks) != [ALL]:
+        return tasks
+    if Document(studies.find(source)[0]).values.get("tasks") is not None:
+        return None
+    found = recorded_tasks(curves) if knows(curves) else stores.studies(curves)
+    if not found:
+        raise CurvesError(f"--tasks all needs curves of several tasks, but {curves} names none; leave --tasks out")
+    return found
+
+
+@dataclass(frozen=True)
+class Playing:
+    """What is played: a game for each study, and a sentence for each thing that the curves lack."""
+
+    games: tuple[Game, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, found: studies.Study | suites.Suite[Any], read: Callable[[studies.Study, str | None], Recorded], *,
+        between: Between = "nearest", times: Times | None = None, weather: Weather | None = None,
+    ) -> Playing:  # fmt: skip
+        """Returns the games of a study or of a suite; `read` gives the curves for a study and its task."""
+        games, warnings = [], []
+        for task, study in found.tasks.items() if isinstance(found, suites.Suite) else [(None, found)]:
+            curves = read(study, task)
+            prior = prior_observations(study)
+            games.append(Game(study, curves.table, curves.data, prior, between, times, weather or Weather()))
+            warnings += curves.warnings if task is None else [f"{task}: {warning}" for warning in curves.warnings]
+        return cls(tuple(games), tuple(warnings))
+
+
 class ReplayResults(Results):
     """The results of a replay; `answers` says in a sentence which curves answered."""
 
-    def __init__(self, found: Replay, warnings: tuple[str, ...]) -> None:
-        super().__init__(found.data)
-        self.answers = found.answers.sentence()
+    def __init__(self, data: StudyData, answers: str, warnings: tuple[str, ...], store: str | None = None) -> None:
+        super().__init__(data, store)
+        self.answers = answers
         self._warnings = warnings
 
     @property
@@ -74,33 +144,101 @@ class ReplayResults(Results):
         return self._warnings
 
 
+@overload
 def replay(
-    study: Study | str | Path,
-    curves: str | Path | Results,
+    study: Study | str | Path, curves: str | Path | Results, *, task: str | None = None, space: Space | None = None,
+    workers: int | None = None, budget: int | None = None, between: Between = "nearest", times: Times | None = None,
+    weather: Weather | None = None, store: str | Path | None = None, processes: int = 1,
+) -> ReplayResults: ...  # fmt: skip
+
+
+@overload
+def replay(
+    study: Suite, curves: str | Path | Mapping[str, Results], *, workers: int | None = None, budget: int | None = None,
+    between: Between = "nearest", times: Times | None = None, weather: Weather | None = None,
+    store: str | Path | None = None, processes: int = 1,
+) -> SuiteResults: ...  # fmt: skip
+
+
+def replay(
+    study: Study | Suite | str | Path,
+    curves: str | Path | Results | Mapping[str, Results],
     *,
     task: str | None = None,
+    space: Space | None = None,
     workers: int | None = None,
     budget: int | None = None,
-    between: Literal["nearest", "surrogate"] = "nearest",
-    times: Literal["declared", "recorded"] | None = None,
+    between: Between = "nearest",
+    times: Times | None = None,
     weather: Weather | None = None,
-) -> ReplayResults:
-    """Plays a study over recorded curves, as `hpo replay` does: without a cluster and without training.
+    store: str | Path | None = None,
+    processes: int = 1,
+) -> ReplayResults | SuiteResults:
+    """Plays a study or a suite over recorded curves, as `hpo replay` does: without a cluster and without training.
 
-    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or the results of a study.
-    `task`: which one to read, where they hold several. `workers`, `budget`: virtual workers and epochs of each run (default:
-    the study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`: stragglers,
-    failures and preemptions. Raises HpoError where the curves cannot answer.
+    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or the results of a study or of a
+    suite. `task`: which one to read, where they hold several; each study of a suite reads its own. `space`: "from-table" for
+    the recorded configurations as candidates. `workers`, `budget`: virtual workers and epochs of each run (default: the
+    study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`: stragglers,
+    failures and preemptions. `store`: writes the results there, as of a live study; what it holds is not played again.
+    `processes`: how many play side by side, which changes no result; a script that asks for several needs the usual
+    `if __name__ == "__main__"`. Raises HpoError where the curves cannot answer.
     """
-    from hpo.store.recover import prior_observations
-
-    wanted = study if isinstance(study, studies.Study) else Study.load(study)
-    if isinstance(curves, Results):
-        found = Recorded(data=curves.data, warnings=_unpriced(wanted, curves.data))
+    wanted = _wanted(study, curves, task, space)
+    if isinstance(wanted, Suite):
+        wanted = Suite.of(wanted.each(lambda one: sized(one, workers, budget)))
     else:
-        found = recorded(curves, wanted, task)
-    answered = played(
-        wanted, table=found.table, data=found.data, workers=workers, budget=budget, weather=weather,
-        prior=prior_observations(wanted), between=between, times=times,
-    )  # fmt: skip
-    return ReplayResults(answered, found.warnings)
+        wanted = sized(wanted, workers, budget)
+    playing = Playing.of(wanted, _reader(curves, task), between=between, times=times, weather=weather)
+    if store is None:
+        from hpo.replay.players import whole
+
+        data, answers = whole(playing.games, processes)
+        if isinstance(wanted, Suite):
+            return SuiteResults(wanted.name, {one.name: Results(one) for one in data})
+        return ReplayResults(data[0], answers.sentence(), playing.warnings)
+    said = record_games(playing, str(store), processes, f"hpo.replay(study, curves, store={str(store)!r})")
+    if isinstance(wanted, Suite):
+        return stored(wanted, str(store))
+    return ReplayResults(stores.read(str(store), wanted.study), said[0], playing.warnings, str(store))
+
+
+def record_games(
+    playing: Playing, store: str, processes: int, command: str, tell: Callable[[str], None] = lambda said: None
+) -> list[str]:
+    """Plays into a store what it lacks; returns a sentence for each game, which `tell` takes as soon as it is over."""
+    from hpo.replay.recording import record
+
+    said: list[str] = []
+
+    def told(sentence: str) -> None:
+        said.append(sentence)
+        tell(sentence)
+
+    record(playing.games, store, processes=processes, command=command, tell=told)
+    return said
+
+
+def _wanted(study: Study | Suite | str | Path, curves: Any, task: str | None, space: Space | None) -> Study | Suite:
+    if isinstance(study, str | Path):
+        if isinstance(curves, str | Path):
+            found = to_replay(study, str(curves), task=task, space=space, kind=Study)
+            return Suite.of(found) if isinstance(found, suites.Suite) else found
+        return Study.load(study)
+    if space is not None:
+        raise HpoError(
+            "space needs a study file, but got a study that has a space already; give its file, or leave space out"
+        )
+    return study
+
+
+def _reader(curves: Any, task: str | None) -> Callable[[studies.Study, str | None], Recorded]:
+    """Returns what gives the curves for a study and its task."""
+
+    def read(study: studies.Study, own: str | None) -> Recorded:
+        if isinstance(curves, str | Path):
+            return recorded(curves, study, own or task)
+        found = curves if isinstance(curves, Results) else curves[study.study]
+        return Recorded(data=found.data, warnings=_unpriced(study, found.data))
+
+    return read

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from hpo.study import domains
 from hpo.study.domains import InvalidSpace, Value
+from hpo.study.space_file import entry_of
 from hpo.text import shown
 
 When: TypeAlias = Mapping[str, Value | Sequence[Value]]
@@ -73,19 +74,7 @@ def _freeze(domain: object, name: str) -> None:
         object.__setattr__(domain, name, tuple(values))
 
 
-_KINDS = {domains.Float: "float", domains.Int: "int", domains.Choice: "choice"}
-
-
 def entry(domain: domains.Domain) -> dict[str, Any]:
     """Returns the domain as an entry of a study file's `space`, without what is as by default."""
-    kind = next(name for known, name in _KINDS.items() if isinstance(domain, known))
-    found: dict[str, Any] = {"type": kind}
-    if isinstance(domain, domains.Choice):
-        found["values"] = domain.options
-    else:
-        found |= {"low": domain.low, "high": domain.high}
-        found |= {"log": True} if domain.log else {}
-        found |= {"step": domain.step} if domain.step is not None else {}
-    found |= {"grid": domain.grid} if domain.grid is not None else {}
     when = getattr(domain, "when", None)
-    return found if when is None else {**found, "if": when}
+    return entry_of(domain) if when is None else {**entry_of(domain), "if": when}

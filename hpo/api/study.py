@@ -95,7 +95,7 @@ class Study(study.Study):
                 f"a study file must name its trainable, but {self.trainable} was given as an object; put it into a module "
                 'and give it as trainable="module:name"'
             )
-        text = yaml_text(_given(self))
+        text = yaml_text(keys_given(self))
         if path is not None:
             try:
                 write_whole(Path(path), text.encode())
@@ -150,11 +150,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _given(section: Section) -> dict[str, Any]:
+def keys_given(section: Section) -> dict[str, Any]:
     """Returns the keys of a section that were given, by their names in a study file."""
     found = {}
     for name, field in type(section).model_fields.items():
         if name in section.model_fields_set and name != "folder":
             value = getattr(section, name)
-            found[field.alias or name] = _given(value) if isinstance(value, Section) else value
+            found[field.alias or name] = keys_given(value) if isinstance(value, Section) else value
     return found | dict(section.model_extra or {})

@@ -33,7 +33,9 @@ def tables(
         "charges": [builders.charge_row(study.study, charge) for charge in charges],
         "failures": failures,
         "run_failures": [builders.run_failure_row(study.study, failure) for run in runs for failure in run.failures],
-        "trials": builders.trial_columns(study.study, runs, study.kinds, {row["trial"]: row["kind"] for row in failures}),
+        "trials": builders.trial_columns(
+            study.study, runs, study.kinds, {row["trial"]: row["kind"] for row in failures}
+        ),
         "runs": [*builders.run_rows(study.study, list(runs), methods, effort)],
     }
     made = {name: schema.to_table(name, rows.get(name, []), study.kinds, distinct=True) for name in schema.TABLES}
@@ -55,7 +57,9 @@ def _epochs(
         trial = trials[str(charge.run), charge.number]
         key = trial.key
         if charge.trial not in common:
-            record = EpochRecord(key.id, 1, {study.metric: charge.value}, costs[str(charge.run)](key.config), worker=WORKER)
+            record = EpochRecord(
+                key.id, 1, {study.metric: charge.value}, costs[str(charge.run)](key.config), worker=WORKER
+            )
             common[charge.trial] = builders.epoch_row(study.study, key, record, study.kinds, charge.at)
         row = common[charge.trial] | {
             "epoch": charge.epoch, "finished": charge.at, study.metric: float(charge.value), "ended": _ends(trial, charge),

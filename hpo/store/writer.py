@@ -86,7 +86,12 @@ class StudyWriter:
 
     @staticmethod
     def check(
-        uri: str, *, study: str, definition: Mapping[str, Any], digest: str, environment: Mapping[str, Any] | None = None
+        uri: str,
+        *,
+        study: str,
+        definition: Mapping[str, Any],
+        digest: str,
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         """Raises StoreError, as `open` would, if the store cannot be used or holds another study of the same name.
 

@@ -141,6 +141,17 @@ def _check_as_text(values: Sequence[Any]) -> None:
             raise InvalidSpace(f"values must differ as text too, but got {shown(other)} and {shown(value)}; rename one")
 
 
+def entry_of(domain: Domain) -> dict[str, Any]:
+    """Returns a domain as an entry of a study file's `space`, without what is as by default."""
+    if isinstance(domain, Choice):
+        found: dict[str, Any] = {"type": "choice", "values": list(domain.options)}
+    else:
+        found = {"type": "int" if isinstance(domain, Int) else "float", "low": domain.low, "high": domain.high}
+        found |= {"log": True} if domain.log else {}
+        found |= {"step": domain.step} if domain.step is not None else {}
+    return found | ({"grid": list(domain.grid)} if domain.grid is not None else {})
+
+
 def kind_of(domain: Domain) -> str:
     """Returns the type of a domain's column in a table: float, int, bool or str (mixed values become text)."""
     if isinstance(domain, Float):

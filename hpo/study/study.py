@@ -88,6 +88,8 @@ class Study(Section):
     def _with_candidates(cls, values: Any) -> Any:
         """Reads the file of candidates, so that the study and its definition hold them themselves."""
         space = values.get("space") if isinstance(values, Mapping) else None
+        if candidates.from_table(space):
+            raise Located(("space",), candidates.UNKNOWN)
         if not isinstance(space, Mapping) or not isinstance(space.get(candidates.KEY), str):
             return values
         rows = candidates.read(space[candidates.KEY], Path(values.get("folder", "")))

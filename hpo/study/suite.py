@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -51,6 +52,10 @@ class Suite(Generic[S]):
                 )
         return Suite(self.name, {name: study for name, study in self.tasks.items() if name in names}, self.document)
 
+    def each(self, change: Callable[[S], S]) -> Suite[S]:
+        """Returns the suite with every study as `change` makes it."""
+        return Suite(self.name, {task: change(study) for task, study in self.tasks.items()}, self.document)
+
     def check_trainable(self) -> None:
         """Raises StudyError where two tasks would train the same: names alone tell only recorded curves apart."""
         seen: dict[str, str] = {}
@@ -82,36 +87,63 @@ class Part(Document):
         return str(first) in self._changed and (not rest or not isinstance(section, Mapping) or str(rest[0]) in section)
 
 
-def load(source: str | Path, *, tasks: Sequence[str] | None = None, kind: type[S], **changes: Any) -> S | Suite[S]:
+Spaces = Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Any]]
+"""What derives the space of each task, by its name, from the values of each task; a study without tasks has the name ""."""
+
+
+def load(
+    source: str | Path,
+    *,
+    kind: type[S],
+    tasks: Sequence[str] | None = None,
+    spaces: Spaces | None = None,
+    **changes: Any,
+) -> S | Suite[S]:
     """Loads a study file, or a suite if it has tasks. `tasks`: those of the suite, or names that a study is played for.
 
     `changes`: as for `Study.load`. Raises StudyError: one sentence with file, line and column.
     """
     path, folder = find(source)
-    return of(Document(path), folder, tasks=tasks, kind=kind, **changes)
+    document = Document(path)
+    given = document.values.get("tasks")
+    if given is None and tasks is None:
+        if spaces is not None:
+            with one_sentence(document, kind.model_fields):
+                document.values |= {"space": found} if (found := spaces({"": document.values}).get("")) else {}
+        return kind.of(document, folder, **changes)
+    suite = of(document.values, tasks if given is None else given, folder, kind, document, spaces, changes)
+    return suite if given is None or tasks is None else suite.only(tasks)
 
 
 def of(
-    document: Document, folder: Path, *, tasks: Sequence[str] | None = None, kind: type[S], **changes: Any
-) -> S | Suite[S]:
-    """Returns the study or the suite of a document; otherwise as for `load`."""
-    given = document.values.get("tasks")
-    if given is None:
-        return kind.of(document, folder, **changes) if tasks is None else _suite(document, folder, tasks, kind, changes)
-    suite = _suite(document, folder, given, kind, changes)
-    return suite if tasks is None else suite.only(tasks)
-
-
-def _suite(document: Document, folder: Path, tasks: Any, kind: type[S], changes: Mapping[str, Any]) -> Suite[S]:
+    values: Mapping[str, Any], tasks: Any, folder: Path, kind: type[S], document: Document | None = None,
+    spaces: Spaces | None = None, changes: Mapping[str, Any] | None = None,
+) -> Suite[S]:  # fmt: skip
+    """Returns the suite of a study's values and its tasks. Raises StudyError, with its place in the document if there is one."""
     with one_sentence(document, kind.model_fields):
-        parts = _parts(document.values, tasks)
-    name = parts.name
+        parts = _parts(values, tasks)
+        whole = {task: _merged(parts.common, changed) for task, changed in parts.changed.items()}
+        for task, space in (spaces(whole) if spaces else {}).items():
+            whole[task]["space"] = space
     found: dict[str, S] = {}
-    for i, (task, changed) in enumerate(parts.changed.items()):
+    for i, (task, own) in enumerate(whole.items()):
+        own |= {"study": parts.names[task], "suite": parts.name}
         at: Location = ("tasks", task if isinstance(tasks, Mapping) else i)
-        values = _merged(parts.common, changed) | {"study": parts.names[task], "suite": name}
-        found[task] = kind.of(Part(document, at, changed, values), folder, **changes)
-    return Suite(name, found, document)
+        if document is not None:
+            found[task] = kind.of(Part(document, at, parts.changed[task], own), folder, **(changes or {}))
+        else:
+            with _of_task(task), one_sentence(None, kind.model_fields):
+                found[task] = kind.model_validate({**own, "folder": folder})
+                found[task].validate_parts()
+    return Suite(parts.name, found, document)
+
+
+@contextmanager
+def _of_task(task: str) -> Iterator[None]:
+    try:
+        yield
+    except StudyError as error:
+        raise StudyError(f"task {shown(task)}: {error}") from None
 
 
 @dataclass(frozen=True)

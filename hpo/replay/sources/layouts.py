@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from hpo.replay.sources.table import CurvesError, Raw, matrix
-from hpo.study.values import digest
 from hpo.text import nearest
 
 ARRAYS = ("names", "configs", "values")
@@ -92,6 +91,15 @@ def of_task(whole: Any, source: str, task: str | None) -> Any:
     return whole.filter(compute.equal(compute.cast(whole["task"], "string"), task)).drop_columns("task")
 
 
+def tasks_of(path: Path) -> list[str]:
+    """Returns the tasks of a file in their order; none where it has one only."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return [str(name) for name in file["tasks"]] if set(TASKSET) <= set(file) else []
+    whole = read_table(path)
+    return [str(name) for name in whole["task"].unique().to_pylist()] if "task" in whole.column_names else []
+
+
 def long(whole: Any, metric: str, source: str) -> Raw:
     """Converts a table with one row per epoch."""
     columns = whole.column_names
@@ -99,20 +107,20 @@ def long(whole: Any, metric: str, source: str) -> Raw:
         if needed not in columns:
             raise CurvesError(f"{source} must have a column {needed!r}, but has {', '.join(columns)}")
     names = [name.removeprefix("config_") for name in columns if name.startswith("config_")]
-    curves: dict[str, tuple[list[Any], dict[int, float], list[float]]] = {}
-    for row in whole.to_pylist():
-        config = [row[f"config_{name}"] for name in names]
-        value = row[metric]
-        _, points, seconds = curves.setdefault(
-            digest([row.get("seed"), row.get("trial"), *map(str, config)]), (config, {}, [])
-        )
-        if not isinstance(row["epoch"], int | float) or not row["epoch"] >= 1 or row["epoch"] % 1:
-            raise CurvesError(f"{source} must count epochs from 1, but has epoch {row['epoch']} of {config}")
-        if row["epoch"] in points and not row.get("attempt"):
-            raise CurvesError(f"{source} must record each epoch once, but has epoch {row['epoch']} of {config} twice")
-        points.setdefault(int(row["epoch"]), float("nan") if value is None else float(value))
-        seconds.append(float(row.get("seconds") or 1.0))
-    values = [in_order(points, f"{source} must record every epoch", config) for config, points, _ in curves.values()]
+    configs = list(zip(*(whole[f"config_{name}"].to_pylist() for name in names), strict=True)) or [()] * len(whole)
+    whose = [whole[name].to_pylist() for name in ("seed", "trial") if name in columns]
+    times, attempts = (whole[n].to_pylist() if n in columns else [None] * len(whole) for n in ("seconds", "attempt"))
+    curves: dict[tuple[str, ...], tuple[tuple[Any, ...], dict[int, float], list[float]]] = {}
+    rows = zip(whole["epoch"].to_pylist(), whole[metric].to_pylist(), times, attempts, configs, *whose, strict=True)
+    for epoch, value, seconds, attempt, config, *trial in rows:
+        _, points, spent = curves.setdefault((*map(str, trial), *map(str, config)), (config, {}, []))
+        if not isinstance(epoch, int | float) or not epoch >= 1 or epoch % 1:
+            raise CurvesError(f"{source} must count epochs from 1, but has epoch {epoch} of {list(config)}")
+        if epoch in points and not attempt:
+            raise CurvesError(f"{source} must record each epoch once, but has epoch {epoch} of {list(config)} twice")
+        points.setdefault(int(epoch), float("nan") if value is None else float(value))
+        spent.append(float(seconds or 1.0))
+    values = [in_order(points, f"{source} must record every epoch", list(c)) for c, points, _ in curves.values()]
     return Raw(
         names,
         [config for config, _, _ in curves.values()],

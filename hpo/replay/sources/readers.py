@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hpo.replay.sources import layouts, optuna, tune
@@ -23,14 +25,32 @@ def load(
 
     `task` chooses one of several tasks; `mode` is checked if the source records one. Raises CurvesError.
     """
+    return table(source, space, raw(source, metric, task, mode))
+
+
+def raw(source: str, metric: str, task: str | None = None, mode: str | None = None) -> Raw:
+    """Reads a source as it holds its curves; otherwise as for `load`."""
+    with _readable(source) as path:
+        return _raw(path, metric, task, mode)
+
+
+def tasks_of(source: str) -> list[str]:
+    """Returns the tasks of a source by name, in its order; none where it has one only. Raises CurvesError."""
+    with _readable(source) as path:
+        if path.is_file() and optuna.is_storage(path):
+            return optuna.tasks_of(path)
+        return layouts.tasks_of(path) if path.suffix in (".npz", ".csv", ".parquet") else []
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[Path]:
     path = Path(source.removeprefix("sqlite:///"))
     if not path.exists():
         raise CurvesError(f"curves must be a store or a file of recorded curves, but there is no {source}")
     try:
-        raw = _raw(path, metric, task, mode)
+        yield path
     except (OSError, KeyError, ValueError) as error:
         raise CurvesError(f"{source} must be a readable table of curves, but: {error}") from None
-    return table(source, space, raw)
 
 
 def _raw(path: Path, metric: str, task: str | None, mode: str | None) -> Raw:

@@ -1,0 +1,107 @@
+"""Replays in a store: as a live study is stored, written seed by seed, so that one that was stopped goes on.
+
+Reads and writes the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pyarrow as pa
+
+from hpo.game.script import Script
+from hpo.replay.answers import Answers
+from hpo.replay.game import Game
+from hpo.replay.players import Part, Played, play
+from hpo.store import StudyWriter, schema
+from hpo.store.agreement import REPLAY
+from hpo.store.recover import scripts
+from hpo.study import environment
+from hpo.text import encodable
+
+
+def record(
+    games: Sequence[Game], store: str, *, processes: int, command: str, tell: Callable[[str], None] = lambda said: None
+) -> None:
+    """Plays what the store lacks of the games, and writes it there. `tell` takes a sentence at the end of each game.
+
+    Raises StoreError, with nothing written, if the store holds another study of a name, or one of another origin.
+    `command`: what a user repeats to go on.
+    """
+    about = {**environment.collect(), "command": encodable(command)}
+    for game in games:
+        told = {**about, REPLAY: game.origin}
+        StudyWriter.check(store, **_identity(game), environment=told)
+    with ExitStack() as closing:
+        open_now: dict[int, _Recording] = {}
+
+        def parts() -> Iterator[Part]:
+            for number, game in enumerate(games):
+                recording = _Recording(game, store, {**about, REPLAY: game.origin})
+                closing.callback(recording.close)
+                if not recording.missing:
+                    tell(recording.end())
+                    continue
+                open_now[number] = recording
+                yield from (Part(number, (seed,), recording.scripts(seed)) for seed in sorted(recording.missing))
+
+        for played in play(games, parts(), processes):
+            recording = open_now[played.part.game]
+            recording.take(played)
+            if not recording.missing:
+                tell(open_now.pop(played.part.game).end())
+
+
+def _identity(game: Game) -> dict[str, Any]:
+    study = game.study
+    return {"study": study.study, "definition": study.definition, "digest": study.digest}
+
+
+class _Recording:
+    """One game in the store. `missing`: the seeds of which the store lacks a run."""
+
+    def __init__(self, game: Game, store: str, about: dict[str, Any]) -> None:
+        study = game.study
+        self._study = study
+        self._writer = StudyWriter.open(store, **_identity(game), environment=about, space_kinds=study.kinds)
+        stored = self._writer.stored
+        self._scripts = scripts(stored, self._writer.changes)
+        there = {row["run"] for row in stored.runs.to_pylist() if row["status"] == "complete"}
+        runs = {seed: {f"{method.label}/{seed}" for method in study.methods} for seed in study.seeds}
+        self.missing = {seed for seed, names in runs.items() if not names <= there}
+        kept = {run for seed, names in runs.items() if seed not in self.missing for run in names}
+        self._kept = {name: [_of_runs(getattr(stored, name), kept)] for name in schema.SNAPSHOTS}
+        self._answers: Answers | None = None
+        self._whole = False
+
+    def scripts(self, seed: int) -> Mapping[str, Script]:
+        """Returns the stored events of a seed's runs, which they must meet again."""
+        return {run: script for run, script in self._scripts.items() if run.rpartition("/")[2] == str(seed)}
+
+    def take(self, played: Played) -> None:
+        """Writes what a seed's runs gave; the rows of runs come last, so that a run is complete or not there."""
+        tables = {name: getattr(played.data, name) for name in schema.TABLES}
+        for name in schema.SNAPSHOTS:
+            self._kept[name].append(tables[name])
+            tables[name] = pa.concat_tables(self._kept[name], promote_options="permissive")
+        self._writer.add(tables)
+        self.missing -= set(played.part.seeds)
+        self._answers = played.answers if self._answers is None else self._answers + played.answers
+
+    def end(self) -> str:
+        """Seals the study in the store; returns a sentence about what was played."""
+        self._whole = True
+        self.close()
+        if self._answers is None:
+            return f"{self._study.study}: the store has all of it, nothing is left to play"
+        return f"{self._study.study}: {self._answers.sentence()}"
+
+    def close(self) -> None:
+        """Lets the next writer in."""
+        self._writer.close(compact=self._whole)
+
+
+def _of_runs(table: pa.Table, runs: set[str]) -> pa.Table:
+    return table.filter(pa.array([run in runs for run in table["run"].to_pylist()], type=pa.bool_()))

@@ -1,0 +1,101 @@
+"""The space of a recorded table: its configurations as candidates, over the domains that their values span. Reads tables.
+
+Only those count that were recorded to the end or failed, so that every answer is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hpo.replay.sources import CurvesError, Raw, raw
+from hpo.replay.sources.table import lengths, missing, without_constants
+from hpo.study import candidates
+from hpo.study.space_file import entry_of
+from hpo.study.study import Study
+from hpo.study.suite import Spaces
+from hpo.text import shown
+
+Row = dict[str, Any]
+
+
+def spaces_of(source: str, *, wanted: bool, task: str | None = None) -> Spaces:
+    """Returns what derives the spaces of tasks from a table, for those that say `space: from-table` or, if `wanted`, for all.
+
+    Hyperparameters that a task's space describes keep their domains; the others get one for all tasks. `task`: the one of
+    the table that a study without tasks is played for. Raises CurvesError.
+    """
+
+    def spaces(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        asked = {name: values for name, values in tasks.items() if wanted or candidates.from_table(values.get("space"))}
+        found = {name: _rows(source, name or task, values) for name, values in asked.items()}
+        common = _entries([row for rows, _ in found.values() for row in rows], source)
+        return {
+            name: {**common, **_given(asked[name]), candidates.KEY: [rows[i] for i in whole]}
+            for name, (rows, whole) in found.items()
+        }
+
+    return spaces
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the domains that a study describes itself."""
+    space = values.get("space")
+    return (
+        {name: entry for name, entry in space.items() if name != candidates.KEY} if isinstance(space, Mapping) else {}
+    )
+
+
+def _rows(source: str, task: str | None, values: Mapping[str, Any]) -> tuple[list[Row], list[int]]:
+    """Returns the configurations of a task, and which were recorded to the study's max_epochs or failed."""
+    metric, budget = values.get("metric", Study.model_fields["metric"].default), values.get("budget")
+    longest = budget.get("max_epochs") if isinstance(budget, Mapping) else None
+    if not isinstance(metric, str) or not isinstance(longest, int):
+        raise CurvesError(
+            f"a space from a table needs the study's metric and budget.max_epochs, but got {shown(metric)} and {shown(longest)}"
+        )
+    found = raw(source, metric, task, None)
+    found = without_constants(found) if found.trials else found
+    known = lengths(found.values)
+    failed = known < found.values.shape[1] if found.failed is None else found.failed
+    whole = np.flatnonzero((known >= longest) | failed).tolist()
+    if not whole:
+        raise CurvesError(
+            f"{source}{f' ({task})' if task else ''} must record a configuration to budget.max_epochs {longest}, but the "
+            f"longest curve has {int(known.max(initial=0))} epochs"
+        )
+    return [_row(found, i) for i in range(len(found.rows))], whole
+
+
+def _row(found: Raw, i: int) -> Row:
+    values = zip(found.names, found.rows[i], strict=True)
+    return {name: _plain(value) for name, value in values if not missing(value)}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _entries(rows: Sequence[Row], source: str) -> dict[str, Any]:
+    """Returns the entries of a space that all rows fit; a hyperparameter that some rows lack depends on another one."""
+    domains = candidates.domains_of(rows, {})
+    return {
+        name: entry_of(domain) | ({} if all(name in row for row in rows) else {"if": _condition(name, rows, source)})
+        for name, domain in domains.items()
+    }
+
+
+def _condition(name: str, rows: Sequence[Row], source: str) -> dict[str, list[Any]]:
+    """Returns the first hyperparameter, with its values, that tells which rows have one of this name."""
+    for parent in dict.fromkeys(other for row in rows for other in row if other != name):
+        if not all(parent in row for row in rows):
+            continue
+        with_it = {row[parent] for row in rows if name in row}
+        if with_it.isdisjoint(row[parent] for row in rows if name not in row):
+            return {parent: sorted(with_it, key=lambda value: (str(type(value)), value))}
+    raise CurvesError(
+        f"{source} must have {name} for every configuration, or for certain values of another hyperparameter, but some rows "
+        "have an empty cell that no other column explains; describe the space in the study file"
+    )
