@@ -116,11 +116,11 @@ class History:
         space = self.setting.space
         if space.pool is not None and (candidates := self.open()):
             return self.take(space.pool[int(rng.choice(candidates))])
-        for _ in range(DRAWS):
+        for _ in range(DRAWS if space.pool is None else 0):
             config = space.sample(rng)
             if self.is_new(config):
                 return self.take(config)
-        if space.size > LISTED:
+        if space.size > LISTED and space.pool is None:
             return None
         if self._left is None:
             listed = list(space.grid(points=LISTED))
