@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError
 from hpo.errors import HpoError
 from hpo.game.runs import prices, schedule_of
 from hpo.study.amounts import COST, EPOCHS
 from hpo.study.study import Study
+
+if TYPE_CHECKING:
+    from hpo.study.suite import Suite
 
 MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 WIDTH = 12  # of a row's name
@@ -41,6 +46,12 @@ class Plan:
         )
         return cls(study.study, rows, tuple(_methods(study)), _grid(study))
 
+    @property
+    def more(self) -> list[tuple[str, str]]:
+        """The methods, and what there is to say of a grid, as rows of (name, text)."""
+        methods = [("methods" if i == 0 else f"method {i + 1}", line) for i, line in enumerate(self.methods)]
+        return [*methods, *([("grid", self.note)] if self.note else [])]
+
     def __str__(self) -> str:
         lines = [f"{name:<{WIDTH}}{text}" for name, text in self.rows]
         note = [f"{'grid':<{WIDTH}}{self.note}"] if self.note else []
@@ -53,6 +64,42 @@ class Plan:
 
         rows = [*self.rows[1:], *(("method" if i == 0 else "", line) for i, line in enumerate(self.methods))]
         return box(definitions([*rows, *([("grid", self.note)] if self.note else [])]), title=self.study)
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """What a suite would run: the plan of each task's study, and what they have in common."""
+
+    suite: str
+    plans: Mapping[str, Plan]
+
+    @classmethod
+    def of(cls, suite: Suite[Any], plans: Sequence[Plan]) -> SuitePlan:
+        """Returns the plan of a suite, whose studies have these plans."""
+        return cls(suite.name, dict(zip(suite.tasks, plans, strict=True)))
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows of (name, text): one for all tasks where their plans agree, else one for each task."""
+        found = [("suite", self.suite), ("tasks", f"{len(self.plans)}: {', '.join(self.plans)}")]
+        columns = [dict([*plan.rows[1:], *plan.more]) for plan in self.plans.values()]
+        for name in dict.fromkeys(name for column in columns for name in column):
+            texts = {task: column.get(name, "-") for task, column in zip(self.plans, columns, strict=True)}
+            if len(set(texts.values())) == 1:
+                found.append((name, next(iter(texts.values()))))
+            else:
+                found += [(name if i == 0 else "", f"{task}: {text}") for i, (task, text) in enumerate(texts.items())]
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<{WIDTH}}{text}" for name, text in self.rows)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from hpo.api.html import box, definitions
+
+        return box(definitions(self.rows[1:]), title=self.suite)
 
 
 def checked(study: Study, address: str | None = None) -> Plan:

@@ -12,7 +12,8 @@ from hpo.api.results import Results
 from hpo.api.study import Study
 from hpo.api.suite import Suite, SuiteResults, stored
 from hpo.errors import HpoError
-from hpo.replay.game import Between, Game, Times, declared_cost, sized
+from hpo.replay.answers import Between
+from hpo.replay.game import Game, Times, declared_cost, sized
 from hpo.replay.weather import Weather
 from hpo.store.recover import prior_observations
 from hpo.study import study as studies
@@ -51,10 +52,21 @@ def recorded(curves: str | Path, study: studies.Study, task: str | None = None) 
     if knows(source):
         validate_to_replay(study, table=True)
         table = load(source, study.space, study.metric, task, study.mode)
-        return Recorded(table=table, warnings=tuple(table.notes))
+        return Recorded(table=table, warnings=(*table.notes, *_short(study, table)))
     data = from_store(source, study, task)
     validate_to_replay(study, table=False)
     return Recorded(data=data, warnings=_unpriced(study, data))
+
+
+def _short(study: studies.Study, table: RecordedTable) -> tuple[str, ...]:
+    """Returns a warning where curves of a pool's candidates just end before a trial does."""
+    short = int(((table.known < study.budget.max_epochs) & ~table.failed).sum()) if study.space.pool is not None else 0
+    if not short:
+        return ()
+    return (
+        f"{short} of the {len(table.configs)} recorded curves end before epoch {study.budget.max_epochs} and did not fail: "
+        "their trainings count as ended there",
+    )
 
 
 def _unpriced(study: studies.Study, data: StudyData) -> tuple[str, ...]:
@@ -121,7 +133,8 @@ class Playing:
         between: Between = "nearest", times: Times | None = None, weather: Weather | None = None,
     ) -> Playing:  # fmt: skip
         """Returns the games of a study or of a suite; `read` gives the curves for a study and its task."""
-        games, warnings = [], []
+        games: list[Game] = []
+        warnings: list[str] = []
         for task, study in found.tasks.items() if isinstance(found, suites.Suite) else [(None, found)]:
             curves = read(study, task)
             prior = prior_observations(study)

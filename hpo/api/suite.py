@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo import store as stores
-from hpo.api.plan import Plan, checked
+from hpo.api.plan import SuitePlan, checked
 from hpo.api.results import Results
 from hpo.api.stores import NoSuchStudy
 from hpo.api.study import Study, keys_given
@@ -50,10 +50,10 @@ class Suite(suite.Suite[Study]):
         suite.Suite.__init__(made, found.name, found.tasks, found.document)
         return made
 
-    def check(self, address: str | None = None) -> dict[str, Plan]:
-        """Validates each task's study as `hpo.run` does, and returns their plans; trains nothing. Raises HpoError."""
+    def check(self, address: str | None = None) -> SuitePlan:
+        """Validates each task's study as `hpo.run` does, and returns the suite's plan; trains nothing. Raises HpoError."""
         self.check_trainable()
-        return {task: checked(study, address) for task, study in self.tasks.items()}
+        return SuitePlan.of(self, [checked(study, address) for study in self.studies])
 
     def stored_in(self, store: str | Path) -> Suite:
         """Returns the suite with another store."""

@@ -99,7 +99,7 @@ def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str
 
 
 def print_tasks(
-    uri: str, names: list[str], format: str, output: Path | None, *, target: float | None = None,
+    uri: str, names: list[str], format: str, output: Path | None = None, *, target: float | None = None,
     workers: int | None = None, difference: str | None = None, runs: bool = False, all_tables: bool = False,
     view: View = PLAIN,
 ) -> Comparison:  # fmt: skip

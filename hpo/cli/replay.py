@@ -185,13 +185,15 @@ def _loaded(source: str, curves: str, **wanted: Any) -> Study | Suite[Study]:
 def _into(store: str, playing: Playing, processes: int | None, format: TableFormat, all_tables: bool) -> None:
     """Plays into a store, tells of each game when it is over, and compares what the store holds then."""
     from hpo.api.replaying import record_games
-    from hpo.live.session import stoppable
+    from hpo.live.stopping import stoppable
 
     with stoppable(command_line()):
         record_games(playing, store, _side_by_side(processes), command_line(), errors.print)
     names = [game.study.study for game in playing.games]
-    show = {"format": format.value, "output": None, "all_tables": all_tables}
-    print_tasks(store, names, **show) if len(names) > 1 else print_comparison(store, names[0], **show)
+    if len(names) > 1:
+        print_tasks(store, names, format.value, all_tables=all_tables)
+    else:
+        print_comparison(store, names[0], format.value, all_tables=all_tables)
     errors.print(f"store: {store}")
 
 

@@ -55,6 +55,8 @@ class RecordedCurves(Curves):
     the nearest recorded curve that reaches the study's `max_epochs` or failed, or the prediction of a surrogate fitted
     to the curves that reach it. If the nearest configuration failed before its first epoch, the trial fails too,
     whatever a surrogate predicts.
+
+    Where the space is a pool, a candidate is answered by its own curve alone: where that just ends, its training ended.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RecordedCurves(Curves):
         self._own, self._table, self._space, self._weather = own or Curves(), table, space, weather
         self._own_seconds = own_seconds or {}
         self.failures = self._own.failures
+        self._last = max_epochs if space.pool is not None else 0  # a pool's curves end by themselves before it
         self._row: dict[str, int] = {}  # the trial's own row of the table
         self._timed: dict[str, int] = {}  # the row whose epoch times the trial takes
         self._between: dict[
@@ -164,7 +167,8 @@ class RecordedCurves(Curves):
         if row is not None:
             assert self._table is not None
             if epoch <= len(self._curves[row]):
-                return Trained(self._curves[row][epoch - 1])
+                over = epoch == len(self._curves[row]) and epoch < self._last and not self._table.failed[row]
+                return Trained(self._curves[row][epoch - 1], ended=bool(over))
             if self._table.failed[row]:
                 return Failed(f"failed at epoch {epoch} when it was recorded")
         else:

@@ -1,17 +1,12 @@
-"""The space of a recorded table: its configurations as candidates, over the domains that their values span. Reads tables.
-
-Only those count that were recorded to the end or failed, so that every answer is exact.
-"""
+"""The space of a recorded table: its configurations as candidates, over the domains that their values span. Reads tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hpo.replay.sources import CurvesError, Raw, raw
-from hpo.replay.sources.table import lengths, missing, without_constants
+from hpo.replay.sources.table import missing, without_constants
 from hpo.study import candidates
 from hpo.study.space_file import entry_of
 from hpo.study.study import Study
@@ -30,12 +25,9 @@ def spaces_of(source: str, *, wanted: bool, task: str | None = None) -> Spaces:
 
     def spaces(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         asked = {name: values for name, values in tasks.items() if wanted or candidates.from_table(values.get("space"))}
-        found = {name: _rows(source, name or task, values) for name, values in asked.items()}
-        common = _entries([row for rows, _ in found.values() for row in rows], source)
-        return {
-            name: {**common, **_given(asked[name]), candidates.KEY: [rows[i] for i in whole]}
-            for name, (rows, whole) in found.items()
-        }
+        rows = {name: _rows(source, name or task, values) for name, values in asked.items()}
+        common = _entries([row for own in rows.values() for row in own], source)
+        return {name: {**common, **_given(asked[name]), candidates.KEY: own} for name, own in rows.items()}
 
     return spaces
 
@@ -48,25 +40,14 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _rows(source: str, task: str | None, values: Mapping[str, Any]) -> tuple[list[Row], list[int]]:
-    """Returns the configurations of a task, and which were recorded to the study's max_epochs or failed."""
-    metric, budget = values.get("metric", Study.model_fields["metric"].default), values.get("budget")
-    longest = budget.get("max_epochs") if isinstance(budget, Mapping) else None
-    if not isinstance(metric, str) or not isinstance(longest, int):
-        raise CurvesError(
-            f"a space from a table needs the study's metric and budget.max_epochs, but got {shown(metric)} and {shown(longest)}"
-        )
+def _rows(source: str, task: str | None, values: Mapping[str, Any]) -> list[Row]:
+    """Returns the recorded configurations of a task."""
+    metric = values.get("metric", Study.model_fields["metric"].default)
+    if not isinstance(metric, str):
+        raise CurvesError(f"a space from a table needs the study's metric, but got {shown(metric)}")
     found = raw(source, metric, task, None)
     found = without_constants(found) if found.trials else found
-    known = lengths(found.values)
-    failed = known < found.values.shape[1] if found.failed is None else found.failed
-    whole = np.flatnonzero((known >= longest) | failed).tolist()
-    if not whole:
-        raise CurvesError(
-            f"{source}{f' ({task})' if task else ''} must record a configuration to budget.max_epochs {longest}, but the "
-            f"longest curve has {int(known.max(initial=0))} epochs"
-        )
-    return [_row(found, i) for i in range(len(found.rows))], whole
+    return [_row(found, i) for i in range(len(found.rows))]
 
 
 def _row(found: Raw, i: int) -> Row:

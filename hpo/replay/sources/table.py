@@ -82,7 +82,7 @@ def table(source: str, space: SearchSpace, raw: Raw) -> RecordedTable:
     if raw.trials:
         raw = _begun(raw, space, source, notes)
     configs = [_config(space, dict(zip(raw.names, row, strict=True)), source) for row in raw.rows]
-    known = lengths(raw.values)
+    known = _lengths(raw.values)
     values, failed = _ended(raw, known, source, notes)
     seconds = _seconds(raw, source)
     kept = _longest_of_each(configs, known) if raw.trials else list(range(len(configs)))
@@ -163,7 +163,7 @@ def _check_once(configs: Sequence[Config], source: str) -> None:
         seen.add(name)
 
 
-def lengths(values: Matrix) -> NDArray[np.int64]:
+def _lengths(values: Matrix) -> NDArray[np.int64]:
     """Returns how many epochs of each curve are known: those before the first NaN or infinity."""
     stops = ~np.isfinite(np.pad(values, ((0, 0), (0, 1)), constant_values=np.nan))
     return np.asarray(stops.argmax(axis=1), dtype=np.int64)
