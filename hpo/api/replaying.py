@@ -19,6 +19,7 @@ from hpo.store.recover import prior_observations
 from hpo.study import study as studies
 from hpo.study import suite as suites
 from hpo.study.amounts import EPOCHS
+from hpo.study.yaml_file import Document
 
 if TYPE_CHECKING:
     from hpo.replay.sources import RecordedTable
@@ -86,12 +87,13 @@ def _unpriced(study: studies.Study, data: StudyData) -> tuple[str, ...]:
 
 def to_replay(
     source: str | Path, curves: str, *, task: str | None = None, tasks: Sequence[str] | None = None,
-    space: Space | None = None, kind: type[suites.S], **changes: Any,
+    apart: bool = False, space: Space | None = None, kind: type[suites.S], **changes: Any,
 ) -> suites.S | suites.Suite[suites.S]:  # fmt: skip
     """Loads the study, or the suite, that recorded curves are to answer.
 
-    `tasks`: those of a suite, or of the curves; all of them if it is `all`. `space`: `from-table` for the recorded
-    configurations as candidates. `changes`: as for `Study.load`. Raises HpoError.
+    `task`: the one to read, for a study alone, or of a suite. `tasks`: those of a suite, or of the curves; all of them if it
+    is `all`. `apart`: a study that is played for a task is named after it, so that a store may hold others beside. `space`:
+    `from-table` for the recorded configurations as candidates. `changes`: as for `Study.load`. Raises HpoError.
     """
     from hpo.replay.sources import CurvesError, knows
     from hpo.replay.table_space import spaces_of
@@ -101,14 +103,21 @@ def to_replay(
             f"--space {space} needs a file of recorded curves, but {curves} is none; a store has its own space"
         )
     spaces = spaces_of(curves, wanted=space is not None, task=task) if knows(curves) else None
+    if task is not None and _is_for(source, apart):
+        tasks = [task]
     return suites.load(source, kind=kind, tasks=_named(source, curves, tasks), spaces=spaces, **changes)
+
+
+def _is_for(source: str | Path, apart: bool) -> bool:
+    """Whether a study file is a suite's, of which one task is played, or is to be made one for a task."""
+    values = Document(studies.find(source)[0]).values
+    return values.get("tasks") is not None or (apart and values.get("suite") is None)
 
 
 def _named(source: str | Path, curves: str, tasks: Sequence[str] | None) -> Sequence[str] | None:
     """Returns the tasks that are meant; `all` means those of the suite's file, and else of the curves."""
     from hpo.replay.sources import CurvesError, knows
     from hpo.replay.sources import tasks_of as recorded_tasks
-    from hpo.study.yaml_file import Document
 
     if tasks is None or list(tasks) != [ALL]:
         return tasks
@@ -130,16 +139,20 @@ class Playing:
     @classmethod
     def of(
         cls, found: studies.Study | suites.Suite[Any], read: Callable[[studies.Study, str | None], Recorded], *,
-        between: Between = "nearest", times: Times | None = None, weather: Weather | None = None,
+        between: Between = "nearest", times: Times | None = None, weather: Weather | None = None, task: str | None = None,
     ) -> Playing:  # fmt: skip
-        """Returns the games of a study or of a suite; `read` gives the curves for a study and its task."""
+        """Returns the games of a study or of a suite; `read` gives the curves for a study and its task.
+
+        `task`: the one of the curves that a study alone is played for.
+        """
         games: list[Game] = []
         warnings: list[str] = []
-        for task, study in found.tasks.items() if isinstance(found, suites.Suite) else [(None, found)]:
-            curves = read(study, task)
+        several = isinstance(found, suites.Suite)
+        for own, study in found.tasks.items() if isinstance(found, suites.Suite) else [(task, found)]:
+            curves = read(study, own)
             prior = prior_observations(study)
-            games.append(Game(study, curves.table, curves.data, prior, between, times, weather or Weather()))
-            warnings += curves.warnings if task is None else [f"{task}: {warning}" for warning in curves.warnings]
+            games.append(Game(study, curves.table, curves.data, prior, between, times, weather or Weather(), own))
+            warnings += [f"{own}: {warning}" for warning in curves.warnings] if several else curves.warnings
         return cls(tuple(games), tuple(warnings))
 
 
@@ -197,12 +210,12 @@ def replay(
     `processes`: how many play side by side, which changes no result; a script that asks for several needs the usual
     `if __name__ == "__main__"`. Raises HpoError where the curves cannot answer.
     """
-    wanted = _wanted(study, curves, task, space)
+    wanted = _wanted(study, curves, task, space, apart=store is not None)
     if isinstance(wanted, Suite):
         wanted = Suite.of(wanted.each(lambda one: sized(one, workers, budget)))
     else:
         wanted = sized(wanted, workers, budget)
-    playing = Playing.of(wanted, _reader(curves, task), between=between, times=times, weather=weather)
+    playing = Playing.of(wanted, _reader(curves), between=between, times=times, weather=weather, task=task)
     if store is None:
         from hpo.replay.players import whole
 
@@ -232,10 +245,12 @@ def record_games(
     return said
 
 
-def _wanted(study: Study | Suite | str | Path, curves: Any, task: str | None, space: Space | None) -> Study | Suite:
+def _wanted(
+    study: Study | Suite | str | Path, curves: Any, task: str | None, space: Space | None, apart: bool
+) -> Study | Suite:
     if isinstance(study, str | Path):
         if isinstance(curves, str | Path):
-            found = to_replay(study, str(curves), task=task, space=space, kind=Study)
+            found = to_replay(study, str(curves), task=task, apart=apart, space=space, kind=Study)
             return Suite.of(found) if isinstance(found, suites.Suite) else found
         return Study.load(study)
     if space is not None:
@@ -245,12 +260,12 @@ def _wanted(study: Study | Suite | str | Path, curves: Any, task: str | None, sp
     return study
 
 
-def _reader(curves: Any, task: str | None) -> Callable[[studies.Study, str | None], Recorded]:
+def _reader(curves: Any) -> Callable[[studies.Study, str | None], Recorded]:
     """Returns what gives the curves for a study and its task."""
 
     def read(study: studies.Study, own: str | None) -> Recorded:
         if isinstance(curves, str | Path):
-            return recorded(curves, study, own or task)
+            return recorded(curves, study, own)
         found = curves if isinstance(curves, Results) else curves[study.study]
         return Recorded(data=found.data, warnings=_unpriced(study, found.data))
 

@@ -25,6 +25,7 @@ from hpo.cli.options import (
     seed_numbers,
 )
 from hpo.errors import StudyError, StudyFailed
+from hpo.store.agreement import REPLAY
 from hpo.study.messages import explain, first
 from hpo.study.study import Study
 
@@ -49,6 +50,15 @@ def refine(
     folds: Annotated[
         int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
     ] = None,
+    curves: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|STORE", help="The recorded curves that answer, where the study was replayed over them."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="T", help="The task to read, where the curves hold several.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Folder where relative paths of the study start.")] = Path(),
     address: RayAddressOption = None,
     workers: SlotsOption = None,
@@ -69,7 +79,11 @@ def refine(
     if doubts := doubt(found, plan):
         errors.print(doubts)
     refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
-    play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
+    check_origin(data, curves)
+    if curves is not None:
+        replay_refined(refined, data, curves, task)
+    else:
+        play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
     trained = stores.read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)
@@ -88,6 +102,31 @@ def refining_study(
         return Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
     except ValidationError as error:
         raise StudyError(explain(first(error), Study.model_fields, "")) from None
+
+
+def check_origin(data: StudyData, curves: str | None) -> None:
+    """Raises StudyError unless a replayed study is refined over recorded curves, and a trained one by training."""
+    replay = data.environment.get(REPLAY)
+    if replay and curves is None:
+        raise StudyError(
+            f"{data.name} was replayed over {replay['curves']}, so that its winner must be refined over recorded curves; "
+            "name them with --curves"
+        )
+    if curves is not None and not replay:
+        raise StudyError(f"{data.name} was trained, and its winner's neighbours must be too; leave --curves out")
+
+
+def replay_refined(refined: Study, data: StudyData, curves: str, task: str | None) -> None:
+    """Plays the refinement into its store, over curves that answer as those of the replayed study did."""
+    from hpo.api.replaying import Playing, record_games, recorded
+    from hpo.replay import Weather
+
+    how = data.environment[REPLAY]
+    playing = Playing.of(
+        refined, lambda study, own: recorded(curves, study, own), between=how["between"], times=how["times"],
+        weather=Weather(**how.get("weather", {})), task=task,
+    )  # fmt: skip
+    record_games(playing, refined.store, 1, command_line(), errors.print)
 
 
 def doubt(found: Importance, plan: RefinePlan) -> str:

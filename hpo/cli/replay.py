@@ -142,13 +142,13 @@ def replay(
     axes = _axes(sweep, good, picture)
     _check_apart(task, tasks, sweep, store)
     loaded = _loaded(
-        study, curves, task=task, tasks=[task] if task and store else words(tasks), space=space.value if space else None,
+        study, curves, task=task, tasks=words(tasks), apart=store is not None, space=space.value if space else None,
         methods=words(methods), seeds=seed_numbers(seeds),
         **({} if sweep else {"epochs": budget, "parallelism": workers}),
     )  # fmt: skip
     playing = Playing.of(
-        loaded, lambda one, own: recorded(curves, one, own or task), between=between.value,
-        times=times.value if times else None, weather=Weather(stragglers, failures, preemptions, weather_seed),
+        loaded, lambda one, own: recorded(curves, one, own), between=between.value, times=times.value if times else None,
+        weather=Weather(stragglers, failures, preemptions, weather_seed), task=task,
     )  # fmt: skip
     for warning in playing.warnings:
         errors.print(f"warning: {warning}")
@@ -178,8 +178,8 @@ def _loaded(source: str, curves: str, **wanted: Any) -> Study | Suite[Study]:
     from hpo.bundle import study_in
 
     if wanted["tasks"] or wanted["space"]:
-        raise HpoError(f"{source} is a bundle of one study with its own space; leave --tasks, --space and --store out")
-    return study_in(source, **{name: wanted[name] for name in wanted.keys() - {"task", "tasks", "space"}})
+        raise HpoError(f"{source} is a bundle of one study with its own space; leave --tasks and --space out")
+    return study_in(source, **{name: wanted[name] for name in wanted.keys() - {"task", "tasks", "apart", "space"}})
 
 
 def _into(store: str, playing: Playing, processes: int | None, format: TableFormat, all_tables: bool) -> None:

@@ -114,8 +114,9 @@ def check_again(study: str, store: str | None, *, again: bool, budget: int | Non
         raise StudyError(f"{study} is a bundle, which only --again trains anew: `hpo run {study} --again --store NEW`")
     if budget is not None:
         raise StudyError("--again needs the bundle's own budget, but got --budget; leave it out")
-    from hpo.bundle import check_new
+    from hpo.bundle import check_new, check_trained
 
+    check_trained(study)
     check_new(study, store)
 
 

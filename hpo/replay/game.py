@@ -74,6 +74,7 @@ class Game:
     between: Between = "nearest"
     times: Times | None = None
     weather: Weather = field(default_factory=Weather)
+    task: str | None = None  # the one of the curves, where they hold several
 
     def play(self, seeds: Sequence[int] | None = None, stored: Mapping[str, Script] | None = None) -> Replay:
         """Plays the runs, or those with these seeds. `stored`: the events that a run must meet again, by its name.
@@ -101,9 +102,14 @@ class Game:
     def origin(self) -> dict[str, Any]:
         """What the results depend on besides the study, as a store's environment tells it."""
         source = self.table.source if self.table is not None else f"the study {self.data.name}" if self.data else ""
-        told = {"between": self.between, "times": self._times}
-        weather = {} if self.weather.calm else {"weather": asdict(self.weather)}
-        return {"curves": Path(source).name, "digest": _digest_of(self), **told, **weather}
+        told: dict[str, Any] = {"between": self.between, "times": self._times}
+        told |= {} if self.weather.calm else {"weather": asdict(self.weather)}
+        return {
+            "curves": Path(source).name,
+            **({"task": self.task} if self.task else {}),
+            "digest": _digest_of(self),
+            **told,
+        }
 
 
 def replay(

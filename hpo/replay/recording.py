@@ -11,14 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from hpo import store as stores
 from hpo.game.script import Script
 from hpo.replay.answers import Answers
 from hpo.replay.game import Game
 from hpo.replay.players import Part, Played, play
-from hpo.store import StudyWriter, schema
+from hpo.storage.place import place
+from hpo.store import StudyData, StudyWriter, schema, seal
 from hpo.store.agreement import REPLAY
 from hpo.store.recover import scripts
 from hpo.study import environment
+from hpo.study.study import Study
 from hpo.text import encodable
 
 
@@ -39,9 +42,12 @@ def record(
 
         def parts() -> Iterator[Part]:
             for number, game in enumerate(games):
+                if _has_all(store, game):
+                    tell(f"{game.study.study}: the store has all of it, nothing is left to play")
+                    continue
                 recording = _Recording(game, store, {**about, REPLAY: game.origin})
                 closing.callback(recording.close)
-                if not recording.missing:
+                if not recording.missing:  # whoever played the last of it could not seal it
                     tell(recording.end())
                     continue
                 open_now[number] = recording
@@ -59,6 +65,25 @@ def _identity(game: Game) -> dict[str, Any]:
     return {"study": study.study, "definition": study.definition, "digest": study.digest}
 
 
+def _has_all(store: str, game: Game) -> bool:
+    """Tells whether a sealed study of the store has every run of the game, and perhaps more."""
+    study = game.study
+    if study.study not in stores.studies(store) or not seal.made(place(store), study.study):
+        return False
+    found = stores.read(store, study.study)
+    known = found.definition["methods"]
+    return _runs(study) <= _complete(found) and all(method in known for method in study.definition["methods"])
+
+
+def _runs(study: Study) -> set[str]:
+    return {f"{method.label}/{seed}" for method in study.methods for seed in study.seeds}
+
+
+def _complete(stored: StudyData) -> set[str]:
+    """Returns the stored runs that are over."""
+    return {row["run"] for row in stored.runs.to_pylist() if row["status"] == "complete"}
+
+
 class _Recording:
     """One game in the store. `missing`: the seeds of which the store lacks a run."""
 
@@ -68,10 +93,9 @@ class _Recording:
         self._writer = StudyWriter.open(store, **_identity(game), environment=about, space_kinds=study.kinds)
         stored = self._writer.stored
         self._scripts = scripts(stored, self._writer.changes)
-        there = {row["run"] for row in stored.runs.to_pylist() if row["status"] == "complete"}
-        runs = {seed: {f"{method.label}/{seed}" for method in study.methods} for seed in study.seeds}
-        self.missing = {seed for seed, names in runs.items() if not names <= there}
-        kept = {run for seed, names in runs.items() if seed not in self.missing for run in names}
+        there = _complete(stored)
+        self.missing = {seed for seed in study.seeds if not _runs(study.changed(seeds=[seed])) <= there}
+        kept = _runs(study.changed(seeds=[seed for seed in study.seeds if seed not in self.missing]))
         self._kept = {name: [_of_runs(getattr(stored, name), kept)] for name in schema.SNAPSHOTS}
         self._answers: Answers | None = None
         self._whole = False

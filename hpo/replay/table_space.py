@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.replay.sources import CurvesError, Raw, raw
+from hpo.replay.sources import CurvesError, configs_of, raw
 from hpo.replay.sources.table import missing, without_constants
 from hpo.study import candidates
 from hpo.study.space_file import entry_of
@@ -26,8 +26,11 @@ def spaces_of(source: str, *, wanted: bool, task: str | None = None) -> Spaces:
     def spaces(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         asked = {name: values for name, values in tasks.items() if wanted or candidates.from_table(values.get("space"))}
         rows = {name: _rows(source, name or task, values) for name, values in asked.items()}
-        common = _entries([row for own in rows.values() for row in own], source)
-        return {name: {**common, **_given(asked[name]), candidates.KEY: own} for name, own in rows.items()}
+        everywhere = [_plain(row) for row in configs_of(source)] if rows else []  # whichever tasks are asked for
+        return {
+            name: {**_entries(everywhere or own, source), **_given(asked[name]), candidates.KEY: own}
+            for name, own in rows.items()
+        }
 
     return spaces
 
@@ -47,16 +50,12 @@ def _rows(source: str, task: str | None, values: Mapping[str, Any]) -> list[Row]
         raise CurvesError(f"a space from a table needs the study's metric, but got {shown(metric)}")
     found = raw(source, metric, task, None)
     found = without_constants(found) if found.trials else found
-    return [_row(found, i) for i in range(len(found.rows))]
+    return [_plain(dict(zip(found.names, row, strict=True))) for row in found.rows]
 
 
-def _row(found: Raw, i: int) -> Row:
-    values = zip(found.names, found.rows[i], strict=True)
-    return {name: _plain(value) for name, value in values if not missing(value)}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+def _plain(row: Row) -> Row:
+    """Returns a row as a study file has it, without its empty cells."""
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in row.items() if not missing(value)}
 
 
 def _entries(rows: Sequence[Row], source: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ DECIDED_WITH = "decided_with"  # in the head's environment: package -> versions,
 
 REPLAY = "replay"  # in the head's environment of a replay: the curves that answered it, and how
 
+ANSWERING = ("digest", "between", "times", "weather")  # of a replay's origin: what the answers depend on
+
 Entry = Mapping[str, Any]  # a method: name, options, parallelism
 Versions = Mapping[str, Sequence[str]]
 
@@ -76,7 +78,7 @@ def check_origin(head: Mapping[str, Any] | None, environment: Mapping[str, Any],
     if head is None:
         return
     before, now = (found.get(REPLAY) for found in (head.get("environment", {}), environment))
-    if before == now:
+    if all((before or {}).get(name) == (now or {}).get(name) for name in ANSWERING):
         return
     there, here = (_origin(found) for found in (before, now))
     other = "; its curves, --between, --times or weather were others" if before and now else ""

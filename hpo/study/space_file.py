@@ -141,6 +141,14 @@ def _check_as_text(values: Sequence[Any]) -> None:
             raise InvalidSpace(f"values must differ as text too, but got {shown(other)} and {shown(value)}; rename one")
 
 
+def entries(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a `space` section's entry of each hyperparameter; of a pool's, also those that its candidates span."""
+    own = {name: entry for name, entry in section.items() if isinstance(entry, Mapping)}
+    if not has_candidates(section):
+        return own
+    return {name: own.get(name) or entry_of(domain) for name, domain in parse_space(section).domains.items()}
+
+
 def entry_of(domain: Domain) -> dict[str, Any]:
     """Returns a domain as an entry of a study file's `space`, without what is as by default."""
     if isinstance(domain, Choice):

@@ -4,7 +4,7 @@
 those tools leave behind, `store.py` reads a store of this project. `readers.py` chooses the reader for a file or folder.
 """
 
-from hpo.replay.sources.readers import knows, load, raw, tasks_of
+from hpo.replay.sources.readers import configs_of, knows, load, raw, tasks_of
 from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
 
-__all__ = ["CurvesError", "Raw", "RecordedTable", "knows", "load", "raw", "table", "tasks_of"]
+__all__ = ["CurvesError", "Raw", "RecordedTable", "configs_of", "knows", "load", "raw", "table", "tasks_of"]

@@ -100,6 +100,16 @@ def tasks_of(path: Path) -> list[str]:
     return [str(name) for name in whole["task"].unique().to_pylist()] if "task" in whole.column_names else []
 
 
+def configs_of(path: Path) -> list[dict[str, Any]]:
+    """Returns the configurations of all tasks of a file with one row per epoch, each once; none of another layout."""
+    whole = read_table(path) if path.suffix in (".csv", ".parquet") else None
+    names = [name for name in whole.column_names if name.startswith("config_")] if whole is not None else []
+    if whole is None or not names or "epoch" not in whole.column_names:
+        return []
+    rows = whole.select(names).group_by(names, use_threads=False).aggregate([]).to_pylist()
+    return [{name.removeprefix("config_"): value for name, value in row.items()} for row in rows]
+
+
 def long(whole: Any, metric: str, source: str) -> Raw:
     """Converts a table with one row per epoch."""
     columns = whole.column_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hpo.replay.sources import layouts, optuna, tune
 from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
@@ -40,6 +41,12 @@ def tasks_of(source: str) -> list[str]:
         if path.is_file() and optuna.is_storage(path):
             return optuna.tasks_of(path)
         return layouts.tasks_of(path) if path.suffix in (".npz", ".csv", ".parquet") else []
+
+
+def configs_of(source: str) -> list[dict[str, Any]]:
+    """Returns the configurations of all tasks together, where they share their hyperparameters; none elsewhere."""
+    with _readable(source) as path:
+        return layouts.configs_of(path) if path.is_file() and not optuna.is_storage(path) else []
 
 
 @contextmanager
