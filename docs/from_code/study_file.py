@@ -41,6 +41,7 @@ STUDY = {
     "track": "Where curves are copied while the study runs, see [below](#track).",
     "start": "Configurations that every method tries first.",
     "prior": "A store with earlier results over configurations of this space, for methods that learn.",
+    "suite": "Name of a suite: studies of one suite in a store are compared as tasks. [Tasks](#tasks) set it themselves.",
 }
 
 SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {

@@ -172,10 +172,18 @@ class ReplayResults(Results):
 
 @overload
 def replay(
-    study: Study | str | Path, curves: str | Path | Results, *, task: str | None = None, space: Space | None = None,
+    study: Study | str | Path, curves: str | Path | Results, *, task: str | None = None, tasks: None = None,
+    space: Space | None = None, workers: int | None = None, budget: int | None = None, between: Between = "nearest",
+    times: Times | None = None, weather: Weather | None = None, store: str | Path | None = None, processes: int = 1,
+) -> ReplayResults: ...  # fmt: skip
+
+
+@overload
+def replay(
+    study: str | Path, curves: str | Path, *, tasks: Sequence[str] | Literal["all"], space: Space | None = None,
     workers: int | None = None, budget: int | None = None, between: Between = "nearest", times: Times | None = None,
     weather: Weather | None = None, store: str | Path | None = None, processes: int = 1,
-) -> ReplayResults: ...  # fmt: skip
+) -> SuiteResults: ...  # fmt: skip
 
 
 @overload
@@ -191,11 +199,12 @@ def replay(
     curves: str | Path | Results | Mapping[str, Results],
     *,
     task: str | None = None,
-    space: Space | None = None,
+    tasks: Sequence[str] | Literal["all"] | None = None,
+    space: Literal["from-table"] | None = None,
     workers: int | None = None,
     budget: int | None = None,
-    between: Between = "nearest",
-    times: Times | None = None,
+    between: Literal["nearest", "surrogate"] = "nearest",
+    times: Literal["declared", "recorded"] | None = None,
     weather: Weather | None = None,
     store: str | Path | None = None,
     processes: int = 1,
@@ -203,14 +212,16 @@ def replay(
     """Plays a study or a suite over recorded curves, as `hpo replay` does: without a cluster and without training.
 
     `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or the results of a study or of a
-    suite. `task`: which one to read, where they hold several; each study of a suite reads its own. `space`: "from-table" for
-    the recorded configurations as candidates. `workers`, `budget`: virtual workers and epochs of each run (default: the
+    suite. `task`: which one to read, where they hold several; each study of a suite reads its own. `tasks`: those that a study
+    file is played for, as a suite: names, or "all" that the curves have. `space`: "from-table" for the recorded
+    configurations as candidates, for a study file. `workers`, `budget`: virtual workers and epochs of each run (default: the
     study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`: stragglers,
     failures and preemptions. `store`: writes the results there, as of a live study; what it holds is not played again.
     `processes`: how many play side by side, which changes no result; a script that asks for several needs the usual
     `if __name__ == "__main__"`. Raises HpoError where the curves cannot answer.
     """
-    wanted = _wanted(study, curves, task, space, apart=store is not None)
+    named = [tasks] if isinstance(tasks, str) else tasks
+    wanted = _wanted(study, curves, task=task, tasks=named, space=space, apart=store is not None)
     if isinstance(wanted, Suite):
         wanted = Suite.of(wanted.each(lambda one: sized(one, workers, budget)))
     else:
@@ -245,19 +256,16 @@ def record_games(
     return said
 
 
-def _wanted(
-    study: Study | Suite | str | Path, curves: Any, task: str | None, space: Space | None, apart: bool
-) -> Study | Suite:
-    if isinstance(study, str | Path):
-        if isinstance(curves, str | Path):
-            found = to_replay(study, str(curves), task=task, apart=apart, space=space, kind=Study)
-            return Suite.of(found) if isinstance(found, suites.Suite) else found
-        return Study.load(study)
-    if space is not None:
+def _wanted(study: Study | Suite | str | Path, curves: Any, **options: Any) -> Study | Suite:
+    """Returns what is to be played: a study file with the options of `to_replay`, or what was given."""
+    if isinstance(study, str | Path) and isinstance(curves, str | Path):
+        found = to_replay(study, str(curves), kind=Study, **options)
+        return Suite.of(found) if isinstance(found, suites.Suite) else found
+    if options["tasks"] is not None or options["space"] is not None:
         raise HpoError(
-            "space needs a study file, but got a study that has a space already; give its file, or leave space out"
+            "tasks and space need a study file and a file of curves, but got values; give the file, or make a hpo.Suite"
         )
-    return study
+    return Study.load(study) if isinstance(study, str | Path) else study
 
 
 def _reader(curves: Any) -> Callable[[studies.Study, str | None], Recorded]:

@@ -8,6 +8,7 @@ from typing import Any
 from hpo.replay.sources import CurvesError, configs_of, raw
 from hpo.replay.sources.table import missing, without_constants
 from hpo.study import candidates
+from hpo.study.domains import Choice, Domain
 from hpo.study.space_file import entry_of
 from hpo.study.study import Study
 from hpo.study.suite import Spaces
@@ -62,14 +63,16 @@ def _entries(rows: Sequence[Row], source: str) -> dict[str, Any]:
     """Returns the entries of a space that all rows fit; a hyperparameter that some rows lack depends on another one."""
     domains = candidates.domains_of(rows, {})
     return {
-        name: entry_of(domain) | ({} if all(name in row for row in rows) else {"if": _condition(name, rows, source)})
+        name: entry_of(domain)
+        | ({} if all(name in row for row in rows) else {"if": _condition(name, rows, domains, source)})
         for name, domain in domains.items()
     }
 
 
-def _condition(name: str, rows: Sequence[Row], source: str) -> dict[str, list[Any]]:
-    """Returns the first hyperparameter, with its values, that tells which rows have one of this name."""
-    for parent in dict.fromkeys(other for row in rows for other in row if other != name):
+def _condition(name: str, rows: Sequence[Row], domains: Mapping[str, Domain], source: str) -> dict[str, list[Any]]:
+    """Returns the choice of fewest options, with those of its values, that tells which rows have a hyperparameter."""
+    choices = {other: domain for other, domain in domains.items() if isinstance(domain, Choice) and other != name}
+    for parent in sorted(choices, key=lambda other: len(choices[other].options)):
         if not all(parent in row for row in rows):
             continue
         with_it = {row[parent] for row in rows if name in row}
