@@ -85,5 +85,5 @@ def _play(study: Study | Suite, address: str | None, workers: int | None, quiet:
     if notebook.in_notebook():
         notebook.silence()
     command = f"hpo.run(study, store={study.store!r})"
-    studies = study.studies if isinstance(study, Suite) else study
+    studies = study.studies if isinstance(study, Suite) else [study]
     play(studies, address=address, workers=workers, quiet=quiet, command=command)

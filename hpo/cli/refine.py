@@ -25,7 +25,6 @@ from hpo.cli.options import (
     seed_numbers,
 )
 from hpo.errors import StudyError, StudyFailed
-from hpo.store.agreement import REPLAY
 from hpo.study.messages import explain, first
 from hpo.study.study import Study
 
@@ -83,7 +82,7 @@ def refine(
     if curves is not None:
         replay_refined(refined, data, curves, task)
     else:
-        play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
+        play([refined], address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
     trained = stores.read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)
@@ -106,6 +105,8 @@ def refining_study(
 
 def check_origin(data: StudyData, curves: str | None) -> None:
     """Raises StudyError unless a replayed study is refined over recorded curves, and a trained one by training."""
+    from hpo.store.agreement import REPLAY
+
     replay = data.environment.get(REPLAY)
     if replay and curves is None:
         raise StudyError(
@@ -120,6 +121,7 @@ def replay_refined(refined: Study, data: StudyData, curves: str, task: str | Non
     """Plays the refinement into its store, over curves that answer as those of the replayed study did."""
     from hpo.api.replaying import Playing, record_games, recorded
     from hpo.replay import Weather
+    from hpo.store.agreement import REPLAY
 
     how = data.environment[REPLAY]
     playing = Playing.of(

@@ -39,7 +39,7 @@ AHEAD = 64  # segments of an oblivious method that are planned beyond its virtua
 
 
 def play(
-    study: Study | Sequence[Study],
+    studies: Sequence[Study],
     *,
     address: str | None,
     workers: int | None,
@@ -48,9 +48,9 @@ def play(
     then: Callable[[], None] = lambda: None,
     plain: bool = False,
 ) -> None:
-    """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
+    """Runs the studies, or goes on with them, to the end of every run and exam; then calls `then`, and returns.
 
-    Several studies are checked together and run one after the other on one cluster. A cluster of this process's own starts
+    They are checked together, and run one after the other on one cluster. A cluster of this process's own starts
     while they are checked and the store is read, and ends beside `then`. `plain`: show progress as lines of text. `quiet`:
     show none.
 
@@ -59,7 +59,6 @@ def play(
     """
     from cluster import connect
 
-    studies = [study] if isinstance(study, Study) else list(study)
     with stoppable(command), output.for_results():
         connect.check(address)
         with connect.begin(address, _shape(studies, workers)) as beginning:
