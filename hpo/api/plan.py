@@ -46,12 +46,6 @@ class Plan:
         )
         return cls(study.study, rows, tuple(_methods(study)), _grid(study))
 
-    @property
-    def more(self) -> list[tuple[str, str]]:
-        """The methods, and what there is to say of a grid, as rows of (name, text)."""
-        methods = [("methods" if i == 0 else f"method {i + 1}", line) for i, line in enumerate(self.methods)]
-        return [*methods, *([("grid", self.note)] if self.note else [])]
-
     def __str__(self) -> str:
         lines = [f"{name:<{WIDTH}}{text}" for name, text in self.rows]
         note = [f"{'grid':<{WIDTH}}{self.note}"] if self.note else []
@@ -82,24 +76,34 @@ class SuitePlan:
     def rows(self) -> list[tuple[str, str]]:
         """Rows of (name, text): one for all tasks where their plans agree, else one for each task."""
         found = [("suite", self.suite), ("tasks", f"{len(self.plans)}: {', '.join(self.plans)}")]
-        columns = [dict([*plan.rows[1:], *plan.more]) for plan in self.plans.values()]
-        for name in dict.fromkeys(name for column in columns for name in column):
-            texts = {task: column.get(name, "-") for task, column in zip(self.plans, columns, strict=True)}
-            if len(set(texts.values())) == 1:
-                found.append((name, next(iter(texts.values()))))
-            else:
+        columns = [dict(plan.rows[1:]) | {"grid": plan.note} for plan in self.plans.values()]
+        for name in columns[0]:
+            texts = {task: column[name] for task, column in zip(self.plans, columns, strict=True)}
+            if len(set(texts.values())) > 1:
                 found += [(name if i == 0 else "", f"{task}: {text}") for i, (task, text) in enumerate(texts.items())]
+            elif text := texts[next(iter(texts))]:
+                found.append((name, text))
         return found
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods with their options; for each task where they differ, because budgets do."""
+        of_tasks = {task: plan.methods for task, plan in self.plans.items()}
+        if len(set(of_tasks.values())) == 1:
+            return list(next(iter(of_tasks.values())))
+        return [f"{task}: {line}" for task, lines in of_tasks.items() for line in lines]
+
     def __str__(self) -> str:
-        return "\n".join(f"{name:<{WIDTH}}{text}" for name, text in self.rows)
+        lines = [f"{name:<{WIDTH}}{text}" for name, text in self.rows]
+        return "\n".join([*lines, "methods", *(f"  {line}" for line in self.methods)])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from hpo.api.html import box, definitions
 
-        return box(definitions(self.rows[1:]), title=self.suite)
+        methods = [("method" if i == 0 else "", line) for i, line in enumerate(self.methods)]
+        return box(definitions([*self.rows[1:], *methods]), title=self.suite)
 
 
 def checked(study: Study, address: str | None = None) -> Plan:
