@@ -227,17 +227,23 @@ def replay(
     else:
         wanted = sized(wanted, workers, budget)
     playing = Playing.of(wanted, _reader(curves), between=between, times=times, weather=weather, task=task)
-    if store is None:
-        from hpo.replay.players import whole
+    return _in_memory(wanted, playing, processes) if store is None else _stored(wanted, playing, str(store), processes)
 
-        data, answers = whole(playing.games, processes)
-        if isinstance(wanted, Suite):
-            return SuiteResults(wanted.name, {one.name: Results(one) for one in data})
-        return ReplayResults(data[0], answers.sentence(), playing.warnings)
-    said = record_games(playing, str(store), processes, f"hpo.replay(study, curves, store={str(store)!r})")
+
+def _in_memory(wanted: Study | Suite, playing: Playing, processes: int) -> ReplayResults | SuiteResults:
+    from hpo.replay.players import whole
+
+    data, answers = whole(playing.games, processes)
     if isinstance(wanted, Suite):
-        return stored(wanted, str(store))
-    return ReplayResults(stores.read(str(store), wanted.study), said[0], playing.warnings, str(store))
+        return SuiteResults(wanted.name, {one.name: Results(one) for one in data})
+    return ReplayResults(data[0], answers.sentence(), playing.warnings)
+
+
+def _stored(wanted: Study | Suite, playing: Playing, store: str, processes: int) -> ReplayResults | SuiteResults:
+    said = record_games(playing, store, processes, f"hpo.replay(study, curves, store={store!r})")
+    if isinstance(wanted, Suite):
+        return stored(wanted, store)
+    return ReplayResults(stores.read(store, wanted.study), said[0], playing.warnings, store)
 
 
 def record_games(

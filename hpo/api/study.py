@@ -14,6 +14,7 @@ from hpo.study.messages import one_sentence
 from hpo.study.sections import Section
 from hpo.study.yaml_text import yaml_text
 from hpo.text import one_line
+from trainables.given import name_of
 
 if TYPE_CHECKING:
     from hpo.api.plan import Plan
@@ -61,8 +62,6 @@ class Study(study.Study):
         """Validates the values as `Study.load` validates a file's. Raises StudyError, one sentence."""
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__", "name")}
         if trainable is not None and not isinstance(trainable, str):
-            from trainables.given import name_of
-
             given["trainable"] = name_of(trainable)
         given["space"] = {key: _entry(value) for key, value in space.items()} if isinstance(space, Mapping) else space
         values = {key: _plain(value) for key, value in given.items() if value is not None}

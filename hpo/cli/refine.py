@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 
 LABEL = "refine"
 
+TrainingSeedsOption = Annotated[
+    str, typer.Option(metavar="0,1", help="Training seeds; values are compared in pairs of equal seeds.")
+]
+FoldsOption = Annotated[
+    int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
+]
+CurvesOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|STORE", help="The recorded curves that answer, where the study was replayed over them."),
+]
+TaskOption = Annotated[str | None, typer.Option(metavar="T", help="The task to read, where the curves hold several.")]
+
 
 def refine(
     store: StoreArgument,
@@ -43,21 +55,10 @@ def refine(
         str | None, typer.Option(metavar="M", help="Refine the winner of this method (default: the best of all).")
     ] = None,
     points: Annotated[int, typer.Option(min=1, help="How many other values of a range to try.")] = 5,
-    seeds: Annotated[
-        str, typer.Option(metavar="0,1", help="Training seeds; values are compared in pairs of equal seeds.")
-    ] = "0,1,2,3,4,5,6,7",
-    folds: Annotated[
-        int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
-    ] = None,
-    curves: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|STORE", help="The recorded curves that answer, where the study was replayed over them."
-        ),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(metavar="T", help="The task to read, where the curves hold several.")
-    ] = None,
+    seeds: TrainingSeedsOption = "0,1,2,3,4,5,6,7",
+    folds: FoldsOption = None,
+    curves: CurvesOption = None,
+    task: TaskOption = None,
     folder: Annotated[Path, typer.Option(help="Folder where relative paths of the study start.")] = Path(),
     address: RayAddressOption = None,
     workers: SlotsOption = None,
@@ -67,7 +68,6 @@ def refine(
 ) -> None:
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
-    from hpo.live.session import play
     from hpo.report.refinement_tables import render_refinement
     from hpo.results import failures, refinement
     from hpo.results.importance import importance
@@ -82,7 +82,7 @@ def refine(
     if curves is not None:
         replay_refined(refined, data, curves, task)
     else:
-        play([refined], address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
+        train_refined(refined, address=address, workers=workers, quiet=quiet, plain=plain)
     trained = stores.read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)
@@ -115,6 +115,13 @@ def check_origin(data: StudyData, curves: str | None) -> None:
         )
     if curves is not None and not replay:
         raise StudyError(f"{data.name} was trained, and its winner's neighbours must be too; leave --curves out")
+
+
+def train_refined(refined: Study, **how: Any) -> None:
+    """Trains the refinement on a cluster, into its store."""
+    from hpo.live.session import play
+
+    play([refined], command=command_line(), **how)
 
 
 def replay_refined(refined: Study, data: StudyData, curves: str, task: str | None) -> None:
@@ -162,4 +169,5 @@ def _values(data: StudyData, plan: RefinePlan, seeds: Sequence[int], folds: int 
         "store": uri,
         "final": {"retrain": "none"},
         "prior": None,
+        "suite": None,
     }

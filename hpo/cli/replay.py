@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,6 @@ from hpo.storage.place import is_sealed
 
 if TYPE_CHECKING:
     from hpo.api.replaying import Playing
-    from hpo.replay.game import Game
     from hpo.replay.sweep import Sweep
     from hpo.study.study import Study
     from hpo.study.suite import Suite
@@ -136,36 +136,31 @@ def replay(
     format: FormatOption = TableFormat.table,
 ) -> None:
     """Play a study, or a suite of tasks, over recorded curves, without a cluster and without training."""
-    from hpo.api.replaying import Playing, recorded
     from hpo.replay import Weather
 
-    axes = _axes(sweep, good, picture)
-    _check_apart(task, tasks, sweep, store)
+    axes = _axes(sweep, good, picture, task, tasks, store)
     loaded = _loaded(
         study, curves, task=task, tasks=words(tasks), apart=store is not None, space=space.value if space else None,
-        methods=words(methods), seeds=seed_numbers(seeds),
-        **({} if sweep else {"epochs": budget, "parallelism": workers}),
+        methods=words(methods), seeds=seed_numbers(seeds), **({} if sweep else {"epochs": budget, "parallelism": workers}),
     )  # fmt: skip
-    playing = Playing.of(
-        loaded, lambda one, own: recorded(curves, one, own), between=between.value, times=times.value if times else None,
-        weather=Weather(stragglers, failures, preemptions, weather_seed), task=task,
+    playing = _playing(
+        loaded, curves, task, between=between.value, times=times.value if times else None,
+        weather=Weather(stragglers, failures, preemptions, weather_seed),
     )  # fmt: skip
+    if sweep:
+        _sweep(playing, axes, good, {"workers": workers, "budget": budget}, format, picture)
+    else:
+        (_shown if store is None else partial(_into, store))(playing, processes, format, all_tables)
+
+
+def _playing(loaded: Study | Suite[Study], curves: str, task: str | None, **how: Any) -> Playing:
+    """Reads the curves of each study, and warns of what they lack."""
+    from hpo.api.replaying import Playing, recorded
+
+    playing = Playing.of(loaded, lambda one, own: recorded(curves, one, own), task=task, **how)
     for warning in playing.warnings:
         errors.print(f"warning: {warning}")
-    if sweep:
-        _sweep(playing.games[0], axes, good, {"workers": workers, "budget": budget}, format, picture)
-    elif store is not None:
-        _into(store, playing, processes, format, all_tables)
-    else:
-        _shown(playing, processes, format, all_tables)
-
-
-def _check_apart(task: str | None, tasks: str | None, sweep: list[str] | None, store: str | None) -> None:
-    """Raises HpoError for options that exclude each other."""
-    if task is not None and tasks is not None:
-        raise HpoError("--task reads one task, but --tasks names tasks too; give one of them")
-    if sweep and (tasks is not None or store is not None):
-        raise HpoError("--sweep plays one study many times and stores nothing; leave --tasks and --store out")
+    return playing
 
 
 def _loaded(source: str, curves: str, **wanted: Any) -> Study | Suite[Study]:
@@ -213,12 +208,16 @@ def _side_by_side(processes: int | None) -> int:
 
 
 def _sweep(
-    game: Game, axes: Mapping[str, Sequence[int]], good: float | None, given: Mapping[str, int | None],
+    playing: Playing, axes: Mapping[str, Sequence[int]], good: float | None, given: Mapping[str, int | None],
     format: TableFormat, picture: Path | None,
 ) -> None:  # fmt: skip
     """Plays one study at each number of workers and budget; `given`: those of a replay that the axes leave as they are."""
     from hpo.replay import game as games
     from hpo.replay import sweep as sweeps
+
+    game, *others = playing.games
+    if others:
+        raise HpoError("--sweep plays one study, but this is a suite; choose a task with --task")
 
     def play(workers: int | None, budget: int | None) -> games.Replay:
         study = games.sized(game.study, workers or given["workers"], budget or given["budget"])
@@ -230,12 +229,23 @@ def _sweep(
     errors.print(found.answers.sentence())
 
 
-def _axes(sweep: list[str] | None, good: float | None, picture: Path | None) -> dict[str, list[int]]:
-    """Returns the axes of the sweep, none without one. Raises HpoError for options that cannot hold."""
+def _axes(
+    sweep: list[str] | None,
+    good: float | None,
+    picture: Path | None,
+    task: str | None,
+    tasks: str | None,
+    store: str | None,
+) -> dict[str, list[int]]:
+    """Returns the axes of the sweep, none without one. Raises HpoError for options that cannot hold, or exclude each other."""
     from hpo.replay.sources import CurvesError
     from hpo.replay.sweep import axes
 
     check_picture(picture)
+    if task is not None and tasks is not None:
+        raise HpoError("--task reads one task, but --tasks names tasks too; give one of them")
+    if sweep and (tasks is not None or store is not None):
+        raise HpoError("--sweep plays one study many times and stores nothing; leave --tasks and --store out")
     if sweep is None and (picture is not None or good is not None):
         raise CurvesError("--picture and --good belong to a sweep, but --sweep is not given")
     return axes([part for text in sweep or () for part in text.split()])

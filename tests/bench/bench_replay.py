@@ -72,7 +72,8 @@ SUITE = """
 study: suite
 trainable: curves
 budget: {{epochs: 500, max_epochs: 50}}
-methods: [random, bayesian, tpe, {{asha: {{eta: 4}}}}, bohb, asha+tpe, asha+bayesian, hyperband, multifidelity, local, genetic, sobol]
+methods: [random, sobol, local, genetic, tpe, bayesian, {{asha: {{eta: 4}}}}, hyperband, bohb, asha+tpe, asha+bayesian,
+          multifidelity]
 seeds: {seeds}
 metric: val_accuracy
 """

@@ -392,14 +392,15 @@ def test_trained_and_replayed_results_never_share_a_study(tmp_path, paper, capsy
 
 
 def test_a_replayed_winner_is_refined_over_the_curves(tmp_path, capsys):
-    study = hpo.Study.load(PAPER, methods=["grid", "random"], seeds=[0])
-    hpo.replay(study, CURVES, task="ResNet50", store=tmp_path)
+    hpo.replay(hpo.Suite.load(PAPER, ["ResNet50"], methods=["grid", "random"], seeds=[0]), CURVES, store=tmp_path)
     words = ("refine", tmp_path, "--curves", CURVES, "--task", "ResNet50", "--format", "json", "--seeds", "0")
     code, out, err = ended(capsys, *words)
     assert code == 0, err
     refined = json.loads(out)
     assert refined["changes"]
     assert all(change["gain"] <= 0 for change in refined["changes"]), "grid search found the best of all"
+    suites = [store.read(str(tmp_path), name).definition.get("suite") for name in store.studies(str(tmp_path))]
+    assert suites == ["paper000-tables", None], "the refinement of a task is no task"
     whole(tmp_path)
 
 
