@@ -249,17 +249,10 @@ def _stored(wanted: Study | Suite, playing: Playing, store: str, processes: int)
 def record_games(
     playing: Playing, store: str, processes: int, command: str, tell: Callable[[str], None] = lambda said: None
 ) -> list[str]:
-    """Plays into a store what it lacks; returns a sentence for each game, which `tell` takes as soon as it is over."""
+    """Plays into a store what it lacks, see `record`; returns a sentence for each game."""
     from hpo.replay.recording import record
 
-    said: list[str] = []
-
-    def told(sentence: str) -> None:
-        said.append(sentence)
-        tell(sentence)
-
-    record(playing.games, store, processes=processes, command=command, tell=told)
-    return said
+    return record(playing.games, store, processes=processes, command=command, tell=tell)
 
 
 def _wanted(study: Study | Suite | str | Path, curves: Any, **options: Any) -> Study | Suite:

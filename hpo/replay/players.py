@@ -19,6 +19,7 @@ from hpo.game.script import Script
 from hpo.replay.answers import Answers
 from hpo.replay.game import Game
 from hpo.store import StudyData, schema
+from trainables import given
 
 WAITING = 2  # parts that wait for a process, for each process: so that none is idle, and few results pile up
 
@@ -51,7 +52,7 @@ def play(games: Sequence[Game], parts: Iterable[Part], processes: int = 1) -> It
 
     Raises CurvesError if curves cannot answer, HpoError if a process dies.
     """
-    if processes < 2:
+    if processes < 2 or any(given.of(game.study.trainable) for game in games):  # objects are in this process alone
         yield from (_played(games, part) for part in parts)
     else:
         yield from _side_by_side(games, parts, processes)

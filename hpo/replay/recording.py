@@ -5,6 +5,7 @@ Reads and writes the store.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -24,40 +25,76 @@ from hpo.study import environment
 from hpo.study.study import Study
 from hpo.text import encodable
 
+NEWS_SECONDS = 30.0
+
 
 def record(
     games: Sequence[Game], store: str, *, processes: int, command: str, tell: Callable[[str], None] = lambda said: None
-) -> None:
-    """Plays what the store lacks of the games, and writes it there. `tell` takes a sentence at the end of each game.
+) -> list[str]:
+    """Plays what the store lacks of the games, and writes it there; returns a sentence for each game, in the order of their ends.
 
-    Raises StoreError, with nothing written, if the store holds another study of a name, or one of another origin.
-    `command`: what a user repeats to go on.
+    `tell` takes them as soon as they are true, and now and then how far a long replay is. Raises StoreError, with nothing
+    written, if the store holds another study of a name, or one of another origin. `command`: what a user repeats to go on.
     """
-    about = {**environment.collect(), "command": encodable(command)}
-    for game in games:
-        told = {**about, REPLAY: game.origin}
-        StudyWriter.check(store, **_identity(game), environment=told)
+    told, said = _checked(games, store, command), list[str]()
+
+    def over(sentence: str) -> None:
+        said.append(sentence)
+        tell(sentence)
+
     with ExitStack() as closing:
         open_now: dict[int, _Recording] = {}
 
         def parts() -> Iterator[Part]:
             for number, game in enumerate(games):
                 if _has_all(store, game):
-                    tell(f"{game.study.study}: the store has all of it, nothing is left to play")
+                    over(_nothing_left(game))
                     continue
-                recording = _Recording(game, store, {**about, REPLAY: game.origin})
+                recording = _Recording(game, store, told[number])
                 closing.callback(recording.close)
                 if not recording.missing:  # whoever played the last of it could not seal it
-                    tell(recording.end())
+                    over(recording.end())
                     continue
                 open_now[number] = recording
                 yield from (Part(number, (seed,), recording.scripts(seed)) for seed in sorted(recording.missing))
 
+        news = _News(sum(len(game.study.seeds) for game in games))
         for played in play(games, parts(), processes):
             recording = open_now[played.part.game]
             recording.take(played)
             if not recording.missing:
-                tell(open_now.pop(played.part.game).end())
+                over(open_now.pop(played.part.game).end())
+            if (sentence := news.after(played)) is not None:
+                tell(sentence)
+    return said
+
+
+def _checked(games: Sequence[Game], store: str, command: str) -> list[dict[str, Any]]:
+    """Returns what the store is told of each game's environment. Raises StoreError for one that it would not take."""
+    about = {**environment.collect(), "command": encodable(command)}
+    told = [{**about, REPLAY: game.origin} for game in games]
+    for game, environment_of in zip(games, told, strict=True):
+        StudyWriter.check(store, **_identity(game), environment=environment_of)
+    return told
+
+
+def _nothing_left(game: Game) -> str:
+    return f"{game.study.study}: the store has all of it, nothing is left to play"
+
+
+class _News:
+    """Tells now and then how far a long replay is; `whole`: the seeds of all games together."""
+
+    def __init__(self, whole: int) -> None:
+        self._whole, self._done, self._told = whole, 0, time.monotonic()
+
+    def after(self, played: Played) -> str | None:
+        """Returns a sentence if the last one is long past."""
+        self._done += len(played.part.seeds)
+        if time.monotonic() - self._told < NEWS_SECONDS:
+            return None
+        self._told = time.monotonic()
+        return f"played in this replay: {self._done} of at most {self._whole} seeds of all studies together"
 
 
 def _identity(game: Game) -> dict[str, Any]:
@@ -89,7 +126,7 @@ class _Recording:
 
     def __init__(self, game: Game, store: str, about: dict[str, Any]) -> None:
         study = game.study
-        self._study = study
+        self._game = game
         self._writer = StudyWriter.open(store, **_identity(game), environment=about, space_kinds=study.kinds)
         stored = self._writer.stored
         self._scripts = scripts(stored, self._writer.changes)
@@ -119,8 +156,8 @@ class _Recording:
         self._whole = True
         self.close()
         if self._answers is None:
-            return f"{self._study.study}: the store has all of it, nothing is left to play"
-        return f"{self._study.study}: {self._answers.sentence()}"
+            return _nothing_left(self._game)
+        return f"{self._game.study.study}: {self._answers.sentence()}"
 
     def close(self) -> None:
         """Lets the next writer in."""
