@@ -15,21 +15,22 @@ from hpo.study import study as studies
 from hpo.study.amounts import EPOCHS
 
 if TYPE_CHECKING:
-    from hpo.replay.sources import RecordedTable
+    from hpo.replay.sources import RecordedFunction, RecordedTable
     from hpo.store import StudyData
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The curves that answer a study: a `table` from elsewhere, or the `data` of a store. `warnings`: what they lack."""
+    """The curves that answer a study: a `table` or function from elsewhere, or the `data` of a store. `warnings`: what they
+    lack."""
 
-    table: RecordedTable | None = None
+    table: RecordedTable | RecordedFunction | None = None
     data: StudyData | None = None
     warnings: tuple[str, ...] = field(default=())
 
 
 def recorded(curves: str | Path, study: studies.Study, task: str | None = None) -> Recorded:
-    """Reads curves for a study: a store, a .npz, .csv or .parquet file, an Optuna storage, or a Ray Tune folder.
+    """Reads curves for a study: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or a benchmark.
 
     `task`: which one to read, where they hold several. Refuses a study that `hpo check` refuses, but for what only training
     needs. Raises HpoError.
@@ -87,7 +88,8 @@ def replay(
 ) -> ReplayResults:
     """Plays a study over recorded curves, as `hpo replay` does: without a cluster and without training.
 
-    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or the results of a study.
+    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, a benchmark as "NAME:PATH", or the
+    results of a study.
     `task`: which one to read, where they hold several. `workers`, `budget`: virtual workers and epochs of each run (default:
     the study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`: stragglers,
     failures and preemptions. Raises HpoError where the curves cannot answer.

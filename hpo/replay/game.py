@@ -16,7 +16,7 @@ from hpo.game.runs import Cost, epoch_cost, runs_of
 from hpo.game.script import Script
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
-from hpo.replay.sources import CurvesError, RecordedTable
+from hpo.replay.sources import CurvesError, RecordedFunction, RecordedTable
 from hpo.replay.sources.store import epoch_seconds, finished
 from hpo.replay.weather import Weather
 from hpo.store import StudyData
@@ -54,7 +54,7 @@ class Replay:
 def replay(
     study: Study,
     *,
-    table: RecordedTable | None = None,
+    table: RecordedTable | RecordedFunction | None = None,
     data: StudyData | None = None,
     workers: int | None = None,
     budget: int | None = None,
@@ -63,7 +63,7 @@ def replay(
     between: Between = "nearest",
     times: Times | None = None,
 ) -> Replay:
-    """Plays the study over recorded curves: a `table`, or the `data` of a store of this study or a similar one.
+    """Plays the study over recorded curves: a `table` or function, or the `data` of a store of this study or a similar one.
 
     `workers` and `budget` replace the study's; a method that sets its own parallelism keeps it. The trials of a store
     are answered by their own curves; `between` chooses the answer for unrecorded configurations. `times`: an epoch
@@ -108,7 +108,7 @@ def _scripts(study: Study, data: StudyData) -> dict[str, Script]:
 
 def _curves(
     study: Study,
-    table: RecordedTable | None,
+    table: RecordedTable | RecordedFunction | None,
     data: StudyData | None,
     times: Times,
     between: Between,
@@ -124,17 +124,22 @@ def _curves(
         raise CurvesError(
             f"budget.max_epochs must be at most the {table.epochs} epochs that {table.source} records, but is {longest}"
         )
-    elif table is not None and times == "declared":
+    elif isinstance(table, RecordedTable) and times == "declared":
         table = replace(table, seconds=np.ones_like(table.seconds))
     return RecordedCurves(
-        table, study.space, weather, max_epochs=longest, own=own, own_seconds=seconds, between=between
-    )
+        table, study.space, weather, max_epochs=longest, own=own, own_seconds=seconds, between=between,
+        timed=times == "recorded",
+    )  # fmt: skip
 
 
-def best_recorded(study: Study, *, table: RecordedTable | None = None, data: StudyData | None = None) -> float:
+def best_recorded(
+    study: Study, *, table: RecordedTable | RecordedFunction | None = None, data: StudyData | None = None
+) -> float:
     """Returns the best recorded value of the study's metric; NaN if there is none."""
     if data is not None:
         values = numbers(data.epochs, study.metric)
+    elif table is not None and not isinstance(table, RecordedTable):
+        return table.best
     elif table is not None:
         values = table.values[:, : study.budget.max_epochs]
     else:

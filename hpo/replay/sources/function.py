@@ -10,8 +10,8 @@ from hpo.study.space import Config
 class RecordedFunction(Protocol):
     """Answers every configuration of a space, where a RecordedTable answers those that were trained.
 
-    `epochs`: the longest curve. `best`: the best value that is known of the function, NaN for none. `notes`: what a user
-    must know, a sentence each.
+    `epochs`: the longest curve. `best`: the best value that is known of the function, NaN for none. `digest`: of what it
+    computes from. `notes`: what a user must know, a sentence each. It can be pickled, for processes that play side by side.
     """
 
     @property
@@ -20,6 +20,8 @@ class RecordedFunction(Protocol):
     def epochs(self) -> int: ...
     @property
     def best(self) -> float: ...
+    @property
+    def digest(self) -> str: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
 

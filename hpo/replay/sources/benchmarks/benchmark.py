@@ -113,27 +113,45 @@ class Files:
                 self._known[chosen] = self._layout.task(chosen)
         return self._known[chosen]
 
-    def answers(
-        self, space: SearchSpace, metric: str, task: str | None = None, mode: str | None = None
-    ) -> RecordedTable | RecordedFunction:
-        """Returns what answers a study of a task: its table of curves, or its function.
+    def raw(self, metric: str, task: str | None = None, mode: str | None = None) -> Raw | RecordedFunction:
+        """Returns a task's curves as the files hold them, or the function that computes them.
 
         Raises CurvesError for a metric that the task does not record, or another mode than its own.
         """
         found = self.task(task)
-        source = f"{self.benchmark.name}'s {found.name}"
         if metric not in found.metrics:
             raise CurvesError(
-                f"the study's metric must be one of {', '.join(found.metrics)} for {source}, but got {metric!r}"
+                f"the study's metric must be one of {', '.join(found.metrics)} for {self._named(found)}, but got {metric!r}"
             )
         if mode is not None and mode != found.metrics[metric]:
-            raise CurvesError(f"the study's mode must be {found.metrics[metric]}, as in {source}, but is {mode}")
+            raise CurvesError(
+                f"the study's mode must be {found.metrics[metric]}, as in {self._named(found)}, but is {mode}"
+            )
         with self._reading():
-            read = self._layout.curves(found.name, metric)
+            return self._layout.curves(found.name, metric)
+
+    def answers(
+        self, space: SearchSpace, metric: str, task: str | None = None, mode: str | None = None
+    ) -> RecordedTable | RecordedFunction:
+        """Returns what answers a study of a task: its table of curves, or its function. Raises CurvesError, also as `raw`."""
+        read, found = self.raw(metric, task, mode), self.task(task)
         if not isinstance(read, Raw):
-            _check_names(space, found, source)
+            _check_names(space, found, self._named(found))
             return read
-        return table(source, space, read)
+        return table(self._named(found), space, read)
+
+    def candidates(self, task: str | None = None) -> SearchSpace:
+        """Returns a task's space; where its configurations were drawn, with these as the space's pool."""
+        found = self.task(task)
+        if not found.drawn:
+            return found.space
+        known = self.answers(found.space, found.metric, found.name)
+        assert isinstance(known, RecordedTable)
+        pool = [config for config in known.configs if config in found.space]
+        return SearchSpace(found.space.domains, found.space.conditions, pool)
+
+    def _named(self, task: Task) -> str:
+        return f"{self.benchmark.name}'s {task.name}"
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

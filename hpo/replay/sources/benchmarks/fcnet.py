@@ -56,7 +56,7 @@ class FCNet:
 
     def task(self, name: str) -> Task:
         with _hdf5(self._files[name]) as file:
-            first = next(iter(file.values()), {})
+            first: Any = next(iter(file.values()), {})
             modes: dict[str, Mode] = {metric: "min" for metric, key in METRICS.items() if key in first}
             epochs = int(first[METRICS["val_loss"]].shape[-1]) if modes else 0
         if not modes:

@@ -135,7 +135,7 @@ def _column(values: Sequence[Any]) -> list[Value]:
 
 
 def _options(values: Sequence[Value]) -> tuple[Value, ...]:
-    return tuple(sorted(set(values)))  # type: ignore[type-var]  # a column holds numbers or texts, never both
+    return tuple(sorted(set(values)))  # a column holds numbers or texts, never both
 
 
 def _numbers(curve: Sequence[Any]) -> list[float]:

@@ -9,6 +9,7 @@ count one before training and one after it, 52 in all. Where it is the share of 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from hpo.replay.sources.benchmarks.benchmark import Task
 from hpo.replay.sources.benchmarks.yahpo_scenarios import SCENARIOS, SHARES, Scenario
 from hpo.replay.sources.table import CurvesError
 from hpo.study.space import Choice, Condition, Config, Domain, Float, Int, SearchSpace, Value
+from hpo.study.values import digest
 from hpo.text import one_line
 
 SPACE, ENCODING, MODEL = "config_space.json", "encoding.json", "model.onnx"
@@ -64,6 +66,10 @@ class Surrogate:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.scenario: Scenario = SCENARIOS[folder.name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the opened model, which another process opens for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -129,6 +135,13 @@ class Surrogate:
         return found
 
     @cached_property
+    def digest(self) -> str:
+        found = hashlib.sha256()
+        for name in (MODEL, ENCODING, SPACE):
+            found.update((self._folder / name).read_bytes())
+        return found.hexdigest()
+
+    @cached_property
     def _session(self) -> Any:
         import onnxruntime
 
@@ -171,6 +184,10 @@ class Curve:
     @property
     def epochs(self) -> int:
         return len(self.surrogate.levels)
+
+    @property
+    def digest(self) -> str:
+        return digest([self.surrogate.digest, self.task, self.metric])
 
     def curve(self, config: Config) -> tuple[list[float], float]:
         """Returns the values of all epochs and the seconds of one."""
