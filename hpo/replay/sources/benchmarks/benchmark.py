@@ -17,8 +17,9 @@ from hpo.replay.sources.function import RecordedFunction
 from hpo.replay.sources.table import CurvesError, Raw, RecordedTable, table
 from hpo.study.modes import Mode
 from hpo.study.space import SearchSpace
-from hpo.text import nearest, one_line
+from hpo.text import meant, nearest, one_line
 
+LISTED = 20  # most tasks that a message lists
 BROKEN = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError, zlib.error)
 """What the readers of other people's files raise where these are cut off or hold something else."""
 
@@ -104,9 +105,10 @@ class Files:
         tasks = self.tasks()
         chosen = tasks[0] if name is None and len(tasks) == 1 else name
         if chosen is None or chosen not in tasks:
+            near = meant(chosen, tasks) if len(tasks) > LISTED else f"; {nearest(chosen or '', tasks)}"
             raise CurvesError(
-                f"--task must name one of {self.benchmark.name}'s {len(tasks)} tasks, but got {chosen!r}; "
-                f"{nearest(chosen or '', tasks)}"
+                f"--task must name one of {self.benchmark.name}'s {len(tasks)} tasks, but got {chosen!r}{near}; "
+                f"hpo benchmarks {self.benchmark.name}:{self.path} lists them"
             )
         if chosen not in self._known:
             with self._reading():

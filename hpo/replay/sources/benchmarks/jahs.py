@@ -95,9 +95,14 @@ class JAHS:
 
 
 class Frames(pickles.Harmless):
-    """An unpickler for pandas' frames."""
+    """An unpickler for pandas' frames, also those of pandas 1, as the published ones are."""
 
     allowed = (*pickles.NUMBERS, *FRAMES)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "pandas.core.indexes.numeric":  # Int64Index and its like, which pandas 2 made one
+            module, name = "pandas.core.indexes.base", "Index"
+        return super().find_class(module, name)
 
 
 def _frame(folder: Path) -> Any:

@@ -26,6 +26,7 @@ from hpo.study.space import Choice, SearchSpace
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 GRID = {f"Op{i}": OPERATIONS for i in range(6)}
 METRICS = {"x-valid": "val_accuracy", "ori-test": "test_accuracy"}
+DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 EPOCHS = "200"  # the longer of two trainings of each architecture; the other is called "12"
 
 
@@ -47,8 +48,7 @@ class NATSBench:
             )
 
     def tasks(self) -> Sequence[str]:
-        first = next(self._architectures())
-        return tuple(dict.fromkeys(dataset for dataset, _ in first["all_results"]))
+        return DATASETS  # to look would take minutes with the one file
 
     def task(self, name: str) -> Task:
         results = next(

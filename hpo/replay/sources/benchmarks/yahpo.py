@@ -82,9 +82,19 @@ class Surrogate:
         return Task(name, self.space, self.scenario.metrics, len(self.levels), epoch=grows)
 
     def curves(self, task: str, metric: str) -> Curve:
-        if metric not in self.scenario.metrics:
-            raise CurvesError(f"YAHPO's {self._folder.name} must predict {metric!r}, but does not")
+        self._check()
         return Curve(self, task, metric, self._best(task, metric))
+
+    def _check(self) -> None:
+        """Opens the model and compares the files, so that broken ones are refused before a game begins."""
+        inputs = {one.name: one.shape[-1] for one in self._session.get_inputs()}
+        wanted = {"x_cat": len(self.scenario.choices), "x_cont": len(self.scenario.numbers)}
+        if inputs != wanted:
+            raise CurvesError(f"{self._folder / MODEL} must take {wanted}, as YAHPO's models do, but takes {inputs}")
+        for name in self.scenario.choices:
+            for option in self._declared[name]["choices"]:
+                if str(option) not in self._codes.get(name, {}):
+                    raise CurvesError(f"{self._folder / ENCODING} must encode {name}={option}, but does not")
 
     @cached_property
     def space(self) -> SearchSpace:
