@@ -89,7 +89,7 @@ _ALL = (
     ),
     Benchmark(
         name="yahpo",
-        about="surrogates of 14 scenarios on some 700 tasks, from LCBench to random forests, 2 to 38 hyperparameters",
+        about="surrogates of 14 scenarios on 852 tasks, from LCBench to random forests, 2 to 38 hyperparameters",
         reader="yahpo:Yahpo",
         files="the folder yahpo_data, or that of a scenario",
         published=("yahpo_data*",),

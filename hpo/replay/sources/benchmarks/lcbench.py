@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ TAGS: Mapping[str, tuple[str, Mode]] = {
     "test_balanced_accuracy": ("Train/test_balanced_accuracy", "max"),
     "test_cross_entropy": ("Train/test_cross_entropy", "min"),
 }
+LONGEST_NAME = 200  # bytes, with what is between a data set's name and its first run
 FIRST_RUN = re.compile(rb'"((?:[^"\\]|\\.)+)"\s*:\s*(\{\s*"0"\s*:\s*\{)')
 
 
@@ -79,13 +80,23 @@ class LCBench:
         """Where each data set's runs begin and end in the file, in bytes."""
         assert self._file is not None
         with self._file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            found = [(json.loads(b'"' + m[1] + b'"'), m.start(), m.start(2)) for m in FIRST_RUN.finditer(text)]
+            found = [(json.loads(b'"' + m[1] + b'"'), m.start(), m.start(2)) for m in _first_runs(text)]
             if not found:
                 raise CurvesError(
                     f'{self._file} must map data sets to runs "0", "1", ..., as LCBench does, but does not'
                 )
             ends = [text.rfind(b",", 0, begin) for _, begin, _ in found[1:]] + [text.rfind(b"}")]
         return {name: (start, end) for (name, _, start), end in zip(found, ends, strict=True)}
+
+
+def _first_runs(text: mmap.mmap) -> Iterator[re.Match[bytes]]:
+    """Yields where a data set's name is followed by its run "0". Faster than to look for names in all of the file."""
+    place = text.find(b'"0"')
+    while place >= 0:
+        found = FIRST_RUN.search(text, max(0, place - LONGEST_NAME), place + LONGEST_NAME)
+        if found is not None and found.start(2) < place < found.end():
+            yield found
+        place = text.find(b'"0"', place + 1)
 
 
 def _raw(runs: Mapping[str, Mapping[str, Any]], tag: str) -> Raw:
