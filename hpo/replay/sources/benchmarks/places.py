@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from hpo.files import expanded
@@ -24,7 +25,7 @@ def named(source: str) -> Files | None:
     if benchmark is None or (not colon and Path(source).exists()):
         return None
     if path:
-        return Files(benchmark, expanded(path))
+        return _files(benchmark, expanded(path))
     found = present(benchmark, folder())
     if found is None:
         raise CurvesError(
@@ -51,5 +52,15 @@ def present(benchmark: Benchmark, place: Path | None) -> Files | None:
         return None
     for pattern in (benchmark.name, f"{benchmark.name}.*", *benchmark.published):
         for path in sorted(place.glob(pattern)):
-            return Files(benchmark, path)
+            return _files(benchmark, path)
     return None
+
+
+def _files(benchmark: Benchmark, path: Path) -> Files:
+    """Returns the files at a path: the same ones as long as these do not change, because some take minutes to read."""
+    return _opened(benchmark.name, path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _opened(name: str, path: Path, changed: int) -> Files:
+    return Files(BENCHMARKS[name], path)
