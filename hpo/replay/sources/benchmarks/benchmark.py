@@ -20,7 +20,17 @@ from hpo.study.space import SearchSpace
 from hpo.text import meant, nearest, one_line
 
 LISTED = 20  # most tasks that a message lists
-BROKEN = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError, zlib.error)
+BROKEN = (
+    OSError,
+    EOFError,
+    StopIteration,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+    zlib.error,
+)
 """What the readers of other people's files raise where these are cut off or hold something else."""
 
 
