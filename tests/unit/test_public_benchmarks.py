@@ -244,6 +244,32 @@ def test_a_surrogate_refuses_what_lies_outside_of_its_space(svm):
     assert copied.digest == function.digest != svm.answers(task.space, "bac", task.name).digest
 
 
+def test_a_sweep_over_a_surrogate_has_its_best_value_and_its_seconds(svm, tmp_path, capsys):
+    assert run("benchmarks", f"yahpo:{svm.path}", "--task", "rbv2_svm/3") == 0
+    (tmp_path / "study.yaml").write_text(capsys.readouterr().out)
+    curves = ("--curves", f"yahpo:{svm.path}", "--task", "rbv2_svm/3")
+    time = {}
+    for times in ("recorded", "declared"):
+        options = (
+            "--methods",
+            "random",
+            "--seeds",
+            "0",
+            "--sweep",
+            "workers=1,2",
+            "--times",
+            times,
+            "--format",
+            "json",
+        )
+        assert run("replay", str(tmp_path / "study.yaml"), *curves, *options) == 0
+        points = json.loads(capsys.readouterr().out)
+        assert [point["reached"] for point in points] == [1, 1]  # 99.5, the best that YAHPO's random search found
+        time[times] = [point["time"] for point in points]
+        assert time[times][1] < time[times][0]
+    assert time["recorded"][0] < 1 < 400 < time["declared"][0]  # curves takes this space's cost for an epoch's
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
