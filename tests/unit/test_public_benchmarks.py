@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hpo import cli
-from hpo.errors import HpoError
+from hpo.errors import HpoError, MissingExtra
 from hpo.replay.sources import CurvesError, RecordedTable, load
 from hpo.replay.sources.benchmarks import BENCHMARKS, named
 from hpo.study.space import Choice, Float, Int, SearchSpace
@@ -287,6 +288,18 @@ def test_broken_surrogates_are_one_sentence(tmp_path, svm, broken, says):
     with pytest.raises(CurvesError, match=says) as refused:
         found.answers(found.task("rbv2_svm/3").space, "acc", "rbv2_svm/3")
     assert "\n" not in str(refused.value)
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    shutil.copytree(files.yahpo(tmp_path), tmp_path / "yahpo_data")
+    found = named(f"yahpo:{tmp_path / 'yahpo_data'}")
+    with pytest.raises(MissingExtra, match=r"pip install 'hpo-arena\[yahpo\]'"):
+        found.answers(found.task("rbv2_svm/3").space, "acc", "rbv2_svm/3")
+    (tmp_path / "fcnet_protein_structure_data.hdf5").touch()
+    with pytest.raises(MissingExtra, match=r"pip install 'hpo-arena\[hdf5\]'"):
+        named(f"fcnet:{tmp_path}").task("protein_structure")
 
 
 # -- all of them --------------------------------------------------------------------------------------------------
