@@ -3,8 +3,8 @@
 As published: pd1_matched_phase1_results.jsonl.gz and pd1_unmatched_phase1_results.jsonl.gz, one training in a line. The pilot
 (phase 0) drew from other ranges and is left out. A task is a data set, a model, an activation where it varies, and a batch
 size. Each evaluation during training counts as an epoch, so that tasks differ in the lengths of their curves. A training
-whose `status` is diverged failed where its curve ends. The last evaluation before a training ended is often missing for
-others; they just end.
+whose `status` is diverged failed where its curve ends; others that lack their last evaluations just end. `eval_time` counts as
+the seconds of an epoch, as in Syne Tune.
 """
 
 from __future__ import annotations
