@@ -87,7 +87,10 @@ class JAHS:
         return Raw(SPACE.names, configs, values, per_epoch(passed), failed, trials=True)
 
     def _rows(self, name: str) -> Any:
-        return self._frames.setdefault(name, _frame(self._folders[name]))
+        if name not in self._frames:
+            self._frames.clear()  # they are large
+            self._frames[name] = _frame(self._folders[name])
+        return self._frames[name]
 
     @cached_property
     def _frames(self) -> dict[str, Any]:
