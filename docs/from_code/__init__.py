@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.from_code import command_line, environment, exit_codes, http, methods, metrics, python_api, store, study_file
+from docs.from_code import (
+    benchmarks,
+    command_line,
+    environment,
+    exit_codes,
+    http,
+    methods,
+    metrics,
+    python_api,
+    store,
+    study_file,
+)
 
 DOCS = Path(__file__).parents[1]
 
@@ -22,6 +33,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "reference/http.md": {"routes of the service": http.routes, "progress of a study": http.progress},
     "reference/exit-codes.md": {"exit codes": exit_codes.table},
     "reference/environment.md": {"environment variables": environment.table},
+    "reference/benchmarks.md": {"public benchmarks": benchmarks.known},
     "reference/metrics.md": {"metrics of trainables": metrics.reported, "modes of metrics": metrics.modes},
 }
 """Page below docs/ -> name of its markers -> what is between them."""

@@ -22,7 +22,7 @@ from hpo.study.amounts import EPOCHS
 from hpo.study.yaml_file import Document
 
 if TYPE_CHECKING:
-    from hpo.replay.sources import RecordedTable
+    from hpo.replay.sources import RecordedFunction, RecordedTable
     from hpo.store import StudyData
 
 ALL = "all"  # as `tasks`: every task that the curves or the suite have
@@ -32,15 +32,16 @@ Space = Literal["from-table"]
 
 @dataclass(frozen=True)
 class Recorded:
-    """The curves that answer a study: a `table` from elsewhere, or the `data` of a store. `warnings`: what they lack."""
+    """The curves that answer a study: a `table` or function from elsewhere, or the `data` of a store. `warnings`: what they
+    lack."""
 
-    table: RecordedTable | None = None
+    table: RecordedTable | RecordedFunction | None = None
     data: StudyData | None = None
     warnings: tuple[str, ...] = field(default=())
 
 
 def recorded(curves: str | Path, study: studies.Study, task: str | None = None) -> Recorded:
-    """Reads curves for a study: a store, a .npz, .csv or .parquet file, an Optuna storage, or a Ray Tune folder.
+    """Reads curves for a study: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or a benchmark.
 
     `task`: which one to read, where they hold several. Refuses a study that `hpo check` refuses, but for what only training
     needs. Raises HpoError.
@@ -59,8 +60,12 @@ def recorded(curves: str | Path, study: studies.Study, task: str | None = None) 
     return Recorded(data=data, warnings=_unpriced(study, data))
 
 
-def _short(study: studies.Study, table: RecordedTable) -> tuple[str, ...]:
+def _short(study: studies.Study, table: RecordedTable | RecordedFunction) -> tuple[str, ...]:
     """Returns a warning where curves of a pool's candidates just end before a trial does."""
+    from hpo.replay.sources import RecordedTable
+
+    if not isinstance(table, RecordedTable):
+        return ()
     short = int(((table.known < study.budget.max_epochs) & ~table.failed).sum()) if study.space.pool is not None else 0
     if not short:
         return ()
@@ -211,13 +216,13 @@ def replay(
 ) -> ReplayResults | SuiteResults:
     """Plays a study or a suite over recorded curves, as `hpo replay` does: without a cluster and without training.
 
-    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or the results of a study or of a
-    suite. `task`: which one to read, where they hold several; each study of a suite reads its own. `tasks`: those that a study
-    file is played for, as a suite: names, or "all" that the curves have. `space`: "from-table" for the recorded
-    configurations as candidates, for a study file. `workers`, `budget`: virtual workers and epochs of each run (default: the
-    study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`: stragglers,
-    failures and preemptions. `store`: writes the results there, as of a live study; what it holds is not played again.
-    `processes`: how many play side by side, which changes no result; a script that asks for several needs the usual
+    `curves`: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, a benchmark as "NAME:PATH", or the
+    results of a study or of a suite. `task`: which one to read, where they hold several; each study of a suite reads its own.
+    `tasks`: those that a study file is played for, as a suite: names, or "all" that the curves have. `space`: "from-table" for
+    the recorded configurations as candidates, for a study file. `workers`, `budget`: virtual workers and epochs of each run
+    (default: the study's). `between`: the curve for an unrecorded configuration. `times`: what an epoch takes. `weather`:
+    stragglers, failures and preemptions. `store`: writes the results there, as of a live study; what it holds is not played
+    again. `processes`: how many play side by side, which changes no result; a script that asks for several needs the usual
     `if __name__ == "__main__"`. Raises HpoError where the curves cannot answer.
     """
     named = [tasks] if isinstance(tasks, str) else tasks

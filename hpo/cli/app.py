@@ -20,6 +20,7 @@ import typer
 
 from cluster.errors import ClusterError
 from hpo import __version__
+from hpo.cli.benchmarks import benchmarks
 from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
@@ -51,7 +52,7 @@ app = typer.Typer(
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "studies": (init, check, run, refine, replay),
-    "what there is": (methods, models, datasets, studies),
+    "what there is": (methods, models, datasets, studies, benchmarks),
     "results": (compare, importance, verify, bundle, export, serve),
     "clusters": (doctor, submit, jobs, logs, stop),
 }

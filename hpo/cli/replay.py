@@ -57,8 +57,9 @@ class EpochTimes(StrEnum):
 CurvesOption = Annotated[
     str,
     typer.Option(
-        metavar="FILE|STORE",
-        help="Recorded curves: a store, a .npz, .csv or .parquet file, an Optuna storage, or a Ray Tune folder.",
+        metavar="FILE|STORE|NAME:PATH",
+        help="Recorded curves: a store, a .npz, .csv or .parquet file, an Optuna storage, a Ray Tune folder, or a public "
+        "benchmark (see `hpo benchmarks`).",
     ),
 ]
 TaskOption = Annotated[

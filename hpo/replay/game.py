@@ -19,7 +19,7 @@ from hpo.game.runs import Cost, epoch_cost, runs_of
 from hpo.game.script import Script
 from hpo.replay.answers import Answers, Between, RecordedCurves
 from hpo.replay.as_store import tables
-from hpo.replay.sources import CurvesError, RecordedTable
+from hpo.replay.sources import CurvesError, RecordedFunction, RecordedTable
 from hpo.replay.sources.store import epoch_seconds, finished
 from hpo.replay.weather import Weather
 from hpo.store import StudyData
@@ -60,7 +60,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Game:
-    """A study and what answers it: a `table`, or the `data` of a store of this study or a similar one.
+    """A study and what answers it: a `table` or function, or the `data` of a store of this study or a similar one.
 
     The trials of a store are answered by their own curves; `between` chooses the answer for unrecorded configurations.
     `times`: an epoch takes the time that the trainable declares (default for a store, as it was played) or the recorded
@@ -68,7 +68,7 @@ class Game:
     """
 
     study: Study
-    table: RecordedTable | None = None
+    table: RecordedTable | RecordedFunction | None = None
     data: StudyData | None = None
     prior: Sequence[Observation] = ()
     between: Between = "nearest"
@@ -115,7 +115,7 @@ class Game:
 def replay(
     study: Study,
     *,
-    table: RecordedTable | None = None,
+    table: RecordedTable | RecordedFunction | None = None,
     data: StudyData | None = None,
     workers: int | None = None,
     budget: int | None = None,
@@ -135,6 +135,8 @@ def replay(
 def _digest_of(game: Game) -> str:
     """Returns a digest of the curves: those of one digest give the same answers."""
     table, data = game.table, game.data
+    if table is not None and not isinstance(table, RecordedTable):
+        return table.digest
     if table is not None:
         return digest(
             [[dict(c) for c in table.configs], _hashed(table.values, table.known, table.failed, table.seconds)]
@@ -180,7 +182,7 @@ def _scripts(study: Study, data: StudyData) -> dict[str, Script]:
 
 def _curves(
     study: Study,
-    table: RecordedTable | None,
+    table: RecordedTable | RecordedFunction | None,
     data: StudyData | None,
     times: Times,
     between: Between,
@@ -196,17 +198,22 @@ def _curves(
         raise CurvesError(
             f"budget.max_epochs must be at most the {table.epochs} epochs that {table.source} records, but is {longest}"
         )
-    elif table is not None and times == "declared":
+    elif isinstance(table, RecordedTable) and times == "declared":
         table = replace(table, seconds=np.ones_like(table.seconds))
     return RecordedCurves(
-        table, study.space, weather, max_epochs=longest, own=own, own_seconds=seconds, between=between
-    )
+        table, study.space, weather, max_epochs=longest, own=own, own_seconds=seconds, between=between,
+        timed=times == "recorded",
+    )  # fmt: skip
 
 
-def best_recorded(study: Study, *, table: RecordedTable | None = None, data: StudyData | None = None) -> float:
+def best_recorded(
+    study: Study, *, table: RecordedTable | RecordedFunction | None = None, data: StudyData | None = None
+) -> float:
     """Returns the best recorded value of the study's metric; NaN if there is none."""
     if data is not None:
         values = numbers(data.epochs, study.metric)
+    elif table is not None and not isinstance(table, RecordedTable):
+        return table.best
     elif table is not None:
         values = table.values[:, : study.budget.max_epochs]
     else:

@@ -1,15 +1,18 @@
-"""The space of a recorded table: its configurations as candidates, over the domains that their values span. Reads tables."""
+"""The space of a recorded table: its configurations as candidates, over the domains that their values span. Reads tables.
+
+A public benchmark declares its space itself, and which of its tasks recorded configurations that were drawn from it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.replay.sources import CurvesError, configs_of, raw
+from hpo.replay.sources import CurvesError, configs_of, named, raw
 from hpo.replay.sources.table import missing, without_constants
 from hpo.study import candidates
 from hpo.study.domains import Choice, Domain
-from hpo.study.space_file import entry_of
+from hpo.study.space_file import entry_of, section_of
 from hpo.study.study import Study
 from hpo.study.suite import Spaces
 from hpo.text import shown
@@ -26,6 +29,8 @@ def spaces_of(source: str, *, wanted: bool, task: str | None = None) -> Spaces:
 
     def spaces(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         asked = {name: values for name, values in tasks.items() if wanted or candidates.from_table(values.get("space"))}
+        if (benchmark := named(source)) is not None:
+            return {n: {**section_of(benchmark.candidates(n or task)), **_given(values)} for n, values in asked.items()}
         rows = {name: _rows(source, name or task, values) for name, values in asked.items()}
         everywhere = [_plain(row) for row in configs_of(source)] if rows else []  # whichever tasks are asked for
         return {

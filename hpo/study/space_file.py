@@ -149,6 +149,14 @@ def entries(section: Mapping[str, Any]) -> dict[str, Any]:
     return {name: own.get(name) or entry_of(domain) for name, domain in parse_space(section).domains.items()}
 
 
+def section_of(space: SearchSpace) -> dict[str, Any]:
+    """Returns a space as a study file's `space`, with its pool as candidates if it has one."""
+    found = {name: entry_of(domain) for name, domain in space.domains.items()}
+    for name, condition in space.conditions.items():
+        found[name]["if"] = {parent: list(values) for parent, values in condition.items()}
+    return found if space.pool is None else {**found, candidates.KEY: [dict(config) for config in space.pool]}
+
+
 def entry_of(domain: Domain) -> dict[str, Any]:
     """Returns a domain as an entry of a study file's `space`, without what is as by default."""
     if isinstance(domain, Choice):

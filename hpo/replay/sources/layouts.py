@@ -14,22 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from hpo.replay.sources.benchmarks import taskset
 from hpo.replay.sources.table import CurvesError, Raw, matrix
 from hpo.text import nearest
 
 ARRAYS = ("names", "configs", "values")
-TASKSET = ("tasks", "hp_names", "hp")
-LOSSES = {"train_loss": "train_loss", "val_loss": "valid_loss", "valid_loss": "valid_loss", "test_loss": "test_loss"}
 
 
 def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
     """Reads an .npz file."""
     with np.load(path, allow_pickle=False) as file:
         if not set(ARRAYS) <= set(file):
-            if set(TASKSET) <= set(file):
+            if set(taskset.ARRAYS) <= set(file):
                 return _taskset(file, path, metric, task)
             raise CurvesError(
-                f"{path} must have the keys {', '.join(ARRAYS)} (or TaskSet's: {', '.join(TASKSET)} and its losses), "
+                f"{path} must have the keys {', '.join(ARRAYS)} (or TaskSet's: {', '.join(taskset.ARRAYS)} and its losses), "
                 f"but has {', '.join(file) or 'none'}"
             )
         names = [str(name) for name in file["names"]]
@@ -44,29 +43,17 @@ def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
 
 
 def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
-    """Reads 12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL stores them; the metric is one of its losses.
-
-    The first point is the loss before training, so that epoch 1 is the second point. TaskSet drew 1 - beta evenly over
-    magnitudes, so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/replay/recorded/taskset.yaml.
-    """
+    """Reads 12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL stores them; the metric is one of its losses."""
     tasks = [str(name) for name in file["tasks"]]
     if task not in tasks:
         raise CurvesError(
             f"--task must name one of {path.name}'s tasks, but got {task!r}; {nearest(task or '', tasks)}"
         )
-    if metric not in LOSSES or LOSSES[metric] not in file:
-        raise CurvesError(f"the study's metric must be one of {', '.join(LOSSES)} for {path.name}, but got {metric!r}")
-    values = np.asarray(file[LOSSES[metric]][tasks.index(task)], dtype=np.float64)[:, 1:]
-    failed = ~np.isfinite(values)
-    ends = np.where(failed.any(axis=1), failed.argmax(axis=1), values.shape[1])
-    values = np.where(np.arange(values.shape[1]) < ends[:, None], values, np.nan)
-    hp = np.asarray(file["hp"], dtype=np.float64)
-    hp = hp[tasks.index(task)] if hp.ndim == 3 else hp
-    names = [str(name) for name in file["hp_names"]]
-    betas = np.array([name.startswith("beta") for name in names])
-    rows = np.where(betas, 1 - hp, hp).tolist()
-    named = [f"one_minus_{name}" if name.startswith("beta") else name for name in names]
-    return Raw(named, rows, values, np.ones(len(values)))
+    metric = metric.replace("valid_", "val_")
+    if metric not in taskset.LOSSES or f"{taskset.LOSSES[metric]}_loss" not in file:
+        known = ", ".join((*taskset.LOSSES, "valid_loss"))
+        raise CurvesError(f"the study's metric must be one of {known} for {path.name}, but got {metric!r}")
+    return taskset.raw(*taskset.arrays(file, path, task, metric))
 
 
 def read_table(path: Path) -> Any:
@@ -95,7 +82,7 @@ def tasks_of(path: Path) -> list[str]:
     """Returns the tasks of a file in their order; none where it has one only."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
-            return [str(name) for name in file["tasks"]] if set(TASKSET) <= set(file) else []
+            return [str(name) for name in file["tasks"]] if set(taskset.ARRAYS) <= set(file) else []
     whole = read_table(path)
     return [str(name) for name in whole["task"].unique().to_pylist()] if "task" in whole.column_names else []
 
