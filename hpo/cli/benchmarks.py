@@ -15,6 +15,7 @@ from hpo.errors import HpoError
 if TYPE_CHECKING:
     from hpo.replay.sources.benchmarks import Benchmark, Files, Task
 
+ALL = "all"  # as --task
 TRAININGS = 20  # whole trainings that a run of the study of a task may spend
 
 NameArgument = Annotated[
@@ -25,7 +26,9 @@ FolderOption = Annotated[
     Path | None,
     typer.Option(metavar="F", help="A folder that holds benchmarks by name (default: HPO_BENCHMARKS)."),
 ]
-TaskOption = Annotated[str | None, typer.Option(metavar="T", help="Print a study of this task for `hpo replay`.")]
+TaskOption = Annotated[
+    str | None, typer.Option(metavar="T", help="Print a study of this task for `hpo replay`, or of all: a suite.")
+]
 FormatOption = Annotated[RunFormat, typer.Option("--format", help="Format of the output.")]
 
 
@@ -57,36 +60,75 @@ def benchmarks(
             f"a study of {task} needs {benchmark.name}'s files, but they are not there; give {benchmark.name}:PATH"
         )
     else:
-        out(study_text(files, files.task(task)), None)
+        out(suite_text(files) if task == ALL else study_text(files, files.task(task)), None)
 
 
 def study_text(files: Files, task: Task) -> str:
     """Returns a study file that searches a task of a benchmark, for `hpo replay`."""
-    from hpo.api.space import entry
     from hpo.api.study import Study
+    from hpo.study.candidates import FROM_TABLE, KEY
+    from hpo.study.space_file import section_of
 
-    space: dict[str, Any] = {}
-    for key, domain in task.space.domains.items():
-        condition = task.space.conditions.get(key)
-        space[key] = {**entry(domain), **({"if": {p: list(v) for p, v in condition.items()}} if condition else {})}
     curves = f"{files.benchmark.name}:{files.path}"
+    study = Study(
+        name=_name(f"{files.benchmark.name}-{task.name}"),
+        trainable="curves",
+        space=section_of(task.space),
+        **_searched(task),
+    )
+    text = study.to_yaml()
+    if task.drawn:  # exactly the recorded configurations, which only a replay knows
+        text = text.replace("space:\n", f"space:\n  {KEY}: {FROM_TABLE}\n", 1)
     head = [
         f"# {curves}, task {task.name}; an epoch is {task.epoch}. Metrics: {', '.join(task.metrics)}.",
-        f"# Licence: {files.benchmark.licence}. Cite: {files.benchmark.citation}.",
+        *_terms(files.benchmark),
         f"# hpo replay THIS_FILE --curves {curves} --task {task.name}",
     ]
-    study = Study(
-        name=re.sub(r"[^A-Za-z0-9._-]+", "_", f"{files.benchmark.name}-{task.name}"),
-        trainable="curves",
-        space=space,
-        budget={"epochs": TRAININGS * task.epochs, "max_epochs": task.epochs},
-        methods=["random", "tpe", *(["asha"] if task.epochs > 1 else [])],
-        seeds=[0, 1, 2],
-        parallelism=4,
-        metric=task.metric,
-        mode=task.metrics[task.metric],
-    )
-    return "\n".join([*head, study.to_yaml()])
+    return "\n".join([*head, text])
+
+
+def suite_text(files: Files) -> str:
+    """Returns a suite file of all tasks of a benchmark, each with the space that the benchmark declares."""
+    from hpo.study.candidates import FROM_TABLE
+    from hpo.study.yaml_text import yaml_text
+
+    tasks = [files.task(name) for name in files.tasks()]
+    metrics = list(dict.fromkeys(task.metric for task in tasks))
+    if len(metrics) > 1:
+        raise HpoError(
+            f"a suite must optimize one metric, but {files.benchmark.name}'s tasks have {', '.join(metrics)}; give the folder "
+            "of those that belong together, such as that of one scenario"
+        )
+    first = {**_searched(tasks[0]), "methods": _searched(min(tasks, key=lambda task: task.epochs))["methods"]}
+    own = {
+        task.name: {key: value for key, value in _searched(task).items() if key != "methods" and first[key] != value}
+        for task in tasks
+    }
+    curves = f"{files.benchmark.name}:{files.path}"
+    values = {"study": _name(files.benchmark.name), "trainable": "curves", "space": FROM_TABLE, **first}
+    values["tasks"] = own if any(own.values()) else list(own)
+    head = [*_terms(files.benchmark), f"# hpo replay THIS_FILE --curves {curves} --store STORE"]
+    return "\n".join([*head, yaml_text(values)])
+
+
+def _searched(task: Task) -> dict[str, Any]:
+    """Returns the part of a study that every task has: budget, methods, seeds, and what is optimized."""
+    return {
+        "budget": {"epochs": TRAININGS * task.epochs, "max_epochs": task.epochs},
+        "methods": ["random", "tpe", *(["asha"] if task.epochs > 1 else [])],
+        "seeds": [0, 1, 2],
+        "parallelism": 4,
+        "metric": task.metric,
+        "mode": task.metrics[task.metric],
+    }
+
+
+def _terms(benchmark: Benchmark) -> list[str]:
+    return [f"# Licence: {benchmark.licence}. Cite: {benchmark.citation}."]
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
 
 
 def _chosen(name: str, place: Path | None) -> tuple[Benchmark, Files | None]:

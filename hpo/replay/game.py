@@ -105,7 +105,7 @@ class Game:
         told: dict[str, Any] = {"between": self.between, "times": self._times}
         told |= {} if self.weather.calm else {"weather": asdict(self.weather)}
         return {
-            "curves": Path(source).name,
+            "curves": Path(source).name if Path(source).exists() else source,
             **({"task": self.task} if self.task else {}),
             "digest": _digest_of(self),
             **told,

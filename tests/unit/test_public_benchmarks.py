@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from hpo import cli
+from hpo import store as stores
+from hpo.api.replaying import to_replay
 from hpo.errors import HpoError, MissingExtra
 from hpo.replay.sources import CurvesError, RecordedTable, load
 from hpo.replay.sources.benchmarks import BENCHMARKS, named
@@ -318,13 +320,40 @@ def test_a_study_of_a_task_is_written_and_replayed(source, tmp_path, capsys):
     assert run("benchmarks", source, "--task", task) == 0
     study = tmp_path / "study.yaml"
     study.write_text(capsys.readouterr().out)
-    loaded = Study.load(study)
+    loaded = to_replay(study, source, task=task, kind=Study)
     assert loaded.space.names == named(source).task(task).space.names
-    assert run("replay", str(study), "--curves", source, "--task", task, "--methods", "random", "--format", "json") == 0
+    assert (loaded.space.pool is not None) == named(source).task(task).drawn
+    assert (
+        run(
+            "replay",
+            str(study),
+            "--curves",
+            source,
+            "--task",
+            task,
+            "--methods",
+            "random",
+            "--format",
+            "json",
+            "--processes",
+            "1",
+        )
+        == 0
+    )
     printed = capsys.readouterr()
     runs = json.loads(printed.out)["runs"]
     assert all(0 < one["charged_epochs"] <= 20 * loaded.budget.max_epochs for one in runs)
     assert "trials answered by" in printed.err
+
+
+def test_all_tasks_are_a_suite_whose_store_is_sound(source, tmp_path, capsys):
+    assert run("benchmarks", source, "--task", "all") == 0
+    suite, store = tmp_path / "suite.yaml", str(tmp_path / "results")
+    suite.write_text(capsys.readouterr().out)
+    options = ("--store", store, "--methods", "random", "--seeds", "0", "--processes", "1")
+    assert run("replay", str(suite), "--curves", source, *options) == 0
+    assert len(stores.studies(store)) == len(named(source).tasks())
+    assert run("verify", store) == 0
 
 
 def test_what_a_task_does_not_record_is_refused(source):
@@ -451,18 +480,3 @@ def test_bad_input_is_one_sentence(arguments, says, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert says in printed.err
     assert len(printed.err.splitlines()) == 1
-
-
-def test_a_benchmark_is_a_suite_in_a_store_with_the_space_that_it_declares(tmp_path):
-    import hpo
-    from hpo import store
-
-    place = files.lcbench(tmp_path / "files")
-    path = tmp_path / "study.yaml"
-    path.write_text(
-        "study: lc\ntrainable: curves\nbudget: {epochs: 100, max_epochs: 50}\nmethods: [random]\nmetric: val_accuracy\n"
-    )
-    found = hpo.replay(path, f"lcbench:{place}", tasks="all", space="from-table", store=tmp_path / "store")
-    assert set(found) == {"lc.credit-g", "lc.Fashion-MNIST"}
-    assert len(found["credit-g"].definition["space"]["candidates"]) == 2
-    assert store.verify(str(tmp_path / "store")) == []
