@@ -32,7 +32,7 @@ class Study(study.Study):
         self,
         *,
         name: str,
-        space: Mapping[str, domains.Domain | Options],
+        space: Mapping[str, Any],  # domains, or entries as in a file; `candidates`: a list, a file or a table
         budget: Mapping[str, float],
         methods: Sequence[str | Mapping[str, Options | None]],
         trainable: str | type | Callable[..., Any] | None = None,
@@ -126,6 +126,12 @@ def _entry(given: Any) -> Any:
     """Returns a hyperparameter as a study file's `space` has it; `when` is the file's `if`, which Python keeps for itself."""
     if isinstance(given, domains.Float | domains.Int | domains.Choice):
         return entry(given)
+    if hasattr(given, "to_pylist") or hasattr(given, "to_dicts"):  # candidates as a table of pyarrow's or polars'
+        return given.to_pylist() if hasattr(given, "to_pylist") else given.to_dicts()
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):  # of pandas'
+        return [
+            {key: None if value != value else value for key, value in row.items()} for row in given.to_dict("records")
+        ]
     if isinstance(given, Mapping):
         return {"if" if key == "when" else key: value for key, value in given.items()}
     return given

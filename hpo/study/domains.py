@@ -204,7 +204,10 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """A hyperparameter that takes one of the listed values; their order means nothing."""
+    """A hyperparameter that takes one of the listed values.
+
+    The order of the list means nothing, but numbers have an order of their own: a choice among numbers alone is `ordered`.
+    """
 
     options: tuple[Value, ...]
     grid: tuple[Value, ...] | None = None
@@ -227,6 +230,19 @@ class Choice:
 
     def contains(self, value: Value) -> bool:
         return any(same(value, option) for option in self.options)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether all options are numbers."""
+        return not any(isinstance(option, bool | str) for option in self.options)
+
+    @cached_property
+    def _places(self) -> dict[Value, float]:
+        return {o: (i + 0.5) / len(self.options) for i, o in enumerate(sorted(self.options))}
+
+    def place(self, value: Value) -> float:
+        """Returns the place of an ordered choice's value among all by size, in [0, 1]."""
+        return self._places[value]
 
     def index(self, value: Value) -> int:
         return next(i for i, option in enumerate(self.options) if same(value, option))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.study.combinations import Combinations, Condition, Config, Family, active
 from hpo.study.domains import Choice, Domain, Float, Int, InvalidSpace, Value, same
+from hpo.study.pool import Pool
 from hpo.text import shown
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Float",
     "Int",
     "InvalidSpace",
+    "Pool",
     "SearchSpace",
     "Value",
     "Vector",
@@ -41,12 +43,20 @@ class SearchSpace:
 
     There are two encodings, both in [0, 1]:
     - cube: one coordinate per hyperparameter, shape [len(space)] (for sampling, evolution, interpolation);
-    - features: one coordinate per range and one per option of a choice (one-hot), shape [space.width] (for surrogate
-      models).
+    - features: one coordinate per range or ordered choice and one per option of another choice (one-hot), shape
+      [space.width] (for surrogate models).
     An inactive hyperparameter is 0.5 in the cube; in the features an inactive range is 0.5, an inactive choice all 0.
+
+    With a `pool`, only its configurations belong to the space: samples are drawn from it, points of the cube decode to
+    the nearest one, and the grid lists it. What lies in the domains but not in the pool still fits, see `fits`.
     """
 
-    def __init__(self, domains: Mapping[str, Domain], conditions: Mapping[str, Condition] | None = None) -> None:
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        conditions: Mapping[str, Condition] | None = None,
+        pool: Sequence[Config] | None = None,
+    ) -> None:
         conditions = dict(conditions or {})
         for name, condition in conditions.items():
             _check_condition(name, condition, domains)
@@ -56,6 +66,9 @@ class SearchSpace:
             for n in self.domains
             if n in conditions
         }
+        for config in pool or ():
+            self.fits(config)
+        self.pool = None if pool is None else Pool(self, pool)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,29 +80,35 @@ class SearchSpace:
     @property
     def width(self) -> int:
         """The number of coordinates of the features encoding."""
-        return sum(len(d.options) if isinstance(d, Choice) else 1 for d in self.domains.values())
+        return sum(len(d.options) if isinstance(d, Choice) and not d.ordered else 1 for d in self.domains.values())
 
     def active(self, name: str, config: Config) -> bool:
         """Reports whether `name` exists in a configuration; `config` must hold the hyperparameters before it."""
         return active(self.conditions.get(name, {}), config)
 
     def decode(self, cube: Sequence[float] | Vector) -> dict[str, Value]:
-        """Returns the configuration at a point of the unit cube, shape [len(space)]."""
+        """Returns the configuration at a point of the unit cube, shape [len(space)]; with a pool, the nearest candidate."""
         config: dict[str, Value] = {}
         for (name, domain), unit in zip(self.domains.items(), cube, strict=True):
             if self.active(name, config):
                 config[name] = domain.decode(float(unit))
-        return config
+        return self.nearest(config)
+
+    def nearest(self, config: Config) -> dict[str, Value]:
+        """Returns the candidate nearest to a configuration that fits; without a pool, the configuration itself."""
+        return dict(config if self.pool is None else self.pool[self.pool.nearest(config)])
 
     def encode(self, config: Config) -> Vector:
         """Returns the configuration's point in the unit cube, shape [len(space)]."""
         return np.array([d.encode(config[n]) if n in config else 0.5 for n, d in self.domains.items()])
 
     def features(self, config: Config) -> Vector:
-        """Returns the configuration as surrogate models see it, choices one-hot; shape [width]."""
+        """Returns the configuration as surrogate models see it; shape [width]."""
         row: list[float] = []
         for name, domain in self.domains.items():
-            if isinstance(domain, Choice):
+            if isinstance(domain, Choice) and domain.ordered:
+                row.append(domain.place(config[name]) if name in config else 0.5)
+            elif isinstance(domain, Choice):
                 chosen = domain.index(config[name]) if name in config else -1
                 row.extend(1.0 if i == chosen else 0.0 for i in range(len(domain.options)))
             else:
@@ -97,16 +116,25 @@ class SearchSpace:
         return np.array(row)
 
     def sample(self, rng: np.random.Generator) -> dict[str, Value]:
-        """Draws one configuration, uniformly from the unit cube."""
+        """Draws one configuration, uniformly from the unit cube or from the pool."""
+        if self.pool is not None:
+            return dict(self.pool[int(rng.integers(len(self.pool)))])
         return self.decode(rng.random(len(self)))
 
-    def grid(self, points: int = 5) -> Combinations:
-        """Returns every combination of grid values once; a range without grid values takes `points` of them."""
+    def grid(self, points: int = 5) -> Combinations | Pool:
+        """Returns every combination of grid values once; a range without grid values takes `points` of them.
+
+        With a pool, returns the pool.
+        """
+        if self.pool is not None:
+            return self.pool
         return Combinations({name: domain.values(points) for name, domain in self.domains.items()}, self.conditions)
 
     @property
     def size(self) -> float:
         """The number of distinct configurations; inf where a range is continuous."""
+        if self.pool is not None:
+            return len(self.pool)
         if any(math.isinf(d.size) for d in self.domains.values()):
             return math.inf
         family = Family(self.names, self.conditions)
@@ -126,6 +154,14 @@ class SearchSpace:
 
     def check(self, config: Config) -> None:
         """Raises InvalidSpace if `config` is not a configuration of this space."""
+        self.fits(config)
+        if self.pool is not None and dict(config) not in self.pool:
+            raise InvalidSpace(
+                f"a configuration must be one of the {len(self.pool)} candidates, but got {shown(config)}"
+            )
+
+    def fits(self, config: Config) -> None:
+        """Raises InvalidSpace if `config` has a value outside its domain, lacks one, or has one that does not exist."""
         for name in config:
             if name not in self.domains:
                 raise InvalidSpace(f"a configuration may contain only {', '.join(self.names)}, but got {shown(name)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo.study import candidates
 from hpo.study.messages import Located, at
 from hpo.study.space import Choice, Domain, Float, Int, InvalidSpace, SearchSpace, Value
 from hpo.text import nearest, shown
@@ -17,14 +18,22 @@ _KEYS = {
 }
 
 
-def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-    """Returns the search space of a study file's `space`. Raises Located for an entry that cannot hold."""
+def parse_space(section: Mapping[str, Any]) -> SearchSpace:
+    """Returns the search space of a study file's `space`. Raises Located for an entry that cannot hold.
+
+    A list named `candidates` is the space's pool. Hyperparameters without an entry take the domains that its values span.
+    """
     if not section:
         raise Located(("space",), "space must name at least one hyperparameter, but names none")
+    listed = has_candidates(section)
     domains: dict[str, Domain] = {}
     conditions: dict[str, dict[str, tuple[Value, ...]]] = {}
     for name, entry in section.items():
+        if name == candidates.KEY and listed:
+            continue
         check_name(name, "space")
+        if not isinstance(entry, Mapping):
+            raise Located(("space", name), f"space.{name} must map keys such as type to values, but got {shown(entry)}")
         domains[name] = _domain(name, entry)
         condition = entry.get("if")
         if condition is not None:
@@ -35,8 +44,35 @@ def parse_space(section: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
             for parent, values in condition.items():
                 _check_scalars(("space", name, "if", parent), values if isinstance(values, list) else [values])
             conditions[name] = {p: tuple(v) if isinstance(v, list) else (v,) for p, v in condition.items()}
+    if listed:
+        return _pooled(section[candidates.KEY], domains, conditions)
     with at("space"):
         return SearchSpace(domains, conditions)
+
+
+def has_candidates(section: Mapping[str, Any]) -> bool:
+    """Whether the section's key `candidates` is a list or a file, rather than a hyperparameter of that name."""
+    return candidates.KEY in section and not isinstance(section[candidates.KEY], Mapping)
+
+
+def _pooled(
+    given: Any, domains: Mapping[str, Domain], conditions: Mapping[str, Mapping[str, tuple[Value, ...]]]
+) -> SearchSpace:
+    rows = candidates.rows_of(given)
+    for name in dict.fromkeys(name for row in rows for name in row):
+        check_name(name, "space")
+    with at("space", candidates.KEY):
+        spanned = candidates.domains_of(rows, domains)
+        for domain in spanned.values():
+            if isinstance(domain, Choice):
+                _check_as_text(domain.options)
+    pool = [candidates.typed(row, spanned, i) for i, row in enumerate(rows)]
+    with at("space"):
+        free = SearchSpace(spanned, conditions)
+    for i, config in enumerate(pool):
+        with at("space", candidates.KEY, i):
+            free.fits(config)
+    return SearchSpace(spanned, conditions, pool)
 
 
 def check_name(name: str, section: str) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 
 from hpo.errors import StudyError
 from hpo.files import expanded, names_weights
+from hpo.study import candidates
 from hpo.study.difference import Difference
 from hpo.study.messages import LONGEST, Located, at, explain, first, one_sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
@@ -41,7 +42,7 @@ class Study(Section):
     trainable: Name = "image_classifier"
     data: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
-    space_file: dict[str, dict[str, Any]] = Field(alias="space")
+    space_file: dict[str, Any] = Field(alias="space")
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     budget: Budget
     methods_file: list[str | dict[str, dict[str, Any] | str | None]] = Field(alias="methods", min_length=1)
@@ -80,6 +81,16 @@ class Study(Section):
             raise Located(("metric",), unknown(metric))
         return {**values, "mode": mode}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_candidates(cls, values: Any) -> Any:
+        """Reads the file of candidates, so that the study and its definition hold them themselves."""
+        space = values.get("space") if isinstance(values, Mapping) else None
+        if not isinstance(space, Mapping) or not isinstance(space.get(candidates.KEY), str):
+            return values
+        rows = candidates.read(space[candidates.KEY], Path(values.get("folder", "")))
+        return {**values, "space": {**space, candidates.KEY: rows}}
+
     @field_validator("difference")
     @classmethod
     def _readable(cls, given: float | str | None) -> float | str | None:
@@ -112,11 +123,6 @@ class Study(Section):
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, but got {shown(self.seeds)}")
-        both = sorted(set(self.fixed) & set(self.space_file))
-        if both:
-            raise ValueError(
-                f"a hyperparameter must be searched or fixed, but got {shown(both[0])} in space and in fixed"
-            )
         return self
 
     # -- loading --------------------------------------------------------------------------------------------------
@@ -157,6 +163,11 @@ class Study(Section):
         space = self.space
         for name in self.fixed:
             check_name(name, "fixed")
+            if name in space.domains:
+                raise Located(
+                    ("fixed", name),
+                    f"a hyperparameter must be searched or fixed, but got {shown(name)} in space and in fixed",
+                )
         self._validate_folds()
         for i, config in enumerate(self.start):
             with at("start", i):

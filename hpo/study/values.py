@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from hpo.study.amounts import Unit
-from hpo.study.space import Config
+from hpo.study.combinations import Config
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -170,3 +171,17 @@ def test_the_landscape_has_failures_divergence_and_ties() -> None:
     assert 50 < failed < 110
     assert 30 < diverged < 90
     assert len({value for value in values if value is not None and not math.isnan(value)}) < 12
+
+
+POOLED = SearchSpace(SPACE.domains, SPACE.conditions, [SPACE.sample(np.random.default_rng([7, i])) for i in range(40)])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_pool_is_all_that_a_method_may_ask_for(name: str) -> None:
+    """Forty candidates and a budget for more: each is trained at most once, and none but them; then the run says why it ended."""
+    game = play(method(name), Setting(POOLED, budget=600, max_epochs=6, parallelism=3), Landscape(failing=0.1))
+    stays_in_the_space(game)
+    never_repeats(game)
+    spends_exactly(game, finite=name in FINITE)
+    assert len(game.configs) == 40 or name in FINITE
+    assert name == "default" or "no configuration left" in game.run.outcome().reason

@@ -90,14 +90,14 @@ def test_a_hyperparameter_exists_only_where_all_of_its_parents_match():
     assert space.decode([0.9, 0.1, 0.5]) == {"a": 2, "b": 1}
 
 
-def test_what_does_not_exist_lies_in_the_middle_of_the_cube_and_is_no_option_of_the_features():
+def test_what_does_not_exist_lies_in_the_middle_and_is_no_option_of_the_features():
     adam = {"optimizer": "adam", "layers": 1}
     assert CONDITIONAL.names == ("optimizer", "momentum", "layers", "width3")
     assert CONDITIONAL.encode(adam).tolist() == [0.25, 0.5, pytest.approx(1 / 6), 0.5]
-    assert CONDITIONAL.features(adam).tolist() == [1, 0, 0.5, pytest.approx(1 / 6), 0, 0]
+    assert CONDITIONAL.features(adam).tolist() == [1, 0, 0.5, pytest.approx(1 / 6), 0.5]
     sgd = {"optimizer": "sgd", "momentum": 0.9, "layers": 3, "width3": 16}
     assert CONDITIONAL.encode(sgd).tolist() == [0.75, 1.0, pytest.approx(5 / 6), 0.75]
-    assert CONDITIONAL.features(sgd).tolist() == [0, 1, 1.0, pytest.approx(5 / 6), 0, 1]
+    assert CONDITIONAL.features(sgd).tolist() == [0, 1, 1.0, pytest.approx(5 / 6), 0.75]
 
 
 def test_the_size_of_a_space_counts_what_exists():

@@ -96,6 +96,8 @@ class Bayesian(Searching):
     ) -> Config | None:
         """Returns the new configuration of the greatest utility among random ones and shrinking steps around the best."""
         space = self.setting.space
+        if space.pool is not None:
+            return self.history.best_open(space.pool.features, utility)
         cubes = np.vstack(
             [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
         )

@@ -14,12 +14,18 @@ Mask = NDArray[np.bool_]
 
 
 def features(space: SearchSpace, cubes: Matrix) -> Matrix:
-    """Returns features [n, space.width] of cubes [n, len(space)]; row i is `space.features(space.decode(cubes[i]))`."""
+    """Returns features [n, space.width] of cubes [n, len(space)]; row i is `space.features(space.decode(cubes[i]))`.
+
+    Spaces with a pool have no free points: rank `space.pool.features` instead.
+    """
     columns: list[Matrix] = []
     exists: dict[str, Mask] = {}
     for name, domain, units in zip(space.names, space.domains.values(), cubes.T, strict=True):
         here = exists[name] = _active(space, space.conditions.get(name, {}), cubes, exists)
-        if isinstance(domain, Choice):
+        if isinstance(domain, Choice) and domain.ordered:
+            places = np.array([domain.place(option) for option in domain.options])
+            columns.append(np.where(here, places[_index(domain, units)], 0.5)[:, None])
+        elif isinstance(domain, Choice):
             columns.append((_index(domain, units)[:, None] == np.arange(len(domain.options))) & here[:, None])
         else:
             columns.append(np.where(here, _snapped(domain, units), 0.5)[:, None])

@@ -11,7 +11,7 @@ from hpo.methods import options
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers.orders import Drawn, Shuffled, Spread
 from hpo.study.combinations import Combinations
-from hpo.study.space import Config
+from hpo.study.space import Config, Pool
 from hpo.study.values import digest
 
 SPREAD = 4096  # grids of at most this size are ordered by distance
@@ -60,7 +60,7 @@ class Grid:
         """Learns nothing."""
 
 
-def _order(setting: Setting, grid: Combinations) -> Iterator[int]:
+def _order(setting: Setting, grid: Combinations | Pool) -> Iterator[int]:
     """Returns the numbers of the grid's points in the order in which they are suggested."""
     rng = np.random.default_rng([setting.seed, 0x6121D])
     if grid.total > LISTED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from hpo.methods.protocol import Setting
 from hpo.study.space import Config, Vector
 from hpo.study.values import digest
+
+Matrix = NDArray[np.float64]
 
 DRAWS = 1000  # random draws before the space is listed to find what is left
 LISTED = 20_000  # spaces of at most this size are listed when random draws find nothing new
@@ -112,6 +114,8 @@ class History:
     def fresh(self, rng: np.random.Generator) -> Config | None:
         """Suggests a random new configuration; None if the space is exhausted."""
         space = self.setting.space
+        if space.pool is not None and (candidates := self.open()):
+            return self.take(space.pool[int(rng.choice(candidates))])
         for _ in range(DRAWS):
             config = space.sample(rng)
             if self.is_new(config):
@@ -130,6 +134,20 @@ class History:
             self._left = None
             return self.fresh(rng)
         return None
+
+    def open(self) -> list[int]:
+        """Returns the numbers of the pool's candidates that are new; none where the space has no pool."""
+        pool = self.setting.space.pool
+        if pool is None:
+            return []
+        return [i for name, i in pool.numbers.items() if name not in self.records and name not in self._known]
+
+    def best_open(self, rows: Matrix, rate: Callable[[Matrix], Vector]) -> Config | None:
+        """Returns the new candidate that is rated highest; None if none is left. `rows` [n, ...]: of the pool's candidates."""
+        left = self.open()
+        if self.setting.space.pool is None or not left:
+            return None
+        return self.setting.space.pool[left[int(np.argmax(rate(rows[left])))]]
 
     def _name(self, config: Config) -> str:
         return self._names.get(id(config)) or digest(dict(config))

@@ -156,7 +156,10 @@ class Kde(Searching):
         densities = self._densities()
         if densities is None or rng.random() < self._random:
             return self._space.sample(rng)
-        return next((config for config in self._ranked(*densities, rng) if self.history.is_new(config)), None)
+        good, bad = densities
+        if self._space.pool is not None:
+            return self.history.best_open(self._space.pool.cubes, lambda rows: good.log_pdf(rows) - bad.log_pdf(rows))
+        return next((config for config in self._ranked(good, bad, rng) if self.history.is_new(config)), None)
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
         super().observe(config, epoch, value)

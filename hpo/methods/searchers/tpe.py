@@ -56,6 +56,8 @@ class Tpe(Searching):
         rows = cubes(space, [seen[i].config for i in np.argsort(ranks(seen))])
         good = Parzen.fit(space, rows[:count], self._prior_weight)
         bad = Parzen.fit(space, np.vstack([rows[count:], cubes(space, self.history.untouched())]), self._prior_weight)
+        if space.pool is not None:
+            return self.history.best_open(space.pool.cubes, lambda points: good.log_pdf(points) - bad.log_pdf(points))
         points = good.draw(rng, self._candidates)
         ratio = good.log_pdf(points) - bad.log_pdf(points)
         drawn = (space.decode(points[i]) for i in np.argsort(-ratio, kind="stable"))

@@ -62,14 +62,15 @@ def nearest_value(domain: Domain, wanted: Value) -> Value:
 def in_space(space: SearchSpace, published: Mapping[str, Value]) -> dict[str, Value]:
     """Returns the space's configuration nearest to a published one.
 
-    A hyperparameter that the published one does not name takes the middle of its range, or its first option.
+    A hyperparameter that the published one does not name takes the middle of its range, or its first option. With a pool,
+    the nearest candidate counts.
     """
     config: dict[str, Value] = {}
     for name, domain in space.domains.items():
         if space.active(name, config):
             first = domain.options[0] if isinstance(domain, Choice) else domain.decode(0.5)
             config[name] = nearest_value(domain, published[name]) if name in published else first
-    return config
+    return space.nearest(config)
 
 
 def conflicts(published: Mapping[str, Value], fixed: Mapping[str, Value]) -> int:

@@ -172,6 +172,8 @@ class Multifidelity:
     def _proposals(self, rng: np.random.Generator) -> list[Config]:
         """Returns new configurations, random ones and some near the best; each once."""
         space = self._setting.space
+        if space.pool is not None:
+            return [space.pool[i] for i in self._history.open()]
         cubes = list(rng.random((DRAWN, len(space))))
         ranked = [curve for _, curve in self._ranked()[:8]]
         for i in range(NEAR if ranked else 0):

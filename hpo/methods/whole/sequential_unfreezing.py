@@ -12,7 +12,7 @@ from hpo.methods.protocol import InvalidOption, Searcher, Setting
 from hpo.methods.registry import chosen_searcher
 from hpo.methods.schedules.roster import Composed
 from hpo.methods.whole.default import PUBLISHED, in_space, ordered_layers
-from hpo.study.space import Choice, Config, Domain, SearchSpace, Value
+from hpo.study.space import Choice, Config, Domain, InvalidSpace, SearchSpace, Value
 from hpo.study.values import Decision, Observation, Segment, digest
 
 
@@ -161,15 +161,28 @@ class SequentialUnfreezing(Composed):
             changed[self._layers] = values[min(place + 1, len(values) - 1)]
         if self._rate in changed:
             changed[self._rate] = lowered(self._setting.space.domains[self._rate], changed[self._rate], self._lower)
-        return changed if changed in self._setting.space else None
+        return self._setting.space.nearest(changed) if self._fits(changed) else None
+
+    def _fits(self, config: Config) -> bool:
+        try:
+            self._setting.space.fits(config)
+        except InvalidSpace:
+            return False
+        return True
 
 
 def frozen(space: SearchSpace, layers: str) -> SearchSpace:
     """Returns the part of a space in which as few layers are trained as it allows."""
     if layers not in space.domains:
         return space
-    fewest = ordered_layers(space.domains[layers])[0]
-    return SearchSpace({**space.domains, layers: Choice((fewest,))}, space.conditions)
+    if space.pool is None:
+        fewest = ordered_layers(space.domains[layers])[0]
+        return SearchSpace({**space.domains, layers: Choice((fewest,))}, space.conditions)
+    offered = [config[layers] for config in space.pool if layers in config]
+    if not offered:
+        return space
+    fewest = next(value for value in ordered_layers(space.domains[layers]) if value in offered)
+    return SearchSpace(space.domains, space.conditions, [c for c in space.pool if c.get(layers) == fewest])
 
 
 def lowered(domain: Domain, rate: Value, factor: float) -> Value:
