@@ -10,7 +10,7 @@ from hpo.errors import HpoError
 from hpo.study.space import Config, SearchSpace, Value
 from hpo.study.values import Decision, Method, Observation, Segment
 
-__all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
+__all__ = ["Closing", "Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,20 @@ class Schedule(Protocol):
     @property
     def expensive(self) -> bool:
         """Whether `next_segment` may take more than a few milliseconds, so that it must run off the driver's loop."""
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A schedule that holds something outside of this process, and wants to know when its run is over.
+
+    `broken`: why it can decide nothing more, in one sentence; empty while it can. A broken schedule hands out no segment
+    and stops what is under way, and its run ends with that reason.
+    """
+
+    broken: str
+
+    def close(self) -> None:
+        """Learns that the run is over."""
 
 
 Factory: TypeAlias = Callable[..., Schedule]

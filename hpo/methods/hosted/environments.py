@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
-import subprocess
 import sys
-import venv
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from hpo.errors import HpoError
 from hpo.files import expanded
 from hpo.methods.hosted.libraries import LIBRARIES
 from hpo.methods.protocol import InvalidOption
-from hpo.text import nearest, shown
 
 
 class NoHost(HpoError):

@@ -76,6 +76,7 @@ class Hosted:
         self._guest: Guest | None = None
         self._trials: list[Trial] = []
         self._ready: deque[int] = deque()
+        self._exhausted = False
         self.broken = ""
 
     def _prior(self) -> list[tuple[Config, int, float]]:
@@ -91,7 +92,7 @@ class Hosted:
     def next_segment(self) -> Segment | None:
         if self._ready:
             return self._segment(trial := self._ready.popleft(), self._trials[trial].epochs + 1)
-        return None if self.broken else self._guarded(self._next, None)
+        return None if self.broken or self._exhausted else self._guarded(self._next, None)
 
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
         return self._guarded(lambda: self._observe(trial, epoch, value), Decision.STOP)
@@ -134,6 +135,7 @@ class Hosted:
             return self._segment(trial, to)
         config = self._new(trial, suggested)
         if config is None:
+            self._exhausted = self._kind in (FULL, STOPPING)
             self._open().tell("fail", trial=trial)
             return None
         self._trials.append(Trial(config))
@@ -154,31 +156,26 @@ class Hosted:
         return trial, to, suggested
 
     def _new(self, trial: int, suggested: dict[str, Any]) -> Config | None:
-        """Returns the new trial's configuration: the suggested one, unless it was made before."""
+        """Returns the new trial's configuration: the suggested one, unless it was made before; None if nothing is left."""
         theirs = self._translation.understood(self._library, suggested)
-        config = self._history.next_start()
-        if config is None:
-            if (open_ := self._nearest_open(theirs)) is not None:
-                config = self._history.take(open_)
-            elif self._history.is_new(theirs):
-                return self._history.take(theirs)
-            else:
-                config = self._history.fresh(np.random.default_rng([self._setting.seed, TAG, trial]))
+        config = self._history.next_start() or self._taken(self._nearest_open(theirs))
+        if config is None and self._setting.space.pool is None and self._history.is_new(theirs):
+            return self._history.take(theirs)
+        config = config or self._history.fresh(np.random.default_rng([self._setting.seed, TAG, trial]))
         if config is not None and config != theirs:
             self._open().tell("take", trial=trial, config=self._translation.full(config, suggested))
         return config
 
+    def _taken(self, config: Config | None) -> Config | None:
+        return None if config is None else self._history.take(config)
+
     def _nearest_open(self, config: Config) -> Config | None:
         """Returns the open candidate nearest to a configuration; None where the space is no pool, or nothing is open."""
-        pool = getattr(self._setting.space, "pool", None)
-        if pool is None:
+        space = self._setting.space
+        if space.pool is None:
             return None
-        numbers = np.asarray(self._history.open())  # type: ignore[attr-defined]
-        if not len(numbers):
-            return None
-        distances = ((pool.features[numbers] - self._setting.space.features(config)) ** 2).sum(axis=1)
-        found: Config = pool.configs[int(numbers[int(distances.argmin())])]
-        return found
+        place = space.features(config)
+        return self._history.best_open(space.pool.features, lambda rows: -((rows - place) ** 2).sum(axis=1))
 
     def _segment(self, trial: int, stop: int) -> Segment:
         known = self._trials[trial]

@@ -59,7 +59,7 @@ class Translation:
                 config[name] = _fitting(domain, suggested[name])
         extra = {name: value for name, value in suggested.items() if name not in self._space.domains}
         try:
-            self._space.check({**config, **extra})
+            self._space.fits({**config, **extra})
         except (InvalidSpace, TypeError) as error:
             raise HostFailed(f"{library} suggested {shown(suggested)}, but {error}") from None
         return config
@@ -68,8 +68,7 @@ class Translation:
 def _told(name: str, domain: Domain, condition: Any) -> dict[str, Any]:
     when = {parent: list(values) for parent, values in condition.items()}
     if isinstance(domain, Choice):
-        ordered = bool(getattr(domain, "ordered", False))
-        return {"name": name, "kind": "choice", "options": list(domain.options), "ordered": ordered, "when": when}
+        return {"name": name, "kind": "choice", "options": list(domain.options), "ordered": domain.ordered, "when": when}
     kind = type(domain).__name__.lower()
     return {
         "name": name, "kind": kind, "low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step,

@@ -101,8 +101,8 @@ class SyneTune:
 def in_syne_tune(domain: Domain) -> Any:
     """Returns a domain as Syne Tune's."""
     if domain.kind == "choice":
-        if domain.ordered:
-            return config_space.ordinal(list(domain.options))
+        if domain.ordered and len({type(option) for option in domain.options}) == 1:
+            return config_space.ordinal(sorted(domain.options))
         return config_space.choice([label_of(domain, value) for value in domain.options])
     if domain.step is not None:
         levels = domain.levels
