@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hpo.errors import HpoError
 from hpo.files import expanded
-from hpo.methods.hosted.libraries import LIBRARIES
+from hpo.methods.hosted.libraries import LIBRARIES, Library
 from hpo.methods.protocol import InvalidOption
 
 
@@ -28,16 +28,14 @@ def folder() -> Path:
     return expanded(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "hpo-arena" / "hosts"
 
 
-def python_of(library: str) -> str:
+def python_of(library: Library) -> str:
     """Returns the interpreter in whose environment the library is: its own, else this one.
 
     Raises InvalidOption, with the command that installs it, where it is in neither.
     """
-    own = folder() / library / "bin" / "python"
+    own = folder() / library.name / "bin" / "python"
     if own.exists():
         return str(own)
-    if importlib.util.find_spec(LIBRARIES[library].module) is not None:
+    if importlib.util.find_spec(library.module) is not None:
         return sys.executable
-    raise InvalidOption(
-        f"{LIBRARIES[library].package} must be installed for the method {library}, but is not: hpo host add {library}"
-    )
+    raise InvalidOption(f"{library.package} must be installed, but is not: hpo host add {library.name}")

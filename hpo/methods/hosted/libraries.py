@@ -1,36 +1,70 @@
-"""The libraries that can be hosted, by the name that a study gives them. Pure."""
+"""The libraries that can be hosted, and the methods that they bring to a study. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from hpo.methods.protocol import InvalidOption
+from hpo.text import nearest, shown
 
 
 @dataclass(frozen=True)
 class Library:
     """A library that can be hosted.
 
-    `package`: its distribution; `module`: what is imported; `guest`: the file in guests/ that drives it; `pins`: what
-    `hpo host add` installs.
+    `name`: of its environment, as in `hpo host add NAME`; `package`: its distribution; `module`: what is imported;
+    `guest`: the file in guests/ that drives it; `pins`: the requirements that `hpo host add` installs.
     """
 
     name: str
-    about: str
     package: str
     module: str
     guest: str
     pins: tuple[str, ...]
+    alone: tuple[str, ...] = ()  # requirements that are installed without what they depend on
 
 
 LIBRARIES: dict[str, Library] = {
     library.name: library
     for library in (
-        Library(
-            "optuna", "Optuna: {sampler: TPESampler, pruner: HyperbandPruner}",
-            "optuna", "optuna", "optuna", ("optuna==5.0.0",),
-        ),
-        Library(
-            "syne-tune", "Syne Tune: ASHA, ASHABORE, ASHACQR, BOHB, BORE, BOTorch, CQR, REA, RandomSearch or TPE",
-            "syne-tune", "syne_tune", "syne_tune", ("syne-tune==0.16.0",),
-        ),
+        Library("optuna", "optuna", "optuna", "optuna", ("optuna==5.0.0",)),
+        Library("optunahub", "optunahub", "optunahub", "optunahub", ("optunahub==0.5.0", "optuna==5.0.0")),
+        Library("syne-tune", "syne-tune", "syne_tune", "syne_tune", ("syne-tune==0.16.0",)),
+        Library("smac", "smac", "smac", "smac", ("smac==2.4.1",)),
+        Library("hebo", "HEBO", "hebo", "hebo", ("HEBO==0.3.6",)),
+        Library("neps", "neural-pipeline-search", "neps", "neps", ("neural-pipeline-search==0.17.0",)),
+        Library("hyperopt", "hyperopt", "hyperopt", "hyperopt", ("hyperopt==0.3.0",)),
+        Library("hpbandster", "hpbandster", "hpbandster", "hpbandster", ("hpbandster==0.7.4", "ConfigSpace==0.7.1")),
     )
+}
+"""The libraries by name."""
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """A method that libraries bring: `hosts` is the library by the option `name`, or "" for any."""
+
+    about: str
+    hosts: Mapping[str, str]
+
+    def library(self, method: str, name: object) -> Library:
+        """Returns the library of the method, of this `name`."""
+        found = self.hosts.get("") or self.hosts.get(str(name))
+        if found is None:
+            raise InvalidOption(
+                f"{method} must name one of {', '.join(self.hosts)}, but got {shown(name)}; {nearest(str(name), self.hosts)}"
+            )
+        return LIBRARIES[found]
+
+
+HOSTED: dict[str, Hosting] = {
+    "optuna": Hosting("Optuna's samplers and pruners, such as {sampler: GPSampler, pruner: HyperbandPruner}", {"": "optuna"}),
+    "optunahub": Hosting("a sampler of OptunaHub by its package", {"": "optunahub"}),
+    "syne-tune": Hosting("a baseline of Syne Tune by name, such as ASHA, BOHB, CQR or BORE", {"": "syne-tune"}),
+    "smac": Hosting("SMAC's facades, such as {facade: MultiFidelityFacade}", {"": "smac"}),
+    "neps": Hosting("NePS: priorband, ifbo and others by name", {"": "neps"}),
+    "hebo": Hosting("HEBO, heteroscedastic evolutionary Bayesian optimization", {"": "hebo"}),
+    "ray-tune": Hosting("the libraries below Ray Tune's searchers: hyperopt or bohb", {"hyperopt": "hyperopt", "bohb": "hpbandster"}),
 }  # fmt: skip
+"""The methods of other libraries by the name that a study gives them."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.methods import options as checks
 from hpo.methods.hosted import environments
-from hpo.methods.hosted.libraries import LIBRARIES
+from hpo.methods.hosted.libraries import HOSTED, Library
 from hpo.methods.hosted.process import Guest, HostFailed, opened
 from hpo.methods.hosted.spaces import Translation
 from hpo.methods.protocol import InvalidOption, Setting
@@ -50,7 +50,7 @@ class Hosted:
     def __init__(
         self,
         setting: Setting,
-        library: str,
+        method: str,
         *,
         name: str = "",
         max_epochs: int | None = None,
@@ -61,16 +61,16 @@ class Hosted:
     ) -> None:
         self._max_epochs = checks.epochs(setting, max_epochs)
         self._limit = checks.real("limit", limit, 1e-3, 1e9)
-        self._library, self._setting = library, setting
-        self._file = LIBRARIES[library].guest
-        self._python = environments.python_of(library)
+        self._library, self._setting = HOSTED[method].library(method, name), setting
+        self._name = self._library.name
+        self._python = environments.python_of(self._library)
         self._history = History(setting)
         self._translation = Translation(setting.space, flat=checks.flag("flat", flat))
         self._opening = {
             "name": name, "options": options, "space": self._translation.told, "max_epochs": self._max_epochs,
             "budget": setting.budget, "seed": setting.seed, "parallelism": setting.parallelism, "prior": self._prior(),
         }  # fmt: skip
-        found = _tried(self._file, self._python, self._opening)
+        found = _tried(self._library, self._python, self._opening)
         self._kind = found["kind"]
         self.deterministic = checks.flag("deterministic", deterministic) and bool(found["deterministic"])
         self._guest: Guest | None = None
@@ -123,7 +123,7 @@ class Hosted:
 
     def _open(self) -> Guest:
         if self._guest is None:
-            self._guest, _ = opened(self._file, self._python, self._opening, self._limit)
+            self._guest, _ = opened(self._library, self._python, self._opening, self._limit)
         return self._guest
 
     def _next(self) -> Segment | None:
@@ -152,12 +152,12 @@ class Hosted:
         except (TypeError, ValueError):
             fits = False
         if not fits:
-            raise HostFailed(f"{self._library} must ask for a trial that can train on, but asked for {shown(asked)}")
+            raise HostFailed(f"{self._name} must ask for a trial that can train on, but asked for {shown(asked)}")
         return trial, to, suggested
 
     def _new(self, trial: int, suggested: dict[str, Any]) -> Config | None:
         """Returns the new trial's configuration: the suggested one, unless it was made before; None if nothing is left."""
-        theirs = self._translation.understood(self._library, suggested)
+        theirs = self._translation.understood(self._name, suggested)
         config = self._history.next_start() or self._taken(self._nearest_open(theirs))
         if config is None and self._setting.space.pool is None and self._history.is_new(theirs):
             return self._history.take(theirs)
@@ -206,9 +206,9 @@ class Hosted:
 _known: dict[str, Mapping[str, Any]] = {}
 
 
-def _tried(library: str, python: str, opening: Mapping[str, Any]) -> Mapping[str, Any]:
+def _tried(library: Library, python: str, opening: Mapping[str, Any]) -> Mapping[str, Any]:
     """Opens a run and closes it again; returns what the library says of itself. Raises InvalidOption where it cannot."""
-    name = canonical([library, python, {**opening, "seed": 0, "prior": [], "budget": 0}])
+    name = canonical([library.name, python, {**opening, "seed": 0, "prior": [], "budget": 0}])
     if name not in _known:
         try:
             first, _known[name] = opened(library, python, {**opening, "prior": []}, LIMIT)

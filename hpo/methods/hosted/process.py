@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpo.errors import StudyFailed
+from hpo.methods.hosted.libraries import Library
 from hpo.methods.protocol import InvalidOption
 from hpo.text import cut, duration, shown
 
@@ -105,15 +106,15 @@ class Host:
     Raises HostFailed where it cannot be loaded.
     """
 
-    def __init__(self, library: str, python: str) -> None:
-        self._library = library
+    def __init__(self, library: Library, python: str) -> None:
+        self._library = library.name
         self._lock = threading.Lock()
         self.owner = os.getpid()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the host
         with theirs:
             self._process = subprocess.Popen(
-                [python, "-s", str(GUESTS), library],
+                [python, "-s", str(GUESTS), library.guest],
                 stdin=theirs, stdout=self._errors, stderr=self._errors,
                 env=environment(python), cwd="/", start_new_session=True,
             )  # fmt: skip
@@ -121,7 +122,7 @@ class Host:
         told = self._hear(START_SECONDS)
         if "ready" not in told:
             self.close()
-            raise HostFailed(f"{library} must load in {python}, but: {told.get('error')}")
+            raise HostFailed(f"{library.name} must load in {python}, but: {told.get('error')}")
 
     @property
     def alive(self) -> bool:
@@ -199,15 +200,15 @@ _hosts: dict[tuple[str, str], Host] = {}
 _lock = threading.Lock()
 
 
-def opened(library: str, python: str, opening: Mapping[str, Any], limit: float) -> tuple[Guest, dict[str, Any]]:
+def opened(library: Library, python: str, opening: Mapping[str, Any], limit: float) -> tuple[Guest, dict[str, Any]]:
     """Returns a new guest of a library that has opened a run, and what it says of itself.
 
     Starts the library's host where this process has none yet. Raises HostFailed, and InvalidOption for what it refuses.
     """
     with _lock:
-        host = _hosts.get((library, python))
+        host = _hosts.get((library.name, python))
         if host is None or not host.alive:
-            host = _hosts[library, python] = Host(library, python)
+            host = _hosts[library.name, python] = Host(library, python)
     guest = host.guest(opening)
     return guest, guest.ask("open", limit, **opening)
 

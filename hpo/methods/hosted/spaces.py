@@ -68,7 +68,13 @@ class Translation:
 def _told(name: str, domain: Domain, condition: Any) -> dict[str, Any]:
     when = {parent: list(values) for parent, values in condition.items()}
     if isinstance(domain, Choice):
-        return {"name": name, "kind": "choice", "options": list(domain.options), "ordered": domain.ordered, "when": when}
+        return {
+            "name": name,
+            "kind": "choice",
+            "options": list(domain.options),
+            "ordered": domain.ordered,
+            "when": when,
+        }
     kind = type(domain).__name__.lower()
     return {
         "name": name, "kind": kind, "low": domain.low, "high": domain.high, "log": domain.log, "step": domain.step,

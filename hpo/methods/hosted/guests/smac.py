@@ -1,0 +1,141 @@
+"""SMAC: one of its facades, by the option `facade`.
+
+MultiFidelityFacade and HyperbandFacade say how far to train; the others train to the end. Other options are what the facade's
+intensifier takes, such as `eta`, and `min_epochs`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import smac
+from ConfigSpace import Configuration
+from smac.facade.abstract_facade import AbstractFacade
+from smac.intensifier.hyperband_utils import get_n_trials_for_hyperband_multifidelity
+from smac.runhistory.dataclasses import TrialInfo, TrialValue
+from smac.runhistory.enumerations import StatusType
+
+from .config_spaces import InConfigSpace
+from .terms import FULL, PROMOTING, Ask, Config, Driven, Opening, Refused, keyword_arguments
+
+FACADES = {
+    name: made
+    for name, made in vars(smac).items()
+    if isinstance(made, type) and issubclass(made, AbstractFacade) and name != "AlgorithmConfigurationFacade"
+}
+FIDELITY = ("MultiFidelityFacade", "HyperbandFacade")
+
+
+def needs(name: str, options: dict[str, Any]) -> list[str]:
+    """Returns nothing: SMAC loads all of itself."""
+    return []
+
+
+def begin(opening: Opening) -> Driven:
+    """Builds the facade that the options name; by default the one for hyperparameters."""
+    options = dict(opening.options)
+    name = opening.name or options.pop("facade", "HyperparameterOptimizationFacade")
+    if name not in FACADES:
+        raise Refused(f"smac must name a facade, one of {', '.join(FACADES)}, but got {name!r}")
+    return Smac(opening, name, options)
+
+
+class Smac:
+    """A facade of SMAC, asked and told.
+
+    It takes what it suggested for what was trained where it says how far: its brackets know no other configurations.
+    """
+
+    deterministic = True
+
+    def __init__(self, opening: Opening, name: str, options: dict[str, Any]) -> None:
+        factory = FACADES[name]
+        self.kind = PROMOTING if name in FIDELITY else FULL
+        self._max_epochs = opening.max_epochs
+        self._space = InConfigSpace(opening.space, opening.seed)
+        least = options.pop("min_epochs", 1)
+        given = keyword_arguments(f"{name}'s intensifier", factory.get_intensifier, options, ("scenario",))
+        fidelity = self.kind == PROMOTING and opening.max_epochs > least
+        if not fidelity:
+            self.kind = FULL
+            factory = FACADES["HyperparameterOptimizationFacade"] if name in FIDELITY else factory
+            given = {} if name in FIDELITY else given
+        trials = max(1, opening.budget // opening.max_epochs)
+        if fidelity:
+            eta = given.get("eta", 3)
+            trials = get_n_trials_for_hyperband_multifidelity(opening.budget, least, opening.max_epochs, eta, False)
+        scenario = smac.Scenario(
+            self._space.space,
+            deterministic=True,
+            n_trials=max(trials, 1),
+            seed=opening.seed % 2**31,
+            output_directory=Path(tempfile.gettempdir()) / "smac",  # nothing is written there
+            **({"min_budget": least, "max_budget": opening.max_epochs} if fidelity else {}),
+        )
+        intensifier = factory.get_intensifier(scenario, **given)
+        self._facade = factory(scenario, _nothing, intensifier=intensifier, logging_level=False, overwrite=True)
+        self._infos: list[TrialInfo] = []
+        self._numbers: dict[Any, int] = {}  # configuration, as SMAC knows it -> trial
+        self._curves: list[list[float]] = []
+        self._awaited: dict[int, Any] = {}
+        self._costs: list[float] = []
+        for config, _, value in opening.prior:
+            self._tell(TrialInfo(self._configuration(config), seed=0), value)
+
+    def _configuration(self, config: Config) -> Any:
+        return Configuration(self._space.space, values=self._space.values(config))
+
+    def _tell(self, info: Any, value: float | None) -> None:
+        if value is not None:
+            self._costs.append(-value)
+        worst = max(self._costs, default=0.0)  # its models take no infinite cost
+        told = TrialValue(worst, status=StatusType.CRASHED) if value is None else TrialValue(-value)
+        self._facade.tell(info, told, save=False)
+
+    def ask(self) -> Ask | None:
+        while True:
+            try:
+                info = self._facade.ask()
+            except StopIteration:
+                return None
+            to = self._max_epochs if info.budget is None else max(1, round(info.budget))
+            number = self._numbers.get(info.config)
+            if number is None:
+                self._numbers[info.config] = number = len(self._infos)
+                self._infos.append(info)
+                self._curves.append([])
+                self._awaited[number] = info, to
+                return Ask(number, to, self._space.config(dict(info.config)))
+            if to > len(self._curves[number]):
+                self._awaited[number] = info, to
+                return Ask(number, to)
+            self._tell(info, max(self._curves[number][:to]))  # two budgets that are the same number of epochs
+
+    def take(self, trial: int, config: Config) -> None:
+        info, to = self._awaited[trial]
+        if self.kind == FULL:
+            taken = TrialInfo(self._configuration(config), seed=info.seed)
+            self._infos[trial], self._awaited[trial] = taken, (taken, to)
+
+    def observe(self, trial: int, epoch: int, value: float) -> str:
+        self._curves[trial].append(value)
+        info, to = self._awaited[trial]
+        if epoch == to:
+            del self._awaited[trial]
+            self._tell(info, max(self._curves[trial]))
+        return "continue"
+
+    def close(self, trial: int) -> None:
+        """Does nothing: the value at the end was told."""
+
+    def fail(self, trial: int) -> None:
+        info, _ = self._awaited.pop(trial, (None, 0))
+        if info is not None:
+            self._tell(info, None)
+
+
+def _nothing(config: Any, seed: int = 0, budget: float = 0) -> float:
+    """The target function that SMAC looks at, but does not call."""
+    return 0.0
