@@ -10,7 +10,7 @@ from hpo.errors import HpoError
 from hpo.study.space import Config, SearchSpace, Value
 from hpo.study.values import Decision, Method, Observation, Segment
 
-__all__ = ["Closing", "Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
+__all__ = ["Factory", "InvalidOption", "Method", "Remote", "Schedule", "Searcher", "Setting"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class Schedule(Protocol):
 
 
 @runtime_checkable
-class Closing(Protocol):
-    """A schedule that holds something outside of this process, and wants to know when its run is over.
+class Remote(Protocol):
+    """A schedule that is decided outside of this process, so that it may break, and must be told when its run is over.
 
-    `broken`: why it can decide nothing more, in one sentence; empty while it can. A broken schedule hands out no segment
+    `broken`: why nothing more can be decided, in one sentence; empty while it can. A broken schedule hands out no segment
     and stops what is under way, and its run ends with that reason.
     """
 
@@ -108,6 +108,12 @@ class Closing(Protocol):
 
     def close(self) -> None:
         """Learns that the run is over."""
+
+    def repeat(self, configs: Mapping[int, Config]) -> None:
+        """Learns, before the first decision, which configurations the run's trials had in an earlier sitting, by number.
+
+        One that is not deterministic must suggest them again.
+        """
 
 
 Factory: TypeAlias = Callable[..., Schedule]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hpo.methods.hosted.process import HostFailed
@@ -33,7 +34,7 @@ class Translation:
             if name not in self._constant
         ]
 
-    def full(self, config: Config, suggested: dict[str, Any] | None = None) -> Config:
+    def full(self, config: Config, suggested: Mapping[str, Any] | None = None) -> Config:
         """Returns a configuration as the library knows it.
 
         Told flat, it has all hyperparameters: those that do not exist are as `suggested`, or in the middle.
@@ -47,7 +48,7 @@ class Translation:
                 found[name] = (suggested or {}).get(name, self._space.domains[name].decode(0.5))
         return found
 
-    def understood(self, library: str, suggested: dict[str, Any]) -> Config:
+    def understood(self, library: str, suggested: Mapping[str, Any]) -> Config:
         """Returns the configuration that a library suggests. Raises HostFailed if the space does not have it."""
         config: dict[str, Any] = {}
         for name, domain in self._space.domains.items():

@@ -17,7 +17,7 @@ from ConfigSpace.hyperparameters import (
     UniformIntegerHyperparameter,
 )
 
-from .terms import Config, Domain, same
+from .terms import Config, Domain
 
 
 class InConfigSpace:
@@ -66,7 +66,7 @@ def _by_place(domain: Domain) -> bool:
 
 
 def _levels(domain: Domain) -> list[Any]:
-    return sorted(domain.options) if domain.kind == "choice" else domain.levels
+    return sorted(domain.options) if domain.ordered else domain.levels
 
 
 def _hyperparameter(domain: Domain) -> Any:
@@ -104,5 +104,5 @@ def from_theirs(domain: Domain, value: Any) -> Any:
     if _by_place(domain):
         return _levels(domain)[int(value)]
     if domain.kind == "choice":
-        return next(o for i, o in enumerate(domain.options) if same(f"option {i}", str(value)))
+        return domain.options[int(str(value).removeprefix("option "))]
     return int(value) if domain.kind == "int" else float(value)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from hpbandster.core.dispatcher import Job
-from hpbandster.optimizers.bohb import BOHB as Brackets
-from hpbandster.optimizers.config_generators.bohb import BOHB as Densities
+from hpbandster.optimizers.bohb import BOHB as Brackets  # noqa: N811
+from hpbandster.optimizers.config_generators.bohb import BOHB as Densities  # noqa: N811
 
 from .config_spaces import InConfigSpace
-from .terms import PROMOTING, Ask, Config, Driven, Opening, keyword_arguments
+from .levels import Levelled, Wanted
+from .terms import Config, Driven, Opening, Refused, keyword_arguments
 
 logging.getLogger("hpbandster").setLevel(logging.CRITICAL)
 
@@ -29,18 +30,15 @@ def begin(opening: Opening) -> Driven:
     return HpBandSter(opening)
 
 
-class HpBandSter:
+class HpBandSter(Levelled):
     """BOHB's brackets, asked for runs as its master does."""
 
-    kind = PROMOTING
-    deterministic = True
-
     def __init__(self, opening: Opening) -> None:
+        super().__init__(opening.max_epochs)
         options = dict(opening.options)
         eta, least = options.pop("eta", 3), options.pop("min_epochs", 1)
-        self._max_epochs = opening.max_epochs
         self._space = InConfigSpace(opening.space, opening.seed)
-        given = keyword_arguments("hpbandster", Densities.__init__, _known(options), ("configspace", "kwargs"))
+        given = keyword_arguments("bohb", Densities.__init__, _known(options), ("configspace", "kwargs"))
         self._densities = Densities(self._space.space, **given)
         self._brackets: Any = Brackets.__new__(Brackets)  # its __init__ starts servers
         self._brackets.eta, self._brackets.config_generator = eta, self._densities
@@ -48,24 +46,10 @@ class HpBandSter:
         self._brackets.max_SH_iter = count
         self._brackets.budgets = opening.max_epochs * np.power(float(eta), -np.linspace(count - 1, 0, count))
         self._iterations: list[Any] = []
-        self._ids: list[Any] = []  # of trials
-        self._awaited: dict[int, tuple[float, int]] = {}
-        self._curves: list[list[float]] = []
 
-    def ask(self) -> Ask:
-        while True:
-            ident, config, budget = self._next_run()
-            to = max(1, round(float(budget)))
-            if ident not in self._ids:
-                self._ids.append(ident)
-                self._curves.append([])
-                self._awaited[len(self._ids) - 1] = budget, to
-                return Ask(len(self._ids) - 1, to, self._space.config(config))
-            trial = self._ids.index(ident)
-            self._awaited[trial] = budget, to
-            if to > len(self._curves[trial]):
-                return Ask(trial, to)
-            self._register(trial, max(self._curves[trial][:to]))  # two budgets that are the same number of epochs
+    def wanted(self) -> Wanted:
+        ident, config, budget = self._next_run()
+        return Wanted(ident, (ident, budget), round(float(budget)), self._space.config(config))
 
     def _next_run(self) -> Any:
         for iteration in self._iterations:
@@ -75,35 +59,22 @@ class HpBandSter:
         self._iterations.append(self._brackets.get_next_iteration(len(self._iterations)))
         return self._iterations[-1].get_next_run()
 
-    def take(self, trial: int, config: Config) -> None:
-        ident = self._ids[trial]
-        self._iterations[ident[0]].data[ident].config = self._space.values(config)
+    def taken(self, token: Any, config: Config) -> Any:
+        self._datum(token[0]).config = self._space.values(config)
+        return token
 
-    def observe(self, trial: int, epoch: int, value: float) -> str:
-        self._curves[trial].append(value)
-        if epoch == self._awaited[trial][1]:
-            self._register(trial, max(self._curves[trial]))
-        return "continue"
+    def _datum(self, ident: Any) -> Any:
+        return self._iterations[ident[0]].data[ident]
 
-    def _register(self, trial: int, value: float | None) -> None:
-        ident, (budget, _) = self._ids[trial], self._awaited.pop(trial)
-        iteration = self._iterations[ident[0]]
-        job = Job(ident, config=iteration.data[ident].config, budget=budget)
+    def told(self, token: Any, value: float | None) -> None:
+        ident, budget = token
+        job = Job(ident, config=self._datum(ident).config, budget=budget)
         job.result = None if value is None else {"loss": -value}
-        iteration.register_result(job)
+        self._iterations[ident[0]].register_result(job)
         self._densities.new_result(job)
-
-    def close(self, trial: int) -> None:
-        """Does nothing: the value at the end was told."""
-
-    def fail(self, trial: int) -> None:
-        if trial in self._awaited:
-            self._register(trial, None)
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
-    from .terms import Refused
-
     known = (
         "min_points_in_model",
         "top_n_percent",

@@ -18,7 +18,8 @@ from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
 from .config_spaces import InConfigSpace
-from .terms import FULL, PROMOTING, Ask, Config, Driven, Opening, Refused, keyword_arguments
+from .levels import Levelled, Wanted
+from .terms import FULL, PROMOTING, Config, Driven, Opening, Refused, keyword_arguments
 
 FACADES = {
     name: made
@@ -42,18 +43,16 @@ def begin(opening: Opening) -> Driven:
     return Smac(opening, name, options)
 
 
-class Smac:
+class Smac(Levelled):
     """A facade of SMAC, asked and told.
 
-    It takes what it suggested for what was trained where it says how far: its brackets know no other configurations.
+    One that says how far to train takes what it suggested for what was trained: its brackets know no other configurations.
     """
 
-    deterministic = True
-
     def __init__(self, opening: Opening, name: str, options: dict[str, Any]) -> None:
+        super().__init__(opening.max_epochs)
         factory = FACADES[name]
         self.kind = PROMOTING if name in FIDELITY else FULL
-        self._max_epochs = opening.max_epochs
         self._space = InConfigSpace(opening.space, opening.seed)
         least = options.pop("min_epochs", 1)
         given = keyword_arguments(f"{name}'s intensifier", factory.get_intensifier, options, ("scenario",))
@@ -76,64 +75,30 @@ class Smac:
         )
         intensifier = factory.get_intensifier(scenario, **given)
         self._facade = factory(scenario, _nothing, intensifier=intensifier, logging_level=False, overwrite=True)
-        self._infos: list[TrialInfo] = []
-        self._numbers: dict[Any, int] = {}  # configuration, as SMAC knows it -> trial
-        self._curves: list[list[float]] = []
-        self._awaited: dict[int, Any] = {}
         self._costs: list[float] = []
-        for config, _, value in opening.prior:
-            self._tell(TrialInfo(self._configuration(config), seed=0), value)
+        for config, _, value in opening.prior if self.kind == FULL else ():  # brackets know their own levels only
+            self.told(TrialInfo(self._configuration(config), seed=0), value)
 
     def _configuration(self, config: Config) -> Any:
         return Configuration(self._space.space, values=self._space.values(config))
 
-    def _tell(self, info: Any, value: float | None) -> None:
+    def wanted(self) -> Wanted | None:
+        try:
+            info = self._facade.ask()
+        except StopIteration:
+            return None
+        to = self.max_epochs if info.budget is None else round(info.budget)
+        return Wanted(info.config, info, to, self._space.config(dict(info.config)))
+
+    def taken(self, token: Any, config: Config) -> Any:
+        return TrialInfo(self._configuration(config), seed=token.seed) if self.kind == FULL else token
+
+    def told(self, token: Any, value: float | None) -> None:
         if value is not None:
             self._costs.append(-value)
         worst = max(self._costs, default=0.0)  # its models take no infinite cost
-        told = TrialValue(worst, status=StatusType.CRASHED) if value is None else TrialValue(-value)
-        self._facade.tell(info, told, save=False)
-
-    def ask(self) -> Ask | None:
-        while True:
-            try:
-                info = self._facade.ask()
-            except StopIteration:
-                return None
-            to = self._max_epochs if info.budget is None else max(1, round(info.budget))
-            number = self._numbers.get(info.config)
-            if number is None:
-                self._numbers[info.config] = number = len(self._infos)
-                self._infos.append(info)
-                self._curves.append([])
-                self._awaited[number] = info, to
-                return Ask(number, to, self._space.config(dict(info.config)))
-            if to > len(self._curves[number]):
-                self._awaited[number] = info, to
-                return Ask(number, to)
-            self._tell(info, max(self._curves[number][:to]))  # two budgets that are the same number of epochs
-
-    def take(self, trial: int, config: Config) -> None:
-        info, to = self._awaited[trial]
-        if self.kind == FULL:
-            taken = TrialInfo(self._configuration(config), seed=info.seed)
-            self._infos[trial], self._awaited[trial] = taken, (taken, to)
-
-    def observe(self, trial: int, epoch: int, value: float) -> str:
-        self._curves[trial].append(value)
-        info, to = self._awaited[trial]
-        if epoch == to:
-            del self._awaited[trial]
-            self._tell(info, max(self._curves[trial]))
-        return "continue"
-
-    def close(self, trial: int) -> None:
-        """Does nothing: the value at the end was told."""
-
-    def fail(self, trial: int) -> None:
-        info, _ = self._awaited.pop(trial, (None, 0))
-        if info is not None:
-            self._tell(info, None)
+        result = TrialValue(worst, status=StatusType.CRASHED) if value is None else TrialValue(-value)
+        self._facade.tell(token, result, save=False)
 
 
 def _nothing(config: Any, seed: int = 0, budget: float = 0) -> float:
