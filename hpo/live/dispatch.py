@@ -18,7 +18,9 @@ from hpo.live.standings import Standings
 from hpo.live.thinking import Thinking
 from hpo.live.tidying import Tidying
 from hpo.live.tracking import Tracking
+from hpo.methods.protocol import Remote
 from hpo.store import StudyWriter
+from hpo.store.recover import configurations
 from hpo.study.study import Study
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.training import Assignment, Report
@@ -55,9 +57,7 @@ class Dispatch:
         self.incidents = Incidents()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
-        for run in runs:
-            if (script := self._record.scripts.get(str(run.key))) is not None:
-                run.follow(script)
+        self._repeat(runs)
         self.arena = Arena(runs, self._record.curves, ahead)
         # Called in any thread when a method has decided; the driver sets it.
         self.wake: Callable[[], None] = lambda: None
@@ -74,6 +74,16 @@ class Dispatch:
             raise
         limit = study.checkpoints_gb * GB
         self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
+
+    def _repeat(self, runs: list[Run]) -> None:
+        """Makes the runs decide again what the store holds of them."""
+        remote = [run for run in runs if isinstance(run.schedule, Remote)]
+        configs = configurations(self.writer.stored, self.study) if remote and self._record.scripts else {}
+        for run in runs:
+            if (script := self._record.scripts.get(str(run.key))) is not None:
+                run.follow(script)
+            if isinstance(run.schedule, Remote):
+                run.schedule.repeat(configs.get(str(run.key), {}))
 
     # -- out: what to do ------------------------------------------------------------------------------------------
 

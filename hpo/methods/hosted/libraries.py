@@ -24,18 +24,42 @@ class Library:
     pins: tuple[str, ...]
     alone: tuple[str, ...] = ()  # requirements that are installed without what they depend on
 
+    @property
+    def pin(self) -> str:
+        """The pinned version of the library itself."""
+        pins = dict(pin.split("==") for pin in (*self.pins, *self.alone))
+        return pins[self.package]
+
+
+TORCH = "torch==2.13.0"
+HEBO = (  # with what its own requirements would choose, pip does not come to an end
+    "numpy==1.24.4", "scipy==1.11.4", "pandas==2.0.3", TORCH, "gpytorch==1.13", "pymoo==0.6.0", "scikit-learn==1.3.2",
+    "catboost==1.2.8", "disjoint-set==0.8.0",
+)  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {
     library.name: library
     for library in (
-        Library("optuna", "optuna", "optuna", "optuna", ("optuna==5.0.0",)),
+        Library("optuna", "optuna", "optuna", "optuna", ("optuna==5.0.0", "cmaes==0.13.1", "scipy==1.17.1", TORCH)),
         Library("optunahub", "optunahub", "optunahub", "optunahub", ("optunahub==0.5.0", "optuna==5.0.0")),
-        Library("syne-tune", "syne-tune", "syne_tune", "syne_tune", ("syne-tune==0.16.0",)),
+        Library(
+            "syne-tune",
+            "syne-tune",
+            "syne_tune",
+            "syne_tune",
+            ("syne-tune==0.16.0", "botorch==0.12.0", "huggingface_hub==0.36.0", TORCH),
+        ),
         Library("smac", "smac", "smac", "smac", ("smac==2.4.1",)),
-        Library("hebo", "HEBO", "hebo", "hebo", ("HEBO==0.3.6",)),
-        Library("neps", "neural-pipeline-search", "neps", "neps", ("neural-pipeline-search==0.17.0",)),
+        Library("hebo", "HEBO", "hebo", "hebo", HEBO, alone=("HEBO==0.3.6",)),
+        Library("neps", "neural-pipeline-search", "neps", "neps", ("neural-pipeline-search==0.17.0", TORCH)),
         Library("hyperopt", "hyperopt", "hyperopt", "hyperopt", ("hyperopt==0.3.0",)),
-        Library("hpbandster", "hpbandster", "hpbandster", "hpbandster", ("hpbandster==0.7.4", "ConfigSpace==0.7.1")),
+        Library(
+            "hpbandster",
+            "hpbandster",
+            "hpbandster",
+            "hpbandster",
+            ("hpbandster==0.7.4", "ConfigSpace==0.7.1", "numpy==1.26.4"),
+        ),
     )
 }
 """The libraries by name."""
@@ -65,6 +89,8 @@ HOSTED: dict[str, Hosting] = {
     "smac": Hosting("SMAC's facades, such as {facade: MultiFidelityFacade}", {"": "smac"}),
     "neps": Hosting("NePS: priorband, ifbo and others by name", {"": "neps"}),
     "hebo": Hosting("HEBO, heteroscedastic evolutionary Bayesian optimization", {"": "hebo"}),
-    "ray-tune": Hosting("the libraries below Ray Tune's searchers: hyperopt or bohb", {"hyperopt": "hyperopt", "bohb": "hpbandster"}),
+    "ray-tune": Hosting(
+        "the libraries below Ray Tune's searchers: hyperopt or bohb", {"hyperopt": "hyperopt", "bohb": "hpbandster"}
+    ),
 }  # fmt: skip
 """The methods of other libraries by the name that a study gives them."""

@@ -115,7 +115,7 @@ class Host:
         with theirs:
             self._process = subprocess.Popen(
                 [python, "-s", str(GUESTS), library.guest],
-                stdin=theirs, stdout=self._errors, stderr=self._errors,
+                stdin=theirs.fileno(), stdout=self._errors, stderr=self._errors,
                 env=environment(python), cwd="/", start_new_session=True,
             )  # fmt: skip
         atexit.register(self.close)
@@ -169,6 +169,7 @@ class Host:
                 self._process.wait(2.0)
             self._process.kill()
             self._process.wait()
+        self._errors.close()
 
 
 class Guest:

@@ -32,7 +32,8 @@ def begin(opening: Opening) -> Driven:
         raise Refused(f"optuna takes `sampler` and `pruner`, but got {opening.name!r}")
     sampler = chosen("sampler", optuna.samplers, optuna.samplers.BaseSampler, opening.options.get("sampler"), opening)
     pruner = chosen("pruner", optuna.pruners, optuna.pruners.BasePruner, opening.options.get("pruner"), opening)
-    return OptunaStudy(opening, sampler or type(optuna.create_study().sampler)(seed=opening.seed), pruner)
+    default: Any = type(optuna.create_study().sampler)
+    return OptunaStudy(opening, sampler or default(seed=opening.seed), pruner)
 
 
 def chosen(kind: str, module: Any, base: type, given: Any, opening: Opening) -> Any:

@@ -21,7 +21,7 @@ from .config_spaces import InConfigSpace
 from .levels import Levelled, Wanted
 from .terms import FULL, PROMOTING, Config, Driven, Opening, Refused, keyword_arguments
 
-FACADES = {
+FACADES: dict[str, Any] = {
     name: made
     for name, made in vars(smac).items()
     if isinstance(made, type) and issubclass(made, AbstractFacade) and name != "AlgorithmConfigurationFacade"
