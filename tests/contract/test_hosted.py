@@ -293,7 +293,7 @@ def test_an_environment_of_its_own_is_used_and_listed_once_it_is_whole(
     monkeypatch.setitem(LIBRARIES, "optuna", empty)
     where = environments.add("optuna", tell=lambda text: None)
     assert environments.python_of(empty) == str(where / "bin" / "python")
-    with pytest.raises(InvalidOption, match="optuna must load in .*No module named 'optuna'"):
+    with pytest.raises(InvalidOption, match=r"optuna must load in .*No module named 'optuna'"):
         build(method("optuna"), SETTINGS[0])
     environments.remove("optuna")
     assert environments.python_of(empty) == sys.executable
