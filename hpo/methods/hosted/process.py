@@ -156,9 +156,10 @@ class Host:
         return answer
 
     def kill(self, guest: int) -> None:
-        """Ends a guest at once, if it has not ended."""
-        with suppress(OSError), self._lock:
-            self._control.send(json.dumps({"kill": guest}).encode())
+        """Ends a guest at once, if it has not ended. A fork of this process ends nothing."""
+        if self.owner == os.getpid():
+            with suppress(OSError), self._lock:
+                self._control.send(json.dumps({"kill": guest}).encode())
 
     def close(self) -> None:
         """Ends the host and its guests."""
