@@ -101,18 +101,19 @@ class Remote(Protocol):
     """A schedule that is decided outside of this process, so that it may break, and must be told when its run is over.
 
     `broken`: why nothing more can be decided, in one sentence; empty while it can. A broken schedule hands out no segment
-    and stops what is under way, and its run ends with that reason.
+    and stops what is under way, and its run ends with that reason. `deterministic`: whether the same setting and results
+    give the same decisions; of one that is not, the driver stores the suggestions.
     """
 
     broken: str
+    deterministic: bool
 
     def close(self) -> None:
         """Learns that the run is over."""
 
     def repeat(self, configs: Mapping[int, Config]) -> None:
-        """Learns, before the first decision, which configurations the run's trials had in an earlier sitting, by number.
-
-        One that is not deterministic must suggest them again.
+        """Learns, before the first decision, which configurations it suggested in an earlier sitting, by their trials'
+        numbers; it must suggest them again.
         """
 
 

@@ -8,7 +8,7 @@ from hpo.errors import StudyError
 from hpo.game.curves import Curves
 from hpo.game.script import Event, Script
 from hpo.store.reader import StudyData, read
-from hpo.study.space import Config, Value
+from hpo.study.space import Value
 from hpo.study.study import Study
 from hpo.study.values import Observation
 
@@ -36,24 +36,6 @@ def scripts(data: StudyData, cause: str = "") -> dict[str, Script]:
     for row in data.charges.to_pylist():
         found.setdefault(row["run"], {})[row["order"]] = Event(row["number"], row["trial"], row["epoch"])
     return {run: Script(run, events, cause) for run, events in found.items()}
-
-
-def configurations(data: StudyData, study: Study) -> dict[str, dict[int, Config]]:
-    """Returns the stored configurations of each run's trials by the trials' numbers, by the run's name.
-
-    A trial that trained no epoch is not among them.
-    """
-    names = [name for name in study.space.names if f"config_{name}" in data.epochs.column_names]
-    configs: dict[str, Config] = {}
-    for row in data.epochs.select(["trial", *(f"config_{name}" for name in names)]).to_pylist():
-        if row["trial"] not in configs:
-            given = {n: _typed(study, n, row[f"config_{n}"]) for n in names if row[f"config_{n}"] is not None}
-            configs[row["trial"]] = study.space.snap(given)
-    found: dict[str, dict[int, Config]] = {}
-    for row in data.charges.select(["run", "number", "trial"]).to_pylist():
-        if row["trial"] in configs:
-            found.setdefault(row["run"], {})[row["number"]] = configs[row["trial"]]
-    return found
 
 
 def prior_observations(study: Study) -> Sequence[Observation]:

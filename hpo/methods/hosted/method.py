@@ -113,8 +113,7 @@ class Hosted:
             self._guest.close()
 
     def repeat(self, configs: Mapping[int, Config]) -> None:
-        if not self.deterministic:
-            self._stored = configs
+        self._stored = configs
 
     # -- what the library answers -------------------------------------------------------------------------------------
 
