@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.cli.app import main
 from hpo.game.contract import (
     LANDSCAPES,
     SETTINGS,
@@ -299,6 +300,19 @@ def test_an_environment_of_its_own_is_used_and_listed_once_it_is_whole(
     assert environments.python_of(empty) == sys.executable
     with pytest.raises(environments.NoHost, match="'optuna' must be the name of an environment"):
         environments.remove("optuna")
+
+
+def test_the_command_lists_what_there_is_and_refuses_what_there_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, code in ((["list"], 0), ([], 0), (["add", "optna"], 2), (["remove", "smac"], 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(["host", *words, *(["--folder", str(tmp_path)] if words else [])])
+        assert ended.value.code == code
+    told = capsys.readouterr()
+    assert told.out.count("hyperopt 0.") == 2
+    assert "did you mean 'optuna'?" in told.err
+    assert "'smac' must be the name of an environment in" in told.err
 
 
 def test_a_name_is_short_for_the_option_name_and_makes_the_label() -> None:

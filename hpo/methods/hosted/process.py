@@ -116,7 +116,7 @@ class Host:
             self._process = subprocess.Popen(
                 [python, "-s", str(GUESTS), library.guest],
                 stdin=theirs.fileno(), stdout=self._errors, stderr=self._errors,
-                env=environment(python), cwd="/", start_new_session=True,
+                env=environment(python), start_new_session=True,
             )  # fmt: skip
         atexit.register(self.close)
         told = self._hear(START_SECONDS)
