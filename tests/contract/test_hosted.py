@@ -110,6 +110,45 @@ def test_start_configurations_come_first_and_prior_results_are_taken(name: str) 
     assert not any(dict(config) in trained for config in game.configs)
 
 
+PACKAGE = """
+import optuna
+
+class Halves(optuna.samplers.RandomSampler):
+    pass
+
+__all__ = ["Halves"]
+"""
+
+
+@pytest.mark.hosts
+def test_a_package_of_optunahub_plays_from_a_copy_of_the_registry_and_is_asked_for_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "samplers" / "halves").mkdir(parents=True)
+    (tmp_path / "samplers" / "halves" / "__init__.py").write_text(PACKAGE)
+    options = {"name": "samplers/halves", "registry": str(tmp_path)}
+    verify(Method("optunahub", "halves", options), [replace(SETTINGS[0], budget=45)], LANDSCAPES[2:3], every=7)
+    with pytest.raises(InvalidOption, match="class must be one of Halves of samplers/halves, but got 'Thirds'"):
+        build(Method("optunahub", "thirds", {**options, "class": "Thirds"}), SETTINGS[0])
+    with pytest.raises(InvalidOption, match="samplers/nowhere must be had from OptunaHub's registry, or from a folder"):
+        build(Method("optunahub", "nowhere", {**options, "name": "samplers/nowhere"}), SETTINGS[0])
+
+
+@pytest.mark.hosts
+@pytest.mark.parametrize(
+    ("name", "options", "error"),
+    [
+        ("neps", {"name": "ifbo", "flat": True}, "ifbo needs the weights of its surrogate"),
+        ("neps: priorband", {"flat": False}, "neps knows no conditions, but momentum exists only where optimizer in"),
+        ("hebo", {"flat": False}, "hebo knows no conditions"),
+        ("syne-tune: ASHA", {"name": "PBT"}, "syne-tune must name a method, one of RandomSearch"),
+        ("smac", {"facade": "HPOFacade"}, "smac must name a facade, one of"),
+    ],
+)
+def test_what_a_library_cannot_do_is_one_sentence(name: str, options: dict[str, Any], error: str) -> None:
+    known = method(name)
+    with pytest.raises(InvalidOption, match=error):
+        build(replace(known, options={**known.options, **options}), SETTINGS[0])
+
+
 @pytest.mark.parametrize("name", ["optuna", "ray-tune: hyperopt"])
 def test_the_seed_decides(name: str) -> None:
     first, again, other = (play(method(name), replace(SETTINGS[3], seed=s), LANDSCAPES[0]) for s in (1, 1, 2))

@@ -6,20 +6,28 @@ intensifier takes, such as `eta`, and `min_epochs`.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import smac
 from ConfigSpace import Configuration
 from smac.facade.abstract_facade import AbstractFacade
 from smac.intensifier.hyperband_utils import get_n_trials_for_hyperband_multifidelity
+from smac.main.exceptions import ConfigurationSpaceExhaustedException
+from smac.main.smbo import SMBO
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
+from smac.scenario import Scenario
 
 from .config_spaces import InConfigSpace
 from .levels import Levelled, Wanted
 from .terms import FULL, PROMOTING, Config, Driven, Opening, Refused, keyword_arguments
+
+
+def _save_nothing(self: Any, *given: Any, **more: Any) -> None:
+    """Takes the place of what writes SMAC's own files, since the driver's store holds everything."""
+
+
+SMBO.save = Scenario.save = _save_nothing
 
 FACADES: dict[str, Any] = {
     name: made
@@ -65,12 +73,11 @@ class Smac(Levelled):
         if fidelity:
             eta = given.get("eta", 3)
             trials = get_n_trials_for_hyperband_multifidelity(opening.budget, least, opening.max_epochs, eta, False)
-        scenario = smac.Scenario(
+        scenario = Scenario(
             self._space.space,
             deterministic=True,
             n_trials=max(trials, 1),
             seed=opening.seed % 2**31,
-            output_directory=Path(tempfile.gettempdir()) / "smac",  # nothing is written there
             **({"min_budget": least, "max_budget": opening.max_epochs} if fidelity else {}),
         )
         intensifier = factory.get_intensifier(scenario, **given)
@@ -85,7 +92,7 @@ class Smac(Levelled):
     def wanted(self) -> Wanted | None:
         try:
             info = self._facade.ask()
-        except StopIteration:
+        except (StopIteration, ConfigurationSpaceExhaustedException):
             return None
         to = self.max_epochs if info.budget is None else round(info.budget)
         return Wanted(info.config, info, to, self._space.config(dict(info.config)))
