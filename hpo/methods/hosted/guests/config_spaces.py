@@ -1,7 +1,6 @@
 """A search space in ConfigSpace, for SMAC and HpBandSter: with its conditions. For ConfigSpace 0.7 and later.
 
-Steps, choices among numbers, and log ranges of whole numbers that ConfigSpace would round otherwise are places 0, 1, ..;
-other options are named by their places, since ConfigSpace takes options of one type only.
+Values are as `Domain.plain` has them, since ConfigSpace takes options of one type only.
 """
 
 from __future__ import annotations
@@ -61,21 +60,13 @@ class InConfigSpace:
         }
 
 
-def _by_place(domain: Domain) -> bool:
-    return domain.step is not None or (domain.kind == "choice" and domain.ordered)
-
-
-def _levels(domain: Domain) -> list[Any]:
-    return sorted(domain.options) if domain.ordered else domain.levels
-
-
 def _hyperparameter(domain: Domain) -> Any:
     if _single(domain):
         return Constant(domain.name, 0)
-    if _by_place(domain):
-        return UniformIntegerHyperparameter(domain.name, 0, len(_levels(domain)) - 1)
+    if domain.placed:
+        return UniformIntegerHyperparameter(domain.name, 0, len(domain.placed) - 1)
     if domain.kind == "choice":
-        return CategoricalHyperparameter(domain.name, [f"option {i}" for i in range(len(domain.options))])
+        return CategoricalHyperparameter(domain.name, domain.words)
     if domain.kind == "int":
         return UniformIntegerHyperparameter(domain.name, int(domain.low), int(domain.high), log=domain.log)
     return UniformFloatHyperparameter(domain.name, domain.low, domain.high, log=domain.log)
@@ -83,26 +74,17 @@ def _hyperparameter(domain: Domain) -> Any:
 
 def _single(domain: Domain) -> bool:
     if domain.kind == "choice" or domain.step is not None:
-        return len(_levels(domain)) == 1
+        return len(domain.levels) == 1
     return domain.low == domain.high
 
 
 def to_theirs(domain: Domain, value: Any) -> Any:
     """Returns a value as ConfigSpace has it."""
-    if _single(domain):
-        return 0
-    if _by_place(domain):
-        levels = _levels(domain)
-        return min(range(len(levels)), key=lambda i: abs(levels[i] - value))
-    return f"option {domain.index(value)}" if domain.kind == "choice" else value
+    return 0 if _single(domain) else domain.plain(value)
 
 
 def from_theirs(domain: Domain, value: Any) -> Any:
     """Returns the value that ConfigSpace's stands for."""
     if _single(domain):
-        return domain.low if domain.kind != "choice" else domain.options[0]
-    if _by_place(domain):
-        return _levels(domain)[int(value)]
-    if domain.kind == "choice":
-        return domain.options[int(str(value).removeprefix("option "))]
-    return int(value) if domain.kind == "int" else float(value)
+        return domain.options[0] if domain.kind == "choice" else domain.low
+    return domain.value(value)

@@ -40,7 +40,7 @@ class Hebo:
         self._rows: list[Config] = []
         self._best: dict[int, float] = {}
         for config, _, value in opening.prior:
-            self._observe({name: to_theirs(self._domains[name], v) for name, v in config.items()}, value)
+            self._observe({name: self._domains[name].plain(v) for name, v in config.items()}, value)
 
     def _observe(self, row: Config, value: float) -> None:
         self._hebo.observe_new_data(pandas.DataFrame([row]), np.array([[-value]]))
@@ -48,11 +48,11 @@ class Hebo:
     def ask(self) -> Ask:
         row = self._hebo.suggest(1).iloc[0].to_dict()
         self._rows.append(row)
-        config = {name: from_theirs(domain, row[name]) for name, domain in self._domains.items()}
+        config = {name: domain.value(row[name]) for name, domain in self._domains.items()}
         return Ask(len(self._rows) - 1, self._max_epochs, config)
 
     def take(self, trial: int, config: Config) -> None:
-        self._rows[trial] = {name: to_theirs(self._domains[name], value) for name, value in config.items()}
+        self._rows[trial] = {name: self._domains[name].plain(value) for name, value in config.items()}
 
     def observe(self, trial: int, epoch: int, value: float) -> str:
         self._best[trial] = max(value, self._best.get(trial, value))
@@ -66,33 +66,11 @@ class Hebo:
 
 
 def in_hebo(domain: Domain) -> dict[str, Any]:
-    """Returns a domain as HEBO's: a stepped range, and a choice among numbers, by its places."""
-    if _levels(domain):
-        return {"name": domain.name, "type": "int", "lb": 0, "ub": len(_levels(domain)) - 1}
+    """Returns a domain as HEBO's."""
+    if domain.placed:
+        return {"name": domain.name, "type": "int", "lb": 0, "ub": len(domain.placed) - 1}
     if domain.kind == "choice":
-        return {"name": domain.name, "type": "cat", "categories": [f"option {i}" for i in range(len(domain.options))]}
+        return {"name": domain.name, "type": "cat", "categories": domain.words}
     kind = {("float", False): "num", ("float", True): "pow", ("int", False): "int", ("int", True): "pow_int"}
     found = {"name": domain.name, "type": kind[domain.kind, domain.log], "lb": domain.low, "ub": domain.high}
     return {**found, "base": 10} if domain.log else found
-
-
-def _levels(domain: Domain) -> list[Any]:
-    if domain.kind == "choice" and domain.ordered:
-        return sorted(domain.options)
-    return domain.levels if domain.step is not None else []
-
-
-def to_theirs(domain: Domain, value: Any) -> Any:
-    """Returns a value as HEBO has it."""
-    if levels := _levels(domain):
-        return min(range(len(levels)), key=lambda i: abs(levels[i] - value))
-    return f"option {domain.index(value)}" if domain.kind == "choice" else value
-
-
-def from_theirs(domain: Domain, value: Any) -> Any:
-    """Returns the value that HEBO's stands for."""
-    if levels := _levels(domain):
-        return levels[round(float(value))]
-    if domain.kind == "choice":
-        return domain.options[int(str(value).removeprefix("option "))]
-    return min(max(round(float(value)), int(domain.low)), int(domain.high)) if domain.kind == "int" else float(value)

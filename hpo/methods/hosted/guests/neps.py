@@ -69,12 +69,12 @@ class Neps(Levelled):
         asked = self._optimizer.ask()
         ident, theirs = asked.metadata.id, dict(asked.config)
         to = int(theirs.pop(EPOCHS, self.max_epochs))
-        config = {name: from_theirs(domain, theirs[name]) for name, domain in self._domains.items()}
+        config = {name: domain.value(theirs[name]) for name, domain in self._domains.items()}
         return Wanted(ident.split("_")[0], ident, to, config)
 
     def taken(self, token: Any, config: Config) -> Any:
         asked = self._optimizer.trials[token]
-        theirs = {name: to_theirs(self._domains[name], value) for name, value in config.items()}
+        theirs = {name: self._domains[name].plain(value) for name, value in config.items()}
         asked.config = {**asked.config, **theirs}
         return token
 
@@ -85,36 +85,13 @@ class Neps(Levelled):
         self._optimizer.tell(token, result)
 
 
-def _levels(domain: Domain) -> list[Any]:
-    """Returns the values that a place in NePS stands for; none where it takes the values themselves."""
-    if domain.kind == "choice" and domain.ordered:
-        return sorted(domain.options)
-    return domain.levels if domain.step is not None else []
-
-
 def parameter(domain: Domain, default: Any, confidence: str) -> Any:
     """Returns a domain as NePS's."""
-    belief = {} if default is None else {"prior": to_theirs(domain, default), "prior_confidence": confidence}
-    if levels := _levels(domain):
-        return HPOInteger(0, len(levels) - 1, **belief)
+    belief = {} if default is None else {"prior": domain.plain(default), "prior_confidence": confidence}
+    if domain.placed:
+        return HPOInteger(0, len(domain.placed) - 1, **belief)
     if domain.kind == "choice":
-        return HPOCategorical([f"option {i}" for i in range(len(domain.options))], **belief)
+        return HPOCategorical(list(domain.words), **belief)
     if domain.kind == "int":
         return HPOInteger(int(domain.low), int(domain.high), log=domain.log, **belief)
     return HPOFloat(domain.low, domain.high, log=domain.log, **belief)
-
-
-def to_theirs(domain: Domain, value: Any) -> Any:
-    """Returns a value as NePS has it."""
-    if levels := _levels(domain):
-        return min(range(len(levels)), key=lambda i: abs(levels[i] - value))
-    return f"option {domain.index(value)}" if domain.kind == "choice" else value
-
-
-def from_theirs(domain: Domain, value: Any) -> Any:
-    """Returns the value that NePS's stands for."""
-    if levels := _levels(domain):
-        return levels[int(value)]
-    if domain.kind == "choice":
-        return domain.options[int(str(value).removeprefix("option "))]
-    return int(value) if domain.kind == "int" else float(value)

@@ -54,6 +54,35 @@ class Domain:
             return next(i for i, option in enumerate(levels) if same(option, value))
         return min(range(len(levels)), key=lambda i: abs(levels[i] - value))
 
+    # For libraries that know plain ranges and words only: steps and choices among numbers are searched by their places
+    # 0, 1, .., and other options are called `option 0`, `option 1`, ..
+
+    @property
+    def placed(self) -> list[Any]:
+        """The values that are searched by their places, in order; none where it is the values themselves."""
+        if self.kind == "choice":
+            return sorted(self.options) if self.ordered else []
+        return [] if self.step is None else self.levels
+
+    @property
+    def words(self) -> list[str]:
+        """The options of a choice as words."""
+        return [f"option {i}" for i in range(len(self.options))]
+
+    def plain(self, value: Any) -> Any:
+        """Returns a value as a place, a word or the number that it is."""
+        if placed := self.placed:
+            return min(range(len(placed)), key=lambda i: abs(placed[i] - value))
+        return self.words[self.index(value)] if self.kind == "choice" else value
+
+    def value(self, plain: Any) -> Any:
+        """Returns the value that a place, a word or a number stands for."""
+        if placed := self.placed:
+            return placed[round(float(plain))]
+        if self.kind == "choice":
+            return self.options[self.words.index(str(plain))]
+        return min(max(round(float(plain)), int(self.low)), int(self.high)) if self.kind == "int" else float(plain)
+
 
 def same(a: Any, b: Any) -> bool:
     """Compares two values; unlike Python's `==`, `True` is not 1."""
