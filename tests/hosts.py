@@ -23,8 +23,8 @@ TESTED = {"optuna": "optuna and not optunahub", "hpbandster": "bohb and not syne
 
 
 def main(names: list[str]) -> int:
-    failed = []
-    for name in names or LIBRARIES:
+    failed, wanted = [], names or list(LIBRARIES)
+    for name in wanted:
         found = environments.version(LIBRARIES[name])
         began = time.monotonic()
         if found is None or found[1] == "here":

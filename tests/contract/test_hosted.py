@@ -155,6 +155,26 @@ def test_the_seed_decides(name: str) -> None:
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
+PLAYED = """
+import json, sys
+from hpo.game.contract import LANDSCAPES, SETTINGS, play
+from hpo.study.values import Method
+for name, options in json.loads(sys.argv[1]):
+    print(play(Method(name, "hosted", options), SETTINGS[3], LANDSCAPES[1]).fingerprint)
+"""
+
+
+def test_another_process_plays_the_same_games() -> None:
+    """With another hash seed and more threads, so that a decision that depends on either would show."""
+    methods = [method(name) for name in HERE]
+    done = subprocess.run(
+        [sys.executable, "-c", PLAYED, json.dumps([(m.name, m.options) for m in methods])],
+        cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": "2"},
+        capture_output=True, text=True, timeout=110, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [play(m, SETTINGS[3], LANDSCAPES[1]).fingerprint for m in methods]
+
+
 def test_what_is_not_deterministic_repeats_what_is_stored() -> None:
     """In another sitting the library suggests something else, here by another seed; the stored ones are trained again."""
     setting, options = SETTINGS[0], {"sampler": "RandomSampler", "deterministic": False}
