@@ -126,7 +126,7 @@ class Run:
                 self._step(*event, charges)
                 self._fill()
             if not self._workers:
-                self._workers.script.check_end(self._order)
+                self._workers.script.check_end(self._order, getattr(self.schedule, "broken", ""))
                 self._end()
             self._queue.plan(ahead, self._room)
         return charges

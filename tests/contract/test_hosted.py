@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,8 @@ from hpo.game.contract import (
     verify,
 )
 from hpo.game.curves import Curves
+from hpo.game.run import Run
+from hpo.game.script import OtherDecision, Script
 from hpo.methods import build, origins
 from hpo.methods.hosted import environments, process
 from hpo.methods.hosted.libraries import HOSTED, LIBRARIES, Library
@@ -216,25 +217,32 @@ def left() -> list[int]:
     return guests()
 
 
-def disturbed(number: int, **options: Any) -> Iterator[Any]:
-    """Plays Optuna to its end; sends its process a signal after some events. Yields the run."""
-    run = begin(method("optuna", **options), SETTINGS[0])
+def disturbed(run: Run, number: int) -> Run:
+    """Plays Optuna to its end; sends its process a signal after some events."""
     for events, _ in enumerate(moves(run, Curves(), LANDSCAPES[0], SETTINGS[0])):
         if events == 12:
             for guest in guests():
                 os.kill(guest, number)
-    yield run
+    return run
 
 
 def test_a_library_that_crashes_ends_its_run_with_the_reason() -> None:
-    (run,) = disturbed(signal.SIGKILL)
+    run = disturbed(begin(method("optuna"), SETTINGS[0]), signal.SIGKILL)
     assert run.done
     assert run.outcome().reason.startswith("the method can decide nothing more: optuna ended without an answer")
     assert run.ledger.reserved == 0 < run.ledger.committed < run.ledger.budget
 
 
+def test_a_run_whose_library_crashes_earlier_than_before_says_so() -> None:
+    charges = play(method("optuna"), SETTINGS[0], LANDSCAPES[0]).charges
+    run = begin(method("optuna"), SETTINGS[0])
+    run.follow(Script.of(charges))
+    with pytest.raises(OtherDecision, match=r"the end of the run \(optuna ended without an answer"):
+        disturbed(run, signal.SIGKILL)
+
+
 def test_a_library_that_hangs_ends_its_run_at_its_limit() -> None:
-    (run,) = disturbed(signal.SIGSTOP, limit=1)
+    run = disturbed(begin(method("optuna", limit=1), SETTINGS[0]), signal.SIGSTOP)
     assert "optuna must answer within 1 s, but did not" in run.outcome().reason
     assert not left()
 
