@@ -14,6 +14,11 @@ VARIABLES = {
     ),
     "HPO_CACHE": ("nodes", "~/.cache/hpo-arena", "Folder of decoded images and kept activations."),
     "HPO_DEPLOY": ("Slurm job", "deploy", "Folder of `head.sh` and `worker.sh`."),
+    "HPO_HOSTS": (
+        "driver",
+        "",
+        "Folder of the environments of other libraries, see `hpo host add`; by default below `XDG_DATA_HOME`.",
+    ),
     "HPO_IMAGE": ("driver", "", "The container image, which the store records."),
     "HPO_JOB_ADDRESS": ("client", "", "Default of `--address` for `hpo submit`, `jobs`, `logs` and `stop`."),
     "HPO_MPS": ("nodes", "", "`1`: trials that share a GPU run under NVIDIA's Multi-Process Service."),

@@ -22,7 +22,8 @@ STUDY = {
     "space": "Hyperparameter -> its range or choices, see [the space](#the-space).",
     "fixed": "Hyperparameters with one value.",
     "budget": "Epochs or cost of a run, epochs of a trial, see [below](#budget).",
-    "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md).",
+    "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md) and "
+    "[methods of others](hosted-methods.md), such as `{syne-tune: ASHA}`.",
     "seeds": "Each method plays one run for each seed.",
     "parallelism": "Virtual workers of a run: trials that a method may have under way at a time.",
     "clock": "`virtual`: results count in virtual time; `cost`: in virtual time that follows what epochs cost, see "

@@ -25,6 +25,7 @@ from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
 from hpo.cli.doctor import doctor
+from hpo.cli.host import host
 from hpo.cli.importance import importance
 from hpo.cli.init import init
 from hpo.cli.jobs import jobs, logs, stop
@@ -58,6 +59,7 @@ GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for command in (command for group in GROUPS.values() for command in group):
     app.command()(command)
+app.add_typer(host, name="host")
 
 
 def _say_version(asked: bool) -> None:
@@ -75,7 +77,8 @@ def start(
 ) -> None:
     """Compare hyperparameter optimization methods side by side, under one exact epoch budget."""
     if context.invoked_subcommand is None:
-        print(welcome({name: [command.__name__ for command in group] for name, group in GROUPS.items()}))
+        names = {name: [command.__name__ for command in group] for name, group in GROUPS.items()}
+        print(welcome({**names, "other libraries": ["host add", "host list", "host remove"]}))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from hpo.errors import HpoError
 from hpo.study.space import Config, SearchSpace, Value
 from hpo.study.values import Decision, Method, Observation, Segment
 
-__all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
+__all__ = ["Factory", "InvalidOption", "Method", "Remote", "Schedule", "Searcher", "Setting"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,27 @@ class Schedule(Protocol):
     @property
     def expensive(self) -> bool:
         """Whether `next_segment` may take more than a few milliseconds, so that it must run off the driver's loop."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A schedule that is decided outside of this process, so that it may break, and must be told when its run is over.
+
+    `broken`: why nothing more can be decided, in one sentence; empty while it can. A broken schedule hands out no segment
+    and stops what is under way, and its run ends with that reason. `deterministic`: whether the same setting and results
+    give the same decisions; of one that is not, the driver stores the suggestions.
+    """
+
+    broken: str
+    deterministic: bool
+
+    def close(self) -> None:
+        """Learns that the run is over."""
+
+    def repeat(self, configs: Mapping[int, Config]) -> None:
+        """Learns, before the first decision, which configurations it suggested in an earlier sitting, by their trials'
+        numbers; it must suggest them again.
+        """
 
 
 Factory: TypeAlias = Callable[..., Schedule]

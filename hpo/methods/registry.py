@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from hpo.methods.hosted.libraries import HOSTED
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
 from hpo.text import nearest, one_line, shown
 
@@ -231,18 +232,28 @@ def installed() -> dict[str, Any]:
 
 
 def build(method: Method, setting: Setting) -> Schedule:
-    """Builds the schedule of a method as a study names it: of the table, of an installed package, or "module:Class".
+    """Builds the schedule of a method as a study names it: of the table, of another library, of an installed package, or
+    "module:Class".
 
     Raises InvalidOption (one sentence with the nearest valid name) for unknown names and options that cannot hold.
     """
     name = method.name
     if name in METHODS:
         return METHODS[name](setting, **method.options)
+    if name in HOSTED:
+        return _hosted(name, setting, method.options)
     if ":" in name:
         return built_by(name, load(name), setting, method.options)
     if name in installed():
         return built_by(name, load(installed()[name].value), setting, method.options)
-    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *installed()])}")
+    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *HOSTED, *installed()])}")
+
+
+def _hosted(method: str, setting: Setting, options: Mapping[str, Any]) -> Schedule:
+    """Builds another library's method, which plays in a process of its own."""
+    from hpo.methods.hosted.method import Hosted
+
+    return Hosted(setting, method, **options)
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -260,5 +271,6 @@ def defaults(name: str) -> dict[str, Any]:
 
 def describe() -> list[tuple[str, str]]:
     """Returns all methods as (name, description in one line)."""
+    hosted = [(name, f"hosted: {hosting.about}") for name, hosting in HOSTED.items()]
     others = [(name, f"installed: {entry.value}") for name, entry in sorted(installed().items())]
-    return [(method.name, method.about) for method in _TABLE] + others
+    return [(method.name, method.about) for method in _TABLE] + hosted + others

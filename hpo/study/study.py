@@ -46,7 +46,7 @@ class Study(Section):
     space_file: dict[str, Any] = Field(alias="space")
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     budget: Budget
-    methods_file: list[str | dict[str, dict[str, Any] | None]] = Field(alias="methods", min_length=1)
+    methods_file: list[str | dict[str, dict[str, Any] | str | None]] = Field(alias="methods", min_length=1)
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
     parallelism: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 4
     clock: Literal["virtual", "cost", "arrival"] = "virtual"

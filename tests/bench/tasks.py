@@ -33,11 +33,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from recorded import Answers, Recorded, schedule, taskset
+from recorded import Answers, Recorded, taskset
 from rows import ROOT, command
 
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
+from hpo.methods import build
 from hpo.methods.protocol import Setting
 from hpo.study.amounts import COST
 from hpo.study.candidates import domains_of
@@ -275,7 +276,7 @@ def play(task: Task, method: Method | str, seed: int, trainings: int, workers: i
     if seconds:
         rules = replace(rules, budget=COST.amount(budget), unit=COST, price=lambda c: COST.amount(cost(c)))
     began = time.process_time()
-    run = Run(RunKey(method.label, seed), schedule(method, setting), rules)
+    run = Run(RunKey(method.label, seed), build(method, setting), rules)
     values = np.array([charge.value if np.isfinite(charge.value) else -np.inf for charge in run.play(curves)])
     spent = time.process_time() - began
     regret = task.regret(np.maximum.accumulate(values))
