@@ -7,8 +7,9 @@ from hpo.methods.registry import METHODS, defaults
 
 MEANINGS = {
     "max_epochs": "R, at most the study's, which is the default.",
-    "min_epochs": "r: the epochs of the first rung; for `median-stopping` no trial stops earlier.",
-    "eta": "Reduction factor: the best 1/eta of a rung go on.",
+    "min_epochs": "r: the epochs of the first rung; for `median-stopping` no trial stops earlier; "
+    "for `multifidelity` 2 where R >= 16, or else 1.",
+    "eta": "Reduction factor: the best 1/eta of a rung go on; for `multifidelity` the factor from one pause to the next.",
     "s": "The first rung is r·eta^s.",
     "full_models": "N_m: after so many fully trained models another round begins with empty rungs.",
     "searcher": "What suggests configurations: a name, or `{name: {options}}`.",
@@ -37,6 +38,7 @@ MEANINGS = {
     "sigma": "First step size in the unit cube.",
     "top": "q: the share of results that count as good.",
     "random_fraction": "Share of random configurations.",
+    "cost_aware": "Whether improvement is counted per cost of an epoch, where a cost is declared or recorded.",
     "samples": "N_s: draws of which the best is suggested.",
     "bandwidth_factor": "b_w: how much wider than the good ones the draws are.",
     "min_bandwidth": "The least bandwidth.",

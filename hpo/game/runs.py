@@ -27,8 +27,10 @@ INSTEAD = {("budget", "cost"): "give epochs", ("clock",): "leave clock out"}
 Cost = Callable[[Config], float]
 
 
-def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Setting:
-    """Returns all that the method may know of the study."""
+def setting_of(
+    study: Study, method: Method, seed: int, prior: Sequence[Observation] = (), cost: Cost | None = None
+) -> Setting:
+    """Returns all that the method may know of the study; `cost`: what an epoch of a configuration costs, if known."""
     return Setting(
         space=study.space,
         budget=affordable(study),
@@ -39,14 +41,17 @@ def setting_of(study: Study, method: Method, seed: int, prior: Sequence[Observat
         prior=tuple(prior),
         fixed=dict(study.fixed),
         charge=study.folds,
+        epoch_cost=cost,
     )
 
 
-def schedule_of(study: Study, method: Method, seed: int, prior: Sequence[Observation] = ()) -> Schedule:
+def schedule_of(
+    study: Study, method: Method, seed: int, prior: Sequence[Observation] = (), cost: Cost | None = None
+) -> Schedule:
     """Builds the method's schedule. Raises StudyError, with the place in the study file, for options that cannot hold."""
     place = study.methods.index(method) if method in study.methods else 0
     try:
-        return methods.build(method, setting_of(study, method, seed, prior))
+        return methods.build(method, setting_of(study, method, seed, prior, cost))
     except InvalidOption as error:
         raise study.error(("methods", place), str(error)) from None
     except (
@@ -86,16 +91,19 @@ def runs_of(
     *,
     prior: Sequence[Observation] = (),
     cost: Cost | None = None,
+    known: Cost | None = None,
 ) -> list[Run]:
     """Returns every run of the study, seed by seed, so that all methods of a seed are side by side.
 
-    `prior`: earlier results for methods that learn.
+    `prior`: earlier results for methods that learn. `cost`: the virtual time of an epoch. Methods know of it what
+    the budget counts, or else `known`, or else `cost`.
     """
     found: list[Run] = []
+    known = (known or cost) if study.budget.unit == EPOCHS else epoch_cost(study)
     for seed in study.seeds:
         for method in study.methods:
             key = RunKey(method.label, seed)
-            schedule = schedule_of(study, method, seed, prior)
+            schedule = schedule_of(study, method, seed, prior, known)
             found.append(Run(key, schedule, rules_of(study, method, seed, cost)))
     return found
 

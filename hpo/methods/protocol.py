@@ -30,6 +30,7 @@ class Setting:
     prior: tuple[Observation, ...] = ()  # earlier results to learn from
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
     charge: int = 1  # epochs of the budget that a trained epoch costs: k with k folds
+    epoch_cost: Callable[[Config], float] | None = None  # what an epoch costs, a pure function; None where nobody knows
 
     def __post_init__(self) -> None:
         if self.space.stepped:

@@ -185,7 +185,7 @@ _ASYNC = "hpo.methods.schedules.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.schedules.median_stopping:MedianStopping"
 _PATIENCE = "hpo.methods.schedules.patience:Patience"
 _BOHB = "hpo.methods.whole.bohb:Bohb"
-_MULTI = "hpo.methods.whole.multifidelity:Multifidelity"
+_MULTI = "hpo.methods.whole.multifidelity:multifidelity"
 _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
 _REFINE = "hpo.methods.whole.refine:Refine"
@@ -211,7 +211,7 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
-    Whole("multifidelity", "a surrogate over configuration and epoch decides which trials go on (paper 004)", _MULTI),
+    Whole("multifidelity", "freeze-thaw: a model of learning curves decides which trials go on (paper 004)", _MULTI),
     Whole(
         "sequential-unfreezing",
         "attempts that unfreeze layers and lower the rate (paper 000, Algorithm 2)",

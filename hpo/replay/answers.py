@@ -165,6 +165,13 @@ class RecordedCurves(Curves):
         found = self._seconds.get(id(config))
         return None if found is None else found[1]
 
+    def expected_seconds(self, config: Config) -> float:
+        """Returns the recorded time of an epoch of the same or the nearest configuration: what a method may know before."""
+        if self._table is None or not len(self._full):
+            return 1.0
+        row = self._place.get(_name(config))
+        return float(self._table.seconds[self._nearest(config, 1) if row is None else row])
+
     def _epoch_seconds(self, key: TrialKey) -> float:
         base = self._own_seconds.get(key.id)
         if base is None and self._table is not None:

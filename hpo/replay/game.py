@@ -86,10 +86,11 @@ class Game:
         curves = _curves(study, self.table, data, self._times, self.between, self.weather)
         scripts = {**(_scripts(study, data) if data is not None and self.weather.calm else {}), **(stored or {})}
         cost = declared_cost(study) if self._times == "declared" else None
+        known = curves.expected_seconds if self._times == "recorded" else None
         played = study if seeds is None else study.changed(seeds=list(seeds))
         runs = [
             Run(run.key, run.schedule, _rules(run, curves), scripts.get(str(run.key)))
-            for run in runs_of(played, prior=self.prior, cost=cost)
+            for run in runs_of(played, prior=self.prior, cost=cost, known=known)
         ]
         charges = Arena(runs, curves).play()
         return Replay(study, runs, charges, curves.answers, self.weather, {} if data is None else _kinds(data))

@@ -1,4 +1,4 @@
-"""Combined methods against their papers: BOHB's split, paper 000's defaults and Algorithm 2, paper 003, freeze-thaw."""
+"""Combined methods against their papers: BOHB's split, paper 000's defaults and Algorithm 2, paper 003."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 
 from hpo.game.contract import Landscape, play
 from hpo.methods.protocol import InvalidOption, Schedule, Setting
-from hpo.methods.searchers.acquisition import log_improvement
 from hpo.methods.searchers.kde import Density, Kde, enough, split
 from hpo.methods.whole.bohb import Bohb
-from hpo.methods.whole.curve_model import CurveModel, Points
 from hpo.methods.whole.default import Default, nearest_value
 from hpo.methods.whole.refine import Refine, by_importance
 from hpo.methods.whole.sequential_unfreezing import SequentialUnfreezing, lowered
@@ -286,57 +284,3 @@ def test_refine_refuses(options: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidOption) as caught:
         Refine(Setting(TUNING, 10, 1), **options)
     assert message in str(caught.value)
-
-
-# -- paper 004 --------------------------------------------------------------------------------------------------------
-
-
-def curves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns configurations [count, 2] and their ends [count]; a curve at t is end * (0.4 + 0.6 t)."""
-    rng = np.random.default_rng(seed)
-    x = rng.random((count, 2))
-    return x, np.sin(4 * x[:, 0]) + 0.5 * x[:, 1] + 0.2 * rng.normal(size=count)
-
-
-def test_the_surrogate_predicts_ends_from_beginnings() -> None:
-    """From 30 whole and 20 half curves, it predicts the ends of the half ones better than from their configurations alone."""
-    x, ends = curves(50, 0)
-    places = [(i, t) for i in range(50) for t in (0.0, 0.5, 1.0) if i < 30 or t < 1]
-    points = Points(
-        np.array([x[i] for i, _ in places]), np.array([t for _, t in places]), np.array([i for i, _ in places])
-    )
-    y = np.array([ends[i] * (0.4 + 0.6 * t) for i, t in places])
-    model = CurveModel(2)
-    model.fit(points, y)
-    posterior = model.condition(points, y)
-    begun, deviation = posterior.ends(x[30:], np.arange(30, 50))
-    unseen, wider = posterior.ends(x[30:], -1 - np.arange(20))
-    error, blind = np.abs(begun - ends[30:]).mean(), np.abs(unseen - ends[30:]).mean()
-    assert error < 0.5 * blind
-    assert (deviation < wider).all()
-
-
-def test_the_gradient_of_the_surrogate_is_that_of_its_likelihood() -> None:
-    x, ends = curves(20, 1)
-    model, same = CurveModel(2), np.eye(20)
-    squared_x, t = (x[:, None] - x[None]) ** 2, np.linspace(0, 1, 20)
-    rest = (squared_x, (t[:, None] - t[None]) ** 2, same, ends)
-    theta = model.theta + np.linspace(-0.3, 0.3, len(model.theta))
-    _, gradient = model._objective(theta, *rest)
-    for i, step in enumerate(1e-6 * np.eye(len(theta))):
-        numeric = (model._objective(theta + step, *rest)[0] - model._objective(theta - step, *rest)[0]) / 2e-6
-        assert gradient[i] == pytest.approx(numeric, rel=1e-3, abs=1e-4)
-
-
-@given(st.floats(-30, 8))
-def test_log_improvement_is_finite_and_grows(z: float) -> None:
-    low, high = log_improvement(np.array([z, z + 0.1]))
-    assert np.isfinite(low)
-    assert low < high
-
-
-def test_multifidelity_trains_few_to_the_end_and_among_them_a_good_one() -> None:
-    game = play(Method("multifidelity", "m"), Setting(TUNING, 150, 16, parallelism=2, seed=2), Landscape(seed=1))
-    ends = {t.number: t.epochs for t in game.run.trials}
-    assert len(ends) > 40
-    assert 0 < sum(epochs == 16 for epochs in ends.values()) <= 6

@@ -18,15 +18,17 @@ from hpo.api.plan import Plan
 from hpo.errors import HpoError
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
-from hpo.game.runs import affordable, epoch_cost, runs_of
+from hpo.game.runs import affordable, epoch_cost, runs_of, setting_of
 from hpo.live.validation import validate
+from hpo.methods.protocol import Setting
 from hpo.report.comparison_section import anytime_section, budget_bands
 from hpo.report.looks import method_looks
 from hpo.report.parts import Figures
 from hpo.results.compare import compare
 from hpo.study.amounts import COST, EPOCHS
+from hpo.study.space import Config
 from hpo.study.study import Study
-from hpo.study.values import Charge, Decision, RunKey, Segment, TrialKey
+from hpo.study.values import Charge, Decision, Method, RunKey, Segment, TrialKey
 
 STUDY = """
 study: dear
@@ -212,6 +214,30 @@ def test_methods_plan_with_the_epochs_that_the_cost_pays_on_average_and_the_plan
     assert affordable(study(tmp_path, "{epochs: 17, max_epochs: 3}")) == 17
     plan = str(Plan.of(dear))
     assert "a cost of 20 per run, at most 3 epochs per trial; 40 in all; an epoch costs 0.1 to 1, 0.5" in plan
+
+
+class Cheapest:
+    """A user's searcher: the cheapest of eight draws, by what the setting says an epoch costs."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting, self.rng = setting, np.random.default_rng(setting.seed)
+
+    def suggest(self) -> Config:
+        drawn = [self.setting.space.sample(self.rng) for _ in range(8)]
+        return drawn[0] if self.setting.epoch_cost is None else min(drawn, key=self.setting.epoch_cost)
+
+    def observe(self, config: Config, epoch: int, value: float) -> None: ...
+    def fail(self, config: Config) -> None: ...
+    def close(self, config: Config) -> None: ...
+
+
+def test_methods_know_what_an_epoch_costs(tmp_path: Path) -> None:
+    dear = study(tmp_path, "{cost: 20, max_epochs: 3}")
+    mine = Method(f"{__name__}:Cheapest", "mine")
+    (run,) = runs_of(dear.model_copy(update={"methods": [mine], "seeds": [0]}))
+    run.play(Curves())
+    assert {trial.key.config["cost"] for trial in run.trials} == {0.1}
+    assert setting_of(dear, mine, 0).epoch_cost is None, "where nobody says"
 
 
 def test_folds_multiply_the_price(tmp_path: Path) -> None:

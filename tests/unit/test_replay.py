@@ -260,6 +260,15 @@ def test_from_one_to_ten_thousand_workers(tmp_path, workers):
     assert {run.rules.parallelism for run in found.runs} == {workers}
 
 
+def test_methods_know_the_recorded_seconds_of_the_same_or_the_nearest_configuration(study):
+    table = replace(recorded_table(study, 3), seconds=np.array([1.0, 5.0, 9.0]))
+    curves = RecordedCurves(table, study.space, Weather(), max_epochs=4)
+    assert [curves.expected_seconds(config) for config in table.configs] == [1.0, 5.0, 9.0]
+    near = {**table.configs[1], "rate": table.configs[1]["rate"] * 1.001}
+    assert curves.expected_seconds(near) == 5.0
+    assert curves.answers.exact == curves.answers.others == 0, "asking is no answer"
+
+
 @pytest.mark.parametrize("methods", ["[random,", "[{random: {parallelism: 1}},"])
 def test_the_time_alone_is_that_on_the_workers_of_the_replay(tmp_path, methods):
     path = tmp_path / "sequential.yaml"

@@ -1,7 +1,7 @@
-"""Multi-fidelity search with a surrogate over configuration and epoch (what paper 004 describes as OptiML). Pure.
+"""Freeze-thaw search: trials train a little at a time, and those go on that are expected to improve on the best. Pure.
 
-The surrogate predicts final values from few epochs. Its predictions decide which trials start, freeze and thaw
-(Swersky, Snoek and Adams 2014). As many trials may thaw as in ASHA, so that a wrong surrogate cannot trap the search.
+A model of learning curves (Swersky, Snoek and Adams 2014) predicts begun trials and new ones alike, and what improves
+the most over a random horizon is trained next (as in ifBO: Rakotoarison et al. 2024). Paper 004 calls such a search OptiML.
 """
 
 from __future__ import annotations
@@ -9,44 +9,80 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.methods import options
-from hpo.methods.protocol import Setting
+from hpo.methods.protocol import Schedule, Setting
+from hpo.methods.registry import build_searcher
+from hpo.methods.schedules.full import Full
 from hpo.methods.schedules.rungs import check
 from hpo.methods.searchers.acquisition import log_improvement
+from hpo.methods.searchers.encoding import features
 from hpo.methods.searchers.history import History
 from hpo.methods.searchers.one_thread import one_thread
-from hpo.methods.whole.curve_model import CurveModel, Points, Posterior
+from hpo.methods.whole.curve_model import CurveModel, Curves, Forecast
 from hpo.study.space import Config, Vector
 from hpo.study.values import Decision, Segment, digest
 
-MODELLED = 160  # the most points that the surrogate takes, so that a decision's cost is bounded
-CONTENDERS = 16  # how many trials of a rung, its best ones, may thaw
-DRAWN = 48  # new random configurations that a decision compares
-REFIT = 64  # the most decisions between two fits of the surrogate
-NEAR = 24  # changes of the best configurations that a decision compares
-EARLIER = 1 << 32  # the numbers of earlier results' curves begin here
+Matrix = NDArray[np.float64]
+
+BEST, LAST = 128, 96  # the most trials that the model learns from: its cost grows with their cube
+DRAWN, NEAR = 200, 120  # new configurations that a decision compares: random ones, and changes of the best
+GROWTH = 1.25  # the model is fitted again when there are so many times more curves
+THAWN = 0.1  # of all decisions, the least share that thaws a trial: the longest trained, of several the best
+STARTED = 0.05  # and the least share that starts a new trial
+HUGE = 1e100  # values beyond it count as it
+
+
+def multifidelity(
+    setting: Setting,
+    *,
+    max_epochs: int | None = None,
+    min_epochs: int | None = None,
+    eta: int = 2,
+    initial: int = 8,
+    random_fraction: float = 0.1,
+    cost_aware: bool = False,
+) -> Schedule:
+    """Builds freeze-thaw search; where trials never pause (min_epochs = R) there is nothing to thaw: `bayesian`.
+
+    Options: max_epochs (R); min_epochs (r) and eta: trials pause at r, r*eta, ... R (r is 2 where R >= 16, or else 1: the
+    first of many epochs tells little but how a training warms up); initial (results before the model is asked);
+    random_fraction (the share of random ones among new configurations); cost_aware (whether improvement is
+    counted per cost of an epoch, where one is declared or recorded).
+    """
+    epochs = options.epochs(setting, max_epochs)
+    levels = check((2 if epochs >= 16 else 1) if min_epochs is None else min_epochs, epochs, eta)
+    options.whole("initial", initial, 1)
+    options.real("random_fraction", random_fraction, 0.0, 1.0)
+    aware = options.flag("cost_aware", cost_aware)
+    if len(levels) == 1:
+        return Full(setting, build_searcher("bayesian", setting, initial=initial), max_epochs=epochs)
+    return FreezeThaw(setting, levels, initial, random_fraction, setting.epoch_cost if aware else None)
 
 
 @dataclass
-class Curve:
-    """A trial: its configuration, the same as features, and its values at the rungs that it reached."""
+class Trial:
+    """A trial: its configuration, the same as features, its cost, its best value, and that up to each level it reached."""
 
     config: Config
     features: Vector
-    values: list[float] = field(default_factory=list)  # none if it failed
+    cost: float = 1.0
+    best: float = -math.inf
+    values: list[float] = field(default_factory=list)
+    failed: bool = False
 
 
-class Multifidelity:
-    """Thaws as many trials of each rung as ASHA would promote, but those with the best predicted final value.
+class FreezeThaw:
+    """Trains the trial, begun or new, whose expected improvement over a random horizon is highest, to its next level.
 
-    A rung's best trials go on to the next (r, r*eta, ... R) if the surrogate gives them a chance to end above the best
-    value seen. Otherwise a new configuration starts: among random ones and changes of the best, the one with the highest
-    expected improvement at R. Options: max_epochs (R), min_epochs (r), eta, initial (random configurations first),
-    random_fraction (the share of random ones among new configurations).
+    The horizon is the same for all that a decision compares. So some decisions look for what is good soon, others for
+    what is good in the end. Least shares of thawing and of new trials keep a wrong model from locking the search up.
     """
 
     oblivious = False
@@ -55,187 +91,202 @@ class Multifidelity:
     def __init__(
         self,
         setting: Setting,
-        *,
-        max_epochs: int | None = None,
-        min_epochs: int = 1,
-        eta: int = 4,
-        initial: int = 8,
-        random_fraction: float = 0.2,
+        levels: list[int],
+        initial: int,
+        random_fraction: float,
+        cost: Callable[[Config], float] | None,
     ) -> None:
-        self.max_epochs = options.epochs(setting, max_epochs)
-        self._levels = check(min_epochs, self.max_epochs, eta)
-        self._eta = eta
-        self._initial = options.whole("initial", initial, 1)
-        self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
-        self._setting = setting
+        self.max_epochs = levels[-1]
+        self._levels, self._initial, self._random = levels, initial, random_fraction
+        self._setting, self._cost = setting, cost
         self._history = History(setting)
-        self._curves: list[Curve] = []
-        self._earlier = _earlier_curves(setting, self._levels)
-        self._waiting: list[set[int]] = [set() for _ in self._levels]  # paused trials, by the rung where they wait
-        self._reached = [0] * len(self._levels)  # how many trials came to each rung, with failures on the way
-        self._thawed = [0] * len(self._levels)  # how many went on from it
-        self._under_way: dict[int, int] = {}  # trial -> the rung that it trains to
-        self._decisions = 0
-        self._model = CurveModel(setting.space.width)
-        self._fitted = 0  # points at the last fit
-        self._best = 0.0  # the best value seen, as the surrogate sees values
-        self._refit = 0  # the decision at which the surrogate is fitted again
+        self._trials: list[Trial] = []
+        self._earlier = _earlier_trials(setting, levels)
+        self._frozen: set[int] = set()
+        self._under_way: set[int] = set()
+        self._decisions = self._thawed = 0
+        self._model = CurveModel(setting.space.width, levels)
+        self._due = 0  # the number of curves at which the model is fitted next
 
     # -- the schedule -------------------------------------------------------------------------------------------------
 
     def next_segment(self) -> Segment | None:
-        with one_thread():
-            return self._next_segment()
-
-    def _next_segment(self) -> Segment | None:
         rng = np.random.default_rng([self._setting.seed, 0x4F, self._decisions])
         self._decisions += 1
-        posterior: Posterior | None = None
-        for rung in reversed(range(len(self._levels) - 1)):
-            if self._waiting[rung] and self._thawed[rung] < self._reached[rung] // self._eta:
-                posterior = posterior or self._posterior()
-                trial = self._best_frozen(rung, posterior)
-                if trial is not None:
-                    return self._thaw(rung, trial)
-        config = self._choose(rng, posterior)
-        if config is not None:
-            self._curves.append(Curve(config, self._setting.space.features(config)))
-            return self._train(len(self._curves) - 1, 0)
-        return None if self._under_way else self._train_on()
+        with one_thread():
+            chosen = self._decide(rng)
+        if isinstance(chosen, int):
+            self._thawed += 1
+            self._frozen.remove(chosen)
+            return self._train(chosen)
+        if chosen is None:
+            return None
+        self._trials.append(Trial(chosen, self._setting.space.features(chosen), self._price(chosen)))
+        return self._train(len(self._trials) - 1)
 
-    def _train_on(self) -> Segment | None:
-        """Trains the best frozen trial of the highest rung, because nothing new is left."""
-        for rung in reversed(range(len(self._levels) - 1)):
-            if self._waiting[rung]:
-                return self._thaw(rung, self._contenders(rung)[0])
-        return None
-
-    def _thaw(self, rung: int, trial: int) -> Segment:
-        self._waiting[rung].remove(trial)
-        self._thawed[rung] += 1
-        return self._train(trial, rung + 1)
-
-    def _train(self, trial: int, rung: int) -> Segment:
-        self._under_way[trial] = rung
-        start = 0 if rung == 0 else self._levels[rung - 1]
-        return Segment(trial, self._curves[trial].config, start, self._levels[rung])
+    def _train(self, trial: int) -> Segment:
+        self._under_way.add(trial)
+        reached = len(self._trials[trial].values)
+        start = 0 if reached == 0 else self._levels[reached - 1]
+        return Segment(trial, self._trials[trial].config, start, self._levels[reached])
 
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
-        curve = self._curves[trial]
-        self._history.observe(curve.config, epoch, value)
-        rung = self._under_way[trial]
-        if epoch < self._levels[rung]:
+        mine = self._trials[trial]
+        self._history.observe(mine.config, epoch, value)
+        mine.best = max(mine.best, min(HUGE, max(-HUGE, value)))
+        if epoch < self._levels[len(mine.values)]:
             return Decision.CONTINUE
-        del self._under_way[trial]
-        curve.values.append(value)
-        self._reached[rung] += 1
+        mine.values.append(mine.best)
+        self._under_way.remove(trial)
         if epoch < self.max_epochs:
-            self._waiting[rung].add(trial)
+            self._frozen.add(trial)
             return Decision.PAUSE
-        self._history.close(curve.config)
+        self._history.close(mine.config)
         return Decision.STOP
 
     def on_failure(self, trial: int, epoch: int) -> None:
-        self._reached[self._under_way.pop(trial)] += 1
-        self._curves[trial].values.clear()
-        self._history.fail(self._curves[trial].config)
+        self._under_way.discard(trial)
+        self._frozen.discard(trial)
+        self._trials[trial].failed = True
+        self._history.fail(self._trials[trial].config)
 
     # -- the decision -------------------------------------------------------------------------------------------------
 
-    def _choose(self, rng: np.random.Generator, posterior: Posterior | None) -> Config | None:
-        """Returns the configuration to start: one of the study's own first, then random ones, then the most promising."""
+    def _decide(self, rng: np.random.Generator) -> Config | int | None:
+        """Returns the configuration to start or the trial to thaw; None if there is neither."""
         config = self._history.next_start()
         if config is not None:
             return config
-        proposals: list[Config] = []
-        if sum(self._reached) + len(self._earlier) >= self._initial and rng.random() >= self._random:
-            proposals = self._proposals(rng)
-        if not proposals:
+        if sum(bool(t.values) for t in [*self._trials, *self._earlier]) < self._initial:
+            return self._history.fresh(rng) or self._best_frozen()
+        if len(self._trials) < STARTED * self._decisions:
+            return self._history.fresh(rng) or self._best_frozen()
+        if self._frozen and self._thawed < THAWN * self._decisions:
+            return self._best_frozen()
+        return self._compare(rng)
+
+    def _best_frozen(self) -> int | None:
+        """Returns the longest trained of the frozen trials, the best of several; None if there is none."""
+        rated = ((len(self._trials[t].values), self._trials[t].best, -t) for t in self._frozen)
+        return -found[2] if (found := max(rated, default=None)) else None
+
+    def _compare(self, rng: np.random.Generator) -> Config | int | None:
+        """Returns what promises most over a random horizon."""
+        numbers, forecast, best = self._forecast()
+        horizon = round(math.exp(rng.uniform(0.0, math.log(self.max_epochs))))
+        frozen = [place for place, number in enumerate(numbers) if number in self._frozen]
+        mean, deviation = (found[frozen] for found in forecast.begun(horizon))
+        rates = _rates(mean, deviation, best, np.array([self._trials[numbers[place]].cost for place in frozen]))
+        top = float(rates.max(initial=-math.inf))
+        config = self._promising(rng, forecast, horizon, best, top)
+        if config is not None:
+            return config
+        return numbers[frozen[int(np.argmax(rates))]] if frozen else self._best_frozen()
+
+    def _price(self, config: Config) -> float:
+        """Returns the cost of an epoch; 1 where none counts or none is known."""
+        cost = 1.0 if self._cost is None else self._cost(config)
+        return cost if 0 < cost < math.inf else 1.0
+
+    def _promising(
+        self, rng: np.random.Generator, forecast: Forecast, horizon: int, best: float, top: float
+    ) -> Config | None:
+        """Starts the new configuration of the highest rate, if that is above `top`, or a random one in its place."""
+        rows, prices, config = self._candidates(rng)
+        if not len(rows):
+            return self._history.fresh(rng) if not self._frozen else None
+        rates = _rates(*forecast.new(rows, horizon), best, prices)
+        if rates.max() <= top:
+            return None
+        if rng.random() < self._random:
             return self._history.fresh(rng)
-        features = np.array([self._setting.space.features(config) for config in proposals])
-        mean, deviation = (posterior or self._posterior()).ends(features, -1 - np.arange(len(proposals)))
-        best = int(np.argmax(np.log(deviation) + log_improvement((mean - self._best) / deviation)))
-        return self._history.take(proposals[best])
+        order = (config(int(i)) for i in np.argsort(-rates, kind="stable") if rates[i] > top)
+        found = next((c for c in order if self._history.is_new(c)), None)
+        return self._history.take(found) if found is not None else self._history.fresh(rng)
 
-    def _contenders(self, rung: int) -> list[int]:
-        """Returns the best few of the trials that wait at a rung."""
-        return sorted(self._waiting[rung], key=lambda trial: (-self._curves[trial].values[-1], trial))[:CONTENDERS]
-
-    def _best_frozen(self, rung: int, posterior: Posterior) -> int | None:
-        """Returns the trial of a rung with the best predicted end; None if it is unlikely to beat the best value."""
-        contenders = self._contenders(rung)
-        features = np.array([self._curves[trial].features for trial in contenders])
-        mean, deviation = posterior.ends(features, np.array(contenders))
-        best = int(np.argmax(mean))
-        return contenders[best] if mean[best] + 2 * deviation[best] >= self._best else None
-
-    def _proposals(self, rng: np.random.Generator) -> list[Config]:
-        """Returns new configurations, random ones and some near the best; each once."""
+    def _candidates(self, rng: np.random.Generator) -> tuple[Matrix, Vector, Callable[[int], Config]]:
+        """Returns new configurations, those of the pool or drawn ones: features, prices, and what gives each by its row."""
         space = self._setting.space
-        if space.pool is not None:
-            return [space.pool[i] for i in self._history.open()]
-        cubes = list(rng.random((DRAWN, len(space))))
-        ranked = [curve for _, curve in self._ranked()[:8]]
-        for i in range(NEAR if ranked else 0):
-            cube = space.encode(ranked[i % len(ranked)].config)
-            moved = rng.random(len(space)) < max(0.3, 1 / len(space))
-            cubes.append(np.where(moved, np.clip(cube + rng.normal(0, 0.15, len(space)), 0, 1), cube))
-        unique = {tuple(sorted(config.items())): config for config in map(space.decode, cubes)}
-        return [config for config in unique.values() if self._history.is_new(config)]
+        if (pool := space.pool) is not None:
+            left = self._history.open()
+            return pool.features[left], self._pool_prices[left], lambda i: pool[left[i]]
+        cubes = self._cubes(rng)
+        prices = np.ones(len(cubes)) if self._cost is None else [self._price(space.decode(cube)) for cube in cubes]
+        return features(space, cubes), np.asarray(prices), lambda i: space.decode(cubes[i])
 
-    def _posterior(self) -> Posterior:
-        """Returns the surrogate given the curves so far; fits it again when it is due."""
-        curves = self._modelled()
-        rows = [(number, rung, value) for number, c in curves.items() for rung, value in enumerate(c.values)]
-        values = np.array([value for _, _, value in rows])
-        middle, high = np.quantile(values, [0.5, 0.9])
-        y = squashed((values - middle) / (high - middle or values.std() or 1.0))
-        points = Points(
-            np.array([curves[number].features for number, _, _ in rows]),
-            np.array([self._place(self._levels[rung]) for _, rung, _ in rows]),
-            np.array([number for number, _, _ in rows]),
-        )
-        if len(y) >= 1.2 * self._fitted or self._decisions >= self._refit:
-            self._model.fit(points, y)
-            self._fitted, self._refit = len(y), self._decisions + REFIT
-        self._best = float(y.max())
-        return self._model.condition(points, y)
+    @cached_property
+    def _pool_prices(self) -> Vector:
+        return np.array([self._price(config) for config in self._setting.space.pool or ()])
 
-    def _place(self, epoch: int) -> float:
-        return math.log(epoch) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
+    def _cubes(self, rng: np.random.Generator) -> Matrix:
+        """Returns points of the cube, random ones and some near the best trials; shape [DRAWN + NEAR, len(space)]."""
+        space = self._setting.space
+        ranked = sorted((t for t in [*self._trials, *self._earlier] if t.values), key=lambda t: -t.best)[:8]
+        centres = np.array([space.encode(ranked[i % len(ranked)].config) for i in range(NEAR)])
+        moved = rng.random(centres.shape) < max(0.3, 1 / len(space))
+        width = rng.choice([0.02, 0.1, 0.3], (NEAR, 1))
+        steps = np.clip(centres + width * rng.normal(size=centres.shape), 0.0, 1.0)
+        return np.vstack([rng.random((DRAWN, len(space))), np.where(moved, steps, centres)])
 
-    def _ranked(self) -> list[tuple[int, Curve]]:
-        """Returns the curves with their numbers, those of earlier results as well: the longest trained, then the best, first."""
-        known = [*enumerate(self._curves), *enumerate(self._earlier, start=EARLIER)]
-        return sorted((k for k in known if k[1].values), key=lambda k: (-len(k[1].values), -k[1].values[-1], k[0]))
+    # -- the model ----------------------------------------------------------------------------------------------------
 
-    def _modelled(self) -> dict[int, Curve]:
-        """Returns the curves that the surrogate learns from: the first of `_ranked`, up to MODELLED points."""
-        chosen, points = {}, 0
-        for number, curve in self._ranked():
-            points += len(curve.values)
-            if points > MODELLED:
-                break
-            chosen[number] = curve
-        return dict(sorted(chosen.items()))
+    def _forecast(self) -> tuple[list[int], Forecast, float]:
+        """Returns what the model expects, the number of each of its trials (-1 for earlier ones), and the best value.
+
+        Fits the model again when it is due.
+        """
+        known = [*enumerate(self._trials), *((-1, trial) for trial in self._earlier)]
+        kept = _kept(known)
+        told = [k for k in kept if k[1].values] + [k for k in kept if not k[1].values]
+        curves = self._curves([trial for _, trial in told])
+        results = sum(bool(trial.values) for _, trial in told)
+        if results >= self._due:
+            self._model.fit(curves.first(results))
+            self._due = math.ceil(GROWTH * results)
+        return [number for number, _ in told], Forecast(self._model, curves), float(np.nanmax(curves.y))
+
+    def _curves(self, trials: list[Trial]) -> Curves:
+        """Returns curves in the scale of the model: 0 is the median trial's value, 1 that of the best twentieth."""
+        y = np.full((len(trials), len(self._levels)), np.nan)
+        for row, trial in zip(y, trials, strict=True):
+            row[: len(trial.values)] = trial.values
+        last = np.array([trial.values[-1] for trial in trials if trial.values])
+        middle, high = np.quantile(last, [0.5, 0.95])
+        y = (y - middle) / (high - middle or last.std() or 1.0)
+        known = np.array([len(trial.values) for trial in trials])
+        failed = np.array([trial.failed for trial in trials])
+        return Curves(np.array([trial.features for trial in trials]), squashed(y), known, failed)
 
 
-def _earlier_curves(setting: Setting, levels: list[int]) -> list[Curve]:
-    """Returns earlier results as curves: at each rung the last value up to there, as far as it was observed."""
-    found: dict[str, Curve] = {}
+def _rates(mean: Vector, deviation: Vector, best: float, prices: Vector) -> Vector:
+    """Returns the logarithms of expected improvements on the best value, per price of an epoch."""
+    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation) - np.log(prices))
+
+
+def _kept(known: list[tuple[int, Trial]]) -> list[tuple[int, Trial]]:
+    """Returns the BEST best and the LAST last trials, the longest trained and the best first."""
+    ranked = sorted(range(len(known)), key=lambda i: (-known[i][1].best, i))
+    kept = {*ranked[:BEST], *range(max(0, len(known) - LAST), len(known))}
+    return [known[i] for i in sorted(kept, key=lambda i: (-len(known[i][1].values), -known[i][1].best, i))]
+
+
+def _earlier_trials(setting: Setting, levels: list[int]) -> list[Trial]:
+    """Returns earlier results as trials: at each level the best value up to there, as far as it was observed."""
+    found: dict[str, Trial] = {}
     reached: dict[str, dict[int, float]] = {}
     for observation in sorted(setting.prior, key=lambda o: o.epoch):
         if observation.config in setting.space:
             name = digest(dict(observation.config))
-            found.setdefault(name, Curve(observation.config, setting.space.features(observation.config)))
-            rung = bisect_left(levels, min(observation.epoch, levels[-1]))
-            reached.setdefault(name, {})[rung] = observation.value
-    for name, curve in found.items():
-        rungs = itertools.takewhile(reached[name].__contains__, range(len(levels)))
-        curve.values.extend(reached[name][rung] for rung in rungs)
+            trial = found.setdefault(name, Trial(observation.config, setting.space.features(observation.config)))
+            trial.best = max(trial.best, min(HUGE, max(-HUGE, observation.value)))
+            level = bisect_left(levels, min(observation.epoch, levels[-1]))
+            reached.setdefault(name, {})[level] = trial.best
+    for name, trial in found.items():
+        at = itertools.takewhile(reached[name].__contains__, range(len(levels)))
+        trial.values.extend(reached[name][level] for level in at)
     return list(found.values())
 
 
-def squashed(y: Vector) -> Vector:
-    """Compresses standardized values below -1: the surrogate need not tell bad from very bad."""
+def squashed(y: Matrix) -> Matrix:
+    """Compresses standardized values below -1: the model need not tell bad from very bad."""
     return np.asarray(np.where(y < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - y, 0.0)), y))
