@@ -20,6 +20,7 @@ class Float(domains.Float):
     """A real hyperparameter in [low, high].
 
     `log` spreads it evenly over magnitudes; `step` restricts it to low + k * step; `grid` names the values of grid search;
+    `prior` is the value that you believe to be good, or `{"value": V, "confidence": "low"}` (or medium, or high);
     `when={"optimizer": "sgd"}` makes it exist for certain values of others only. Raises InvalidSpace, an HpoError.
     """
 
@@ -47,7 +48,10 @@ class Int(domains.Int):
 
 @dataclass(frozen=True)
 class Choice(domains.Choice):
-    """A hyperparameter that takes one of the listed values, such as Choice(["adam", "sgd"]); their order means nothing."""
+    """A hyperparameter that takes one of the listed values, such as Choice(["adam", "sgd"]); their order means nothing.
+
+    `prior` may also be `{"weights": [3, 1]}`, one for each value.
+    """
 
     options: Sequence[Value]  # type: ignore[assignment]
     grid: Sequence[Value] | None = None  # type: ignore[assignment]
@@ -87,5 +91,6 @@ def entry(domain: domains.Domain) -> dict[str, Any]:
         found |= {"log": True} if domain.log else {}
         found |= {"step": domain.step} if domain.step is not None else {}
     found |= {"grid": domain.grid} if domain.grid is not None else {}
+    found |= {"prior": domain.prior.entry} if domain.prior is not None else {}
     when = getattr(domain, "when", None)
     return found if when is None else {**found, "if": when}

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 from hpo.methods.protocol import Searcher
 from hpo.study.space import Config
 from hpo.study.values import Decision, Segment
+
+
+@runtime_checkable
+class Aiming(Protocol):
+    """A searcher whose suggestions depend on how long they are trained first."""
+
+    def aim(self, rung: int) -> None:
+        """Learns at which rung the next suggestion starts."""
 
 
 class Roster:
@@ -40,8 +48,13 @@ class Roster:
         self.searcher = searcher
         self._open.clear()
 
-    def create(self) -> int | None:
-        """Adds a trial of the searcher's next configuration; returns its number, None if there is none (now)."""
+    def create(self, rung: int = 0) -> int | None:
+        """Adds a trial of the searcher's next configuration, which starts at a rung, 0 for the shortest training.
+
+        Returns its number, None if there is none (now).
+        """
+        if isinstance(self.searcher, Aiming):
+            self.searcher.aim(rung)
         config = self.searcher.suggest()
         return None if config is None else self.add(config)
 
