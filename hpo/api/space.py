@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from hpo.study import domains
+from hpo.study.beliefs import Belief
 from hpo.study.domains import InvalidSpace, Value
 from hpo.text import shown
 
 When: TypeAlias = Mapping[str, Value | Sequence[Value]]
 """A condition: each parent's value, or the values, for which the hyperparameter exists."""
+
+Prior: TypeAlias = Value | Belief | Mapping[str, Any]
+"""A belief: the value, {"value": ..., "confidence": ...}, or {"weights": [...]} of a choice."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Float(domains.Float):
 
     grid: Sequence[float] | None = None  # type: ignore[assignment]  # a list is as good as a tuple
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         _check_numbers(self, Real, "a number")
@@ -39,6 +44,7 @@ class Int(domains.Int):
 
     grid: Sequence[int] | None = None  # type: ignore[assignment]
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         _check_numbers(self, Integral, "a whole number")
@@ -56,6 +62,7 @@ class Choice(domains.Choice):
     options: Sequence[Value]  # type: ignore[assignment]
     grid: Sequence[Value] | None = None  # type: ignore[assignment]
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, Sequence) or isinstance(self.options, str):
