@@ -103,16 +103,16 @@ def test_what_was_good_elsewhere_is_tried_first() -> None:
 
 
 def test_results_that_mislead_are_soon_not_followed() -> None:
-    """With every other task's order reversed, 20 suggestions find what 20 random ones do, in the mean of 8 seeds."""
-    alone, misled = ([best_of(seed, prior, 20) for seed in range(8)] for prior in ((), results(sign=-1.0)))
+    """With every other task's order reversed, 20 suggestions find what 20 random ones do, in the mean of 6 seeds."""
+    alone, misled = ([best_of(seed, prior, 20) for seed in range(6)] for prior in ((), results(sign=-1.0)))
     assert np.mean(misled) > np.mean(alone) - 0.02, (misled, alone)
 
 
 def test_a_method_with_results_of_other_tasks_keeps_the_contract() -> None:
     configs = [{**contract.SPACE.sample(np.random.default_rng(i)), "elsewhere": i} for i in range(12)]
     prior = tuple(Observation(config, 1 + i % 3, float(i), f"task {i % 2}") for i, config in enumerate(configs))
-    setting = Setting(contract.SPACE, budget=37, max_epochs=9, parallelism=3, prior=prior)
-    verify(Method("asha+transfer", "transfer"), [setting], LANDSCAPES[1:2], every=9)
+    setting = Setting(contract.SPACE, budget=24, max_epochs=9, parallelism=3, prior=prior)
+    verify(Method("asha+transfer", "transfer"), [setting], LANDSCAPES[1:2], every=11)
     pool = SearchSpace(
         contract.SPACE.domains,
         contract.SPACE.conditions,
