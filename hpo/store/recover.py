@@ -77,7 +77,7 @@ def _observations(study: Study, data: StudyData) -> Iterator[Observation]:
     if not data.epochs.num_rows or metric not in data.epochs.column_names:
         return
     sign = 1.0 if mode == "max" else -1.0
-    alike = metric == study.metric and all(study.definition[part] == given.get(part) for part in _TASK)
+    alike = metric == study.metric and _alike(study, data)
     places: dict[str, tuple[Config, str | None]] = {}
     for i, row in enumerate(data.epochs.select(["trial", "epoch", "attempt", metric]).to_pylist()):
         if row["trial"] not in places:
@@ -88,6 +88,15 @@ def _observations(study: Study, data: StudyData) -> Iterator[Observation]:
         value, shared = row[metric], any(name in config for name in study.space.names)
         if shared and row["attempt"] == 0 and value is not None and value == value:
             yield Observation(config, row["epoch"], sign * value, task)
+
+
+def _alike(study: Study, data: StudyData) -> bool:
+    """Whether equal hyperparameters are the same training in both studies.
+
+    A replay trains nothing, and which recorded task answered it is not in the study: only its name tells replays apart.
+    """
+    replayed = "replay" in data.environment and data.name != study.study
+    return not replayed and all(study.definition[part] == data.definition.get(part) for part in _TASK)
 
 
 def _config(study: Study, data: StudyData, place: int) -> dict[str, Value]:

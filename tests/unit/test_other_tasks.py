@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from without_ray import dispatching, play_to_the_end
+from without_ray import dispatching, play_to_the_end, writing
 
 from hpo.errors import StudyError
 from hpo.game import contract
 from hpo.game.contract import LANDSCAPES, play, verify
-from hpo.game.runs import setting_of
+from hpo.game.runs import runs_of, setting_of
+from hpo.live.dispatch import Dispatch
 from hpo.methods.prior.other_tasks import OtherTasks, other_tasks, row
 from hpo.methods.protocol import Setting
 from hpo.methods.registry import build_searcher
+from hpo.store import StudyData, recover
+from hpo.store.reader import read
 from hpo.store.recover import prior_observations
 from hpo.study.space import Choice, Config, Float, Int, SearchSpace
 from hpo.study.study import Study
@@ -131,15 +135,15 @@ space:
 fixed: {fixed}
 data: {{task: {task}}}
 budget: {{epochs: 12, max_epochs: 2}}
-methods: [random]
+methods: [{method}]
 store: {store}
 {more}
 """
 
 
-def study(folder: Path, name: str, high: float = 0.1, second: str = "layers", fixed: str = "{size: 8}", task: str = "one",
-          more: str = "") -> Study:  # fmt: skip
-    text = STUDY.format(name=name, high=high, second=second, fixed=fixed, task=task, store=folder / "store", more=more)
+def study(folder: Path, name: str, more: str = "", **given: str) -> Study:
+    said = {"high": "0.1", "second": "layers", "fixed": "{size: 8}", "task": "one", "method": "random", **given}
+    text = STUDY.format(name=name, store=folder / "store", more=more, **said)
     (folder / f"{name}.yaml").write_text(text)
     return Study.load(folder / f"{name}.yaml")
 
@@ -149,7 +153,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the same task in a wider space, with another batch size, and another task."""
     folder = tmp_path_factory.mktemp("earlier")
     for given in (
-        {"name": "wider", "high": 10.0},
+        {"name": "wider", "high": "10.0"},
         {"name": "sized", "second": "size", "fixed": "{layers: all}"},
         {"name": "other", "task": "two", "second": "depth"},
     ):
@@ -183,3 +187,28 @@ def test_a_prior_must_share_a_hyperparameter(earlier: Path) -> None:
     (earlier / "far.yaml").write_text(text + "budget: {epochs: 4, max_epochs: 2}\nmethods: [random]\n")
     with pytest.raises(StudyError, match=r"at least one hyperparameter of the space \(beta\)"):
         prior_observations(Study.load(earlier / "far.yaml"))
+
+
+def test_replays_are_told_apart_by_their_names_alone(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = study(earlier, "now", more=f"prior: {earlier / 'store'}")
+
+    def replayed(uri: str, name: str) -> StudyData:
+        return replace(read(uri, name), environment={"replay": "curves.parquet"})
+
+    monkeypatch.setattr(recover, "read", replayed)
+    assert {o.task for o in prior_observations(now)} == {"wider", "sized", "other"}
+    again = now.model_copy(update={"study": "wider"})
+    assert None in {o.task for o in prior_observations(again)}
+
+
+def test_a_study_plays_the_same_again_with_the_results_of_others(earlier: Path) -> None:
+    """It is driven as a live one, from the store that it then writes into."""
+    told = []
+    for folder in ("first", "second"):
+        now = study(earlier, "played", method="asha+transfer", more=f"prior: {earlier / 'store'}")
+        now = now.model_copy(update={"store": str(earlier / folder)})
+        dispatch = Dispatch(now, runs_of(now, prior=prior_observations(now)), writing(now), str(earlier / "kept"), 8)
+        play_to_the_end(dispatch)
+        told.append(read(now.store).charges.column("trial").to_pylist())
+    assert told[0] == told[1]
+    assert len(told[0]) == 12
