@@ -49,7 +49,9 @@ class Searcher(Protocol):
     """Decides which configuration is tried next.
 
     Deterministic: a suggestion is a function of (setting, options, earlier calls). A searcher owns its random
-    generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted.
+    generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted. One whose
+    suggestions depend on how long they are trained first has a method `aim(rung)`, which schedules with rungs call before
+    they ask; rung 0 is the shortest training.
     """
 
     def suggest(self) -> Config | None:

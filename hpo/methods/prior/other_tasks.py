@@ -61,7 +61,9 @@ class OtherTasks:
 
     def predict(self, rows: Matrix) -> Vector:
         """Returns the expected standing, in [0, 1], of configurations with these features [n, space.width]."""
-        single = np.ascontiguousarray(rows, dtype=np.float32)  # what the trees compare; the forest itself asks in threads
+        single = np.ascontiguousarray(
+            rows, dtype=np.float32
+        )  # what the trees compare; the forest itself asks in threads
         return np.asarray(np.mean([tree.predict(single)[:, 0] for tree in self._trees], axis=0))
 
 

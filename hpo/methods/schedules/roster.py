@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol, final, runtime_checkable
+from typing import final
 
 from hpo.methods.protocol import Searcher
 from hpo.study.space import Config
 from hpo.study.values import Decision, Segment
-
-
-@runtime_checkable
-class Aiming(Protocol):
-    """A searcher whose suggestions depend on how long they are trained first."""
-
-    def aim(self, rung: int) -> None:
-        """Learns at which rung the next suggestion starts."""
 
 
 class Roster:
@@ -53,8 +45,9 @@ class Roster:
 
         Returns its number, None if there is none (now).
         """
-        if isinstance(self.searcher, Aiming):
-            self.searcher.aim(rung)
+        aim = getattr(self.searcher, "aim", None)
+        if aim is not None:
+            aim(rung)
         config = self.searcher.suggest()
         return None if config is None else self.add(config)
 

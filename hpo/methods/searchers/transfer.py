@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hpo.methods import options
 from hpo.methods.prior.other_tasks import other_tasks
 from hpo.methods.protocol import Setting
+from hpo.methods.searchers.encoding import features
 from hpo.methods.searchers.history import Seen, standing
 from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Config, Vector
@@ -50,10 +51,10 @@ class Transfer(Searching):
                 self._pool = self._others.predict(space.pool.features)
             rated = slope * self._pool + SCATTER * rng.standard_normal(len(space.pool))
             return self.history.best_open(rated[:, None], lambda rows: rows[:, 0])
-        drawn = [space.sample(rng) for _ in range(CANDIDATES)]
-        rated = slope * self._rate(drawn) + SCATTER * rng.standard_normal(CANDIDATES)
-        order = np.argsort(-rated, kind="stable")
-        return next((drawn[i] for i in order if self.history.is_new(drawn[i])), None)
+        cubes = rng.random((CANDIDATES, len(space)))
+        rated = slope * self._others.predict(features(space, cubes)) + SCATTER * rng.standard_normal(CANDIDATES)
+        drawn = (space.decode(cubes[i]) for i in np.argsort(-rated, kind="stable"))
+        return next((config for config in drawn if self.history.is_new(config)), None)
 
     def slope(self, rng: np.random.Generator) -> float:
         """Draws b from its posterior, normal as its prior is, given what was seen."""
