@@ -71,6 +71,8 @@ SEARCHERS: Mapping[str, str] = {
     "genetic": "hpo.methods.searchers.genetic:Genetic",
     "local": "hpo.methods.searchers.local:Local",
     "cmaes": "hpo.methods.searchers.cma_es:CmaEs",
+    "priorband": "hpo.methods.searchers.ensemble:Ensemble",
+    "transfer": "hpo.methods.searchers.transfer:Transfer",
 }
 """The searchers by name."""
 
@@ -185,6 +187,7 @@ _ASYNC = "hpo.methods.schedules.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.schedules.median_stopping:MedianStopping"
 _PATIENCE = "hpo.methods.schedules.patience:Patience"
 _BOHB = "hpo.methods.whole.bohb:Bohb"
+_PRIORBAND = "hpo.methods.whole.priorband:PriorBand"
 _MULTI = "hpo.methods.whole.multifidelity:multifidelity"
 _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
@@ -210,7 +213,9 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("i-epoch", "trains all candidates for i epochs, then the best k whole (Egele et al. 2024)", _I_EPOCH),
     Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
     Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
+    Composition("asha+transfer", "ASHA over configurations in the order that other tasks suggest", _ASHA, "transfer"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
+    Whole("priorband", "Hyperband over the user's beliefs about the space (Mallik et al. 2023)", _PRIORBAND),
     Whole("multifidelity", "freeze-thaw: a model of learning curves decides which trials go on (paper 004)", _MULTI),
     Whole(
         "sequential-unfreezing",

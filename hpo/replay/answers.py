@@ -167,9 +167,11 @@ class RecordedCurves(Curves):
 
     def expected_seconds(self, config: Config) -> float:
         """Returns the recorded time of an epoch of the same or the nearest configuration: what a method may know before."""
-        if self._table is None or not len(self._full):
+        if self._table is None:
             return 1.0
         row = self._place.get(_name(config))
+        if row is None and not len(self._full):
+            return 1.0
         return float(self._table.seconds[self._nearest(config, 1) if row is None else row])
 
     def _epoch_seconds(self, key: TrialKey) -> float:

@@ -55,6 +55,8 @@ MAIN: dict[str, tuple[str, dict[str, Any]]] = {
     "genetic": ("genetic", {"population": 6}),
     "local": ("local", {}),
     "cmaes": ("cmaes", {"population": 4}),
+    "priorband": ("priorband", {}),
+    "transfer": ("transfer", {}),
 }
 FACTORIES = {
     **MAIN,
