@@ -41,7 +41,7 @@ STUDY = {
     "checkpoints_gb": "The most GB that all checkpoints of the study take together.",
     "track": "Where curves are copied while the study runs, see [below](#track).",
     "start": "Configurations that every method tries first.",
-    "prior": "A store with earlier results, of this task or of others, for methods that learn: see [warm start](methods.md#warm-start).",
+    "prior": "A store with earlier results, of this task or of others, to learn from: see [warm start](methods.md#warm-start).",
     "suite": "Name of a suite: studies of one suite in a store are compared as tasks. [Tasks](#tasks) set it themselves.",
 }
 
