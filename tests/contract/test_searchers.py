@@ -245,6 +245,21 @@ def test_learns_from_what_it_observes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bayesian", "tpe"])
+def test_how_far_a_loss_explodes_teaches_nothing(name: str) -> None:
+    """Losses of 1e8 and of 1e12, where training goes wrong, lead to the same suggestions."""
+    setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
+    searchers = {explosion: build_searcher(name, setting) for explosion in (1e8, 1e12)}
+    for _ in range(16):
+        configs = [searcher.suggest() for searcher in searchers.values()]
+        assert configs[0] is not None
+        assert configs[0] == configs[1]
+        for explosion, searcher in searchers.items():
+            value = bowl(configs[0])
+            searcher.observe(configs[0], 1, value if value > -0.4 else explosion * value)
+            searcher.close(configs[0])
+
+
+@pytest.mark.parametrize("name", ["tpe"])
 def test_only_the_order_of_values_teaches(name: str) -> None:
     """A loss that explodes to 1e8 and more leads to the same suggestions as values in [0, 1] of the same order."""
     setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
