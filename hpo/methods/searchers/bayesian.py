@@ -33,18 +33,19 @@ class Bayesian(Searching):
 
     Options: acquisition (ei, log_ei, ucb or pi); initial (random configurations first; paper 001 has 4, but from fewer
     than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
-    predicted quantity. xi stays constant until two configurations for each hyperparameter were seen and then fades as
-    1 / n: without it, half of the first suggestions are close to known points. A running configuration counts as if it
-    had given the value that the process expects, so that parallel suggestions differ. A failed one counts as worse than
-    any other.
+    predicted quantity; random_fraction (the share of random ones after the first). xi stays constant until two
+    configurations for each hyperparameter were seen and then fades as 1 / n: without it, half of the first suggestions are
+    close to known points. A running configuration counts as if it had given the value that the process expects, so that
+    parallel suggestions differ. A failed one counts as worse than any other.
     """
 
     expensive = True
 
     def __init__(
-        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8
-    ) -> None:
-        super().__init__(setting, tag=0xBA7E5)
+        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8,
+        random_fraction: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(setting, tag=0xBA7E5, random_fraction=random_fraction)
         if acquisition not in NAMES:
             raise InvalidOption(
                 f"acquisition must be one of {', '.join(NAMES)}, but got {shown(acquisition)}"

@@ -116,7 +116,7 @@ class History:
         space = self.setting.space
         if space.pool is not None and (candidates := self.open()):
             return self.take(space.pool[int(rng.choice(candidates))])
-        for _ in range(DRAWS):
+        for _ in range(DRAWS if space.pool is None else 0):
             config = space.sample(rng)
             if self.is_new(config):
                 return self.take(config)
