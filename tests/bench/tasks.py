@@ -39,6 +39,7 @@ from rows import ROOT, command
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
 from hpo.methods.protocol import Setting
+from hpo.study.amounts import COST
 from hpo.study.candidates import domains_of
 from hpo.study.space import Choice, Config, Float, SearchSpace
 from hpo.study.values import Method, RunKey, TrialKey, digest
@@ -54,7 +55,7 @@ Answer = Callable[[Config], tuple[Values, float]]
 class Task:
     """`oracle()` begins a game: it returns what answers. `best`, `median`: the values of regrets 0 and 1.
 
-    `second`: how many seconds of training count as one full training, where a budget is in seconds.
+    `whole`: the seconds of the median full training, in whose multiples a budget in seconds is given.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Task:
     oracle: Callable[[], Answer]
     best: float
     median: float
-    second: float = 1.0
+    whole: float = 1.0
 
     def regret(self, values: Values) -> Values:
         return np.asarray((self.best - values) / (self.best - self.median))
@@ -71,10 +72,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Game:
-    """Regret after each charged epoch, at most 1 for recorded tasks; virtual time of each; how many trials; processor seconds."""
+    """Regret after each charged epoch, at most 1 for recorded tasks; how many trials; processor seconds."""
 
     regret: Values
-    at: Values
     trials: int
     seconds: float
 
@@ -249,7 +249,7 @@ KINDS: dict[str, Callable[[str, bool], list[Task]]] = {"quicktune": quicktune, "
 
 
 def play(task: Task, method: Method | str, seed: int, trainings: int, workers: int = 4, seconds: bool = False) -> Game:
-    """Plays a method on a task with a budget of so many full trainings, in epochs, or in `seconds` of training.
+    """Plays a method on a task with a budget of so many full trainings, in epochs, or in `seconds` of median ones.
 
     The method's own seed differs between tasks, so that games are independent, and is the same for all methods. Regrets
     after the last charge stay what they are; shape [epochs of the budget], or [charges] with seconds.
@@ -269,27 +269,20 @@ def play(task: Task, method: Method | str, seed: int, trainings: int, workers: i
         return trial
 
     def cost(config: Config) -> float:
-        return times[key(config, task.max_epochs).id]
+        return times[key(config, task.max_epochs).id] * task.max_epochs / task.whole
 
     rules = Rules(budget, workers, key=key, cost=cost)
     if seconds:
-        rules = replace(rules, budget=10**9)
+        rules = replace(rules, budget=COST.amount(budget), unit=COST, price=lambda c: COST.amount(cost(c)))
     began = time.process_time()
     run = Run(RunKey(method.label, seed), schedule(method, setting), rules)
-    charges = _until(run, curves, trainings * task.second / workers if seconds else np.inf)
+    values = np.array([charge.value if np.isfinite(charge.value) else -np.inf for charge in run.play(curves)])
     spent = time.process_time() - began
-    values = np.array([v if np.isfinite(v) else -np.inf for v, _ in charges])
     regret = task.regret(np.maximum.accumulate(values))
     regret = regret if task.name.startswith("smooth") else np.minimum(regret, 1.0)
-    at = np.array([t for _, t in charges])
     if not seconds and len(regret) < budget:
-        regret, at = (np.pad(x, (0, budget - len(x)), mode="edge") for x in (regret, at))
-    return Game(regret, at, len(run.trials), spent)
-
-
-def _until(run: Run, curves: Curves, end: float) -> list[tuple[float, float]]:
-    """Returns value and virtual time of the charges up to a time."""
-    return [(charge.value, charge.at) for charge in run.play(curves) if charge.at <= end]
+        regret = np.pad(regret, (0, budget - len(regret)), mode="edge")
+    return Game(regret, len(run.trials), spent)
 
 
 def main(given: Any) -> None:

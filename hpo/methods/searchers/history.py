@@ -113,13 +113,26 @@ class History:
 
     def fresh(self, rng: np.random.Generator) -> Config | None:
         """Suggests a random new configuration; None if the space is exhausted."""
+        config = self._unlisted(rng) if self.setting.space.pool is None else self._candidate(rng)
+        if config is not None:
+            return self.take(config)
+        if self._known and self.setting.space.size <= LISTED:  # nothing else is left
+            self._known.clear()
+            self._left = None
+            return self.fresh(rng)
+        return None
+
+    def _candidate(self, rng: np.random.Generator) -> Config | None:
+        left, pool = self.open(), self.setting.space.pool
+        return pool[int(rng.choice(left))] if left and pool else None
+
+    def _unlisted(self, rng: np.random.Generator) -> Config | None:
+        """Returns a random new configuration of a space without a pool, which is listed only where draws find none."""
         space = self.setting.space
-        if space.pool is not None and (candidates := self.open()):
-            return self.take(space.pool[int(rng.choice(candidates))])
-        for _ in range(DRAWS if space.pool is None else 0):
+        for _ in range(DRAWS):
             config = space.sample(rng)
             if self.is_new(config):
-                return self.take(config)
+                return config
         if space.size > LISTED:
             return None
         if self._left is None:
@@ -128,11 +141,7 @@ class History:
         while self._left:
             left = self._left.pop()
             if left in space and self.is_new(left):
-                return self.take(left)
-        if self._known:  # nothing else is left
-            self._known.clear()
-            self._left = None
-            return self.fresh(rng)
+                return left
         return None
 
     def open(self) -> list[int]:
