@@ -190,7 +190,7 @@ _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
 _REFINE = "hpo.methods.whole.refine:Refine"
 
-_THIRD = {"random_fraction": 1 / 3}  # early epochs mislead a model that learns from nothing else
+_HALF = {"random_fraction": 0.5}  # early epochs mislead a model that only follows its own suggestions
 
 _TABLE: tuple[Composition | Whole, ...] = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
@@ -210,13 +210,13 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
     Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
     Composition("i-epoch", "trains all candidates for i epochs, then the best k whole (Egele et al. 2024)", _I_EPOCH),
-    Composition("asha+tpe", "ASHA over configurations of which TPE suggests two in three", _ASHA, "tpe", preset=_THIRD),
+    Composition("asha+tpe", "ASHA over configurations of which TPE suggests every second", _ASHA, "tpe", preset=_HALF),
     Composition(
         "asha+bayesian",
-        "ASHA over configurations of which the Gaussian process suggests two in three",
+        "ASHA over configurations of which the Gaussian process suggests every second",
         _ASHA,
         "bayesian",
-        preset=_THIRD,
+        preset=_HALF,
     ),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
     Whole("multifidelity", "a surrogate over configuration and epoch decides which trials go on (paper 004)", _MULTI),
