@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -109,8 +109,8 @@ class Composition:
     """A method of the table that composes a schedule ("module:Class") with a searcher.
 
     Called as a factory: composition(setting, **options). With a fixed `searcher`, options that the schedule does not
-    know are the searcher's. With `searcher` None, the option `searcher` chooses one and carries its options:
-    `searcher: {bayesian: {acquisition: ucb}}`.
+    know are the searcher's; `preset` replaces defaults of these. With `searcher` None, the option `searcher` chooses one
+    and carries its options: `searcher: {bayesian: {acquisition: ucb}}`.
     """
 
     name: str
@@ -118,6 +118,7 @@ class Composition:
     schedule: str
     searcher: str | None = None
     default: str = "random"  # the searcher if none is chosen
+    preset: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self) -> tuple[str, ...]:
         """Returns the names of all options."""
@@ -135,7 +136,7 @@ class Composition:
             searcher = chosen_searcher(self.name, chosen, setting)
         else:
             check_options(self.name, rest, self.options() if searcher_options(self.searcher) is not None else None)
-            searcher = build_searcher(self.searcher, setting, **rest)
+            searcher = build_searcher(self.searcher, setting, **{**self.preset, **rest})
         return factory(setting, searcher, **mine)  # type: ignore[no-any-return]
 
 
@@ -193,6 +194,8 @@ _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
 _REFINE = "hpo.methods.whole.refine:Refine"
 
+_HALF = {"random_fraction": 0.5}  # early epochs mislead a model that only follows its own suggestions
+
 _TABLE: tuple[Composition | Whole, ...] = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
     Composition("random", "independent uniform configurations, each trained to the end", _FULL, "random"),
@@ -211,8 +214,14 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
     Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
     Composition("i-epoch", "trains all candidates for i epochs, then the best k whole (Egele et al. 2024)", _I_EPOCH),
-    Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
-    Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
+    Composition("asha+tpe", "ASHA over configurations of which TPE suggests every second", _ASHA, "tpe", preset=_HALF),
+    Composition(
+        "asha+bayesian",
+        "ASHA over configurations of which the Gaussian process suggests every second",
+        _ASHA,
+        "bayesian",
+        preset=_HALF,
+    ),
     Composition("asha+transfer", "ASHA over configurations in the order that other tasks suggest", _ASHA, "transfer"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
     Whole("priorband", "Hyperband over the user's beliefs about the space (Mallik et al. 2023)", _PRIORBAND),
@@ -271,7 +280,7 @@ def defaults(name: str) -> dict[str, Any]:
     found = default_values(load(method.schedule), 2)
     if method.searcher is None:
         return {**found, "searcher": method.default}
-    return {**default_values(load(SEARCHERS[method.searcher]), 1), **found}
+    return {**default_values(load(SEARCHERS[method.searcher]), 1), **method.preset, **found}
 
 
 def describe() -> list[tuple[str, str]]:

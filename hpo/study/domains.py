@@ -268,8 +268,12 @@ class Choice:
         """Returns the place of an ordered choice's value among all by size, in [0, 1]."""
         return self._places[value]
 
+    @cached_property
+    def _indices(self) -> dict[tuple[bool, Value], int]:
+        return {(isinstance(option, bool), option): i for i, option in enumerate(self.options)}
+
     def index(self, value: Value) -> int:
-        return next(i for i, option in enumerate(self.options) if same(value, option))
+        return self._indices[isinstance(value, bool), value]
 
     def decode(self, unit: float) -> Value:
         """Returns the value whose interval of [0, 1] contains `unit`."""

@@ -57,7 +57,7 @@ class Bayesian(Searching):
 
     Options: acquisition (ei, log_ei, ucb or pi); initial (random configurations first; paper 001 has 4, but from fewer
     than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
-    predicted quantity.
+    predicted quantity; random_fraction (the share of random ones after the first).
 
     While the process predicts values well, judged by leaving each observation out, the acquisition function is climbed
     with xi = 0. Otherwise the process predicts standings, which wild values do not mislead, and expects noise; xi
@@ -70,9 +70,10 @@ class Bayesian(Searching):
     expensive = True
 
     def __init__(
-        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8
-    ) -> None:
-        super().__init__(setting, tag=0xBA7E5)
+        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8,
+        random_fraction: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(setting, tag=0xBA7E5, random_fraction=random_fraction)
         if acquisition not in NAMES:
             raise InvalidOption(
                 f"acquisition must be one of {', '.join(NAMES)}, but got {shown(acquisition)}"
