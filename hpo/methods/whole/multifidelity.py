@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,8 +35,8 @@ Matrix = NDArray[np.float64]
 BEST, LAST = 128, 96  # the most trials that the model learns from: its cost grows with their cube
 DRAWN, NEAR = 200, 120  # new configurations that a decision compares: random ones, and changes of the best
 GROWTH = 1.25  # the model is fitted again when there are so many times more curves
-THAWN = 0.1  # of all decisions, the least share that thaws a trial: the longest trained, of several the best
-STARTED = 0.05  # and the least share that starts a new trial
+THAWN = 3  # of so many trials that reached a level, at least one goes on: the best, as in ASHA
+STARTED = 0.05  # of all decisions, the least share that starts a new trial
 HUGE = 1e100  # values beyond it count as it
 
 
@@ -104,7 +105,7 @@ class FreezeThaw:
         self._earlier = _earlier_trials(setting, levels)
         self._frozen: set[int] = set()
         self._under_way: set[int] = set()
-        self._decisions = self._thawed = 0
+        self._decisions = 0
         self._model = CurveModel(setting.space.width, levels)
         self._due = 0  # the number of curves at which the model is fitted next
 
@@ -116,7 +117,6 @@ class FreezeThaw:
         with one_thread():
             chosen = self._decide(rng)
         if isinstance(chosen, int):
-            self._thawed += 1
             self._frozen.remove(chosen)
             return self._train(chosen)
         if chosen is None:
@@ -161,14 +161,22 @@ class FreezeThaw:
             return self._history.fresh(rng) or self._best_frozen()
         if len(self._trials) < STARTED * self._decisions:
             return self._history.fresh(rng) or self._best_frozen()
-        if self._frozen and self._thawed < THAWN * self._decisions:
-            return self._best_frozen()
-        return self._compare(rng)
+        return self._compare(rng) if (due := self._due_frozen()) is None else due
+
+    def _due_frozen(self) -> int | None:
+        """Returns the best trial of the highest level from which fewer went on than must; None if there is none."""
+        reached = Counter(level for trial in self._trials for level in range(1, len(trial.values) + 1))
+        under_way = Counter(len(self._trials[number].values) for number in self._under_way)
+        for level in range(len(self._levels) - 1, 0, -1):
+            went_on = reached[level + 1] + under_way[level]
+            waiting = [number for number in self._frozen if len(self._trials[number].values) == level]
+            if waiting and went_on < reached[level] // THAWN:
+                return max(waiting, key=lambda number: (self._trials[number].best, -number))
+        return None
 
     def _best_frozen(self) -> int | None:
         """Returns the longest trained of the frozen trials, the best of several; None if there is none."""
-        rated = ((len(self._trials[t].values), self._trials[t].best, -t) for t in self._frozen)
-        return -found[2] if (found := max(rated, default=None)) else None
+        return max(self._frozen, key=lambda t: (len(self._trials[t].values), self._trials[t].best, -t), default=None)
 
     def _compare(self, rng: np.random.Generator) -> Config | int | None:
         """Returns what promises most over a random horizon."""
@@ -246,7 +254,7 @@ class FreezeThaw:
         return [number for number, _ in told], Forecast(self._model, curves), float(np.nanmax(curves.y))
 
     def _curves(self, trials: list[Trial]) -> Curves:
-        """Returns curves in the scale of the model: 0 is the median trial's value, 1 that of the best twentieth."""
+        """Returns curves in the model's scale: 0 is the median trial's value, 1 the best twentieth's, what is bad compressed."""
         y = np.full((len(trials), len(self._levels)), np.nan)
         for row, trial in zip(y, trials, strict=True):
             row[: len(trial.values)] = trial.values
@@ -255,7 +263,12 @@ class FreezeThaw:
         y = (y - middle) / (high - middle or last.std() or 1.0)
         known = np.array([len(trial.values) for trial in trials])
         failed = np.array([trial.failed for trial in trials])
-        return Curves(np.array([trial.features for trial in trials]), squashed(y), known, failed)
+        return Curves(
+            np.array([trial.features for trial in trials]),
+            np.where(y < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - y, 0.0)), y),
+            known,
+            failed,
+        )
 
 
 def _rates(mean: Vector, deviation: Vector, best: float, prices: Vector) -> Vector:
@@ -285,8 +298,3 @@ def _earlier_trials(setting: Setting, levels: list[int]) -> list[Trial]:
         at = itertools.takewhile(reached[name].__contains__, range(len(levels)))
         trial.values.extend(reached[name][level] for level in at)
     return list(found.values())
-
-
-def squashed(y: Matrix) -> Matrix:
-    """Compresses standardized values below -1: the model need not tell bad from very bad."""
-    return np.asarray(np.where(y < -1.0, -1.0 - np.log1p(np.maximum(-1.0 - y, 0.0)), y))
