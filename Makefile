@@ -1,6 +1,6 @@
-# Targets: demo, test, test-quick, coverage, soak, s3, lint, docs, bench, gpu, image, lock, dist, api. All but gpu and image first install
+# Targets: demo, test, test-quick, coverage, soak, s3, hosts, lint, docs, bench, gpu, image, lock, dist, api. All but gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
-# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3 and gpu. With
+# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3, hosts and gpu. With
 # CPU=1 TORCH_INDEX=URL a new .venv takes the CPU builds of the locked torch and torchvision from that index, without a check
 # of their hashes, and no CUDA libraries; a CPU build that is already in .venv stays, too.
 
@@ -11,11 +11,11 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet) --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 lint docs bench gpu image launch lock dist coverage api clean
+.PHONY: demo test test-quick soak s3 hosts lint docs bench gpu image launch lock dist coverage api clean
 
 # One process more than cores, because tests of clusters wait for most of their time; tests/conftest.py orders the files.
 PROCESSES = $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))')
-TEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not bench and not soak and not s3 and not gpu"
+TEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not bench and not soak and not s3 and not gpu and not hosts"
 VARIANT ?= cpu
 DIGITS := tests/recorded_stores/digits.tar.gz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
@@ -39,7 +39,7 @@ test: .venv/ready ## one file at a time in each of up to four processes, the lon
 	$(TEST)
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3" tests/unit tests/contract
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not hosts" tests/unit tests/contract
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk
 	$(BIN)/python -m pytest -m soak
@@ -47,6 +47,9 @@ soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summar
 
 s3: .venv/ready ## the store's contract and faults against a real S3 server: needs Ceph's radosgw (tests/s3_servers.py)
 	$(BIN)/python -m pytest -m s3
+
+hosts: .venv/ready ## other libraries, each installed in an environment of its own below HPO_HOSTS (build/hosts), and held to the contract
+	HPO_HOSTS=$${HPO_HOSTS:-$$PWD/build/hosts} $(BIN)/python tests/hosts.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -102,7 +102,9 @@ class Beginning:
             self._own.begin()
 
     def connected(self) -> Connection:
-        """Waits for the cluster and returns the connection. Raises what `connect` raises."""
+        """Waits for the cluster and returns the connection, the same one each time. Raises what `connect` raises."""
+        if self._made is not None:
+            return self._made
         if self._address is not None:
             self._made = _join(self._address)
         else:

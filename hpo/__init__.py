@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpo.api.space import Int as Int
     from hpo.api.stores import open_store as open
     from hpo.api.study import Study as Study
+    from hpo.api.suite import Suite as Suite
     from hpo.errors import HpoError as HpoError
     from trainables.adapters.generator import checkpoint as checkpoint
 
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Study": "hpo.api.study",
+    "Suite": "hpo.api.suite",
     "Float": "hpo.api.space",
     "Int": "hpo.api.space",
     "Choice": "hpo.api.space",
@@ -42,7 +44,8 @@ _PLACES = {
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
 __all__ = [
-    "Choice", "Float", "HpoError", "Int", "Results", "Study", "__version__", "checkpoint", "methods", "open", "replay", "run",
+    "Choice", "Float", "HpoError", "Int", "Results", "Study", "Suite", "__version__", "checkpoint", "methods", "open", "replay",
+    "run",
 ]  # fmt: skip
 
 

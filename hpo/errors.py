@@ -13,6 +13,8 @@ EXTRAS = {
     "boto3": "s3",
     "botocore": "s3",
     "optuna": "optuna",
+    "onnxruntime": "yahpo",
+    "h5py": "hdf5",
     "lightning": "lightning",
     "transformers": "huggingface",
     "accelerate": "huggingface",

@@ -69,7 +69,7 @@ NAMES = {
 def main(kind: str, file: str, store: str, workers: int, seconds: float) -> None:
     Path(file).write_text(STUDY.format(trainable=NAMES[kind](), seconds=seconds))
     study = Study.load(file, store=store)
-    play(study, address=None, workers=workers, quiet=True, command="the script again")
+    play([study], address=None, workers=workers, quiet=True, command="the script again")
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ PUBLIC: dict[
 ] = {  # modules, and names of those that do not list them by `__all__` or by defining them
     "hpo": (),
     "hpo.api.best": ("Best",),
-    "hpo.api.plan": ("Plan",),
+    "hpo.api.plan": ("Plan", "SuitePlan"),
     "hpo.api.plots": ("Plots",),
     "hpo.api.replaying": ("ReplayResults", "replay"),  # what hpo.replay and the results of the names of hpo are
     "hpo.api.stores": ("Store",),
+    "hpo.api.suite": ("Suite", "SuiteResults"),
     "hpo.api.summaries": ("Comparison", "Importance"),
     "hpo.api.tables": ("Table",),
     "hpo.errors": ("HpoError", "StudyError", "StudyFailed", "InterruptedStudy", "MissingExtra"),

@@ -41,6 +41,9 @@ def play_to_the_end(dispatch: Dispatch) -> list[dict[str, Any]]:
     records = []
     while not dispatch.finished:
         given = dispatch.next()
+        if given is None and dispatch.waiting:
+            dispatch.think(1.0)
+            continue
         assert given is not None
         records += train(dispatch, given)
     dispatch.finish(complete=True)

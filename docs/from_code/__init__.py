@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.from_code import command_line, environment, exit_codes, http, methods, metrics, python_api, store, study_file
+from docs.from_code import (
+    benchmarks,
+    command_line,
+    environment,
+    exit_codes,
+    hosted,
+    http,
+    methods,
+    metrics,
+    python_api,
+    store,
+    study_file,
+)
 
 DOCS = Path(__file__).parents[1]
 
@@ -18,10 +30,12 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "reference/command-line.md": {"commands": command_line.commands},
     "reference/python.md": {"names of the API": python_api.reference},
     "reference/methods.md": {"options of methods": methods.options},
+    "reference/hosted-methods.md": {"hosted methods": hosted.methods, "hosted libraries": hosted.libraries},
     "reference/store.md": {"tables of a store": store.tables},
     "reference/http.md": {"routes of the service": http.routes, "progress of a study": http.progress},
     "reference/exit-codes.md": {"exit codes": exit_codes.table},
     "reference/environment.md": {"environment variables": environment.table},
+    "reference/benchmarks.md": {"public benchmarks": benchmarks.known},
     "reference/metrics.md": {"metrics of trainables": metrics.reported, "modes of metrics": metrics.modes},
 }
 """Page below docs/ -> name of its markers -> what is between them."""

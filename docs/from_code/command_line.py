@@ -12,8 +12,12 @@ from hpo.cli.app import app
 
 
 def every() -> dict[str, Any]:
-    """Returns the commands by name, in the application's order."""
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    """Returns the commands by name, in the application's order; those of a group by the group's name and theirs."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        found |= {name: command} if below is None else {f"{name} {each}": one for each, one in below.items()}
+    return found
 
 
 def commands() -> str:

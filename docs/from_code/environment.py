@@ -7,8 +7,18 @@ from docs.from_code import tables
 VARIABLES = {
     "HPO_ACTIVATIONS_DISK": ("nodes", "50G", "The most that reused activations take in files of a node's cache."),
     "HPO_ACTIVATIONS_MEMORY": ("nodes", "1G", "The most that reused activations take in shared memory of a node."),
+    "HPO_BENCHMARKS": (
+        "client",
+        "",
+        "Folder where `hpo benchmarks` and `--curves NAME` find public benchmarks by name.",
+    ),
     "HPO_CACHE": ("nodes", "~/.cache/hpo-arena", "Folder of decoded images and kept activations."),
     "HPO_DEPLOY": ("Slurm job", "deploy", "Folder of `head.sh` and `worker.sh`."),
+    "HPO_HOSTS": (
+        "driver",
+        "",
+        "Folder of the environments of other libraries, see `hpo host add`; by default below `XDG_DATA_HOME`.",
+    ),
     "HPO_IMAGE": ("driver", "", "The container image, which the store records."),
     "HPO_JOB_ADDRESS": ("client", "", "Default of `--address` for `hpo submit`, `jobs`, `logs` and `stop`."),
     "HPO_MPS": ("nodes", "", "`1`: trials that share a GPU run under NVIDIA's Multi-Process Service."),

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hpo.api.best import Best
-from hpo.api.plan import Plan
+from hpo.api.plan import Plan, SuitePlan
 from hpo.api.plots import Plots
 from hpo.api.replaying import ReplayResults, replay
 from hpo.api.results import Results
@@ -17,12 +17,14 @@ from hpo.api.running import run
 from hpo.api.space import Choice, Float, Int
 from hpo.api.stores import Store, open_store
 from hpo.api.study import Study
+from hpo.api.suite import Suite, SuiteResults
 from hpo.api.summaries import Comparison, Importance
 from hpo.api.tables import Table
 
 STUDY = ("load", "check", "to_yaml", "stored_in", "digest", "definition")
 NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("hpo.Study", Study, STUDY),
+    ("hpo.Suite", Suite, ("load", "check", "stored_in")),
     ("hpo.Float", Float, ()),
     ("hpo.Int", Int, ()),
     ("hpo.Choice", Choice, ()),
@@ -32,12 +34,14 @@ NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("Store", Store, ()),
     ("hpo.Results", Results, None),
     ("ReplayResults", ReplayResults, ("answers",)),
+    ("SuiteResults", SuiteResults, ("compare", "importance", "report")),
     ("Table", Table, None),
     ("Comparison", Comparison, ("verdict", "to_json", "render", "table", "pairs")),
     ("Importance", Importance, ("decided", "to_json", "render", "table")),
     ("Best", Best, None),
     ("Plots", Plots, None),
     ("Plan", Plan, ()),
+    ("SuitePlan", SuitePlan, ()),
 )
 """(name, object, members; None for all of its own): names with `hpo.` are imported from there, others are what they return."""
 
@@ -49,12 +53,12 @@ def reference() -> str:
 
 def _section(name: str, value: Any, members: tuple[str, ...] | None) -> Iterator[str]:
     yield f"## {name}"
-    called = inspect.isfunction(value) or value in (Study, Float, Int, Choice)
+    called = inspect.isfunction(value) or value in (Study, Suite, Float, Int, Choice)
     if called:
         yield _code(name, value)
     yield _text(value)
-    if value is Study:
-        yield _text(Study.__init__)
+    if value in (Study, Suite):
+        yield _text(value.__init__)
     if inspect.isclass(value):
         kept = [m for m in vars(value) if m[0] != "_"] if members is None else members
         hidden = {f.name for f in fields(value)} if is_dataclass(value) else set()

@@ -22,7 +22,8 @@ STUDY = {
     "space": "Hyperparameter -> its range or choices, see [the space](#the-space).",
     "fixed": "Hyperparameters with one value.",
     "budget": "Epochs or cost of a run, epochs of a trial, see [below](#budget).",
-    "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md).",
+    "methods": "Methods to compare: names, or `{name: {option: value}}`, see [methods](methods.md) and "
+    "[methods of others](hosted-methods.md), such as `{syne-tune: ASHA}`.",
     "seeds": "Each method plays one run for each seed.",
     "parallelism": "Virtual workers of a run: trials that a method may have under way at a time.",
     "clock": "`virtual`: results count in virtual time; `cost`: in virtual time that follows what epochs cost, see "
@@ -40,7 +41,8 @@ STUDY = {
     "checkpoints_gb": "The most GB that all checkpoints of the study take together.",
     "track": "Where curves are copied while the study runs, see [below](#track).",
     "start": "Configurations that every method tries first.",
-    "prior": "A store with earlier results over configurations of this space, for methods that learn.",
+    "prior": "A store with earlier results, of this task or of others, to learn from: see [warm start](methods.md#warm-start).",
+    "suite": "Name of a suite: studies of one suite in a store are compared as tasks. [Tasks](#tasks) set it themselves.",
 }
 
 SECTIONS: dict[type[Section], tuple[str, dict[str, str]]] = {

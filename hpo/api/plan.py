@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import ClusterError
 from hpo.errors import HpoError
 from hpo.game.runs import prices, schedule_of
 from hpo.study.amounts import COST, EPOCHS
 from hpo.study.study import Study
+
+if TYPE_CHECKING:
+    from hpo.study.suite import Suite
 
 MOST = 10**15  # configurations: larger numbers tell a reader nothing more
 WIDTH = 12  # of a row's name
@@ -53,6 +58,52 @@ class Plan:
 
         rows = [*self.rows[1:], *(("method" if i == 0 else "", line) for i, line in enumerate(self.methods))]
         return box(definitions([*rows, *([("grid", self.note)] if self.note else [])]), title=self.study)
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """What a suite would run: the plan of each task's study, and what they have in common."""
+
+    suite: str
+    plans: Mapping[str, Plan]
+
+    @classmethod
+    def of(cls, suite: Suite[Any], plans: Sequence[Plan]) -> SuitePlan:
+        """Returns the plan of a suite, whose studies have these plans."""
+        return cls(suite.name, dict(zip(suite.tasks, plans, strict=True)))
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows of (name, text): one for all tasks where their plans agree, else one for each task."""
+        found = [("suite", self.suite), ("tasks", f"{len(self.plans)}: {', '.join(self.plans)}")]
+        columns = [dict(plan.rows[1:]) | {"grid": plan.note} for plan in self.plans.values()]
+        for name in columns[0]:
+            texts = {task: column[name] for task, column in zip(self.plans, columns, strict=True)}
+            if len(set(texts.values())) > 1:
+                found += [(name if i == 0 else "", f"{task}: {text}") for i, (task, text) in enumerate(texts.items())]
+            elif text := texts[next(iter(texts))]:
+                found.append((name, text))
+        return found
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods with their options; for each task where they differ, because budgets do."""
+        of_tasks = {task: plan.methods for task, plan in self.plans.items()}
+        if len(set(of_tasks.values())) == 1:
+            return list(next(iter(of_tasks.values())))
+        return [f"{task}: {line}" for task, lines in of_tasks.items() for line in lines]
+
+    def __str__(self) -> str:
+        lines = [f"{name:<{WIDTH}}{text}" for name, text in self.rows]
+        return "\n".join([*lines, "methods", *(f"  {line}" for line in self.methods)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from hpo.api.html import box, definitions
+
+        methods = [("method" if i == 0 else "", line) for i, line in enumerate(self.methods)]
+        return box(definitions([*self.rows[1:], *methods]), title=self.suite)
 
 
 def checked(study: Study, address: str | None = None) -> Plan:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from hpo.study import domains
+from hpo.study.beliefs import Belief
 from hpo.study.domains import InvalidSpace, Value
+from hpo.study.space_file import entry_of
 from hpo.text import shown
 
 When: TypeAlias = Mapping[str, Value | Sequence[Value]]
 """A condition: each parent's value, or the values, for which the hyperparameter exists."""
+
+Prior: TypeAlias = Value | Belief | Mapping[str, Any]
+"""A belief: the value, {"value": ..., "confidence": ...}, or {"weights": [...]} of a choice."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,13 @@ class Float(domains.Float):
     """A real hyperparameter in [low, high].
 
     `log` spreads it evenly over magnitudes; `step` restricts it to low + k * step; `grid` names the values of grid search;
+    `prior` is the value that you believe to be good, or `{"value": V, "confidence": "low"}` (or medium, or high);
     `when={"optimizer": "sgd"}` makes it exist for certain values of others only. Raises InvalidSpace, an HpoError.
     """
 
     grid: Sequence[float] | None = None  # type: ignore[assignment]  # a list is as good as a tuple
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         _check_numbers(self, Real, "a number")
@@ -38,6 +45,7 @@ class Int(domains.Int):
 
     grid: Sequence[int] | None = None  # type: ignore[assignment]
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         _check_numbers(self, Integral, "a whole number")
@@ -47,11 +55,15 @@ class Int(domains.Int):
 
 @dataclass(frozen=True)
 class Choice(domains.Choice):
-    """A hyperparameter that takes one of the listed values, such as Choice(["adam", "sgd"]); their order means nothing."""
+    """A hyperparameter that takes one of the listed values, such as Choice(["adam", "sgd"]); their order means nothing.
+
+    `prior` may also be `{"weights": [3, 1]}`, one for each value.
+    """
 
     options: Sequence[Value]  # type: ignore[assignment]
     grid: Sequence[Value] | None = None  # type: ignore[assignment]
     when: When | None = None
+    prior: Prior | None = field(default=None, kw_only=True)  # type: ignore[assignment]  # becomes a Belief
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, Sequence) or isinstance(self.options, str):
@@ -73,19 +85,7 @@ def _freeze(domain: object, name: str) -> None:
         object.__setattr__(domain, name, tuple(values))
 
 
-_KINDS = {domains.Float: "float", domains.Int: "int", domains.Choice: "choice"}
-
-
 def entry(domain: domains.Domain) -> dict[str, Any]:
     """Returns the domain as an entry of a study file's `space`, without what is as by default."""
-    kind = next(name for known, name in _KINDS.items() if isinstance(domain, known))
-    found: dict[str, Any] = {"type": kind}
-    if isinstance(domain, domains.Choice):
-        found["values"] = domain.options
-    else:
-        found |= {"low": domain.low, "high": domain.high}
-        found |= {"log": True} if domain.log else {}
-        found |= {"step": domain.step} if domain.step is not None else {}
-    found |= {"grid": domain.grid} if domain.grid is not None else {}
     when = getattr(domain, "when", None)
-    return found if when is None else {**found, "if": when}
+    return entry_of(domain) if when is None else {**entry_of(domain), "if": when}

@@ -14,6 +14,7 @@ from hpo.study.messages import one_sentence
 from hpo.study.sections import Section
 from hpo.study.yaml_text import yaml_text
 from hpo.text import one_line
+from trainables.given import name_of
 
 if TYPE_CHECKING:
     from hpo.api.plan import Plan
@@ -56,12 +57,11 @@ class Study(study.Study):
         track: Options | None = None,
         start: Sequence[Options] | None = None,
         prior: str | Path | None = None,
+        suite: str | None = None,
     ) -> None:
         """Validates the values as `Study.load` validates a file's. Raises StudyError, one sentence."""
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__", "name")}
         if trainable is not None and not isinstance(trainable, str):
-            from trainables.given import name_of
-
             given["trainable"] = name_of(trainable)
         given["space"] = {key: _entry(value) for key, value in space.items()} if isinstance(space, Mapping) else space
         values = {key: _plain(value) for key, value in given.items() if value is not None}
@@ -94,7 +94,7 @@ class Study(study.Study):
                 f"a study file must name its trainable, but {self.trainable} was given as an object; put it into a module "
                 'and give it as trainable="module:name"'
             )
-        text = yaml_text(_given(self))
+        text = yaml_text(keys_given(self))
         if path is not None:
             try:
                 write_whole(Path(path), text.encode())
@@ -106,10 +106,7 @@ class Study(study.Study):
 
     def stored_in(self, store: str | Path) -> Self:
         """Returns the study with another store."""
-        changed = self.model_copy(update={"store": str(store)})
-        for name in set(vars(changed)) - set(type(self).model_fields):  # what was computed from the old values
-            del vars(changed)[name]
-        return changed
+        return self.changed(store=str(store))
 
     def __repr__(self) -> str:
         return f"<Study {self.study}: {', '.join(m.label for m in self.methods)} over {', '.join(self.space.names)}>"
@@ -152,11 +149,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _given(section: Section) -> dict[str, Any]:
+def keys_given(section: Section) -> dict[str, Any]:
     """Returns the keys of a section that were given, by their names in a study file."""
     found = {}
     for name, field in type(section).model_fields.items():
         if name in section.model_fields_set and name != "folder":
             value = getattr(section, name)
-            found[field.alias or name] = _given(value) if isinstance(value, Section) else value
+            found[field.alias or name] = keys_given(value) if isinstance(value, Section) else value
     return found | dict(section.model_extra or {})

@@ -4,8 +4,8 @@ A bundle is a sealed archive and a store at once: the study's folder lies at its
 stores, installed packages and this project's lock; writes only the bundle.
 """
 
-from hpo.bundle.again import check_new, study_in
+from hpo.bundle.again import check_new, check_trained, study_in
 from hpo.bundle.make import make
 from hpo.bundle.verify import Verification, verify
 
-__all__ = ["Verification", "check_new", "make", "study_in", "verify"]
+__all__ = ["Verification", "check_new", "check_trained", "make", "study_in", "verify"]

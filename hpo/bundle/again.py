@@ -10,6 +10,7 @@ from hpo.errors import StudyError
 from hpo.storage.archive import ArchivePlace
 from hpo.storage.place import is_sealed, place
 from hpo.store import layout, reader
+from hpo.store.agreement import REPLAY
 from hpo.store.errors import StoreError
 from hpo.study.study import Study
 from hpo.study.yaml_file import Document
@@ -29,6 +30,18 @@ def study_in(uri: str, **changes: Any) -> Study:
     if Study.of(Document(path, content), Path()).digest != where.manifest.get("digest"):
         raise StudyError(f"{uri} must hold the study of its manifest, but {STUDY} was changed; get the bundle again")
     return Study.of(Document(path, content), Path(), **changes, track={})
+
+
+def check_trained(uri: str) -> None:
+    """Raises StudyError for the bundle of a replay, whose study was never trained."""
+    where = ArchivePlace(uri)
+    head = reader.head(where, str(where.manifest.get("study", ""))) or {}
+    replay = (head.get("environment") or {}).get(REPLAY)
+    if replay:
+        raise StudyError(
+            f"--again trains a study anew, but that of {uri} was replayed over {replay['curves']}; `hpo replay {uri} --curves "
+            "FILE --store NEW` plays it again"
+        )
 
 
 def check_new(uri: str, store: str | None) -> None:

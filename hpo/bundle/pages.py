@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo import __version__
 from hpo.bundle.card import UNKNOWN
 from hpo.store import StudyData
+from hpo.store.agreement import REPLAY
 
 BUNDLE = "BUNDLE"  # the archive's path in commands, so that its content does not depend on its name
 
@@ -22,9 +24,17 @@ def commands(data: StudyData) -> dict[str, str]:
         "report.html": f"hpo compare {BUNDLE} --format html -o report.html",
         "bundle": f"hpo bundle STORE --study {data.name} -o {BUNDLE}",
         "verify": f"hpo verify {BUNDLE}",
-        "again": f"hpo run {BUNDLE} --again --store NEW",
+        "again": _again(data),
         "differences": f"hpo compare {BUNDLE} NEW",
     }
+
+
+def _again(data: StudyData) -> str:
+    """Returns the command that plays the study anew: by training, or over the curves of a replay."""
+    if not (replay := data.environment.get(REPLAY)):
+        return f"hpo run {BUNDLE} --again --store NEW"
+    task = ["--task", replay["task"]] if "task" in replay else []
+    return shlex.join(["hpo", "replay", BUNDLE, "--curves", replay["curves"], *task, "--store", "NEW"])
 
 
 def _budget(budget: Mapping[str, Any]) -> str:
@@ -43,6 +53,7 @@ def readme(data: StudyData, requirements: str, verdict: str) -> str:
         metric=f"{definition['metric']} ({definition['mode']})",
         requirements=requirements,
         version=__version__,
+        does=_REPLAYS if data.environment.get(REPLAY) else _TRAINS,
         located=_located(definition.get("data") or {}),
         image=data.environment.get("image", UNKNOWN),
         **typed,
@@ -81,13 +92,19 @@ the tables, and names each file and each number that differs.
 
     {again}
 
-It trains the whole study anew into NEW, which must be another store, and reports how far values, exams and verdicts
-differ. `{differences}` reports it again later. The original command was:
+{does} The original command was:
 
     {results}
 
 {located} Container image: {image}.
 """
+
+
+_TRAINS = """It trains the whole study anew into NEW, which must be another store, and reports how far values, exams and verdicts
+differ. `hpo compare BUNDLE NEW` reports it again later."""
+
+_REPLAYS = """Nothing was trained: recorded curves answered, which are not included. The command plays the study over them again,
+into NEW; `hpo compare BUNDLE NEW` reports how far values and verdicts differ."""
 
 
 def _located(section: Mapping[str, Any]) -> str:

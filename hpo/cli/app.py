@@ -20,10 +20,12 @@ import typer
 
 from cluster.errors import ClusterError
 from hpo import __version__
+from hpo.cli.benchmarks import benchmarks
 from hpo.cli.catalogue import datasets, methods, models, studies
 from hpo.cli.check import check
 from hpo.cli.compare import compare
 from hpo.cli.doctor import doctor
+from hpo.cli.host import host
 from hpo.cli.importance import importance
 from hpo.cli.init import init
 from hpo.cli.jobs import jobs, logs, stop
@@ -51,12 +53,13 @@ app = typer.Typer(
 
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "studies": (init, check, run, refine, replay),
-    "what there is": (methods, models, datasets, studies),
+    "what there is": (methods, models, datasets, studies, benchmarks),
     "results": (compare, importance, verify, bundle, export, serve),
     "clusters": (doctor, submit, jobs, logs, stop),
 }
 for command in (command for group in GROUPS.values() for command in group):
     app.command()(command)
+app.add_typer(host, name="host")
 
 
 def _say_version(asked: bool) -> None:
@@ -74,7 +77,8 @@ def start(
 ) -> None:
     """Compare hyperparameter optimization methods side by side, under one exact epoch budget."""
     if context.invoked_subcommand is None:
-        print(welcome({name: [command.__name__ for command in group] for name, group in GROUPS.items()}))
+        names = {name: [command.__name__ for command in group] for name, group in GROUPS.items()}
+        print(welcome({**names, "other libraries": ["host add", "host list", "host remove"]}))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`hpo check`: validates a study and prints its plan; trains nothing."""
+"""`hpo check`: validates a study or a suite and prints its plan; trains nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from hpo.cli.lines import shown
-from hpo.cli.options import StudyArgument, load_study
+from hpo.cli.options import SomeTasksOption, StudyArgument, load_study, studies_of
+from hpo.study.study import Study
 
 
 def check(
@@ -16,8 +17,11 @@ def check(
         str | None,
         typer.Option(metavar="A", help="A running Ray cluster, auto or HOST:PORT: check that it can run the study."),
     ] = None,
+    tasks: SomeTasksOption = None,
 ) -> None:
-    """Validate a study as `hpo run` does and print its plan, without training."""
-    from hpo.api.plan import checked
+    """Validate a study, or a suite of tasks, as `hpo run` does and print its plan, without training."""
+    from hpo.api.plan import SuitePlan, checked
 
-    print(shown(str(checked(load_study(study), address)), indent=12))
+    loaded = load_study(study, tasks=tasks)
+    plans = [checked(one, address) for one in studies_of(loaded)]
+    print(shown(str(plans[0] if isinstance(loaded, Study) else SuitePlan.of(loaded, plans)), indent=12))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,17 +89,21 @@ def compare(
 
 
 def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str]:
-    """Returns the names of the studies that are meant; no name means the store's only study."""
+    """Returns the names of the studies that are meant: a suite's name means all of its studies.
+
+    No name means the store's only study, which is none here, or its only suite.
+    """
     from hpo import store as stores
 
-    return stores.studies(store) if every else list(dict.fromkeys(study or []))
+    return stores.studies(store) if every else stores.chosen(store, list(dict.fromkeys(study or [])))
 
 
 def print_tasks(
-    uri: str, names: list[str], format: str, output: Path | None, *, target: float | None, workers: int | None,
-    difference: str | None, runs: bool, all_tables: bool, view: View,
-) -> None:  # fmt: skip
-    """Prints the comparison over several stored studies in one of the formats."""
+    uri: str, names: list[str], format: str, output: Path | None = None, *, target: float | None = None,
+    workers: int | None = None, difference: str | None = None, runs: bool = False, all_tables: bool = False,
+    view: View = PLAIN,
+) -> Comparison:  # fmt: skip
+    """Prints the comparison over several stored studies in one of the formats, and returns it."""
     from hpo import report
     from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
@@ -110,7 +115,7 @@ def print_tasks(
     comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs, short=not all_tables), output)
-        return
+        return comparison
     found = {data.name: one for data in studies if (one := importance_or_none(data, seed=0)) is not None}
     from hpo.report.record_section import command_of
 
@@ -123,6 +128,7 @@ def print_tasks(
     with writing("--output", path):
         report.write_tasks(shown, comparison, found, path, command="\n".join(commands))
     errors.print(f"report: {path.resolve()}")
+    return comparison
 
 
 def print_comparison(
@@ -175,13 +181,13 @@ def print_repetition(first: str, second: str, study: str | None, format: str, ou
     out(render_repetition(repetition(before, after), format), output)
 
 
-def print_found(data: StudyData, format: str, *, all_tables: bool) -> None:
-    """Prints the comparison of tables that no store holds, such as a replay's."""
+def print_found(studies: Sequence[StudyData], format: str, *, all_tables: bool) -> None:
+    """Prints the comparison of studies that no store holds, such as a replay's."""
     from hpo.report.comparison_tables import render_comparison
-    from hpo.results.compare import compare as compare_study
+    from hpo.results.compare import compare_many
 
-    found = compare_study(data)
-    drawn = curves(found) if format == "table" else ""
+    found = compare_many(studies)
+    drawn = curves(found) if format == "table" and len(studies) == 1 else ""
     out(render_comparison(found, format, short=not all_tables, figure=drawn), None)
 
 

@@ -35,6 +35,13 @@ def some_methods(incomplete: str) -> list[str]:
     return _listed(incomplete, [name for name, _ in describe()])
 
 
+def a_library(incomplete: str) -> list[str]:
+    """Returns the libraries that can be hosted and begin so."""
+    from hpo.methods.hosted.libraries import LIBRARIES
+
+    return [name for name in LIBRARIES if name.startswith(incomplete)]
+
+
 def a_model(incomplete: str) -> list[str]:
     """Returns the usual backbones that begin so: torchvision's full list takes seconds to import."""
     return [name for name in USUAL if name.startswith(incomplete)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from hpo.files import write_whole
 from hpo.storage.place import is_sealed
 from hpo.study.study import Study
 from hpo.text import one_line
+
+if TYPE_CHECKING:
+    from hpo.study.suite import Suite
 
 PICTURES = (".svg", ".png", ".pdf")
 
@@ -44,7 +47,9 @@ class TableFormat(StrEnum):
 StudyArgument = Annotated[
     str,
     typer.Argument(
-        metavar="STUDY", help="A study file or a preset's name (see `hpo studies`).", autocompletion=a_study
+        metavar="STUDY",
+        help="A study file, with `tasks` a suite, or a preset's name (`hpo studies`).",
+        autocompletion=a_study,
     ),
 ]
 StoreArgument = Annotated[
@@ -73,6 +78,9 @@ AllTablesOption = Annotated[
 MethodsOption = Annotated[
     str | None,
     typer.Option(metavar="A,B", help="Methods to run (default: the study's).", autocompletion=some_methods),
+]
+SomeTasksOption = Annotated[
+    str | None, typer.Option("--tasks", metavar="A,B", help="Tasks of the suite (default: all of its file).")
 ]
 SeedsOption = Annotated[str | None, typer.Option(metavar="0,1", help="Seeds to run (default: the study's).")]
 BudgetOption = Annotated[
@@ -110,14 +118,30 @@ RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output."
 
 
 def load_study(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
-               budget: int | None = None, priority: float | None = None, least: int | None = None) -> Study:  # fmt: skip
-    """Loads a study from its file or from a bundle; the options of the command line replace what it says."""
-    if is_sealed(source):
-        from hpo.bundle import study_in
+               budget: int | None = None, priority: float | None = None, least: int | None = None,
+               tasks: str | None = None) -> Study | Suite[Study]:  # fmt: skip
+    """Loads a study from its file or from a bundle, or a suite from its file; the command line's options replace what it says."""
+    from hpo.study import suite
 
-        return study_in(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget)
-    return Study.load(source, store=store, methods=words(methods), seeds=seed_numbers(seeds), epochs=budget,
-                      priority=priority, min_workers=least)  # fmt: skip
+    changes: dict[str, Any] = {
+        "store": store, "methods": words(methods), "seeds": seed_numbers(seeds), "epochs": budget,
+    }  # fmt: skip
+    if not is_sealed(source):
+        changes |= {"priority": priority, "min_workers": least}
+        loaded = suite.load(source, kind=Study, tasks=words(tasks), **changes)
+        if isinstance(loaded, suite.Suite):
+            loaded.check_trainable()
+        return loaded
+    from hpo.bundle import study_in
+
+    if tasks is not None:
+        raise StudyError(f"--tasks needs a suite's file, but {source} is a bundle of one study; leave it out")
+    return study_in(source, **changes)
+
+
+def studies_of(loaded: Study | Suite[Study]) -> list[Study]:
+    """Returns the studies of a suite, or the one study."""
+    return [loaded] if isinstance(loaded, Study) else list(loaded.studies)
 
 
 def command_line() -> str:

@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 
 LABEL = "refine"
 
+TrainingSeedsOption = Annotated[
+    str, typer.Option(metavar="0,1", help="Training seeds; values are compared in pairs of equal seeds.")
+]
+FoldsOption = Annotated[
+    int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
+]
+CurvesOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|STORE", help="The recorded curves that answer, where the study was replayed over them."),
+]
+TaskOption = Annotated[str | None, typer.Option(metavar="T", help="The task to read, where the curves hold several.")]
+
 
 def refine(
     store: StoreArgument,
@@ -43,12 +55,10 @@ def refine(
         str | None, typer.Option(metavar="M", help="Refine the winner of this method (default: the best of all).")
     ] = None,
     points: Annotated[int, typer.Option(min=1, help="How many other values of a range to try.")] = 5,
-    seeds: Annotated[
-        str, typer.Option(metavar="0,1", help="Training seeds; values are compared in pairs of equal seeds.")
-    ] = "0,1,2,3,4,5,6,7",
-    folds: Annotated[
-        int | None, typer.Option(min=2, help="Validate each training by this many folds (default: the study's).")
-    ] = None,
+    seeds: TrainingSeedsOption = "0,1,2,3,4,5,6,7",
+    folds: FoldsOption = None,
+    curves: CurvesOption = None,
+    task: TaskOption = None,
     folder: Annotated[Path, typer.Option(help="Folder where relative paths of the study start.")] = Path(),
     address: RayAddressOption = None,
     workers: SlotsOption = None,
@@ -58,7 +68,6 @@ def refine(
 ) -> None:
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
     from hpo import store as stores
-    from hpo.live.session import play
     from hpo.report.refinement_tables import render_refinement
     from hpo.results import failures, refinement
     from hpo.results.importance import importance
@@ -69,7 +78,11 @@ def refine(
     if doubts := doubt(found, plan):
         errors.print(doubts)
     refined = refining_study(data, plan, store, seeds=seed_numbers(seeds) or [], folds=folds, folder=folder)
-    play(refined, address=address, workers=workers, quiet=quiet, command=command_line(), plain=plain)
+    check_origin(data, curves)
+    if curves is not None:
+        replay_refined(refined, data, curves, task)
+    else:
+        train_refined(refined, address=address, workers=workers, quiet=quiet, plain=plain)
     trained = stores.read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)
@@ -88,6 +101,41 @@ def refining_study(
         return Study.model_validate({**_values(data, plan, seeds, folds, uri), "folder": folder})
     except ValidationError as error:
         raise StudyError(explain(first(error), Study.model_fields, "")) from None
+
+
+def check_origin(data: StudyData, curves: str | None) -> None:
+    """Raises StudyError unless a replayed study is refined over recorded curves, and a trained one by training."""
+    from hpo.store.agreement import REPLAY
+
+    replay = data.environment.get(REPLAY)
+    if replay and curves is None:
+        raise StudyError(
+            f"{data.name} was replayed over {replay['curves']}, so that its winner must be refined over recorded curves; "
+            "name them with --curves"
+        )
+    if curves is not None and not replay:
+        raise StudyError(f"{data.name} was trained, and its winner's neighbours must be too; leave --curves out")
+
+
+def train_refined(refined: Study, **how: Any) -> None:
+    """Trains the refinement on a cluster, into its store."""
+    from hpo.live.session import play
+
+    play([refined], command=command_line(), **how)
+
+
+def replay_refined(refined: Study, data: StudyData, curves: str, task: str | None) -> None:
+    """Plays the refinement into its store, over curves that answer as those of the replayed study did."""
+    from hpo.api.replaying import Playing, record_games, recorded
+    from hpo.replay import Weather
+    from hpo.store.agreement import REPLAY
+
+    how = data.environment[REPLAY]
+    playing = Playing.of(
+        refined, lambda study, own: recorded(curves, study, own), between=how["between"], times=how["times"],
+        weather=Weather(**how.get("weather", {})), task=task,
+    )  # fmt: skip
+    record_games(playing, refined.store, 1, command_line(), errors.print)
 
 
 def doubt(found: Importance, plan: RefinePlan) -> str:
@@ -121,4 +169,5 @@ def _values(data: StudyData, plan: RefinePlan, seeds: Sequence[int], folds: int 
         "store": uri,
         "final": {"retrain": "none"},
         "prior": None,
+        "suite": None,
     }

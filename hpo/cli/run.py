@@ -1,16 +1,16 @@
-"""`hpo run`: plays a study from its file to its comparison and its report."""
+"""`hpo run`: plays a study or a suite from its file to its comparison and its report."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo.cli.compare import print_comparison, print_repetition
+from hpo.cli.compare import print_comparison, print_repetition, print_tasks
 from hpo.cli.further import further
 from hpo.cli.options import (
     BudgetOption,
@@ -24,10 +24,12 @@ from hpo.cli.options import (
     RunFormatOption,
     SeedsOption,
     SlotsOption,
+    SomeTasksOption,
     StudyArgument,
     command_line,
     errors,
     load_study,
+    studies_of,
     writing,
 )
 from hpo.errors import StudyError, StudyFailed
@@ -58,6 +60,7 @@ def run(
     workers: SlotsOption = None,
     priority: PriorityOption = None,
     least: LeastOption = None,
+    tasks: SomeTasksOption = None,
     again: AgainOption = False,
     quiet: QuietOption = False,
     plain: PlainOption = False,
@@ -66,33 +69,37 @@ def run(
         bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
     ] = True,
 ) -> None:
-    """Run a study, or continue one that its store holds in part; or run the study of a bundle again."""
-    from hpo.live.session import play, stoppable
+    """Run a study or a suite, or continue one that its store holds in part; or run the study of a bundle again."""
+    from hpo.live.session import play
+    from hpo.live.stopping import stoppable
 
     repeat = os.environ.get(SUBMITTED) or command_line()
     changes: dict[str, Any] = {"methods": methods, "seeds": seeds, "budget": budget}
     with stoppable(repeat):
         check_again(study, store, again=again, budget=budget)
-        loaded = load_study(study, store=store, priority=priority, least=least, **changes)
+        studies = studies_of(load_study(study, store=store, priority=priority, least=least, tasks=tasks, **changes))
         found: list[Comparison] = []
 
         def tell() -> None:
-            found.append(print_results(loaded, study, format.value, again=again))
+            found.append(print_results(studies, study, format.value, again=again))
             if report:
-                report_on(loaded, repeat, found[0], quiet)
+                report_on(studies, repeat, found[0], quiet)
             if not quiet and format is RunFormat.table:
-                say_further(loaded, study, changes)
+                say_further(studies, study, changes)
 
-        play(loaded, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, plain=plain)
+        play(studies, address=address, workers=workers, quiet=quiet, command=repeat, then=tell, plain=plain)
     if failure := found[0].failure or found[0].failed_exams:
         raise StudyFailed(failure)
 
 
-def print_results(study: Study, source: str, format: str, *, again: bool) -> Comparison:
-    """Prints the comparison, or how far the study differs from the bundle that was run `again`; returns the comparison."""
+def print_results(studies: Sequence[Study], source: str, format: str, *, again: bool) -> Comparison:
+    """Prints the comparison, or how far a study differs from the bundle that was run `again`; returns the comparison."""
+    store, names = studies[0].store, [study.study for study in studies]
     if again:
-        print_repetition(source, study.store, study.study, format)
-    found = comparison_of(study) if again else print_comparison(study.store, study.study, format)
+        print_repetition(source, store, names[0], format)
+        found = comparison_of(studies[0])
+    else:
+        found = print_tasks(store, names, format) if len(names) > 1 else print_comparison(store, names[0], format)
     sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
     return found
 
@@ -107,8 +114,9 @@ def check_again(study: str, store: str | None, *, again: bool, budget: int | Non
         raise StudyError(f"{study} is a bundle, which only --again trains anew: `hpo run {study} --again --store NEW`")
     if budget is not None:
         raise StudyError("--again needs the bundle's own budget, but got --budget; leave it out")
-    from hpo.bundle import check_new
+    from hpo.bundle import check_new, check_trained
 
+    check_trained(study)
     check_new(study, store)
 
 
@@ -120,26 +128,31 @@ def comparison_of(study: Study) -> Comparison:
     return compare(stores.read(study.store, study.study))
 
 
-def say_further(study: Study, source: str, changes: Mapping[str, Any]) -> None:
-    """Says what may be asked next of a study that has run."""
+def say_further(studies: Sequence[Study], source: str, changes: Mapping[str, Any]) -> None:
+    """Says what may be asked next of a study, or of a suite, that has run."""
     from hpo import store as stores
     from hpo.results.importance import has_enough
 
-    data = stores.read(study.store, study.study)
-    errors.print(further(study, source, changes, important=has_enough(data)))
+    important = any(has_enough(stores.read(study.store, study.study)) for study in studies)
+    errors.print(further(studies, source, changes, important=important))
 
 
-def report_on(study: Study, command: str, comparison: Comparison, quiet: bool) -> None:
+def report_on(studies: Sequence[Study], command: str, comparison: Comparison, quiet: bool) -> None:
     """Writes the HTML report beside a local store's tables, or for S3 into the working folder, and says where."""
     from hpo import report
     from hpo import store as stores
     from hpo.results.importance import importance_or_none
 
-    data = stores.read(study.store, study.study)
-    folder = Path() if "://" in study.store else expanded(study.store) / study.study
-    path = folder / ("report.html" if folder != Path() else f"{study.study}.html")
-    importance = importance_or_none(data, seed=0)
+    first, several = studies[0], len(studies) > 1
+    root = Path() if "://" in first.store else expanded(first.store)
+    name = first.suite if several else first.study
+    path = root / (f"{name}.html" if several or root == Path() else f"{name}/report.html")
+    data = [stores.read(study.store, study.study) for study in studies]
     with writing("the report", path):
-        report.write_html(data, comparison, importance, path, command=command)
+        if several:
+            found = {one.name: shares for one in data if (shares := importance_or_none(one, seed=0)) is not None}
+            report.write_tasks(data, comparison, found, path, command=command)
+        else:
+            report.write_html(data[0], comparison, importance_or_none(data[0], seed=0), path, command=command)
     if not quiet:
         errors.print(f"report: {path}")

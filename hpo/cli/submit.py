@@ -18,10 +18,12 @@ from hpo.cli.options import (
     MethodsOption,
     SeedsOption,
     SlotsOption,
+    SomeTasksOption,
     StudyArgument,
     command_line,
     errors,
     load_study,
+    studies_of,
 )
 from hpo.errors import InterruptedStudy, StudyError, StudyFailed
 from hpo.storage.place import is_sealed
@@ -90,6 +92,7 @@ def submit(
     workers: SlotsOption = None,
     priority: PriorityOption = None,
     least: LeastOption = None,
+    tasks: SomeTasksOption = None,
     env: EnvOption = None,
     env_from: EnvFromOption = None,
     working_dir: FolderOption = None,
@@ -101,19 +104,19 @@ def submit(
     retries: RetriesOption = 0,
     follow: FollowOption = False,
 ) -> None:
-    """Submit a study as a job to a cluster."""
+    """Submit a study or a suite as a job to a cluster."""
     from cluster.jobs import JobServer
     from cluster.variables import asked
 
     _check_no_bundle(study)
-    chosen = load_study(study, store=store, methods=methods, seeds=seeds, budget=budget)
-    command = _command(study, chosen.store, methods=methods, seeds=seeds, budget=budget, workers=workers,
-                       priority=priority, least=least)  # fmt: skip
+    chosen = studies_of(load_study(study, store=store, methods=methods, seeds=seeds, budget=budget, tasks=tasks))
+    command = _command(study, chosen[0].store, methods=methods, seeds=seeds, budget=budget, workers=workers,
+                       priority=priority, least=least, tasks=tasks)  # fmt: skip
     visible, private = asked(env or (), env_from or ())
     submission = _submission(
         study, chosen, command, working_dir, environment={**visible, SUBMITTED: command_line()}, private=private,
         cpus=cpus, memory=None if memory is None else round(memory * 2**30), labels=_labels(on or ()), queue=queue,
-        owner=owner or getattr(chosen, "owner", None) or _user(), retries=retries,
+        owner=owner or chosen[0].owner or _user(), retries=retries,
     )  # fmt: skip
     (_watch if follow else _leave)(JobServer(address), submission)
 
@@ -157,20 +160,22 @@ def _remote_name(study: str) -> str:
     return study if study in presets() else find(study)[0].name
 
 
-def _submission(study: str, chosen: Study, command: str, working_dir: Path | None, **more: Any) -> Submission:
+def _submission(study: str, chosen: Sequence[Study], command: str, working_dir: Path | None, **more: Any) -> Submission:
     """Returns what the job server is asked for. Raises StudyError for a study that the job's log would refuse."""
     from cluster.job import Submission
     from hpo.live.validation import validate_to_submit
 
-    validate_to_submit(chosen)
+    for each in chosen:
+        validate_to_submit(each)
+    name = chosen[0].study if len(chosen) == 1 else chosen[0].suite or ""
     path, _ = find(study)
     file = () if study in presets() else (path.resolve(),)
     folder = working_dir or (path.parent if file else None)
     return Submission(
         entrypoint=command,
-        name=chosen.study,
-        study=chosen.study,
-        store=chosen.store,
+        name=name,
+        study=name,
+        store=chosen[0].store,
         working_dir=folder.resolve() if folder else None,
         needed=file,
         **more,

@@ -14,7 +14,7 @@ from hpo.game.script import Script
 from hpo.game.segments import SegmentQueue
 from hpo.game.wishes import Wishes
 from hpo.game.workers import RunTrial, States, Worker, Workers
-from hpo.methods.protocol import Schedule
+from hpo.methods.protocol import Remote, Schedule
 from hpo.study.values import Charge, Decision, Incumbent, Outcome, RunFailure, RunKey, Segment, TrialKey
 
 __all__ = ["Rules", "Run"]
@@ -126,7 +126,7 @@ class Run:
                 self._step(*event, charges)
                 self._fill()
             if not self._workers:
-                self._workers.script.check_end(self._order)
+                self._workers.script.check_end(self._order, getattr(self.schedule, "broken", ""))
                 self._end()
             self._queue.plan(ahead, self._room)
         return charges
@@ -270,6 +270,8 @@ class Run:
     def _end(self) -> None:
         self._over = True
         self.reason = left_over(self, luckless=self._failures_in_a_row >= FAILURES_IN_A_ROW)
+        if isinstance(self.schedule, Remote):
+            self.schedule.close()
 
 
 def ahead(run: Run, curves: Curves) -> int:

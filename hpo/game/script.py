@@ -63,10 +63,13 @@ class Script:
         if wanted is not None and event != replace(wanted, failed=event.failed):
             raise self.other(order, str(event))
 
-    def check_end(self, order: int) -> None:
-        """Raises OtherDecision if the run ends before an event of this order, and the store has more."""
+    def check_end(self, order: int, broken: str = "") -> None:
+        """Raises OtherDecision if the run ends before an event of this order, and the store has more.
+
+        `broken`: why its method can decide nothing more, where that is the reason.
+        """
         if order < self.end:
-            raise self.other(order, "the end of the run")
+            raise self.other(order, f"the end of the run ({broken})" if broken else "the end of the run")
 
     def other(self, order: int, decided: str) -> OtherDecision:
         """Returns the error about a decision that differs from the stored one."""

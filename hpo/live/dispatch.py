@@ -15,11 +15,13 @@ from hpo.live.exams import Exams
 from hpo.live.incidents import Incidents
 from hpo.live.record import Record
 from hpo.live.standings import Standings
+from hpo.live.suggestions import Suggestions
 from hpo.live.thinking import Thinking
 from hpo.live.tidying import Tidying
 from hpo.live.tracking import Tracking
 from hpo.store import StudyWriter
 from hpo.study.study import Study
+from hpo.study.values import Charge, RunFailure
 from hpo.worker.checkpoints import Checkpoints
 from hpo.worker.training import Assignment, Report
 
@@ -55,13 +57,14 @@ class Dispatch:
         self.incidents = Incidents()
         self._record = Record(writer, self._tracking, study.metric)
         self.effort = self._record.effort
+        self._suggestions = Suggestions(study, runs)
         for run in runs:
             if (script := self._record.scripts.get(str(run.key))) is not None:
                 run.follow(script)
         self.arena = Arena(runs, self._record.curves, ahead)
         # Called in any thread when a method has decided; the driver sets it.
         self.wake: Callable[[], None] = lambda: None
-        self._thinking = Thinking(self.arena.events_of, self._record.events, lambda: self.wake())
+        self._thinking = Thinking(self._events_of, self._record.events, lambda: self.wake())
         self._standings = Standings(study, self.arena, self._record, self._thinking, writer)
         self._exams = Exams(study, self.arena, writer, checkpoints)
         self._assignments = Assignments(
@@ -74,6 +77,12 @@ class Dispatch:
             raise
         limit = study.checkpoints_gb * GB
         self._tidying = Tidying(Checkpoints(checkpoints), limit, lambda: list(self.live))
+
+    def _events_of(self, run: Run) -> list[Charge | RunFailure]:
+        """Plays a run; its new suggestions are in the store before what it was charged is."""
+        events = self.arena.events_of(run)
+        self._suggestions.keep(run)
+        return events
 
     # -- out: what to do ------------------------------------------------------------------------------------------
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import platform
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from hpo import store as stores
-from hpo.errors import InterruptedStudy
+from hpo.errors import InterruptedStudy, StudyFailed
 from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live import code, output
@@ -22,6 +19,7 @@ from hpo.live.monitor import Monitor
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.sharing import grows, most, shared
+from hpo.live.stopping import stoppable
 from hpo.live.tracking import tracking
 from hpo.live.validation import validate
 from hpo.store import layout
@@ -37,12 +35,11 @@ if TYPE_CHECKING:
     from cluster.sharing.client import Sharing
 
 NEEDS_TORCH = ("image_classifier", "mlp")
-IMPORT_SECONDS, IMPORT_TRIES = 0.02, 500  # how often a signal is put off while a module is being imported
 AHEAD = 64  # segments of an oblivious method that are planned beyond its virtual workers
 
 
 def play(
-    study: Study,
+    studies: Sequence[Study],
     *,
     address: str | None,
     workers: int | None,
@@ -51,10 +48,11 @@ def play(
     then: Callable[[], None] = lambda: None,
     plain: bool = False,
 ) -> None:
-    """Runs the study, or goes on with it, to the end of every run and exam; then calls `then`, and returns.
+    """Runs the studies, or goes on with them, to the end of every run and exam; then calls `then`, and returns.
 
-    A cluster of this process's own starts while the study is checked and its store is read, and ends beside `then`.
-    `plain`: show progress as lines of text. `quiet`: show none.
+    They are checked together, and run one after the other on one cluster. A cluster of this process's own starts
+    while they are checked and the store is read, and ends beside `then`. `plain`: show progress as lines of text. `quiet`:
+    show none.
 
     Raises StudyError or StoreError for bad input before anything is written, StudyFailed where it cannot go on,
     InterruptedStudy on SIGINT and SIGTERM.
@@ -63,74 +61,47 @@ def play(
 
     with stoppable(command), output.for_results():
         connect.check(address)
-        with connect.begin(address, _shape(study, workers)) as beginning:
-            validate(study, elsewhere=address is not None)
+        with connect.begin(address, _shape(studies, workers)) as beginning:
+            for each in studies:
+                validate(each, elsewhere=address is not None)
             beginning.wanted()
-            _Sitting(study, beginning, workers, quiet, command, Progress(quiet=quiet, plain=plain)).play()
+            for each in studies:
+                show, last = Progress(quiet=quiet, plain=plain), each is studies[-1]
+                with _named(each, alone=len(studies) == 1):
+                    _Sitting(each, beginning, workers, quiet, command, show, last).play()
             then()
 
 
-class _Stopped(KeyboardInterrupt):
-    """A signal that asks this process to end. No `except Exception` on the way takes it for a fault of its own."""
-
-
 @contextmanager
-def stoppable(command: str) -> Iterator[None]:
-    """Makes SIGINT and SIGTERM end the block at once with InterruptedStudy, however often they come.
-
-    While the game is played the driver has its own handlers, so that it ends between two reports. `command` continues.
-    """
-
-    def stop(number: int, frame: FrameType | None, tries: int = IMPORT_TRIES) -> None:
-        if tries and _imports(frame):
-            signal.signal(signal.SIGALRM, lambda _, then: stop(number, then, tries - 1))
-            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
-            return
-        raise _Stopped(signal.Signals(number).name)
-
-    here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, stop) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
+def _named(study: Study, *, alone: bool) -> Iterator[None]:
+    """Names the study that failed, where it is one of several."""
     try:
         yield
-    except KeyboardInterrupt as stopped:
-        name = str(stopped) or "SIGINT"
-        raise InterruptedStudy(f"stopped by {name}; what was trained is in the store; to continue: {command}") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    except StudyFailed as error:
+        raise error if alone else StudyFailed(f"{study.study}: {error}") from None
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Tells whether a module is being imported.
-
-    An exception in the middle of an import may leave Python's import lock held, for which the cluster's thread would wait
-    for ever.
-    """
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _shape(study: Study, workers: int | None) -> Shape:
-    """Returns the cluster of this machine's own that suits the study: its workers import what they will need."""
+def _shape(studies: Sequence[Study], workers: int | None) -> Shape:
+    """Returns the cluster of this machine's own that suits the studies: its workers import what they will need."""
     from cluster.connect import Shape, cpus_for
 
-    resources = study.resources
-    cpus, alone = cpus_for(workers, resources.cpus_in_all), resources.ranks == 1
-    torch = ("torch",) if alone and study.trainable in NEEDS_TORCH else ()
+    largest = max((study.resources for study in studies), key=lambda resources: resources.cpus_in_all)
+    cpus, alone = cpus_for(workers, largest.cpus_in_all), largest.ranks == 1
+    torch = ("torch",) if alone and any(study.trainable in NEEDS_TORCH for study in studies) else ()
     return Shape(
         cpus=cpus,
         processes=workers if workers is not None and alone else None,
         modules=("hpo.live.tune.worker", *torch),
-        threads=max(1, int(resources.cpus)) if torch else 0,
+        threads=max(1, int(largest.cpus)) if torch else 0,
     )
 
 
 @dataclass(frozen=True)
 class _Sitting:
-    """A study, and how the user asked for it to be played. `command` is what the user repeats to continue it."""
+    """A study, and how the user asked for it to be played. `command` is what the user repeats to continue it.
+
+    `last`: no other study needs the cluster afterwards.
+    """
 
     study: Study
     beginning: Beginning
@@ -138,6 +109,7 @@ class _Sitting:
     quiet: bool
     command: str
     show: Progress
+    last: bool = True
 
     def play(self) -> None:
         dispatch = self._opened()
@@ -193,7 +165,8 @@ class _Sitting:
                     self._drive(dispatch, observe, journal, sharing)
             finally:
                 progress(dispatch, None)
-            connection.leave()
+            if self.last:
+                connection.leave()
             monitor.conclude(dispatch)
             journal.write("done")
 

@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 
+from hpo.methods.hosted import environments
+from hpo.methods.hosted.libraries import HOSTED
 from hpo.methods.registry import METHODS, SEARCHERS, installed
 from hpo.study.values import Method
 
@@ -22,12 +24,21 @@ def origins(methods: Iterable[Method]) -> dict[str, str]:
 
     For a module that no distribution holds: "source of MODULE" -> the SHA-256 digest of its source, or "not known".
     """
-    return dict(origin for method in methods for name in _foreign(method) for origin in origins_of(name))
+    theirs = dict(origin for method in methods for name in _foreign(method) for origin in origins_of(name))
+    return theirs | {package: version for method in methods for package, version in _hosted(method)}
+
+
+def _hosted(method: Method) -> Iterator[tuple[str, str]]:
+    """Yields the distribution and the version of the library that the method is hosted from."""
+    if method.name in HOSTED:
+        library = HOSTED[method.name].library(method.name, method.options.get("name", ""))
+        found = environments.version(library)
+        yield library.package, "not installed" if found is None else found[0]
 
 
 def _foreign(method: Method) -> Iterator[str]:
     """Yields the names of a method and its searcher where they are not in our tables."""
-    if method.name not in METHODS:
+    if method.name not in METHODS and method.name not in HOSTED:
         yield method.name
     searcher = method.options.get("searcher")
     name = next(iter(searcher), None) if isinstance(searcher, Mapping) else searcher

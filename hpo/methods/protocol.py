@@ -10,7 +10,7 @@ from hpo.errors import HpoError
 from hpo.study.space import Config, SearchSpace, Value
 from hpo.study.values import Decision, Method, Observation, Segment
 
-__all__ = ["Factory", "InvalidOption", "Method", "Schedule", "Searcher", "Setting"]
+__all__ = ["Factory", "InvalidOption", "Method", "Remote", "Schedule", "Searcher", "Setting"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Setting:
     """All that a method may know of the study before it plays. It knows nothing of clocks, clusters and other methods.
 
     Methods see oriented values: larger is better, whatever the study's mode. In `start` and `prior` the values of stepped
-    ranges are exact levels, however they were computed.
+    ranges are exact levels, however they were computed. Earlier results of other tasks that are given in `prior` move to
+    `related`.
     """
 
     space: SearchSpace
@@ -27,12 +28,17 @@ class Setting:
     seed: int = 0
     parallelism: int = 1  # virtual workers
     start: tuple[Config, ...] = ()  # configurations to try before any other
-    prior: tuple[Observation, ...] = ()  # earlier results to learn from
+    prior: tuple[Observation, ...] = ()  # earlier results of the study's own task
+    related: tuple[Observation, ...] = ()  # earlier results of other tasks, with configurations of their own spaces
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
     charge: int = 1  # epochs of the budget that a trained epoch costs: k with k folds
     epoch_cost: Callable[[Config], float] | None = None  # what an epoch costs, a pure function; None where nobody knows
 
     def __post_init__(self) -> None:
+        others = tuple(o for o in self.prior if o.task is not None)
+        if others:
+            object.__setattr__(self, "prior", tuple(o for o in self.prior if o.task is None))
+            object.__setattr__(self, "related", self.related + others)
         if self.space.stepped:
             snapped = tuple(replace(o, config=self.space.snap(o.config)) for o in self.prior)
             object.__setattr__(self, "prior", snapped)
@@ -44,7 +50,9 @@ class Searcher(Protocol):
     """Decides which configuration is tried next.
 
     Deterministic: a suggestion is a function of (setting, options, earlier calls). A searcher owns its random
-    generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted.
+    generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted. One whose
+    suggestions depend on how long they are trained first has a method `aim(rung)`, which schedules with rungs call before
+    they ask; rung 0 is the shortest training.
     """
 
     def suggest(self) -> Config | None:
@@ -95,6 +103,27 @@ class Schedule(Protocol):
     @property
     def expensive(self) -> bool:
         """Whether `next_segment` may take more than a few milliseconds, so that it must run off the driver's loop."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A schedule that is decided outside of this process, so that it may break, and must be told when its run is over.
+
+    `broken`: why nothing more can be decided, in one sentence; empty while it can. A broken schedule hands out no segment
+    and stops what is under way, and its run ends with that reason. `deterministic`: whether the same setting and results
+    give the same decisions; of one that is not, the driver stores the suggestions.
+    """
+
+    broken: str
+    deterministic: bool
+
+    def close(self) -> None:
+        """Learns that the run is over."""
+
+    def repeat(self, configs: Mapping[int, Config]) -> None:
+        """Learns, before the first decision, which configurations it suggested in an earlier sitting, by their trials'
+        numbers; it must suggest them again.
+        """
 
 
 Factory: TypeAlias = Callable[..., Schedule]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from hpo.methods.hosted.libraries import HOSTED
 from hpo.methods.protocol import Factory, InvalidOption, Method, Schedule, Searcher, Setting
 from hpo.text import nearest, one_line, shown
 
@@ -70,6 +71,8 @@ SEARCHERS: Mapping[str, str] = {
     "genetic": "hpo.methods.searchers.genetic:Genetic",
     "local": "hpo.methods.searchers.local:Local",
     "cmaes": "hpo.methods.searchers.cma_es:CmaEs",
+    "priorband": "hpo.methods.searchers.ensemble:Ensemble",
+    "transfer": "hpo.methods.searchers.transfer:Transfer",
 }
 """The searchers by name."""
 
@@ -106,8 +109,8 @@ class Composition:
     """A method of the table that composes a schedule ("module:Class") with a searcher.
 
     Called as a factory: composition(setting, **options). With a fixed `searcher`, options that the schedule does not
-    know are the searcher's. With `searcher` None, the option `searcher` chooses one and carries its options:
-    `searcher: {bayesian: {acquisition: ucb}}`.
+    know are the searcher's; `preset` replaces defaults of these. With `searcher` None, the option `searcher` chooses one
+    and carries its options: `searcher: {bayesian: {acquisition: ucb}}`.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Composition:
     schedule: str
     searcher: str | None = None
     default: str = "random"  # the searcher if none is chosen
+    preset: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self) -> tuple[str, ...]:
         """Returns the names of all options."""
@@ -132,7 +136,7 @@ class Composition:
             searcher = chosen_searcher(self.name, chosen, setting)
         else:
             check_options(self.name, rest, self.options() if searcher_options(self.searcher) is not None else None)
-            searcher = build_searcher(self.searcher, setting, **rest)
+            searcher = build_searcher(self.searcher, setting, **{**self.preset, **rest})
         return factory(setting, searcher, **mine)  # type: ignore[no-any-return]
 
 
@@ -184,10 +188,13 @@ _ASYNC = "hpo.methods.schedules.hyperband:AsyncHyperband"
 _MEDIAN = "hpo.methods.schedules.median_stopping:MedianStopping"
 _PATIENCE = "hpo.methods.schedules.patience:Patience"
 _BOHB = "hpo.methods.whole.bohb:Bohb"
+_PRIORBAND = "hpo.methods.whole.priorband:PriorBand"
 _MULTI = "hpo.methods.whole.multifidelity:multifidelity"
 _UNFREEZING = "hpo.methods.whole.sequential_unfreezing:SequentialUnfreezing"
 _DEFAULT = "hpo.methods.whole.default:Default"
 _REFINE = "hpo.methods.whole.refine:Refine"
+
+_HALF = {"random_fraction": 0.5}  # early epochs mislead a model that only follows its own suggestions
 
 _TABLE: tuple[Composition | Whole, ...] = (
     Composition("grid", "every combination of grid values, in an order whose prefixes cover the space", _FULL, "grid"),
@@ -207,9 +214,17 @@ _TABLE: tuple[Composition | Whole, ...] = (
     Composition("median-stopping", "stops trials below the median of the others (Golovin et al. 2017)", _MEDIAN),
     Composition("patience", "stops trials that have not improved for some epochs", _PATIENCE),
     Composition("i-epoch", "trains all candidates for i epochs, then the best k whole (Egele et al. 2024)", _I_EPOCH),
-    Composition("asha+tpe", "ASHA over configurations that TPE suggests", _ASHA, "tpe"),
-    Composition("asha+bayesian", "ASHA over configurations that the Gaussian process suggests", _ASHA, "bayesian"),
+    Composition("asha+tpe", "ASHA over configurations of which TPE suggests every second", _ASHA, "tpe", preset=_HALF),
+    Composition(
+        "asha+bayesian",
+        "ASHA over configurations of which the Gaussian process suggests every second",
+        _ASHA,
+        "bayesian",
+        preset=_HALF,
+    ),
+    Composition("asha+transfer", "ASHA over configurations in the order that other tasks suggest", _ASHA, "transfer"),
     Whole("bohb", "Hyperband over kernel densities of good and bad configurations (Falkner et al. 2018)", _BOHB),
+    Whole("priorband", "Hyperband over the user's beliefs about the space (Mallik et al. 2023)", _PRIORBAND),
     Whole("multifidelity", "freeze-thaw: a model of learning curves decides which trials go on (paper 004)", _MULTI),
     Whole(
         "sequential-unfreezing",
@@ -231,18 +246,28 @@ def installed() -> dict[str, Any]:
 
 
 def build(method: Method, setting: Setting) -> Schedule:
-    """Builds the schedule of a method as a study names it: of the table, of an installed package, or "module:Class".
+    """Builds the schedule of a method as a study names it: of the table, of another library, of an installed package, or
+    "module:Class".
 
     Raises InvalidOption (one sentence with the nearest valid name) for unknown names and options that cannot hold.
     """
     name = method.name
     if name in METHODS:
         return METHODS[name](setting, **method.options)
+    if name in HOSTED:
+        return _hosted(name, setting, method.options)
     if ":" in name:
         return built_by(name, load(name), setting, method.options)
     if name in installed():
         return built_by(name, load(installed()[name].value), setting, method.options)
-    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *installed()])}")
+    raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *HOSTED, *installed()])}")
+
+
+def _hosted(method: str, setting: Setting, options: Mapping[str, Any]) -> Schedule:
+    """Builds another library's method, which plays in a process of its own."""
+    from hpo.methods.hosted.method import Hosted
+
+    return Hosted(setting, method, **options)
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -255,10 +280,11 @@ def defaults(name: str) -> dict[str, Any]:
     found = default_values(load(method.schedule), 2)
     if method.searcher is None:
         return {**found, "searcher": method.default}
-    return {**default_values(load(SEARCHERS[method.searcher]), 1), **found}
+    return {**default_values(load(SEARCHERS[method.searcher]), 1), **method.preset, **found}
 
 
 def describe() -> list[tuple[str, str]]:
     """Returns all methods as (name, description in one line)."""
+    hosted = [(name, f"hosted: {hosting.about}") for name, hosting in HOSTED.items()]
     others = [(name, f"installed: {entry.value}") for name, entry in sorted(installed().items())]
-    return [(method.name, method.about) for method in _TABLE] + others
+    return [(method.name, method.about) for method in _TABLE] + hosted + others

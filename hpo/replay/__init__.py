@@ -1,6 +1,7 @@
 """Replay: the arena of a live study, answered by recorded curves: thousands of virtual workers, in seconds.
 
-Reads recorded curves (sources/); everything else is pure. Knows no cluster and trains nothing.
+Reads recorded curves (sources/, table_space.py), plays in several processes (players.py) and writes replays into a store
+(recording.py); everything else is pure. Knows no cluster and trains nothing.
 The room answers a call as well: `hpo.replay(study, curves=...)` is the Python API's function, which has this room's name.
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.game.curves import Cell, Curves, Failed, Trained
-from hpo.replay.sources import CurvesError, RecordedTable
+from hpo.replay.sources import CurvesError, RecordedFunction, RecordedTable
 from hpo.replay.weather import Weather
 from hpo.study.space import Config, SearchSpace
 from hpo.study.values import TrialKey
@@ -24,7 +24,8 @@ class Answers:
     """How many trials were answered by what.
 
     exact: by their own curve; others: by the nearest recorded configuration or the surrogate; continued: by their own
-    curve until it ended too early, then like the others. `correlation`: of the surrogate, see CurveForest.
+    curve until it ended too early, then like the others; computed: by a benchmark's function. `correlation`: of the
+    surrogate, see CurveForest.
     """
 
     between: Between = "nearest"
@@ -32,13 +33,16 @@ class Answers:
     others: int = 0
     continued: int = 0
     correlation: float = float("nan")
+    computed: int = 0
 
     def __add__(self, other: Answers) -> Answers:
         counts = (self.exact + other.exact, self.others + other.others, self.continued + other.continued)
-        return Answers(self.between, *counts, self.correlation)
+        return Answers(self.between, *counts, self.correlation, self.computed + other.computed)
 
     def sentence(self) -> str:
         """Returns the counts as a sentence for a user."""
+        if self.computed:
+            return f"{self.computed} trials answered by the benchmark's surrogate"
         source = "the nearest recorded configuration"
         if self.between == "surrogate":
             source = f"a surrogate (rank correlation with curves that it has not seen: {self.correlation:.2f})"
@@ -54,12 +58,15 @@ class RecordedCurves(Curves):
     exactly, as far as they go. So does the row of `table` with the same configuration. Unrecorded configurations take
     the nearest recorded curve that reaches the study's `max_epochs` or failed, or the prediction of a surrogate fitted
     to the curves that reach it. If the nearest configuration failed before its first epoch, the trial fails too,
-    whatever a surrogate predicts.
+    whatever a surrogate predicts. A function in place of the table answers every configuration itself; `timed`: its
+    epochs take the seconds that it tells.
+
+    Where the space is a pool, a candidate is answered by its own curve alone: where that just ends, its training ended.
     """
 
     def __init__(
         self,
-        table: RecordedTable | None,
+        table: RecordedTable | RecordedFunction | None,
         space: SearchSpace,
         weather: Weather,
         *,
@@ -67,12 +74,16 @@ class RecordedCurves(Curves):
         own: Curves | None = None,
         own_seconds: Mapping[str, float] | None = None,
         between: Between = "nearest",
+        timed: bool = True,
     ) -> None:
         super().__init__()
         self.answers = Answers(between)
-        self._own, self._table, self._space, self._weather = own or Curves(), table, space, weather
-        self._own_seconds = own_seconds or {}
+        self._own, self._space, self._weather = own or Curves(), space, weather
+        self._table = table if isinstance(table, RecordedTable) else None
+        self._function = None if isinstance(table, RecordedTable) else table
+        self._own_seconds, self._is_timed = dict(own_seconds or {}), timed
         self.failures = self._own.failures
+        self._last = max_epochs if space.pool is not None else 0  # a pool's curves end by themselves before it
         self._row: dict[str, int] = {}  # the trial's own row of the table
         self._timed: dict[str, int] = {}  # the row whose epoch times the trial takes
         self._between: dict[
@@ -81,8 +92,8 @@ class RecordedCurves(Curves):
         self._met: dict[str, TrialKey] = {}
         self._seconds: dict[int, tuple[Config, float]] = {}  # by the configuration's id(), valid because it is kept
         self._doom: dict[str, int | None] = {}
-        if table is not None:
-            self._learn(table, max_epochs)
+        if self._table is not None:
+            self._learn(self._table, max_epochs)
 
     def _learn(self, table: RecordedTable, max_epochs: int) -> None:
         self._place = {_name(config): i for i, config in enumerate(table.configs)}
@@ -121,6 +132,10 @@ class RecordedCurves(Curves):
     def _find(self, key: TrialKey) -> None:
         if self._own.known(key.id) > 0 or self._own.closed(key.id):
             self.answers.exact += 1
+        elif self._function is not None:
+            self._between[key.id], seconds = self._function.curve(key.config)
+            self._own_seconds[key.id] = seconds if self._is_timed else 1.0
+            self.answers.computed += 1
         elif self._table is not None:
             row = self._place.get(_name(key.config))
             if row is not None:
@@ -152,9 +167,11 @@ class RecordedCurves(Curves):
 
     def expected_seconds(self, config: Config) -> float:
         """Returns the recorded time of an epoch of the same or the nearest configuration: what a method may know before."""
-        if self._table is None or not len(self._full):
+        if self._table is None:
             return 1.0
         row = self._place.get(_name(config))
+        if row is None and not len(self._full):
+            return 1.0
         return float(self._table.seconds[self._nearest(config, 1) if row is None else row])
 
     def _epoch_seconds(self, key: TrialKey) -> float:
@@ -171,7 +188,8 @@ class RecordedCurves(Curves):
         if row is not None:
             assert self._table is not None
             if epoch <= len(self._curves[row]):
-                return Trained(self._curves[row][epoch - 1])
+                over = epoch == len(self._curves[row]) and epoch < self._last and not self._table.failed[row]
+                return Trained(self._curves[row][epoch - 1], ended=bool(over))
             if self._table.failed[row]:
                 return Failed(f"failed at epoch {epoch} when it was recorded")
         else:

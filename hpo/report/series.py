@@ -14,6 +14,7 @@ from hpo.report.tables import short
 from hpo.report.trial_plots import Axis, Line, Points
 from hpo.store import StudyData
 from hpo.store.columns import PREFIX, labels
+from hpo.study.space_file import entries
 
 DRAWN = 240  # most lines in a figure: more would blur, and the page would grow large
 
@@ -52,7 +53,7 @@ def trials(data: StudyData) -> list[TrialRow]:
 
 def axes(data: StudyData) -> dict[str, Axis]:
     """Returns an axis for each searched hyperparameter, in the study's order."""
-    return {name: _axis(name, domain) for name, domain in data.definition.get("space", {}).items()}
+    return {name: _axis(name, domain) for name, domain in entries(data.definition.get("space", {})).items()}
 
 
 def _axis(name: str, domain: Mapping[str, Any]) -> Axis:

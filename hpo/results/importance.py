@@ -16,7 +16,7 @@ from hpo.results.forest import Vector
 from hpo.results.ped_anova import PedAnova, TopImportance
 from hpo.store import columns as stored
 from hpo.study.space import SearchSpace, Value
-from hpo.study.space_file import parse_space
+from hpo.study.space_file import entries, parse_space
 from hpo.text import plain
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _trials(data: StudyData, space: SearchSpace) -> tuple[list[tuple[dict[str, V
     If enough trials were trained to the end, only these count: a stopped trial's value shows how early it was stopped.
     A trial that several runs share counts once, as far as any run trained it.
     """
-    section = data.definition["space"]
+    section = entries(data.definition["space"])
     rows: dict[str, dict[str, Any]] = {}
     for row in data.trials.to_pylist() if data.trials.num_rows else []:
         if row["trial"] not in rows or (row["epochs"] or 0) > (rows[row["trial"]]["epochs"] or 0):

@@ -20,7 +20,7 @@ from hpo.results.values import UNDECIDED, Interval
 from hpo.store import columns as stored
 from hpo.study.neighbours import neighbours
 from hpo.study.space import Config, Value, same
-from hpo.study.space_file import parse_space
+from hpo.study.space_file import entries, parse_space
 from hpo.text import plain
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def plan(data: StudyData, importance: Importance, *, method: str | None = None, 
     found = space.snap(found)
     most, least = most_and_least(importance, found)
     changes = {name: tuple(neighbours(space, found, name, points)) for name in dict.fromkeys((most, least))}
+    if space.pool is not None:  # the nearest candidate with another value may differ in more
+        changes = {name: tuple(c for c in others if changed(found, c) == name) for name, others in changes.items()}
+        if not any(changes.values()):
+            raise NothingToRefine(
+                f"a candidate must differ from the winner of {data.name} in {most} or in {least} alone, but none of the "
+                f"{len(space.pool)} does"
+            )
     return RefinePlan(data.name, label, found, value, most, least, changes)
 
 
@@ -77,7 +84,7 @@ def winner(data: StudyData, method: str | None = None) -> tuple[dict[str, Value]
             f"a run{of} in {data.name} must have a winner, but none has; the study's methods: {known}"
         )
     best = max(rows, key=lambda row: sign * row["incumbent_value"])
-    section = data.definition["space"]
+    section = entries(data.definition["space"])
     config = next(
         stored.config(row, section) for row in data.trials.to_pylist() if row["trial"] == best["incumbent_trial"]
     )
@@ -210,7 +217,7 @@ def refinement(
 
 def from_study(data: StudyData, base: Config) -> Refinement:
     """Returns the refinement of `base` from a study's trials of any method, paired by training seed."""
-    space, section = parse_space(data.definition["space"]), data.definition["space"]
+    space, section = parse_space(data.definition["space"]), entries(data.definition["space"])
     base = space.snap(base)
     space.check(base)
     rows = {row["trial"]: row for row in data.trials.to_pylist()}

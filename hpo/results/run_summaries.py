@@ -13,6 +13,7 @@ from hpo.results import anytime
 from hpo.results.standing import charge, current
 from hpo.results.values import RunSummary, Winner
 from hpo.store import columns as stored
+from hpo.study.space_file import entries
 
 if TYPE_CHECKING:
     from hpo.store import StudyData
@@ -108,7 +109,7 @@ def _incumbent(data: StudyData, row: Mapping[str, Any], run: anytime.Played | No
 
 
 def _configs(data: StudyData, trials: pa.Array) -> dict[str, dict[str, Any]]:
-    space = data.definition.get("space") or {}
+    space = entries(data.definition.get("space") or {})
     for table in (data.trials, data.epochs):
         if table.num_rows and "trial" in table.schema.names:
             columns = ["trial", *(name for name in table.schema.names if name.startswith(stored.PREFIX))]

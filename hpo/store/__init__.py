@@ -5,8 +5,8 @@ Knows studies, runs and trials as values, and writes only below a store's root a
 
 from hpo.store.errors import StoreError, Unreachable
 from hpo.store.export import export
-from hpo.store.reader import StudyData, read, studies
+from hpo.store.reader import StudyData, chosen, read, studies
 from hpo.store.verify import verify
 from hpo.store.writer import StudyWriter
 
-__all__ = ["StoreError", "StudyData", "StudyWriter", "Unreachable", "export", "read", "studies", "verify"]
+__all__ = ["StoreError", "StudyData", "StudyWriter", "Unreachable", "chosen", "export", "read", "studies", "verify"]

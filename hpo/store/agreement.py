@@ -1,4 +1,4 @@
-"""What a study must have in common with the runs that its store holds already: methods as they were, and libraries. Pure."""
+"""What a study must have in common with the runs that its store holds: their origin, methods as they were, libraries. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ DECIDING = ("hpo-arena", "numpy", "scipy", "scikit-learn", "hyperopt", "bayesian
 METHOD_PACKAGES = "method_packages"  # in an environment: package -> version of the users' and third parties' methods
 
 DECIDED_WITH = "decided_with"  # in the head's environment: package -> versions, in the order in which they came
+
+REPLAY = "replay"  # in the head's environment of a replay: the curves that answered it, and how
+
+ANSWERING = ("digest", "between", "times", "weather")  # of a replay's origin: what the answers depend on
 
 Entry = Mapping[str, Any]  # a method: name, options, parallelism
 Versions = Mapping[str, Sequence[str]]
@@ -67,6 +71,25 @@ def _changed(label: str, what: str, before: object, now: object, store: str) -> 
         f"method {label} must stay as it was for the runs that {store} holds, but {what} was {before!r} there and is "
         f"{now!r} now; give the changed method a label of its own (label: NAME among its options), or take another store"
     )
+
+
+def check_origin(head: Mapping[str, Any] | None, environment: Mapping[str, Any], store: str) -> None:
+    """Raises StoreError where the store's results come from elsewhere: from training, or from other recorded curves."""
+    if head is None:
+        return
+    before, now = (found.get(REPLAY) for found in (head.get("environment", {}), environment))
+    if all((before or {}).get(name) == (now or {}).get(name) for name in ANSWERING):
+        return
+    there, here = (_origin(found) for found in (before, now))
+    other = "; its curves, --between, --times or weather were others" if before and now else ""
+    raise StoreError(
+        f"the results of a stored study must have one origin, but those in {store} were {there} and are to be {here} now"
+        f"{other}; take another store"
+    )
+
+
+def _origin(replay: Any) -> str:
+    return f"replayed over {replay['curves']}" if isinstance(replay, Mapping) and "curves" in replay else "trained"
 
 
 # -- versions -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place
@@ -16,6 +16,9 @@ from hpo.store.errors import StoreError, Unreachable
 from hpo.store.lease import RENEW_SECONDS, Gone, Lease, LeaseLost
 from hpo.store.parquet import to_bytes
 from hpo.store.spool import Refused, Row, Spool
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_SECONDS = 1.0
 LONGEST_BATCH_SECONDS = 30.0
@@ -88,6 +91,22 @@ class Delivery:
         with self._changed:
             self._snapshots = {**self._snapshots, **tables}
             self._handed += 1
+
+    def put(self, tables: Mapping[str, pa.Table]) -> None:
+        """Writes whole tables past the spool, for results that can be had again; a snapshot replaces the one before it.
+
+        Returns when the store has them. Raises what a place raises.
+        """
+        self._check()
+        with self._changed:
+            batch = self._spool.skip()
+        for table in schema.TABLES:
+            if table in tables and table in schema.SNAPSHOTS:
+                self._lease.hold()
+                self._place.replace(layout.snapshot(self._study, table), to_bytes(tables[table]))
+            elif table in tables and tables[table].num_rows:
+                self._lease.hold()
+                self._place.create(layout.part(self._study, table, batch), to_bytes(tables[table]))
 
     def flush(self) -> None:
         """Returns when the store has everything. Raises Unreachable after a minute of trying."""

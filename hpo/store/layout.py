@@ -12,6 +12,7 @@
     <study>/checkpoints                     the newest checkpoint of each trial that may go on
     <study>/winners/retrain-0               the winners' checkpoints after the exam `retrain/0`
     <study>/code/train@0123456789abcdef     .pickle: the trainable, where it was given as an object
+    <study>/suggested/optuna/0/12           .json: the configuration of a run's trial 12, where its method is not deterministic
 
 The names of a table's files sort in the order in which the files were written.
 """
@@ -118,6 +119,11 @@ def checkpoints(study: str) -> str:
 def code(study: str, name: str) -> str:
     """Returns the path of the code of an object; `name`: NAME@DIGEST."""
     return f"{checked(study)}/code/{name}.pickle"
+
+
+def suggested(study: str, run: str, number: int) -> str:
+    """Returns the path of the configuration of a run's trial, kept where its method would not suggest it again."""
+    return f"{checked(study)}/suggested/{run}/{number}.json"
 
 
 def study_of(checkpoints: str) -> str:

@@ -51,6 +51,23 @@ def studies(uri: str) -> list[str]:
     return [name for name in where.folders() if _is_name(name) and layout.head(name) in where.names(name)]
 
 
+def chosen(uri: str, names: Sequence[str]) -> list[str]:
+    """Returns the studies that names mean: a suite's name means all of its studies, in the order of their names.
+
+    Without a name, the studies of a store that holds one suite and nothing else; none where it holds something else.
+    """
+    where, known = place(uri), studies(uri)
+    if set(names) <= set(known) and (names or len(known) < 2):
+        return list(names)
+    suites: dict[str | None, list[str]] = {}
+    for name in known:
+        suites.setdefault(((head(where, name) or {}).get("study") or {}).get("suite"), []).append(name)
+    if not names:
+        return known if len(suites) == 1 and None not in suites else []
+    found = [study for name in names for study in ([name] if name in known else suites.get(name, [name]))]
+    return list(dict.fromkeys(found))
+
+
 def _is_name(folder: str) -> bool:
     try:
         return bool(layout.checked(folder))

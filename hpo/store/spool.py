@@ -126,6 +126,14 @@ class Spool:
             self._sequence += 1
             self._batch = self._named()
 
+    def skip(self) -> str:
+        """Returns the name of a batch that is written past the spool, in order after the batches before it."""
+        self.rotate()
+        name = self._batch
+        self._sequence += 1
+        self._batch = self._named()
+        return name
+
     def batches(self) -> list[str]:
         """Returns the names of the ended batches, oldest first, with those of earlier writers."""
         open_now = self._batch if self._file is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.storage.place import place
 from hpo.store import seal
+from hpo.store.agreement import REPLAY
 from hpo.store.checks import identity, ledger, standing
 from hpo.store.checks.book import Account, Book
 from hpo.store.checks.exams import exams, missing
@@ -53,7 +54,8 @@ def check(data: StudyData, *, ended: bool) -> list[str]:
         elif run in trials and run not in book.places:
             found.append("it has trials, but no row in the runs table")
         problems += [f"run {run}: {text}" for text in found]
-    return [*problems, *(exams(data, study) if over else ()), *(missing(data, study) if over and ended else ())]
+    examined = ended and not data.environment.get(REPLAY)  # a replay examines nobody
+    return [*problems, *(exams(data, study) if over else ()), *(missing(data, study) if over and examined else ())]
 
 
 def _by_run(data: StudyData) -> dict[str, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
@@ -21,6 +21,9 @@ from hpo.store.lease import TTL_SECONDS, Lease
 from hpo.store.reader import StudyData
 from hpo.store.spool import Spool
 from hpo.study.values import Charge, EpochRecord, Failure, RunFailure, TrialKey
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class StudyWriter:
         runs of a method that has changed since, or has another writer.
         """
         where = place(uri)
-        _head(where, study, definition, digest)
+        agreement.check_origin(_head(where, study, definition, digest), environment, f"{where.uri}/{study}")
         lease = Lease.take(where, study)
         try:
             head = _head(where, study, definition, digest)  # again: another writer may have come and gone since
@@ -82,12 +85,20 @@ class StudyWriter:
         return cls(where, study, lease, delivery, space_kinds, stored, head, environment)
 
     @staticmethod
-    def check(uri: str, *, study: str, definition: Mapping[str, Any], digest: str) -> None:
+    def check(
+        uri: str,
+        *,
+        study: str,
+        definition: Mapping[str, Any],
+        digest: str,
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
         """Raises StoreError, as `open` would, if the store cannot be used or holds another study of the same name.
 
-        Writes nothing and takes no lease.
+        Writes nothing and takes no lease. `environment`: what it tells of where the results come from; none for training.
         """
-        _head(place(uri), study, definition, digest)
+        where = place(uri)
+        agreement.check_origin(_head(where, study, definition, digest), environment or {}, f"{where.uri}/{study}")
 
     # -- results --------------------------------------------------------------------------------------------------
 
@@ -105,9 +116,7 @@ class StudyWriter:
 
     def charge(self, charge: Charge) -> None:
         """Takes a charged epoch."""
-        if not self._versions_noted:  # no sooner: before this one, nothing was decided with these versions
-            self._versions_noted = True
-            self._note(agreement.DECIDED_WITH, self._versions)
+        self._note_versions()
         self._delivery.hand("charges", rows.charge_row(self._study, charge))
 
     def run_failure(self, failure: RunFailure) -> None:
@@ -125,9 +134,23 @@ class StudyWriter:
         """
         self._delivery.replace({"trials": trials, "runs": runs})
 
+    def add(self, tables: Mapping[str, pa.Table]) -> None:
+        """Takes whole tables of results that can be had again, such as a replay's; those of trials and runs replace theirs.
+
+        The store has them when this returns. Raises StoreError if it cannot be reached.
+        """
+        self._note_versions()
+        self._delivery.put(tables)
+
     def note(self, found: Mapping[str, Sequence[str]]) -> None:
         """Adds what workers trained on (name -> values) to that of earlier ones in the head's environment."""
         self._note("trained_on", found)
+
+    def _note_versions(self) -> None:
+        """Notes at the first charge with which versions this writer's runs decide: before it, nothing was decided with them."""
+        if not self._versions_noted:
+            self._versions_noted = True
+            self._note(agreement.DECIDED_WITH, self._versions)
 
     def _note(self, section: str, found: Mapping[str, Sequence[str]]) -> None:
         environment = self._head.get("environment", {})

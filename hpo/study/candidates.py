@@ -19,7 +19,18 @@ PREFIX = "config_"
 LEVELS = 24  # numbers with at most so many different values are ordered levels; with more, a range
 MAGNITUDES = 100.0  # positive ranges whose ends differ by this factor are searched by magnitude
 
+FROM_TABLE = "from-table"  # as `space` or its candidates: the configurations that recorded curves have
+UNKNOWN = (
+    f"space: {FROM_TABLE} takes the candidates from recorded curves, which only `hpo replay --curves` has; to train, give "
+    "their FILE or a list as space.candidates"
+)
+
 Row = dict[str, Value]
+
+
+def from_table(space: Any) -> bool:
+    """Whether a `space` section takes its candidates from recorded curves."""
+    return FROM_TABLE in (space, space.get(KEY) if isinstance(space, Mapping) else None)
 
 
 def read(given: str, folder: Path) -> list[dict[str, Any]]:

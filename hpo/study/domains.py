@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
 from hpo.errors import HpoError
+from hpo.study.beliefs import Belief, InvalidBelief
 from hpo.study.levels import FINEST, Levels
 from hpo.text import cut, shown
 
@@ -55,11 +56,28 @@ def _check_grid(domain: Float | Int | Choice, grid: Sequence[Value] | None) -> N
             raise InvalidSpace(f"grid values must differ, but got {shown(value)} twice")
 
 
+def _believed(domain: Float | Int | Choice) -> None:
+    """Makes what a domain's `prior` says a Belief. Raises InvalidSpace for what cannot hold in the domain."""
+    if domain.prior is None:
+        return
+    try:
+        belief = Belief.of(domain.prior)
+        if isinstance(domain, Float):
+            belief = replace(belief, value=domain.snap(belief.value))
+        belief.check(domain.options if isinstance(domain, Choice) else None)
+    except InvalidBelief as error:
+        raise InvalidSpace(str(error)) from None
+    if belief.weights is None and not domain.contains(belief.value):
+        raise InvalidSpace(f"prior must lie in {domain.describe()}, but got {shown(belief.value)}")
+    object.__setattr__(domain, "prior", belief)
+
+
 @dataclass(frozen=True)
 class Float:
     """A real hyperparameter in [low, high]; `log` spreads it evenly over magnitudes, `step` restricts it to low + k * step.
 
     Each level of a stepped range has one value, see Levels. Grid values that equal a level up to rounding become it.
+    `prior`, here and in other domains: where the user believes good values to lie.
     """
 
     low: float
@@ -67,6 +85,7 @@ class Float:
     log: bool = False
     step: float | None = None
     grid: tuple[float, ...] | None = None
+    prior: Belief | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
@@ -78,6 +97,7 @@ class Float:
         if self.grid is not None:
             object.__setattr__(self, "grid", tuple(self.snap(value) for value in self.grid))
         _check_grid(self, self.grid)
+        _believed(self)
 
     @cached_property
     def levels(self) -> Levels | None:
@@ -149,10 +169,12 @@ class Int:
     log: bool = False
     step: int | None = None
     grid: tuple[int, ...] | None = None
+    prior: Belief | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
         _check_grid(self, self.grid)
+        _believed(self)
 
     @property
     def size(self) -> float:
@@ -211,6 +233,7 @@ class Choice:
 
     options: tuple[Value, ...]
     grid: tuple[Value, ...] | None = None
+    prior: Belief | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -219,6 +242,7 @@ class Choice:
             if any(same(value, other) for other in self.options[:i]):
                 raise InvalidSpace(f"values must differ, but got {shown(value)} twice")
         _check_grid(self, self.grid)
+        _believed(self)
 
     @property
     def size(self) -> float:
@@ -244,8 +268,12 @@ class Choice:
         """Returns the place of an ordered choice's value among all by size, in [0, 1]."""
         return self._places[value]
 
+    @cached_property
+    def _indices(self) -> dict[tuple[bool, Value], int]:
+        return {(isinstance(option, bool), option): i for i, option in enumerate(self.options)}
+
     def index(self, value: Value) -> int:
-        return next(i for i, option in enumerate(self.options) if same(value, option))
+        return self._indices[isinstance(value, bool), value]
 
     def decode(self, unit: float) -> Value:
         """Returns the value whose interval of [0, 1] contains `unit`."""

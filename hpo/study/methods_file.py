@@ -11,7 +11,7 @@ from hpo.study.values import Method
 from hpo.text import shown
 
 MOST_WORKERS = 100_000  # virtual ones, of a run
-Entry = str | Mapping[str, Mapping[str, Any] | None]
+Entry = str | Mapping[str, Mapping[str, Any] | str | None]
 
 
 def parse_methods(entries: Sequence[Entry]) -> tuple[Method, ...]:
@@ -32,8 +32,8 @@ def _method(place: int, entry: Entry) -> Method:
     if isinstance(entry, Mapping) and len(entry) != 1:
         raise Located(("methods", place), f"a method must be a name or one name with options, but got {shown(entry)}")
     name, given = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
-    options = dict(given or {})
-    label = str(options.pop("label", name))
+    options = _options(given)
+    label = str(options.pop("label", _label(name, given)))
     parallelism = options.pop("parallelism", None)
     whole = isinstance(parallelism, int) and not isinstance(parallelism, bool)
     if parallelism is not None and not (whole and 1 <= parallelism <= MOST_WORKERS):
@@ -48,13 +48,23 @@ def _method(place: int, entry: Entry) -> Method:
     return Method(name, label, options, parallelism)
 
 
+def _options(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """Returns an entry's options; `syne-tune: ASHA` is short for `syne-tune: {name: ASHA}`."""
+    return {"name": given} if isinstance(given, str) else dict(given or {})
+
+
+def _label(name: str, given: object) -> str:
+    """Returns the label of an entry that gives none: of `syne-tune: ASHA` it is syne-tune:ASHA."""
+    return f"{name}:{given.rpartition('/')[2]}" if isinstance(given, str) else name
+
+
 def chosen(entries: Sequence[Any], names: Iterable[str]) -> list[Any]:
     """Returns the file's entries for the named methods; a name that the file lacks stands for the method by default."""
     by_label: dict[str, Any] = {}
     for entry in entries:
         if isinstance(entry, dict) and len(entry) == 1:
             name, options = next(iter(entry.items()))
-            label = options.get("label", name) if isinstance(options, dict) else name
+            label = options.get("label", name) if isinstance(options, dict) else _label(name, options)
             by_label[str(label)] = entry
         else:
             by_label[str(entry)] = entry

@@ -12,9 +12,9 @@ from hpo.text import nearest, shown
 
 LONGEST_NAME = 100
 _KEYS = {
-    "float": ("type", "low", "high", "log", "step", "grid", "if"),
-    "int": ("type", "low", "high", "log", "step", "grid", "if"),
-    "choice": ("type", "values", "grid", "if"),
+    "float": ("type", "low", "high", "log", "step", "grid", "prior", "if"),
+    "int": ("type", "low", "high", "log", "step", "grid", "prior", "if"),
+    "choice": ("type", "values", "grid", "prior", "if"),
 }
 
 
@@ -122,14 +122,14 @@ def _build(kind: str, entry: Mapping[str, Any]) -> Domain:
     grid = tuple(entry["grid"]) if entry.get("grid") is not None else None
     if kind == "choice":
         _check_as_text(entry["values"])
-        return Choice(tuple(entry["values"]), grid)
+        return Choice(tuple(entry["values"]), grid, prior=entry.get("prior"))
     log = entry.get("log", False)
     if not isinstance(log, bool):
         raise InvalidSpace(f"log must be true or false, but got {shown(log)}")
     if kind == "int":
-        return Int(entry["low"], entry["high"], log, entry.get("step"), grid)
+        return Int(entry["low"], entry["high"], log, entry.get("step"), grid, prior=entry.get("prior"))
     floats = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in grid) if grid else grid
-    return Float(float(entry["low"]), float(entry["high"]), log, entry.get("step"), floats)
+    return Float(float(entry["low"]), float(entry["high"]), log, entry.get("step"), floats, prior=entry.get("prior"))
 
 
 def _check_as_text(values: Sequence[Any]) -> None:
@@ -139,6 +139,34 @@ def _check_as_text(values: Sequence[Any]) -> None:
         other = seen.setdefault(str(value), value)
         if type(other) is not type(value):
             raise InvalidSpace(f"values must differ as text too, but got {shown(other)} and {shown(value)}; rename one")
+
+
+def entries(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a `space` section's entry of each hyperparameter; of a pool's, also those that its candidates span."""
+    own = {name: entry for name, entry in section.items() if isinstance(entry, Mapping)}
+    if not has_candidates(section):
+        return own
+    return {name: own.get(name) or entry_of(domain) for name, domain in parse_space(section).domains.items()}
+
+
+def section_of(space: SearchSpace) -> dict[str, Any]:
+    """Returns a space as a study file's `space`, with its pool as candidates if it has one."""
+    found = {name: entry_of(domain) for name, domain in space.domains.items()}
+    for name, condition in space.conditions.items():
+        found[name]["if"] = {parent: list(values) for parent, values in condition.items()}
+    return found if space.pool is None else {**found, candidates.KEY: [dict(config) for config in space.pool]}
+
+
+def entry_of(domain: Domain) -> dict[str, Any]:
+    """Returns a domain as an entry of a study file's `space`, without what is as by default."""
+    if isinstance(domain, Choice):
+        found: dict[str, Any] = {"type": "choice", "values": list(domain.options)}
+    else:
+        found = {"type": "int" if isinstance(domain, Int) else "float", "low": domain.low, "high": domain.high}
+        found |= {"log": True} if domain.log else {}
+        found |= {"step": domain.step} if domain.step is not None else {}
+    found |= {"grid": list(domain.grid)} if domain.grid is not None else {}
+    return found | ({"prior": domain.prior.entry} if domain.prior is not None else {})
 
 
 def kind_of(domain: Domain) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +17,7 @@ from hpo.errors import StudyError
 from hpo.files import expanded, names_weights
 from hpo.study import candidates
 from hpo.study.difference import Difference
+from hpo.study.finding import find, presets
 from hpo.study.messages import LONGEST, Located, at, explain, first, one_sentence
 from hpo.study.methods_file import MOST_WORKERS, chosen, parse_methods
 from hpo.study.modes import Mode, mode_of, unknown
@@ -26,26 +26,27 @@ from hpo.study.space import SearchSpace, Value
 from hpo.study.space_file import check_name, kind_of, parse_space
 from hpo.study.values import Method, TrialKey, digest
 from hpo.study.yaml_file import Document
-from hpo.text import cut, nearest, shown
+from hpo.text import cut, shown
 
-__all__ = ["Resources", "Study", "find", "presets"]
+__all__ = ["NAME", "Resources", "Study", "find", "presets"]
 
 Scalar = bool | int | float | str
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a study and of a suite: a folder of the store has it
 OURS = ("image_classifier", "mlp")  # trainables of this project: only their data and model sections have a known form
 
 
 class Study(Section):
     """A whole, valid study, built by `Study.load`. Two studies of one name share a store only if their digests agree."""
 
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    study: Annotated[str, Field(pattern=NAME)]
     trainable: Name = "image_classifier"
     data: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
     space_file: dict[str, Any] = Field(alias="space")
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     budget: Budget
-    methods_file: list[str | dict[str, dict[str, Any] | None]] = Field(alias="methods", min_length=1)
+    methods_file: list[str | dict[str, dict[str, Any] | str | None]] = Field(alias="methods", min_length=1)
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(default_factory=lambda: [0])
     parallelism: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 4
     clock: Literal["virtual", "cost", "arrival"] = "virtual"
@@ -65,6 +66,7 @@ class Study(Section):
     track: Track = Track()
     start: list[dict[str, Scalar]] = Field(default_factory=list)
     prior: Name | None = None
+    suite: Annotated[str, Field(pattern=NAME)] | None = None  # a store's studies of one suite are compared as tasks
     folder: Path = Field(default=Path(), exclude=True)
     _document: Document | None = PrivateAttr(default=None)
 
@@ -86,6 +88,8 @@ class Study(Section):
     def _with_candidates(cls, values: Any) -> Any:
         """Reads the file of candidates, so that the study and its definition hold them themselves."""
         space = values.get("space") if isinstance(values, Mapping) else None
+        if candidates.from_table(space):
+            raise Located(("space",), candidates.UNKNOWN)
         if not isinstance(space, Mapping) or not isinstance(space.get(candidates.KEY), str):
             return values
         rows = candidates.read(space[candidates.KEY], Path(values.get("folder", "")))
@@ -140,6 +144,11 @@ class Study(Section):
     def of(cls, document: Document, folder: Path, **changes: Any) -> Self:
         """Returns the study of a document whose relative paths start at `folder`; `changes` and errors as for `load`."""
         values = document.values
+        if "tasks" in values:
+            raise StudyError(
+                f"{document.place(('tasks',))}: a file with tasks is a suite, which `hpo check`, `run` and `replay` take, and "
+                "hpo.Suite.load"
+            )
         for key, value in changes.items():
             if value is not None and key == "epochs":
                 if isinstance(budget := values.get("budget") or {}, dict):  # anything else is refused below
@@ -191,6 +200,13 @@ class Study(Section):
                 f"budget.max_epochs * data.folds <= budget.epochs must hold, but got (max_epochs={budget.max_epochs}, "
                 f"folds={folds}, epochs={budget.epochs}); otherwise no run could train a trial to the end",
             )
+
+    def changed(self, **values: Any) -> Self:
+        """Returns the study with other values of these keys, which are taken as they are."""
+        changed = self.model_copy(update=values)
+        for name in set(vars(changed)) - set(type(self).model_fields):  # what was computed from the old values
+            del vars(changed)[name]
+        return changed
 
     def error(self, location: Sequence[str | int], message: str) -> StudyError:
         """Returns an error about the part of the study at `location`, with its place in the file."""
@@ -244,7 +260,7 @@ class Study(Section):
     @cached_property
     def definition(self) -> dict[str, Any]:
         """The study with all defaults filled in, as plain JSON values: stores keep it, reports print it."""
-        shown = self.model_dump(mode="json", by_alias=True)
+        shown = self.model_dump(mode="json", by_alias=True, exclude={"suite"} if self.suite is None else None)
         shown["methods"] = [
             {
                 "name": m.name,
@@ -269,26 +285,6 @@ class Study(Section):
     def kinds(self) -> dict[str, str]:
         """The type of each hyperparameter's column in the store: float, int, bool or str (mixed values become text)."""
         return {name: kind_of(domain) for name, domain in self.space.domains.items()}
-
-
-# -- where studies come from --------------------------------------------------------------------------------------
-
-
-def presets() -> dict[str, Path]:
-    """Returns the study files that come with the package, by name."""
-    folder = Path(str(resources.files("hpo.study"))) / "presets"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def find(source: str | Path) -> tuple[Path, Path]:
-    """Returns a study's file and the folder where its relative paths start: the file's, for a preset the working folder."""
-    path = Path(source)
-    known = presets()
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return path, path.parent
-    if str(source) in known:
-        return known[str(source)], Path()
-    raise StudyError(f"STUDY must be a file or a preset, but got {shown(str(source))}; {nearest(str(source), known)}")
 
 
 def _validate_part(name: str, section: type[Section], given: Mapping[str, Any]) -> None:

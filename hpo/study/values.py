@@ -154,11 +154,16 @@ class Incumbent:
 
 @dataclass(frozen=True)
 class Observation:
-    """An earlier result that a searcher learns from before its run begins (warm start); a larger `value` is better."""
+    """An earlier result that a searcher learns from before its run begins (warm start); a larger `value` is better.
+
+    `task`: the name of another task that it is of, whose values compare only among themselves and whose configuration may
+    lie outside the study's space; None for the study's own task.
+    """
 
     config: Config
     epoch: int
     value: float
+    task: str | None = None
 
 
 @dataclass(frozen=True)

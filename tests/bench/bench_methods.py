@@ -1,10 +1,10 @@
 """Strength of the methods on recorded curves: `python tests/bench/bench_methods.py [--quick] [--json FILE] [--write]`.
 
 Measures the normalized regret (recorded.py) at a quarter, a half and the whole of the budget of 20 x max_epochs, on 12 tasks
-with SEEDS seeds, and tests each of CLAIMS, paired over all games. Another Python, `--peers PYTHON` or HPO_PEERS, that has
-optuna and syne-tune beside this project's packages, plays the peers (peers.py) in the same games; the bench reports which
-are missing. `--save FILE` keeps every game, so that a run can be split: games in the file are not played again. `--write`
-puts the tables into docs/reference/methods.md. `--quick` plays few methods and seeds, and judges no claim.
+with SEEDS seeds, and tests each of CLAIMS, paired over all games. Other libraries' methods (PEERS) play the same games in
+processes of their own (`hpo host add optuna`, `hpo host add syne-tune`); the bench reports which are missing. `--save FILE`
+keeps every game, so that a run can be split: games in the file are not played again. `--write` puts the tables into
+docs/reference/methods.md. `--quick` plays few methods and seeds, and judges no claim.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -33,6 +31,8 @@ from recorded import Recorded, game, taskset
 from rows import CURVES, ROOT, command, markdown, row, tell, write
 
 from hpo.methods import METHODS
+from hpo.methods.hosted import environments
+from hpo.methods.hosted.libraries import LIBRARIES
 from hpo.results.statistics import signed_rank
 from hpo.study.values import Method
 
@@ -42,7 +42,16 @@ SEEDS, QUICK_SEEDS = 20, 2
 QUICK = ("random", "asha", "tpe", "asha+tpe")
 VARIANTS = ('{"bohb": {"published": true}}',)
 LEFT_OUT = ("grid", "default", "refine", "sequential-unfreezing")  # they need values of a study, not of a table
-PEERS = {"optuna": ("optuna-tpe", "optuna-gp", "optuna-asha"), "syne_tune": ("syne-asha",)}
+PEERS = {
+    "optuna-tpe": Method("optuna", "optuna-tpe", {"sampler": "TPESampler"}),
+    "optuna-gp": Method("optuna", "optuna-gp", {"sampler": "GPSampler"}),
+    "optuna-asha": Method(
+        "optuna",
+        "optuna-asha",
+        {"sampler": "RandomSampler", "pruner": {"SuccessiveHalvingPruner": {"min_resource": 1}}},
+    ),
+    "syne-asha": Method("syne-tune", "syne-asha", {"name": "ASHA"}),
+}
 
 CLAIMS = (  # method, compared with, share of the budget, whether it must be better rather than not worse
     ("bayesian", "random", 1.0, True),
@@ -73,37 +82,23 @@ def play(method: Method, seeds: int) -> Regrets:
     return np.array(found)
 
 
-def by_another(python: str, name: str, seeds: int) -> Regrets:
-    """Returns the same, played by another Python."""
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "games.npz"
-        command = [python, __file__, "--methods", name, "--seeds", str(seeds), "--save", str(kept)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return np.asarray(np.load(kept)[name])
+def present() -> list[str]:
+    """Returns the peers whose libraries are installed, and reports the others."""
+    missing = [name for name, peer in PEERS.items() if environments.version(LIBRARIES[peer.name]) is None]
+    if missing:
+        print(f"{', '.join(missing)} left out: their libraries are not installed (hpo host list)", file=sys.stderr)
+    return [name for name in PEERS if name not in missing]
 
 
-def present(python: str) -> list[str]:
-    """Returns the peers that a Python can play, and reports the missing ones."""
-    found = []
-    for package, names in PEERS.items():
-        if subprocess.run([python, "-c", f"import {package}"], capture_output=True, check=False).returncode == 0:
-            found += names
-        else:
-            print(f"{', '.join(names)} left out: {python} has no {package}", file=sys.stderr)
-    return found
-
-
-def collect(
-    names: Sequence[str], peers: Sequence[str], python: str, seeds: int, save: Path | None
-) -> dict[str, Regrets]:
+def collect(names: Sequence[str], seeds: int, save: Path | None) -> dict[str, Regrets]:
     """Returns every method's games, each played once."""
     found: dict[str, Regrets] = dict(np.load(save)) if save and save.exists() else {}
-    for name in [*names, *peers]:
+    for name in names:
         if name in found and found[name].shape[1] >= seeds:
             continue
         begin = time.perf_counter()
         method = parse(name)
-        found[method.label] = by_another(python, name, seeds) if name in peers else play(method, seeds)
+        found[method.label] = play(method, seeds)
         taken, full = time.perf_counter() - begin, at(found[method.label], 1.0).mean()
         print(f"{method.label}: regret {full:.4f}, {taken:.0f} s", file=sys.stderr, flush=True)
         if save:
@@ -167,7 +162,9 @@ def holds(claim: Mapping[str, Any]) -> bool:
 
 
 def parse(text: str) -> Method:
-    """Parses a name, or {name: {option: value}} as JSON."""
+    """Parses a name, also of a peer, or {name: {option: value}} as JSON."""
+    if text in PEERS:
+        return PEERS[text]
     if not text.startswith("{"):
         return Method(text, text)
     ((name, options),) = json.loads(text).items()
@@ -178,18 +175,17 @@ def main() -> int:
     parser = command(__doc__, writes=True)
     parser.add_argument("--methods", nargs="*", help='names, or JSON: \'{"tpe": {"startup": 5}}\' (default: all)')
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--peers", default=os.environ.get("HPO_PEERS") or sys.executable)
     parser.add_argument("--save", type=Path, help="keep the games in this .npz file; games in it are not played again")
     given = parser.parse_args()
     if not CURVES.exists():
         print(f"The strength of the methods is not measured: there are no recorded curves at {CURVES}.")
         tell([], given.json)
         return 0
-    peers = [] if given.quick or given.methods else present(given.peers)
+    peers = [] if given.quick or given.methods else present()
     every = [*(name for name in METHODS if name not in LEFT_OUT), *VARIANTS]
     names = given.methods or (QUICK if given.quick else every)
     seeds = given.seeds or (QUICK_SEEDS if given.quick else SEEDS)
-    found = collect(names, peers, given.peers, seeds, given.save)
+    found = collect([*names, *peers], seeds, given.save)
     claims = [] if given.quick else judged(found)
     tell([*claims, *measured(found)], given.json)
     if given.write:

@@ -4,6 +4,9 @@ ASHA plays about 10,000 and then about 100,000 trials over recorded curves on 1,
 if ../shared/data has it, otherwise power laws; the speed is the same). Measured are the processor seconds of the one core
 it runs on, the peak memory of its process, the microseconds per event, and their growth from small to large. Each
 measurement runs in its own process; small and large alternate.
+
+A suite: 13 tasks x 12 methods x 20 seeds x 500 epochs of recorded fine-tuning (if ../shared/data has it) into a store by two
+processes, from a few seeds: what a seed takes in all processes together, times 20.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +29,7 @@ from hpo.replay import replay
 from hpo.replay.sources import RecordedTable, load
 from hpo.study.study import Study
 
+QUICKTUNE = CURVES.parent / "quicktune-a.parquet"
 WORKERS = 1_000
 EPOCHS_A_TRIAL = 3  # a little more than ASHA spends on a trial here
 
@@ -63,6 +68,46 @@ def apart(trials: int) -> dict[str, float]:
     return found
 
 
+SUITE = """
+study: suite
+trainable: curves
+budget: {{epochs: 500, max_epochs: 50}}
+methods: [random, sobol, local, genetic, tpe, bayesian, {{asha: {{eta: 4}}}}, hyperband, bohb, asha+tpe, asha+bayesian,
+          multifidelity]
+seeds: {seeds}
+metric: val_accuracy
+"""
+SEEDS = 20
+
+
+def suite(seeds: int) -> float:
+    """Returns the processor minutes that the whole suite takes, from a replay of it with so many seeds."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "suite.yaml"
+        study.write_text(SUITE.format(seeds=list(range(seeds))))
+        words = [
+            "replay",
+            study,
+            "--curves",
+            QUICKTUNE,
+            "--tasks",
+            "all",
+            "--space",
+            "from-table",
+            "--store",
+            f"{folder}/s",
+        ]
+        before = _children()
+        command = [sys.executable, "-m", "hpo.cli", *map(str, words), "--processes", "2", "--format", "json"]
+        subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+        return (_children() - before) / 60 * SEEDS / seeds
+
+
+def _children() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def main(quick: bool = False) -> list[Row]:
     """Returns the rows of the bench's table."""
     small, large = (2_000, 20_000) if quick else (10_000, 100_000)
@@ -75,7 +120,11 @@ def main(quick: bool = False) -> list[Row]:
         row(f"replay: ASHA, {WORKERS:,} workers, {trials} trials", [b["seconds"] for b in wide], "cpu s", "at most 60"),
         row("replay: its peak memory", [b["peak_gb"] for b in wide], "GB", "at most 1"),
         row("replay: an event", [b["microseconds_an_event"] for b in wide], "us"),
-    ]
+        *([row(
+            "replay: 13 tasks x 12 methods x 20 seeds x 500 epochs, a store", [suite(1 if quick else 2)], "cpu min",
+            "at most 40: 20 minutes on two cores",
+        )] if QUICKTUNE.exists() else []),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

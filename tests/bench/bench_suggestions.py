@@ -41,7 +41,7 @@ SPACE = SearchSpace(
     {"momentum": {"optimizer": ("sgd",)}},
 )
 LARGE = 10**6  # epochs, more than any bench observes
-BARS = {("tpe", 100): 0.05, ("tpe", 1000): 0.3, ("bayesian", 100): 0.5, ("bayesian", 1000): 2.0}  # seconds
+BARS = {("tpe", 100): 0.05, ("tpe", 1000): 0.3, ("bayesian", 100): 0.06, ("bayesian", 1000): 0.3}  # seconds
 GROWTH = 2.2  # the most that memory may grow by when observations double
 COUNTS, QUICK_COUNTS = (100, 500, 1000), (100,)
 SUGGESTIONS, QUICK_SUGGESTIONS = 21, 5  # odd, so that both kinds occur: those that fit the model again, and others

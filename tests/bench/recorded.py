@@ -25,7 +25,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
 from hpo.methods import build
-from hpo.methods.protocol import Schedule, Setting
+from hpo.methods.protocol import Setting
 from hpo.study.space import Config, Float, SearchSpace
 from hpo.study.values import Method, RunKey, TrialKey
 
@@ -122,16 +122,7 @@ def game(
             curves.add(trial.id, epoch, float(value))
         return trial
 
-    run = Run(RunKey(method.label, seed), schedule(method, setting), Rules(budget, parallelism, key=key))
+    run = Run(RunKey(method.label, seed), build(method, setting), Rules(budget, parallelism, key=key))
     values = np.array([charge.value for charge in run.play(curves)])
     values = np.maximum.accumulate(np.where(np.isfinite(values), values, -np.inf))
     return recorded.regret(task, np.pad(values, (0, budget - len(values)), mode="edge"))
-
-
-def schedule(method: Method, setting: Setting) -> Schedule:
-    """Builds a method of this project, or a peer's by its name in peers.py."""
-    if not method.name.startswith(("optuna-", "syne-")):
-        return build(method, setting)
-    from peers import PEERS
-
-    return PEERS[method.name](setting)

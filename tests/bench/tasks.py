@@ -33,16 +33,17 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from recorded import Answers, Recorded, schedule, taskset
+from recorded import Answers, Recorded, taskset
 from rows import ROOT, command
 
 from hpo.game.curves import Curves
 from hpo.game.run import Rules, Run
+from hpo.methods import build
 from hpo.methods.protocol import Setting
 from hpo.study.amounts import COST
 from hpo.study.candidates import domains_of
 from hpo.study.space import Choice, Config, Float, SearchSpace
-from hpo.study.values import Method, RunKey, TrialKey, digest
+from hpo.study.values import Method, Observation, RunKey, TrialKey, digest
 
 QUICKTUNE = ROOT.parent / "shared" / "data" / "curves" / "quicktune-a.parquet"
 
@@ -248,16 +249,25 @@ KINDS: dict[str, Callable[[str, bool], list[Task]]] = {"quicktune": quicktune, "
 # -- games --------------------------------------------------------------------------------------------------------
 
 
-def play(task: Task, method: Method | str, seed: int, trainings: int, workers: int = 4, seconds: bool = False) -> Game:
+def play(
+    task: Task,
+    method: Method | str,
+    seed: int,
+    trainings: int,
+    workers: int = 4,
+    seconds: bool = False,
+    prior: Sequence[Observation] = (),
+) -> Game:
     """Plays a method on a task with a budget of so many full trainings, in epochs, or in `seconds` of median ones.
 
+    `prior`: earlier results that the method may know.
     The method's own seed differs between tasks, so that games are independent, and is the same for all methods. Regrets
     after the last charge stay what they are; shape [epochs of the budget], or [charges] with seconds.
     """
     method = Method(method, method) if isinstance(method, str) else method
     number = int(digest(task.name), 16) % 1000
     budget = trainings * task.max_epochs
-    setting = Setting(task.space, budget, task.max_epochs, seed=1000 * number + seed, parallelism=workers)
+    setting = Setting(task.space, budget, task.max_epochs, 1000 * number + seed, workers, prior=tuple(prior))
     answer, curves, times = task.oracle(), Curves(), dict[str, float]()
 
     def key(config: Config, max_epochs: int) -> TrialKey:
@@ -276,7 +286,7 @@ def play(task: Task, method: Method | str, seed: int, trainings: int, workers: i
         rules = replace(rules, budget=COST.amount(budget), unit=COST, price=lambda c: COST.amount(cost(c)))
         setting = replace(setting, epoch_cost=cost if task.space.pool is not None else None)
     began = time.process_time()
-    run = Run(RunKey(method.label, seed), schedule(method, setting), rules)
+    run = Run(RunKey(method.label, seed), build(method, setting), rules)
     values = np.array([charge.value if np.isfinite(charge.value) else -np.inf for charge in run.play(curves)])
     spent = time.process_time() - began
     regret = task.regret(np.maximum.accumulate(values))

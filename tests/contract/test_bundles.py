@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -400,8 +400,8 @@ def test_a_home_folder_on_which_trials_depend_is_refused_unless_it_is_accepted(t
 
 @pytest.fixture
 def without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    def play(study: Study, *, command: str, then: Callable[[], None], **_: Any) -> None:
-        play_to_the_end(dispatching(study, environment={"command": command}))
+    def play(studies: Sequence[Study], *, command: str, then: Callable[[], None], **_: Any) -> None:
+        play_to_the_end(dispatching(*studies, environment={"command": command}))
         then()
 
     monkeypatch.setattr("hpo.live.session.play", play)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from without_ray import writing
 
 from hpo import store
 from hpo.methods import METHODS
+from hpo.methods.hosted import method as hosted
 from hpo.replay import from_store, replay
 from hpo.store import StudyData
 from hpo.study.study import Study
 
 DEAR = ("bayesian", "asha+bayesian", "multifidelity")
+HOSTED = ("{optuna: {pruner: HyperbandPruner}}", "{ray-tune: hyperopt}")
 
 
 def events(data: StudyData) -> list[tuple[Any, ...]]:
@@ -77,11 +80,27 @@ def assert_exact_and_replayed(study: Study, data: StudyData) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("clock", ["virtual", "arrival"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, *HOSTED])
 def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, method: str, clock: str) -> None:
     study = written(tmp_path, method, epochs=12 if method in DEAR else 24, clock=clock)
     data = finish(study, random.Random(f"{method} {clock}"), [7, 5])
     assert_exact_and_replayed(study, data)
+
+
+def test_a_library_that_is_not_deterministic_is_given_its_stored_suggestions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every sitting Optuna gets another seed, and what was trained before stands all the same."""
+    study = written(tmp_path, "{optuna: {deterministic: false, pruner: MedianPruner}}")
+    draw, moments = random.Random(5), [6, 5, 8]
+
+    def another(library: Any, python: str, opening: Mapping[str, Any], limit: float) -> Any:
+        return opened_run(library, python, {**opening, "seed": draw.randrange(1000)}, limit)
+
+    opened_run = hosted.opened
+    monkeypatch.setattr(hosted, "opened", another)
+    finish(study, draw, moments)
+    assert store.verify(study.store) == []
 
 
 @pytest.mark.timeout(120)

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from hpo.methods.protocol import InvalidOption, Searcher, Setting
 from hpo.methods.registry import SEARCHERS, build_searcher
+from hpo.methods.searchers.kde import Kde
 from hpo.study.space import Choice, Config, Float, Int, SearchSpace
 from hpo.study.values import Observation, digest
 
@@ -55,6 +57,8 @@ MAIN: dict[str, tuple[str, dict[str, Any]]] = {
     "genetic": ("genetic", {"population": 6}),
     "local": ("local", {}),
     "cmaes": ("cmaes", {"population": 4}),
+    "priorband": ("priorband", {}),
+    "transfer": ("transfer", {}),
 }
 FACTORIES = {
     **MAIN,
@@ -243,6 +247,21 @@ def test_learns_from_what_it_observes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bayesian", "tpe"])
+def test_how_far_a_loss_explodes_teaches_nothing(name: str) -> None:
+    """Losses of 1e8 and of 1e12, where training goes wrong, lead to the same suggestions."""
+    setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
+    searchers = {explosion: build_searcher(name, setting) for explosion in (1e8, 1e12)}
+    for _ in range(16):
+        configs = [searcher.suggest() for searcher in searchers.values()]
+        assert configs[0] is not None
+        assert configs[0] == configs[1]
+        for explosion, searcher in searchers.items():
+            value = bowl(configs[0])
+            searcher.observe(configs[0], 1, value if value > -0.4 else explosion * value)
+            searcher.close(configs[0])
+
+
+@pytest.mark.parametrize("name", ["tpe"])
 def test_only_the_order_of_values_teaches(name: str) -> None:
     """A loss that explodes to 1e8 and more leads to the same suggestions as values in [0, 1] of the same order."""
     setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
@@ -286,6 +305,42 @@ def test_what_earlier_results_trained_to_the_end_comes_last(name: str) -> None:
     known = {digest(dict(config)) for config in configs[:9]}
     assert not known & set(list(game)[:7])
     assert len(set(game)) == len(game.configs) == 16
+
+
+def nearest(points: np.ndarray) -> float:
+    """Returns the median distance of points [n, d] to their nearest neighbours."""
+    return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
+
+
+@pytest.mark.parametrize("name", ["bayesian", "tpe", "genetic", "local", "cmaes", "bohb"])
+def test_hundreds_of_workers_do_not_all_work_on_one_spot(name: str) -> None:
+    """After 30 results, 300 suggestions without any result (bayesian: 60) lie at least a fiftieth as far apart as random ones."""
+    space = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+    setting = Setting(space, budget=1000, max_epochs=1, seed=1)
+    searcher = Kde(setting, [1]) if name == "bohb" else build_searcher(name, setting)
+    for _ in range(30):
+        config = searcher.suggest()
+        assert config is not None
+        searcher.observe(config, 1, -float(((space.encode(config) - 0.3) ** 2).sum()))
+        searcher.close(config)
+    pending = [config for _ in range(60 if name == "bayesian" else 300) if (config := searcher.suggest()) is not None]
+    points = np.array([space.encode(config) for config in pending])
+    assert nearest(points) > nearest(np.random.default_rng(0).random(points.shape)) / 50
+
+
+def test_a_configuration_that_told_nothing_new_is_not_a_good_one() -> None:
+    """Of two choices one does not matter: TPE does not draw the best configuration again and again with another value of it."""
+    space = SearchSpace({"a": Choice(tuple("abcdefgh")), "b": Choice(tuple(str(i) for i in range(40)))})
+    searcher = build_searcher("tpe", Setting(space, budget=200, max_epochs=2, seed=0))
+    drawn = []
+    for _ in range(100):
+        config = searcher.suggest()
+        assert config is not None
+        drawn.append(config["a"])
+        for epoch in (1, 2):
+            searcher.observe(config, epoch, space.encode(config)[0] * epoch)
+        searcher.close(config)
+    assert max(drawn[50:].count(option) for option in "abcdefgh") < 25, drawn
 
 
 PLAY = """

@@ -41,6 +41,33 @@ def everything(uri):
     return {name: where.read(name) for name in names}
 
 
+def test_whole_tables_are_in_the_store_at_once_between_rows_and_after_another_writer(uri):
+    from hpo.store.rows import epoch_row
+
+    def table(number: int, value: float) -> pa.Table:
+        record = EpochRecord(key(number).id, 1, {"val_accuracy": value}, 0.25)
+        return schema.to_table("epochs", [epoch_row("s", key(number), record, stores.KINDS, 1.0)], stores.KINDS)
+
+    def run(status: str) -> pa.Table:
+        return schema.to_table("runs", [{"study": "s", "run": "random/0", "status": status}], {})
+
+    writer = open_writer(uri)
+    epoch(writer, 1, 1, 0.1)
+    writer.add({"epochs": table(2, 0.2), "runs": run("partial")})
+    assert (key(2).id, 1, 0) in cells(store.read(uri))
+    writer.add({"epochs": table(2, 0.9), "runs": run("complete")})
+    epoch(writer, 3, 1, 0.3)
+    writer.close(compact=True)
+    second = open_writer(uri)
+    second.add({"epochs": table(4, 0.4)})
+    second.close(compact=True)
+    data = store.read(uri)
+    assert cells(data) == sorted((key(n).id, 1, 0) for n in (1, 2, 3, 4))
+    values = dict(zip(data.epochs["trial"].to_pylist(), data.epochs["val_accuracy"].to_pylist(), strict=True))
+    assert values[key(2).id] == 0.2, "the first row written counts"
+    assert data.runs["status"].to_pylist() == ["complete"]
+
+
 def test_what_is_handed_over_is_read_back_with_its_types_and_meanings(uri):
     writer = open_writer(uri)
     trial = epoch(writer, 1, 1, 0.25, val_f1=float("nan"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,28 @@ STUDIES = [(page, text) for page in PAGES for text in documented.blocks(page, ("
 
 # The one place that decides what runs here: every command but those that train on a Ray cluster, ask one, serve until they are
 # interrupted, or judge the machine, if all that it reads is in HERE. Of the others (S3, a user's files) the options are checked.
-ELSEWHERE = {"run", "refine", "submit", "jobs", "logs", "stop", "serve", "doctor"}
+ELSEWHERE = {"run", "refine", "submit", "jobs", "logs", "stop", "serve", "doctor", "host add", "host remove"}
 HERE = {"results", "digits", "digits.tar.gz", "lab.csv", "mine.yaml", "paper001-cifar100"}
 """What `folder` below puts into the working folder, and the study of the recorded store, which also comes with the package."""
 
 
+def split(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Returns the name of a command, which has two words in a group, and what follows it."""
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in APPLICATION), words[0])
+    return name, list(words[len(name.split()) :])
+
+
 def parsed(command: Command) -> dict[str, Any]:
     """Returns the arguments and options as the application reads them. Raises typer's errors for what it does not take."""
-    name, *rest = command.words
-    found: dict[str, Any] = APPLICATION[name].make_context(name, list(rest)).params
+    name, rest = split(command.words)
+    found: dict[str, Any] = APPLICATION[name].make_context(name, rest).params
     return found
 
 
 def runs(command: Command) -> bool:
     """Whether the command can run here: it needs no cluster, and what it reads is at hand."""
-    if command.words[0] in ELSEWHERE or command.words[0] not in APPLICATION:
+    name, _ = split(command.words)
+    if name in ELSEWHERE or name not in APPLICATION:
         return False
     given = parsed(command)
     read = [given.get(key) for key in ("store", "other", "study", "curves", "folder")]
@@ -99,7 +107,7 @@ def test_some_commands_of_readme_run() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_within_sentences_exist_with_their_options(page: Path) -> None:
     for text in documented.inline(page):
-        name, *rest = text.split()
+        name, rest = split(text.split())
         if name in ("COMMAND", "...") or name.startswith("-"):
             continue
         for each in name.rstrip(",").split("|"):
@@ -143,10 +151,12 @@ def test_commands_are_found_behind_variables_and_other_commands() -> None:
 
 @pytest.mark.parametrize(("page", "text"), STUDIES, ids=[str(page.relative_to(ROOT)) for page, _ in STUDIES])
 def test_every_study_of_a_page_is_valid(page: Path, text: str, tmp_path: Path) -> None:
+    from hpo.study import suite
     from hpo.study.study import Study
 
     (tmp_path / "study.yaml").write_text(text)
-    assert Study.load(tmp_path / "study.yaml").definition["methods"]
+    found = suite.load(tmp_path / "study.yaml", kind=Study)
+    assert all(study.definition["methods"] for study in ([found] if isinstance(found, Study) else found.studies))
 
 
 def test_the_training_code_of_the_tutorial_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +111,8 @@ def test_of_several_studies_all_must_fail(tmp_path: Path) -> None:
 def played_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """`hpo run` without a cluster."""
 
-    def here(study: Study, *, then: Callable[[], None], **how: Any) -> None:
-        dispatch = opened(study)
+    def here(studies: Sequence[Study], *, then: Callable[[], None], **how: Any) -> None:
+        dispatch = opened(*studies)
         assert play(dispatch, random.Random(0))
         dispatch.finish(complete=True)
         then()

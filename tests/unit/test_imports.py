@@ -112,8 +112,17 @@ def test_ray_is_known_to_tune_the_ranks_and_the_monitor_and_ray_tune_to_tune_alo
 
 
 def test_methods_game_and_results_import_neither_wall_clock_nor_io():
+    """But for the hosted methods, whose work is to talk with processes."""
     for path in (path for package in PURE for path in files(f"hpo/{package}")):
+        if "hosted" in path.parts:
+            continue
         assert not roots(path) & {"time", "os", "socket", "threading", "random", "pathlib"}, path
+
+
+def test_guests_of_other_libraries_stand_alone():
+    """They run in environments without this project."""
+    for path in files("hpo/methods/hosted/guests"):
+        assert not roots(path) & {"hpo", "trainables", "cluster"}, path
 
 
 def test_imports_run_one_way():

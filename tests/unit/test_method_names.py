@@ -46,6 +46,8 @@ NAMES = [
     "bohb",
     "asha+tpe",
     "asha+bayesian",
+    "asha+transfer",
+    "priorband",
     "multifidelity",
     "sequential-unfreezing",
     "default",

@@ -76,6 +76,7 @@ final: {retrain: full, train: 100, epochs: 4, seeds: 2}
 store: results
 checkpoints_gb: 2.5
 track: {tensorboard: board, mlflow: "http://localhost:5000"}
+suite: mutants
 start: [{learning_rate: 0.01, dropout: 0.3, optimizer: sgd, momentum: 0.9, layers: 2}]
 """  # every key but `prior`
 

@@ -114,8 +114,8 @@ def test_a_winner_is_refined_from_its_level(played: Study, age: Any) -> None:
 
 def test_earlier_results_are_found_again(played: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     data = aged(store.read(played.store))
-    monkeypatch.setattr(recover, "read", lambda uri: data)
-    prior = recover.prior_observations(played.model_copy(update={"prior": played.store}))
+    monkeypatch.setattr(recover, "read", lambda uri, name: data)
+    prior = recover.prior_observations(played.model_copy(update={"study": "later", "prior": played.store}))
     assert len(prior) == data.epochs.num_rows
     assert {o.config["dropout"] for o in prior} == {0.0, 0.1, 0.2, 0.3}
 

@@ -10,11 +10,12 @@ from scipy.stats import norm, rankdata
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from hpo.methods.searchers.acquisition import NAMES, acquisition, log_improvement
-from hpo.methods.searchers.bayesian import _places
-from hpo.methods.searchers.encoding import features
-from hpo.methods.searchers.gaussian_process import JITTER, GaussianProcess
+from hpo.methods.searchers.acquisition import NAMES, Utility, acquisition, log_improvement
+from hpo.methods.searchers.encoding import features, groups
+from hpo.methods.searchers.gaussian_process import JITTER, NOISY, GaussianProcess, main_effects
+from hpo.methods.searchers.history import Seen
 from hpo.methods.searchers.parzen import Parzen, cubes
+from hpo.methods.searchers.targets import agreement, places, standings, values
 from hpo.study.space import Choice, Float, Int, SearchSpace
 
 RNG = np.random.default_rng(0)
@@ -24,29 +25,94 @@ Y = (Y - Y.mean()) / Y.std()
 
 
 def test_the_process_predicts_what_scikit_learns_does_with_the_same_kernel() -> None:
-    process = GaussianProcess(3)
+    process = GaussianProcess(range(3))
     process.fit(X, Y)
-    lengths, (a, noise) = np.exp(process.theta[:3]), np.exp(process.theta[3:])
+    lengths, (a, _, noise) = np.exp(process.theta[:3]), np.exp(process.theta[3:])
     kernel = ConstantKernel(a) * Matern(lengths, nu=2.5) + WhiteKernel(noise)
     theirs = GaussianProcessRegressor(kernel, alpha=JITTER, optimizer=None).fit(X, Y)
-    places = RNG.random((40, 3))
-    mean, deviation = process.condition(X, Y).predict(places)
-    expected, spread = theirs.predict(places, return_std=True)
+    somewhere = RNG.random((40, 3))
+    mean, deviation = process.condition(X, Y).predict(somewhere)
+    expected, spread = theirs.predict(somewhere, return_std=True)
     np.testing.assert_allclose(mean, expected, atol=1e-8)
     np.testing.assert_allclose(deviation**2, spread**2 - noise, atol=1e-8)
 
 
-def test_the_gradient_of_the_process_is_that_of_its_posterior_density() -> None:
-    process, squared = GaussianProcess(3), (X[:, None] - X[None]) ** 2
-    theta = process.theta + RNG.normal(0, 0.3, 5)
-    numeric = approx_fprime(theta, lambda t: process._objective(t, squared, Y)[0], 1e-6)
-    np.testing.assert_allclose(process._objective(theta, squared, Y)[1], numeric, rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("additive", [False, True])
+def test_the_gradient_of_the_process_is_that_of_its_posterior_density(additive: bool) -> None:
+    process = GaussianProcess([0, 1, 1], additive=additive)
+    main = main_effects(X * process._shares, X * process._shares)
+    theta = process._mean + RNG.normal(0, 0.3, 5) + [0, 0, 0, 0, 3]  # with enough noise for numeric slopes
+    numeric = approx_fprime(theta, lambda t: process._objective(t, X, Y, main)[0], 1e-6)
+    np.testing.assert_allclose(process._objective(theta, X, Y, main)[1], numeric, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_slopes_of_a_utility_are_those_of_its_values(name: str, additive: bool) -> None:
+    process = GaussianProcess(range(3), additive=additive)
+    process.fit(X, Y)
+    utility = Utility(acquisition(name, best=float(Y.max()), xi=0.1), process.condition(X, Y))
+    rows = RNG.random((4, 3))
+    numeric = [approx_fprime(row, lambda x: float(utility(x[None])[0]), 1e-6) for row in rows]
+    np.testing.assert_allclose(utility.slopes(rows), numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_left_out_is_predicted_from_the_others() -> None:
+    process = GaussianProcess(range(3))
+    process.fit(X, Y)
+    left_out = process.condition(X, Y).left_out()
+    for i in (0, 7):
+        others = np.arange(len(X)) != i
+        expected, _ = process.condition(X[others], Y[others]).predict(X[i : i + 1])
+        assert left_out[i] == pytest.approx(expected[0])
 
 
 def test_the_process_finds_which_coordinates_matter() -> None:
-    process = GaussianProcess(3)
+    process = GaussianProcess(range(3))
     process.fit(X, Y)
     assert process.theta[2] > max(process.theta[:2]) + 0.5
+
+
+def test_a_dozen_observations_of_dozens_of_choices_tell_what_each_contributes() -> None:
+    space = SearchSpace({f"c{i}": Choice(("a", "b", "c")) for i in range(24)})
+    rng = np.random.default_rng(0)
+    configs = [space.sample(rng) for _ in range(212)]
+    rows = np.array([space.features(c) for c in configs])
+    weights = rng.normal(size=space.width)
+    y = rows @ weights
+    y = (y - y.mean()) / y.std()
+
+    def skill(additive: bool) -> float:
+        process = GaussianProcess(groups(space), NOISY, additive)
+        process.fit(rows[:12], y[:12])
+        return agreement(process.condition(rows[:12], y[:12]).predict(rows[12:])[0], y[12:])
+
+    assert skill(True) > max(0.2, skill(False))
+
+
+def seen(*curves: list[float]) -> list[Seen]:
+    return [Seen({}, curve, not curve) for curve in curves]
+
+
+def test_values_keep_distances_among_the_best_and_shrink_those_of_the_worst() -> None:
+    targets = values(seen([1.0], [2.0], [4.0], [-1e9], []))
+    assert (targets[2] - targets[1]) / (targets[1] - targets[0]) == pytest.approx(2.0)
+    assert targets[4] < targets[3] < targets[0]
+    assert targets[0] - targets[4] < 3.0
+
+
+def test_values_of_short_trainings_are_those_of_whole_ones_with_their_standing() -> None:
+    targets = values(seen([0.1, 0.5], [0.2, 0.6], [0.3, 0.9], [0.25]))
+    assert targets[1] < targets[3] < targets[2]
+
+
+def test_standings_do_not_depend_on_how_far_values_are_apart() -> None:
+    np.testing.assert_allclose(standings(seen([1.0], [2.0], [3.0])), standings(seen([1.0], [2.0], [1e9])))
+
+
+def test_agreement_is_a_rank_correlation() -> None:
+    assert agreement(np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0, 11.0])) == pytest.approx(1.0)
+    assert agreement(np.array([1.0, 2.0, 3.0]), np.zeros(3)) == 0.0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,10 +174,10 @@ def test_the_features_of_many_points_are_those_of_each() -> None:
 @pytest.mark.parametrize("count", [1, 2, 17, 300])
 def test_normal_scores_and_improvements_are_those_of_scipys_statistics_to_the_bit(count):
     rng = np.random.default_rng(count)
-    values = rng.normal(size=count).round(1)
-    places = rankdata(values)
-    assert np.array_equal(_places(values), places)
-    assert np.array_equal(ndtri((places - 0.5) / count), norm.ppf((places - 0.5) / count))
+    drawn = rng.normal(size=count).round(1)
+    expected = rankdata(drawn)
+    assert np.array_equal(places(drawn), expected)
+    assert np.array_equal(ndtri((expected - 0.5) / count), norm.ppf((expected - 0.5) / count))
     z = 10 * rng.normal(size=count)
     near, far = np.maximum(z, -5.0), np.minimum(z, -5.0)
     expected = np.where(z > -5.0, np.log(norm.pdf(near) + near * norm.cdf(near)), norm.logpdf(far) - 2 * np.log(-far))

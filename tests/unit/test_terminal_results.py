@@ -187,19 +187,19 @@ def test_what_a_run_offers_next_runs_as_it_stands(tmp_path, monkeypatch):
         archive.extractall(tmp_path / "results", filter="data")
     monkeypatch.chdir(tmp_path)
     study = Study.load("digits", store="results")
-    offered = further(study, "digits", {"methods": "random,asha", "seeds": "0,1", "budget": None})
+    offered = further([study], "digits", {"methods": "random,asha", "seeds": "0,1", "budget": None})
     commands = [line.strip() for line in offered.splitlines() if line.strip().startswith("hpo ")]
     assert len(commands) == 3
     for command in commands:
         assert typed(*shlex.split(command)[1:]).strip()
     assert "--methods random,asha --seeds 0,1" in offered
-    assert max(map(len, further(study, "digits", {}).splitlines())) <= 80
+    assert max(map(len, further([study], "digits", {}).splitlines())) <= 80
 
 
 def test_what_could_not_answer_is_not_offered(uri):
     study = Study.load("digits", store="new")
-    assert "hpo replay" not in further(study, "digits.tar.gz", {})
-    assert "hpo importance" not in further(study, "digits", {}, important=False)
+    assert "hpo replay" not in further([study], "digits.tar.gz", {})
+    assert "hpo importance" not in further([study], "digits", {}, important=False)
     assert has_enough(read(uri))
     assert not has_enough(synthetic_study(methods=("random",), seeds=(0,), budget=32))
 

@@ -49,6 +49,11 @@ class Bracket:
         self._results: list[tuple[float, int]] = []  # (-value, trial)
 
     @property
+    def rungs(self) -> int:
+        """How many rungs the bracket has."""
+        return len(self._shape)
+
+    @property
     def admits(self) -> bool:
         """Whether the first rung has room for a new trial."""
         return self._admitting > 0
@@ -113,6 +118,7 @@ class Brackets(Composed):
     def __init__(self, searcher: Searcher, max_epochs: int, shapes: Sequence[Shape]) -> None:
         super().__init__(searcher, max_epochs)
         self._shapes = shapes
+        self._rungs = max(map(len, shapes))
         self._begun = 0
         self._active: list[Bracket] = []
         self._bracket_of: dict[int, Bracket] = {}
@@ -129,7 +135,7 @@ class Brackets(Composed):
                     break
             else:
                 bracket = self._begin()
-            trial = self.roster.create()
+            trial = self.roster.create(self._rungs - bracket.rungs)
             if trial is not None:
                 return self._train(bracket, trial, bracket.enter(trial))
             if self.roster.busy:

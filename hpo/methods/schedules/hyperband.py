@@ -66,9 +66,9 @@ class AsyncHyperband(Composed):
             move = ladder.promotion()
             if move is not None:
                 return self._climb(s, *move)
-        trial = self.roster.create()
+        s = min(range(len(self._given)), key=lambda s: (self._given[s], s))
+        trial = self.roster.create(s)
         if trial is not None:
-            s = min(range(len(self._given)), key=lambda s: (self._given[s], s))
             return self._climb(s, trial, self._ladders[s].enter(trial))
         return None if self.roster.busy else self._train_on()
 

@@ -40,8 +40,14 @@ class Roster:
         self.searcher = searcher
         self._open.clear()
 
-    def create(self) -> int | None:
-        """Adds a trial of the searcher's next configuration; returns its number, None if there is none (now)."""
+    def create(self, rung: int = 0) -> int | None:
+        """Adds a trial of the searcher's next configuration, which starts at a rung, 0 for the shortest training.
+
+        Returns its number, None if there is none (now).
+        """
+        aim = getattr(self.searcher, "aim", None)
+        if aim is not None:
+            aim(rung)
         config = self.searcher.suggest()
         return None if config is None else self.add(config)
 

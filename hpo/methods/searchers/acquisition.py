@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from scipy.special import ndtr
 
+from hpo.methods.searchers.gaussian_process import Matrix, Posterior
 from hpo.study.space import Vector
 
 NAMES = ("ei", "log_ei", "ucb", "pi")
@@ -46,3 +48,24 @@ def log_improvement(z: Vector) -> Vector:
     far = np.minimum(z, -5.0)
     close = np.log(np.exp(-(near**2) / 2.0) / DENSITY + near * ndtr(near))
     return np.asarray(np.where(z > -5.0, close, -(far**2) / 2.0 - math.log(DENSITY) - 2 * np.log(-far)))
+
+
+@dataclass(frozen=True)
+class Utility:
+    """An acquisition function of what a surrogate predicts."""
+
+    rate: Acquisition
+    posterior: Posterior
+
+    def __call__(self, rows: Matrix) -> Vector:
+        """Returns the utilities of points [n, d]; shape [n]."""
+        return self.rate(*self.posterior.predict(rows))
+
+    def slopes(self, rows: Matrix) -> Matrix:
+        """Returns the derivatives of the utilities by the points [n, d]; shape [n, d]."""
+        mean, deviation = self.posterior.predict(rows)
+        step = 1e-4 * deviation
+        by_mean = (self.rate(mean + step, deviation) - self.rate(mean - step, deviation)) / (2 * step)
+        by_deviation = (self.rate(mean, deviation + step) - self.rate(mean, deviation - step)) / (2 * step)
+        means, deviations = self.posterior.slopes(rows)
+        return by_mean[:, None] * means + by_deviation[:, None] * deviations

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from hpo.methods import options
 from hpo.methods.protocol import InvalidOption, Setting
-from hpo.methods.searchers.acquisition import NAMES, acquisition
-from hpo.methods.searchers.encoding import features
-from hpo.methods.searchers.gaussian_process import GaussianProcess, Posterior
-from hpo.methods.searchers.history import Seen, ranks, standing
+from hpo.methods.searchers.acquisition import NAMES, Utility, acquisition
+from hpo.methods.searchers.encoding import features, groups
+from hpo.methods.searchers.gaussian_process import NOISY, UNKNOWN, GaussianProcess, Posterior
+from hpo.methods.searchers.history import Seen, ranks
 from hpo.methods.searchers.one_thread import one_thread
 from hpo.methods.searchers.searching import Searching
+from hpo.methods.searchers.targets import agreement, standings, values
 from hpo.study.space import Choice, Config, Vector
 from hpo.text import nearest, shown
 
 BEST, LAST = 150, 150  # the most points that the process is fitted to: its cost grows with their cube
-CANDIDATES = 1000
-ROUNDS = 4  # of refinement around the best candidates
+RUNNING = 100  # of the configurations without a result, so many of the best and of the last count
+TRUSTED = (
+    0.75  # rank correlation of values with what the other observations predict, from which on values are predicted
+)
 EXPLORED = 2  # configurations for each hyperparameter; after so many, exploration fades
+CANDIDATES = 1000
+CLIMBS = 10  # candidates from which the utility is climbed
+ROUNDS = 4  # of refinement around the best candidates
 REFIT_FROM, REFIT_EVERY = 60, 10  # from 60 points on, length scales are fitted anew at every tenth point only
 
 Matrix = NDArray[np.float64]
+
+
+@dataclass
+class Model:
+    """A process, what it learns to predict, and the number of observations at which it is fitted next."""
+
+    process: GaussianProcess
+    targets: Callable[[list[Seen]], Vector]
+    due: int = 0
+
+    def learn(self, rows: Matrix, seen: list[Seen], total: int) -> Posterior:
+        """Returns the process given observations with features [n, d], of `total` that there are."""
+        y = self.targets(seen)
+        if total >= self.due:
+            self.process.fit(rows, y)
+            self.due = total + (1 if total < REFIT_FROM else REFIT_EVERY)
+        return self.process.condition(rows, y)
 
 
 class Bayesian(Searching):
@@ -33,18 +57,23 @@ class Bayesian(Searching):
 
     Options: acquisition (ei, log_ei, ucb or pi); initial (random configurations first; paper 001 has 4, but from fewer
     than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
-    predicted quantity. xi stays constant until two configurations for each hyperparameter were seen and then fades as
-    1 / n: without it, half of the first suggestions are close to known points. A running configuration counts as if it
-    had given the value that the process expects, so that parallel suggestions differ. A failed one counts as worse than
-    any other.
+    predicted quantity; random_fraction (the share of random ones after the first).
+
+    While the process predicts values well, judged by leaving each observation out, the acquisition function is climbed
+    with xi = 0. Otherwise the process predicts standings, which wild values do not mislead, and expects noise; xi
+    stays constant until two configurations for each hyperparameter were seen and then fades as 1 / n.
+
+    A running configuration counts as if it had given the value that the process expects, and xi is at least the share of
+    those without a result, so that parallel suggestions differ. A failed one counts as worse than any other.
     """
 
     expensive = True
 
     def __init__(
-        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8
-    ) -> None:
-        super().__init__(setting, tag=0xBA7E5)
+        self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8,
+        random_fraction: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(setting, tag=0xBA7E5, random_fraction=random_fraction)
         if acquisition not in NAMES:
             raise InvalidOption(
                 f"acquisition must be one of {', '.join(NAMES)}, but got {shown(acquisition)}"
@@ -55,8 +84,9 @@ class Bayesian(Searching):
         self._initial = options.whole("initial", initial, 1)
         self._xi = options.real("xi", xi, 0.0, 1e6)
         self._kappa = options.real("kappa", kappa, 0.0, 1e6)
-        self._process = GaussianProcess(setting.space.width)
-        self._due = 0  # the number of observations at which the process is fitted next
+        coordinates = groups(setting.space)
+        self._precise = Model(GaussianProcess(coordinates, UNKNOWN), values)
+        self._robust = Model(GaussianProcess(coordinates, NOISY, additive=True), standings)
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
@@ -67,47 +97,77 @@ class Bayesian(Searching):
 
     def _maximise(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
         kept = _kept(seen)
-        targets = _targets(kept)
-        posterior = self._posterior([s.config for s in kept], targets, len(seen))
-        xi = self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
-        rate = acquisition(self._acquisition, float(targets.max()), xi, self._kappa)
-        best = [kept[i].config for i in np.argsort(-targets, kind="stable")[:5]]
-        return self._search(lambda rows: rate(*posterior.predict(rows)), best, rng)
-
-    def _posterior(self, configs: list[Config], targets: Vector, total: int) -> Posterior:
-        """Returns the process given the observations; configurations without a result count with their expected values."""
-        rows = self._features(configs)
-        if total >= self._due:
-            self._process.fit(rows, targets)
-            self._due = total + (1 if total < REFIT_FROM else REFIT_EVERY)
-        posterior = self._process.condition(rows, targets)
+        rows = self._features([s.config for s in kept])
+        model, xi = self._precise, 0.0
+        posterior = model.learn(rows, kept, len(seen))
+        trusted = agreement(posterior.left_out(), posterior.y) >= TRUSTED
+        if not trusted:
+            model, xi = self._robust, self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
+            posterior = model.learn(rows, kept, len(seen))
         untouched = self.history.untouched()
+        xi = max(xi, self._xi * len(untouched) / (len(seen) + len(untouched)))
+        expecting = self._expecting(model.process, posterior, rows, untouched)
+        rate = acquisition(self._acquisition, float(expecting.y.max()), xi, self._kappa)
+        utility = Utility(rate, expecting)
+        if self.setting.space.pool is not None:
+            return self.history.best_open(self.setting.space.pool.features, utility)
+        best = [kept[i].config for i in np.argsort(-posterior.y, kind="stable")[:5]]
+        return self._search(utility, best, trusted, rng)
+
+    def _expecting(
+        self, process: GaussianProcess, posterior: Posterior, rows: Matrix, untouched: list[Config]
+    ) -> Posterior:
+        """Returns the process that believes its predictions for configurations without a result: the best and the last."""
         if not untouched:
             return posterior
-        believed = self._features(untouched)
-        lies, _ = posterior.predict(believed)
-        return self._process.condition(np.vstack([rows, believed]), np.concatenate([targets, lies]))
+        running = self._features(untouched)
+        expected, _ = posterior.predict(running)
+        best = np.argsort(-expected, kind="stable")[:RUNNING]
+        kept = np.union1d(best, np.arange(len(running))[-RUNNING:])
+        return process.condition(np.vstack([rows, running[kept]]), np.concatenate([posterior.y, expected[kept]]))
 
-    def _features(self, configs: list[Config]) -> Matrix:
+    def _features(self, configs: Sequence[Config]) -> Matrix:
         return np.array([self.setting.space.features(config) for config in configs])
 
-    def _search(
-        self, utility: Callable[[Matrix], Vector], best: list[Config], rng: np.random.Generator
-    ) -> Config | None:
-        """Returns the new configuration of the greatest utility among random ones and shrinking steps around the best."""
+    def _search(self, utility: Utility, best: list[Config], climbs: bool, rng: np.random.Generator) -> Config | None:
+        """Returns the new configuration of the greatest utility: of random ones, uphill of them, and of steps around them."""
         space = self.setting.space
-        if space.pool is not None:
-            return self.history.best_open(space.pool.features, utility)
         cubes = np.vstack(
             [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
         )
-        values = utility(features(space, cubes))
+        rates = utility(features(space, cubes))
+        if climbs:
+            tops = self._uphill(utility, cubes[_starts(rates, rng)])
+            cubes, rates = np.vstack([cubes, tops]), np.concatenate([rates, utility(features(space, tops))])
         for round in range(ROUNDS):
-            nearby = np.vstack([self._steps(cubes[i], 0.2 / 3**round, rng) for i in np.argsort(-values)[:5]])
-            cubes = np.vstack([cubes, nearby])
-            values = np.concatenate([values, utility(features(space, nearby))])
-        decoded = (space.decode(cubes[i]) for i in np.argsort(-values, kind="stable"))
+            nearby = np.vstack([self._steps(cubes[i], 0.2 / 3**round, rng) for i in np.argsort(-rates)[:5]])
+            cubes, rates = np.vstack([cubes, nearby]), np.concatenate([rates, utility(features(space, nearby))])
+        decoded = (space.decode(cubes[i]) for i in np.argsort(-rates, kind="stable"))
         return next((config for config in decoded if self.history.is_new(config)), None)
+
+    def _uphill(self, utility: Utility, cubes: Matrix) -> Matrix:
+        """Returns the points uphill of points [n, len(space)] along continuous coordinates, all climbed as one."""
+        from scipy.optimize import minimize  # as in the process's fit
+
+        space = self.setting.space
+        numbers = groups(space)
+        smooth = [j for j, d in enumerate(space.domains.values()) if not isinstance(d, Choice) and math.isinf(d.size)]
+        if not smooth:
+            return cubes
+        columns = [numbers.index(j) for j in smooth]
+        rows, shape = features(space, cubes), (len(cubes), len(smooth))
+        absent = rows[:, columns] != cubes[:, smooth]  # hyperparameters that do not exist there
+
+        def downhill(x: Vector) -> tuple[float, Vector]:
+            rows[:, columns] = np.where(absent, rows[:, columns], x.reshape(shape))
+            slopes = np.where(absent, 0.0, utility.slopes(rows)[:, columns])
+            return -float(utility(rows).sum()), -slopes.ravel()
+
+        top = minimize(downhill, cubes[:, smooth].ravel(), jac=True, method="L-BFGS-B",
+                       bounds=[(0.0, 1.0)] * absent.size, options={"maxiter": 100})  # fmt: skip
+        points = cubes.copy()
+        points[:, smooth] = top.x.reshape(shape)
+        return points
 
     def _steps(self, cube: Vector, width: float, rng: np.random.Generator) -> Matrix:
         """Returns points near a point; in some of them one choice is changed."""
@@ -121,9 +181,21 @@ class Bayesian(Searching):
 
 
 def _around(cube: Vector, width: float, count: int, rng: np.random.Generator) -> Matrix:
-    """Returns `count` points around a point of the cube; each coordinate moves with probability 1/2; shape [count, d]."""
+    """Returns `count` points around a point of the cube; each coordinate moves with probability 1/2; shape [count, d].
+
+    Moves beyond an end of the cube come back from it: otherwise many would end in corners, where predictions are vague.
+    """
     moves = rng.normal(0.0, width, (count, len(cube))) * (rng.random((count, len(cube))) < 0.5)
-    return np.asarray(np.clip(cube + moves, 0.0, 1.0))
+    return np.asarray(1 - np.abs(1 - np.abs((cube + moves) % 2)))
+
+
+def _starts(rates: Vector, rng: np.random.Generator) -> list[int]:
+    """Returns the number of the best point, and of others drawn by their utility: the best ones lie on one hill."""
+    best = int(np.argmax(rates))
+    weights = np.exp(np.maximum(rates - rates[best], -500.0))
+    weights[best] = 0.0
+    others = rng.choice(len(rates), CLIMBS - 1, replace=False, p=weights / weights.sum())
+    return [best, *(int(i) for i in others)]
 
 
 def _kept(seen: list[Seen]) -> list[Seen]:
@@ -133,23 +205,3 @@ def _kept(seen: list[Seen]) -> list[Seen]:
     places = ranks(seen)
     late = len(seen) - LAST
     return [s for i, s in enumerate(seen) if places[i] < BEST or i >= late]
-
-
-def _targets(seen: list[Seen]) -> Vector:
-    """Returns what the process learns to predict: normal scores of the standings, with mean 0 and deviation 1; shape [n].
-
-    Larger is better. Scores rather than values, since losses differ by magnitudes where training goes wrong and by
-    little where it goes well. Equal standings, such as those of failures, have equal scores, but a longer training breaks
-    the tie.
-    """
-    levels = np.array([s.level for s in seen])
-    order = standing(seen) + 1e-9 * levels / max(1, levels.max())
-    scores = ndtri((_places(order) - 0.5) / len(seen))
-    deviation = scores.std()
-    return np.asarray((scores - scores.mean()) / (deviation if deviation > 0 else 1.0))
-
-
-def _places(values: Vector) -> Vector:
-    """Returns each value's place, counted from 1; equal values share the mean of theirs."""
-    _, group, many = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(many) - (many - 1) / 2)[group])

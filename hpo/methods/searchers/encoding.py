@@ -65,3 +65,9 @@ def _snapped(domain: Float | Int, units: Vector) -> Vector:
         return np.asarray((np.log(values) - low) / (high - low))
     count = int(domain.size)
     return np.asarray((np.minimum(count - 1, (units * count).astype(np.int64)) + 0.5) / count)
+
+
+def groups(space: SearchSpace) -> list[int]:
+    """Returns the number of the hyperparameter that each coordinate of the features belongs to; shape [space.width]."""
+    widths = [len(d.options) if isinstance(d, Choice) and not d.ordered else 1 for d in space.domains.values()]
+    return [number for number, width in enumerate(widths) for _ in range(width)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Choice, Config, Vector
 from hpo.study.values import digest
 
+NARROWEST = 0.02  # the least bandwidth; below it, suggestions are the same point again in all that matters
 POINTS = 1000  # the most rows of a density, thinned evenly over the ranks, so that a suggestion's cost is bounded
 
 
@@ -118,7 +119,9 @@ class Kde(Searching):
 
     With d hyperparameters the paper calls at least d + 1 results good and models a training length from d + 3 results
     on: of 11 results in 8 dimensions, 9 are good, 9 are bad and 7 are both, and what shorter trainings told is forgotten.
-    So half as many may be good here, and the model waits for two disjoint parts; `published` follows the paper.
+    So half as many may be good here, and the model waits for two disjoint parts. And running configurations without a
+    result count as bad here, and no bandwidth is below 0.02 (0.001 in the paper), or hundreds of workers would all work on
+    one spot. `published` follows the paper.
     """
 
     def __init__(
@@ -130,18 +133,18 @@ class Kde(Searching):
         random_fraction: float = 1 / 3,
         samples: int = 64,
         bandwidth_factor: float = 3.0,
-        min_bandwidth: float = 1e-3,
+        min_bandwidth: float | None = None,
         published: bool = False,
     ) -> None:
-        super().__init__(setting, tag=0xB0B)
+        super().__init__(setting, tag=0xB0B, random_fraction=random_fraction)
         self._space = setting.space
         self._budgets = sorted(set(budgets))
         self._top = options.real("top", top, 0.0, 1.0)
-        self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
         self._samples = options.whole("samples", samples, 1)
         self._factor = options.real("bandwidth_factor", bandwidth_factor, 1e-6, 1e6)
-        self._narrowest = options.real("min_bandwidth", min_bandwidth, 1e-9, 0.5)
         self._published = options.flag("published", published)
+        narrowest = (1e-3 if published else NARROWEST) if min_bandwidth is None else min_bandwidth
+        self._narrowest = options.real("min_bandwidth", narrowest, 1e-9, 0.5)
         self._options = np.array([len(d.options) if isinstance(d, Choice) else 0 for d in self._space.domains.values()])
         self._results = [Results() for _ in self._budgets]
         self._arrivals = 0
@@ -154,9 +157,12 @@ class Kde(Searching):
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         densities = self._densities()
-        if densities is None or rng.random() < self._random:
+        if densities is None:
             return self._space.sample(rng)
         good, bad = densities
+        waiting = self.history.untouched()
+        if waiting and not self._published:
+            bad = replace(bad, rows=np.vstack([bad.rows, [self._row(config) for config in waiting]]))
         if self._space.pool is not None:
             return self.history.best_open(self._space.pool.cubes, lambda rows: good.log_pdf(rows) - bad.log_pdf(rows))
         return next((config for config in self._ranked(good, bad, rng) if self.history.is_new(config)), None)
@@ -179,12 +185,15 @@ class Kde(Searching):
         self._reached.pop(digest(dict(config)), None)
 
     def _add(self, level: int, config: Config, value: float) -> None:
+        self._results[level].add(self._row(config), value, self._arrivals)
+        self._arrivals += 1
+
+    def _row(self, config: Config) -> Vector:
         row = self._space.encode(config)
         if len(config) < len(row):  # for a hyperparameter that does not exist here, any value is as good as another
             missing = [name not in config for name in self._space.names]
             row[missing] = np.random.default_rng([self.setting.seed, self._arrivals]).random(sum(missing))
-        self._results[level].add(row, value, self._arrivals)
-        self._arrivals += 1
+        return row
 
     def _densities(self) -> tuple[Density, Density] | None:
         """Returns the densities of the longest training with enough results; fits them again for every 1 percent more."""

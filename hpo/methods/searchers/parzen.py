@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
-from hpo.study.space import Choice, Config, SearchSpace, Vector
+from hpo.study.space import Choice, Config, Domain, SearchSpace, Vector
 
 Matrix = NDArray[np.float64]
 
@@ -27,16 +27,19 @@ class Parzen:
 
     A kernel is a product over the coordinates. On a range it is a normal truncated at 0 and 1, whose deviation is the
     distance to the farther neighbour on that coordinate (Bergstra et al. 2011), within [1 / min(100, n + 2), 1]. On a
-    choice it is the point's option, mixed with all options alike. Where the point has no value it is uniform. Since
-    kernels are mixed, not coordinates, hyperparameters that go together stay together (Falkner et al. 2018).
+    choice it is the point's own option or, with the probability `shares`, an option drawn from those of all points. Where
+    the point has no value it is uniform. Since kernels are mixed, not coordinates, ranges that go together stay together
+    (Falkner et al. 2018). So do few choices; but with c of them the own option's part is only 1/c, since a point that
+    keeps dozens of options is the same point again in all that matters.
 
-    `means`, `deviations` [n + 1, d], the prior's last; `options` [d]: how many a choice has, 0 for a range; `weights` [n + 1].
+    `means`, `deviations` [n + 1, d], the prior's last; `weights` [n + 1]; `shares` [d]: for each choice, how often each of
+    its options is drawn; none for a range.
     """
 
     means: Matrix
     deviations: Matrix
-    options: NDArray[np.int64]
     weights: Vector
+    shares: tuple[Vector, ...]
 
     @classmethod
     def fit(cls, space: SearchSpace, rows: Matrix, prior_weight: float = 1.0) -> Parzen:
@@ -47,28 +50,31 @@ class Parzen:
             known = np.flatnonzero(~np.isnan(rows[:, j]))
             deviations[known, j] = _to_farther_neighbour(rows[known, j])
         deviations[:n] = np.clip(deviations[:n], 1 / min(100, n + 2), 1.0)
-        options = np.array([len(x.options) if isinstance(x, Choice) else 0 for x in space.domains.values()])
         weights = np.append(np.ones(n), prior_weight if n else 1.0)
-        return cls(np.vstack([rows, np.full(d, math.nan)]), deviations, options, weights / weights.sum())
+        shares = tuple(_shares(x, rows[:, j], prior_weight) for j, x in enumerate(space.domains.values()))
+        return cls(np.vstack([rows, np.full(d, math.nan)]), deviations, weights / weights.sum(), shares)
 
     def draw(self, rng: np.random.Generator, count: int) -> Matrix:
         """Draws points of the cube; shape [count, d]."""
         kernels = rng.choice(len(self.weights), count, p=self.weights)
-        means, deviations, units = self.means[kernels], self.deviations[kernels], rng.random((count, len(self.options)))
+        means, deviations, units = self.means[kernels], self.deviations[kernels], rng.random((count, len(self.shares)))
         low, high = ndtr(-means / deviations), ndtr((1 - means) / deviations)
         points = np.clip(means + deviations * ndtri(low + units * (high - low)), 0.0, 1.0)
-        own = np.where(rng.random(units.shape) < self._mixing, units, means)
-        points = np.where(self.options > 0, own, points)
+        for j, share in enumerate(self.shares):
+            if len(share):
+                others = (rng.choice(len(share), count, p=share) + 0.5) / len(share)
+                points[:, j] = np.where(rng.random(count) < self._others, others, means[:, j])
         return np.where(np.isnan(means), units, points)
 
     def log_pdf(self, points: Matrix) -> Vector:
         """Returns the log density at points of the cube [m, d]; shape [m]."""
         total = np.zeros((len(points), len(self.weights)))
-        for j, count in enumerate(self.options):
+        for j, share in enumerate(self.shares):
             here, mean, deviation = points[:, j, None], self.means[None, :, j], self.deviations[None, :, j]
-            if count:
-                same = np.floor(here * count) == np.floor(mean * count)
-                log = np.log(self._mixing + (1 - self._mixing) * count * same)
+            if count := len(share):
+                option = np.minimum(np.floor(here * count), count - 1).astype(int)
+                own = option == np.floor(mean * count)
+                log = np.log(count * (self._others * share[option] + (1 - self._others) * own))
             else:
                 inside = ndtr((1 - mean) / deviation) - ndtr(-mean / deviation)
                 log = -0.5 * ((here - mean) / deviation) ** 2 - np.log(inside * deviation * math.sqrt(2 * math.pi))
@@ -77,15 +83,30 @@ class Parzen:
             return np.asarray(logsumexp(total + np.log(self.weights), axis=1))
 
     @property
-    def _mixing(self) -> float:
-        """The weight of all options alike in a choice's kernel, which is the prior's."""
-        return float(max(self.weights[-1], 1e-3))
+    def _others(self) -> float:
+        """The probability that a choice's option is not the kernel's own but one of all points'."""
+        choices = sum(len(share) > 0 for share in self.shares)
+        return float(1 - (1 - max(self.weights[-1], 1e-3)) / max(choices, 1))
+
+
+def _shares(domain: Domain, units: Vector, prior_weight: float) -> Vector:
+    """Returns how often each option of a choice is drawn, `prior_weight` as if once more for all together; none for a range."""
+    if not isinstance(domain, Choice):
+        return np.empty(0)
+    many = len(domain.options)
+    counts = np.bincount(np.floor(units[~np.isnan(units)] * many).astype(int), minlength=many) + prior_weight / many
+    return np.asarray(counts / counts.sum())
 
 
 def _to_farther_neighbour(values: Vector) -> Vector:
-    """Returns each value's distance to the farther of its two neighbours, of which 0 and 1 may be one; shape [n]."""
+    """Returns each value's distance to the farther of its two neighbours; a single one's to the farther end; shape [n].
+
+    The ends of [0, 1] are nobody's neighbours otherwise: the outermost points would always have the widest kernels.
+    """
+    if len(values) < 2:
+        return np.maximum(values, 1 - values)
     order = np.argsort(values)
-    fenced = np.concatenate([[0.0], values[order], [1.0]])
+    gaps = np.diff(values[order])
     found = np.empty(len(values))
-    found[order] = np.maximum(fenced[1:-1] - fenced[:-2], fenced[2:] - fenced[1:-1])
+    found[order] = np.maximum(np.append(0.0, gaps), np.append(gaps, 0.0))
     return found

@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from hpo.methods import options
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers.history import History
 from hpo.study.space import Config
@@ -15,16 +16,18 @@ from hpo.study.space import Config
 class Searching(ABC):
     """Subclasses propose configurations; the frame keeps the memory and prevents repeated suggestions.
 
-    `tag` tells the random streams of different searchers with the same seed apart.
+    `tag` tells the random streams of different searchers with the same seed apart. `random_fraction`: the share of
+    suggestions that are random, whatever was learned.
     """
 
     oblivious = False
     expensive = False
 
-    def __init__(self, setting: Setting, tag: int) -> None:
+    def __init__(self, setting: Setting, tag: int, random_fraction: float = 0.0) -> None:
         self.setting = setting
         self.history = History(setting)
         self._tag = tag
+        self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
         self._count = 0
 
     @final
@@ -34,7 +37,8 @@ class Searching(ABC):
             return config
         rng = np.random.default_rng([self.setting.seed, self._tag, self._count])
         self._count += 1
-        proposed = self.propose(rng)
+        explores = self._random > 0 and rng.random() < self._random
+        proposed = None if explores else self.propose(rng)
         if proposed is not None and self.history.is_new(proposed):
             return self.history.take(proposed)
         return self.history.fresh(rng)

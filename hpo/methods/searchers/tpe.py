@@ -21,10 +21,12 @@ class Tpe(Searching):
     """Models good and bad configurations by densities l and g, and suggests the draw from l with the greatest l / g.
 
     Options: startup (random configurations first); gamma (the share of good ones) and candidates (n_EI_candidates), as in
-    the paper; prior_weight (of the whole cube in either density); joint. The densities are joint, so that hyperparameters
-    that go together are drawn together; with `joint: false` the hyperopt library treats each alone, as the paper does.
+    the paper; prior_weight (of the whole cube in either density); joint; random_fraction (the share of random ones after
+    the first). The densities are joint, so that hyperparameters that go together are drawn together; with `joint: false`
+    the hyperopt library treats each alone, as the paper does.
     A running configuration counts with its value so far. One without a value counts as bad, so that parallel suggestions
-    differ, and so does a failed one.
+    differ, and so does a failed one. So does one whose curve equals a better placed or earlier one's: it told nothing new,
+    and among dozens of choices most changes of a good configuration are of that kind.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Tpe(Searching):
         candidates: int = 24,
         prior_weight: float = 1.0,
         joint: bool = True,
+        random_fraction: float = 0.0,
     ) -> None:
-        super().__init__(setting, tag=0x79E)
+        super().__init__(setting, tag=0x79E, random_fraction=random_fraction)
         self._startup = options.whole("startup", startup, 1)
         self._gamma = options.real("gamma", gamma, 1e-3, 1.0)
         self._candidates = options.whole("candidates", candidates, 1)
@@ -52,16 +55,27 @@ class Tpe(Searching):
 
     def _jointly(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
         space = self.setting.space
-        count = min(math.ceil(self._gamma * len(seen)), GOOD)
-        rows = cubes(space, [seen[i].config for i in np.argsort(ranks(seen))])
-        good = Parzen.fit(space, rows[:count], self._prior_weight)
-        bad = Parzen.fit(space, np.vstack([rows[count:], cubes(space, self.history.untouched())]), self._prior_weight)
+        best, rest = self._split(seen)
+        good = Parzen.fit(space, cubes(space, best), self._prior_weight)
+        bad = Parzen.fit(space, cubes(space, rest + self.history.untouched()), self._prior_weight)
         if space.pool is not None:
             return self.history.best_open(space.pool.cubes, lambda points: good.log_pdf(points) - bad.log_pdf(points))
         points = good.draw(rng, self._candidates)
         ratio = good.log_pdf(points) - bad.log_pdf(points)
         drawn = (space.decode(points[i]) for i in np.argsort(-ratio, kind="stable"))
         return next((config for config in drawn if self.history.is_new(config)), None)
+
+    def _split(self, seen: list[Seen]) -> tuple[list[Config], list[Config]]:
+        """Returns the good configurations, each with a curve of its own, and all others."""
+        count = min(math.ceil(self._gamma * len(seen)), GOOD)
+        best: list[Config] = []
+        rest: list[Config] = []
+        told: set[tuple[float, ...]] = set()
+        for i in np.argsort(ranks(seen)):
+            curve = tuple(seen[i].curve)
+            (best if len(best) < count and curve not in told else rest).append(seen[i].config)
+            told.add(curve)
+        return best, rest
 
     def _by_hyperopt(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
         """Asks hyperopt, whose share of good ones is gamma * sqrt(n) / n."""

@@ -26,7 +26,7 @@ class Bohb(Hyperband):
         random_fraction: float = 1 / 3,
         samples: int = 64,
         bandwidth_factor: float = 3.0,
-        min_bandwidth: float = 1e-3,
+        min_bandwidth: float | None = None,
         published: bool = False,
     ) -> None:
         epochs = options.epochs(setting, max_epochs)

@@ -14,23 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from hpo.replay.sources.benchmarks import taskset
 from hpo.replay.sources.table import CurvesError, Raw, matrix
-from hpo.study.values import digest
 from hpo.text import nearest
 
 ARRAYS = ("names", "configs", "values")
-TASKSET = ("tasks", "hp_names", "hp")
-LOSSES = {"train_loss": "train_loss", "val_loss": "valid_loss", "valid_loss": "valid_loss", "test_loss": "test_loss"}
 
 
 def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
     """Reads an .npz file."""
     with np.load(path, allow_pickle=False) as file:
         if not set(ARRAYS) <= set(file):
-            if set(TASKSET) <= set(file):
+            if set(taskset.ARRAYS) <= set(file):
                 return _taskset(file, path, metric, task)
             raise CurvesError(
-                f"{path} must have the keys {', '.join(ARRAYS)} (or TaskSet's: {', '.join(TASKSET)} and its losses), "
+                f"{path} must have the keys {', '.join(ARRAYS)} (or TaskSet's: {', '.join(taskset.ARRAYS)} and its losses), "
                 f"but has {', '.join(file) or 'none'}"
             )
         names = [str(name) for name in file["names"]]
@@ -45,29 +43,17 @@ def read_arrays(path: Path, metric: str, task: str | None) -> Raw:
 
 
 def _taskset(file: Any, path: Path, metric: str, task: str | None) -> Raw:
-    """Reads 12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL stores them; the metric is one of its losses.
-
-    The first point is the loss before training, so that epoch 1 is the second point. TaskSet drew 1 - beta evenly over
-    magnitudes, so that a study must search that: `beta1` becomes `one_minus_beta1`. See hpo/replay/recorded/taskset.yaml.
-    """
+    """Reads 12 tasks x 1,000 configurations x 51 points of TaskSet, as DPL stores them; the metric is one of its losses."""
     tasks = [str(name) for name in file["tasks"]]
     if task not in tasks:
         raise CurvesError(
             f"--task must name one of {path.name}'s tasks, but got {task!r}; {nearest(task or '', tasks)}"
         )
-    if metric not in LOSSES or LOSSES[metric] not in file:
-        raise CurvesError(f"the study's metric must be one of {', '.join(LOSSES)} for {path.name}, but got {metric!r}")
-    values = np.asarray(file[LOSSES[metric]][tasks.index(task)], dtype=np.float64)[:, 1:]
-    failed = ~np.isfinite(values)
-    ends = np.where(failed.any(axis=1), failed.argmax(axis=1), values.shape[1])
-    values = np.where(np.arange(values.shape[1]) < ends[:, None], values, np.nan)
-    hp = np.asarray(file["hp"], dtype=np.float64)
-    hp = hp[tasks.index(task)] if hp.ndim == 3 else hp
-    names = [str(name) for name in file["hp_names"]]
-    betas = np.array([name.startswith("beta") for name in names])
-    rows = np.where(betas, 1 - hp, hp).tolist()
-    named = [f"one_minus_{name}" if name.startswith("beta") else name for name in names]
-    return Raw(named, rows, values, np.ones(len(values)))
+    metric = metric.replace("valid_", "val_")
+    if metric not in taskset.LOSSES or f"{taskset.LOSSES[metric]}_loss" not in file:
+        known = ", ".join((*taskset.LOSSES, "valid_loss"))
+        raise CurvesError(f"the study's metric must be one of {known} for {path.name}, but got {metric!r}")
+    return taskset.raw(*taskset.arrays(file, path, task, metric))
 
 
 def read_table(path: Path) -> Any:
@@ -92,6 +78,25 @@ def of_task(whole: Any, source: str, task: str | None) -> Any:
     return whole.filter(compute.equal(compute.cast(whole["task"], "string"), task)).drop_columns("task")
 
 
+def tasks_of(path: Path) -> list[str]:
+    """Returns the tasks of a file in their order; none where it has one only."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return [str(name) for name in file["tasks"]] if set(taskset.ARRAYS) <= set(file) else []
+    whole = read_table(path)
+    return [str(name) for name in whole["task"].unique().to_pylist()] if "task" in whole.column_names else []
+
+
+def configs_of(path: Path) -> list[dict[str, Any]]:
+    """Returns the configurations of all tasks of a file with one row per epoch, each once; none of another layout."""
+    whole = read_table(path) if path.suffix in (".csv", ".parquet") else None
+    names = [name for name in whole.column_names if name.startswith("config_")] if whole is not None else []
+    if whole is None or not names or "epoch" not in whole.column_names:
+        return []
+    rows = whole.select(names).group_by(names, use_threads=False).aggregate([]).to_pylist()
+    return [{name.removeprefix("config_"): value for name, value in row.items()} for row in rows]
+
+
 def long(whole: Any, metric: str, source: str) -> Raw:
     """Converts a table with one row per epoch."""
     columns = whole.column_names
@@ -99,20 +104,20 @@ def long(whole: Any, metric: str, source: str) -> Raw:
         if needed not in columns:
             raise CurvesError(f"{source} must have a column {needed!r}, but has {', '.join(columns)}")
     names = [name.removeprefix("config_") for name in columns if name.startswith("config_")]
-    curves: dict[str, tuple[list[Any], dict[int, float], list[float]]] = {}
-    for row in whole.to_pylist():
-        config = [row[f"config_{name}"] for name in names]
-        value = row[metric]
-        _, points, seconds = curves.setdefault(
-            digest([row.get("seed"), row.get("trial"), *map(str, config)]), (config, {}, [])
-        )
-        if not isinstance(row["epoch"], int | float) or not row["epoch"] >= 1 or row["epoch"] % 1:
-            raise CurvesError(f"{source} must count epochs from 1, but has epoch {row['epoch']} of {config}")
-        if row["epoch"] in points and not row.get("attempt"):
-            raise CurvesError(f"{source} must record each epoch once, but has epoch {row['epoch']} of {config} twice")
-        points.setdefault(int(row["epoch"]), float("nan") if value is None else float(value))
-        seconds.append(float(row.get("seconds") or 1.0))
-    values = [in_order(points, f"{source} must record every epoch", config) for config, points, _ in curves.values()]
+    configs = list(zip(*(whole[f"config_{name}"].to_pylist() for name in names), strict=True)) or [()] * len(whole)
+    whose = [whole[name].to_pylist() for name in ("seed", "trial") if name in columns]
+    times, attempts = (whole[n].to_pylist() if n in columns else [None] * len(whole) for n in ("seconds", "attempt"))
+    curves: dict[tuple[str, ...], tuple[tuple[Any, ...], dict[int, float], list[float]]] = {}
+    rows = zip(whole["epoch"].to_pylist(), whole[metric].to_pylist(), times, attempts, configs, *whose, strict=True)
+    for epoch, value, seconds, attempt, config, *trial in rows:
+        _, points, spent = curves.setdefault((*map(str, trial), *map(str, config)), (config, {}, []))
+        if not isinstance(epoch, int | float) or not epoch >= 1 or epoch % 1:
+            raise CurvesError(f"{source} must count epochs from 1, but has epoch {epoch} of {list(config)}")
+        if epoch in points and not attempt:
+            raise CurvesError(f"{source} must record each epoch once, but has epoch {epoch} of {list(config)} twice")
+        points.setdefault(int(epoch), float("nan") if value is None else float(value))
+        spent.append(float(seconds or 1.0))
+    values = [in_order(points, f"{source} must record every epoch", list(c)) for c, points, _ in curves.values()]
     return Raw(
         names,
         [config for config, _, _ in curves.values()],

@@ -85,8 +85,7 @@ def is_dataframe(columns: Sequence[str]) -> bool:
 
 def read(path: Path, task: str | None, mode: str | None) -> Raw:
     """Reads the curves of one study of a storage: its only one, or the one that `task` names."""
-    with path.open("rb") as file:
-        studies = _sqlite(path) if file.read(len(MAGIC)) == MAGIC else _journal(path)
+    studies = _studies(path)
     if len(studies) != 1 and task not in studies:
         raise CurvesError(
             f"--task must name one of {path.name}'s {len(studies)} studies, but got {task!r}; "
@@ -98,6 +97,16 @@ def read(path: Path, task: str | None, mode: str | None) -> Raw:
     if mode is not None and study.directions[0] not in (mode, "not set"):
         raise CurvesError(f"the study's mode must be {study.directions[0]}, as in {path.name}, but is {mode}")
     return _raw(study.trials, path.name)
+
+
+def tasks_of(path: Path) -> list[str]:
+    """Returns the names of a storage's studies."""
+    return list(_studies(path))
+
+
+def _studies(path: Path) -> dict[str, Study]:
+    with path.open("rb") as file:
+        return _sqlite(path) if file.read(len(MAGIC)) == MAGIC else _journal(path)
 
 
 def _raw(trials: Iterable[Trial], source: str) -> Raw:

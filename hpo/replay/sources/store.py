@@ -18,10 +18,10 @@ from hpo.study.study import Study
 from hpo.study.values import digest
 
 
-def from_store(uri: str, study: Study) -> StudyData:
-    """Reads a store's study of the same name, or else its only study."""
+def from_store(uri: str, study: Study, task: str | None = None) -> StudyData:
+    """Reads the study that `task` names, else the study of the same name, or else the store's only one."""
     names = stores.studies(uri)
-    return stores.read(uri, study.study if study.study in names else None)
+    return stores.read(uri, next((name for name in (task, study.study) if name in names), task))
 
 
 def epoch_seconds(data: StudyData) -> dict[str, float]:

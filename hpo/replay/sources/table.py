@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ def table(source: str, space: SearchSpace, raw: Raw) -> RecordedTable:
     if not len(raw.rows):
         raise CurvesError(f"{source} must record at least one configuration, but records none")
     if raw.trials:
-        raw = _without_constants(raw, space)
+        raw = without_constants(raw, space.domains)
     for name in raw.names:
         if name not in space.domains:
             raise CurvesError(
@@ -100,11 +100,9 @@ def matrix(curves: Sequence[Sequence[float]]) -> Matrix:
     return values
 
 
-def _without_constants(raw: Raw, space: SearchSpace) -> Raw:
-    """Drops hyperparameters that the space does not name and no trial varies: they are settings of the tool's trials."""
-    kept = [
-        j for j, name in enumerate(raw.names) if name in space.domains or len({str(row[j]) for row in raw.rows}) > 1
-    ]
+def without_constants(raw: Raw, named: Container[str] = ()) -> Raw:
+    """Drops hyperparameters that are not `named` and that no trial varies: they are settings of the tool's trials."""
+    kept = [j for j, name in enumerate(raw.names) if name in named or len({str(row[j]) for row in raw.rows}) > 1]
     rows = [[row[j] for j in kept] for row in raw.rows]
     return replace(raw, names=[raw.names[j] for j in kept], rows=rows)
 
@@ -137,9 +135,9 @@ def _lacking(space: SearchSpace, raw: Mapping[str, Any]) -> bool:
         if isinstance(domain, Choice):
             found = _option(domain, value)
             if not found:
-                return _missing(value)
+                return missing(value)
             config[name] = found[0]
-        elif _missing(value):
+        elif missing(value):
             return True
         else:
             config[name] = value
@@ -226,11 +224,11 @@ def _option(domain: Choice, value: Any) -> list[Value]:
     """Returns the options that a raw value may mean, the best first; an empty cell means the option None."""
     exact = [option for option in domain.options if same(option, value)]
     alike = [option for option in domain.options if option == value or str(option) == str(value)]
-    nothing = [option for option in domain.options if _missing(value) and str(option).lower() in NOTHING]
+    nothing = [option for option in domain.options if missing(value) and str(option).lower() in NOTHING]
     return exact or alike or nothing
 
 
-def _missing(value: Any) -> bool:
+def missing(value: Any) -> bool:
     """Tells whether a raw value is a cell without content."""
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hpo.store import columns, schema
 from hpo.store.reader import StudyData
+from hpo.study.space_file import entries
 from hpo.study.study import Study
 
 SHOWN = 3  # problems of one kind that are named
@@ -36,7 +37,7 @@ def trials(data: StudyData, study: Study) -> Iterator[str]:
 
     A trial that has no epochs was made for one of the max_epochs that other trials of its run have, or the study's.
     """
-    space: Mapping[str, Any] = data.definition["space"]
+    space: Mapping[str, Any] = entries(data.definition["space"])
     known: dict[str, dict[str, Any]] = {}
     wrong = []
     for row in _distinct(data.epochs, ["trial", "seed", "max_epochs", *_configs(data.epochs)]):
