@@ -42,10 +42,20 @@ from hpo.study.values import Method
 PAGE = ROOT / "docs" / "measured" / "leaderboard.md"
 
 OURS: list[Any] = [
-    "random", "grid", "sobol", "asha", "sha", "hyperband", "bohb", "i-epoch", "bayesian", "tpe", "genetic", "asha+tpe",
-    "asha+bayesian", "multifidelity",
+    "random", "sobol", "asha", "hyperband", "bohb", "priorband", "i-epoch", "bayesian", "tpe", "genetic", "cmaes",
+    "asha+tpe", "asha+bayesian", "multifidelity",
 ]  # fmt: skip
-HOSTED: list[Any] = []
+HOSTED: list[Any] = [
+    {"optuna": {}},
+    {"optuna": {"label": "optuna-gp", "sampler": "GPSampler"}},
+    {"optuna": {"label": "optuna-hyperband", "pruner": "HyperbandPruner"}},
+    {"optuna": {"label": "optuna-halving", "sampler": "RandomSampler", "pruner": "SuccessiveHalvingPruner"}},
+    {"syne-tune": "ASHA"},
+    {"syne-tune": "BOHB"},
+    {"ray-tune": "bohb"},
+    {"ray-tune": "hyperopt"},
+]
+WHOLE_HOSTED = ("optuna", "optuna-gp", "ray-tune:hyperopt")  # of them, for the functions of one epoch
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,7 @@ def games(suites: Sequence[str], methods: Sequence[Method], seeds: int) -> Itera
             suite = SUITES[name]
             for task in tasks(suite.kind, suite.mirrored):
                 for method in methods:
-                    if suite.methods is None or method.name in suite.methods or method.name not in OURS:
+                    if suite.methods is None or method.label in (*suite.methods, *WHOLE_HOSTED):
                         for budget in suite.budgets:
                             yield (name, task, budget, method.label, seed), method
 
