@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.methods import options
 from hpo.methods.prior.other_tasks import other_tasks
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers.encoding import features
@@ -35,15 +34,14 @@ class Transfer(Searching):
     expensive = True
 
     def __init__(self, setting: Setting, *, random_fraction: float = 0.2) -> None:
-        super().__init__(setting, tag=0x7A5C)
-        self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
+        super().__init__(setting, tag=0x7A5C, random_fraction=random_fraction)
         self._others = other_tasks(setting.space, setting.related)
         self._pool: Vector | None = None  # what is expected of each candidate [n]
         self._expected: dict[str, float] = {}  # of what was seen, by digest
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         space = self.setting.space
-        if self._others is None or rng.random() < self._random:
+        if self._others is None:
             return space.sample(rng)
         slope = self.slope(rng)
         if space.pool is not None:
