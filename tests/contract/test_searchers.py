@@ -248,7 +248,7 @@ def test_learns_from_what_it_observes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["bayesian", "tpe"])
 def test_how_far_a_loss_explodes_teaches_nothing(name: str) -> None:
-    """Losses of 1e8 and of 1e12, where training goes wrong, lead to the same suggestions."""
+    """Losses of 1e8 and of 1e12, where less than half of the trainings go wrong, lead to the same suggestions."""
     setting = Setting(BOWL, budget=100, max_epochs=1, seed=3)
     searchers = {explosion: build_searcher(name, setting) for explosion in (1e8, 1e12)}
     for _ in range(16):
@@ -257,7 +257,7 @@ def test_how_far_a_loss_explodes_teaches_nothing(name: str) -> None:
         assert configs[0] == configs[1]
         for explosion, searcher in searchers.items():
             value = bowl(configs[0])
-            searcher.observe(configs[0], 1, value if value > -0.4 else explosion * value)
+            searcher.observe(configs[0], 1, value if value > -0.6 else explosion * value)
             searcher.close(configs[0])
 
 

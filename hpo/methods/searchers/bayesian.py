@@ -23,9 +23,8 @@ from hpo.text import nearest, shown
 
 BEST, LAST = 150, 150  # the most points that the process is fitted to: its cost grows with their cube
 RUNNING = 100  # of the configurations without a result, so many of the best and of the last count
-TRUSTED = (
-    0.75  # rank correlation of values with what the other observations predict, from which on values are predicted
-)
+TRUSTED = 0.75  # rank correlation of values with what the others predict for them, from which on values are predicted
+CLEAR = 0.4, 0.1  # such a rank correlation is enough where the process finds less noise than the second number
 EXPLORED = 2  # configurations for each hyperparameter; after so many, exploration fades
 CANDIDATES = 1000
 CLIMBS = 10  # candidates from which the utility is climbed
@@ -59,9 +58,10 @@ class Bayesian(Searching):
     than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
     predicted quantity; random_fraction (the share of random ones after the first).
 
-    While the process predicts values well, judged by leaving each observation out, the acquisition function is climbed
-    with xi = 0. Otherwise the process predicts standings, which wild values do not mislead, and expects noise; xi
-    stays constant until two configurations for each hyperparameter were seen and then fades as 1 / n.
+    While the process predicts values well, judged by leaving each observation out and by the noise that it finds, the
+    acquisition function is climbed with xi = 0. Otherwise the process predicts standings, which wild values do not
+    mislead, and expects noise; xi stays constant until two configurations for each hyperparameter were seen and then
+    fades as 1 / n.
 
     A running configuration counts as if it had given the value that the process expects, and xi is at least the share of
     those without a result, so that parallel suggestions differ. A failed one counts as worse than any other.
@@ -100,7 +100,8 @@ class Bayesian(Searching):
         rows = self._features([s.config for s in kept])
         model, xi = self._precise, 0.0
         posterior = model.learn(rows, kept, len(seen))
-        trusted = agreement(posterior.left_out(), posterior.y) >= TRUSTED
+        agreed, noise = agreement(posterior.left_out(), posterior.y), math.exp(model.process.theta[-1])
+        trusted = agreed >= TRUSTED or (agreed >= CLEAR[0] and noise < CLEAR[1])
         if not trusted:
             model, xi = self._robust, self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
             posterior = model.learn(rows, kept, len(seen))
