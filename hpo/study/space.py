@@ -102,11 +102,11 @@ class SearchSpace:
         """Returns the configuration's point in the unit cube, shape [len(space)]."""
         return np.array([d.encode(config[n]) if n in config else 0.5 for n, d in self.domains.items()])
 
-    def features(self, config: Config) -> Vector:
-        """Returns the configuration as surrogate models see it; shape [width]."""
+    def features(self, config: Config, *, ordered: bool = True) -> Vector:
+        """Returns the configuration as surrogate models see it; shape [width]. Not `ordered`: every choice one-hot."""
         row: list[float] = []
         for name, domain in self.domains.items():
-            if isinstance(domain, Choice) and domain.ordered:
+            if ordered and isinstance(domain, Choice) and domain.ordered:
                 row.append(domain.place(config[name]) if name in config else 0.5)
             elif isinstance(domain, Choice):
                 chosen = domain.index(config[name]) if name in config else -1

@@ -68,4 +68,5 @@ def _order(setting: Setting, grid: Combinations | Pool) -> Iterator[int]:
     numbers = rng.permutation(grid.total)
     if grid.total > SPREAD:
         return Shuffled(numbers)
-    return Spread(np.array([setting.space.features(config) for config in grid]), numbers)
+    points = [setting.space.features(config, ordered=False) for config in grid]  # an order that stored studies rely on
+    return Spread(np.array(points), numbers)
