@@ -63,8 +63,8 @@ class Bayesian(Searching):
     mislead, and expects noise; xi stays constant until two configurations for each hyperparameter were seen and then
     fades as 1 / n.
 
-    A running configuration counts as if it had given the value that the process expects, and xi is at least the share of
-    those without a result, so that parallel suggestions differ. A failed one counts as worse than any other.
+    A running configuration counts as if it had given the value that the process expects, and xi grows where more than half
+    have no result yet, so that parallel suggestions differ. A failed one counts as worse than any other.
     """
 
     expensive = True
@@ -106,7 +106,8 @@ class Bayesian(Searching):
             model, xi = self._robust, self._xi * min(1.0, EXPLORED * len(self.setting.space) / len(seen))
             posterior = model.learn(rows, kept, len(seen))
         untouched = self.history.untouched()
-        xi = max(xi, self._xi * len(untouched) / (len(seen) + len(untouched)))
+        crowd = len(untouched) / (len(seen) + len(untouched))
+        xi = max(xi, self._xi * max(0.0, 2 * crowd - 1))
         expecting = self._expecting(model.process, posterior, rows, untouched)
         rate = acquisition(self._acquisition, float(expecting.y.max()), xi, self._kappa)
         utility = Utility(rate, expecting)
