@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 RESULT = ROOT / "build" / "bench.json"
 PACKAGES = ("ray", "torch", "numpy", "scikit-learn", "pyarrow")
 PEERS = ("optuna", "syne-tune")
-HOURS = ("recipe",)  # benches that take hours: they run only by --only, or --quick
+HOURS = ("arena", "recipe")  # benches that take hours: they run only by --only, or --quick
 FEW = 4  # docs/benchmarks.md shows at most so many rows of a bench with the same bar
 
 
