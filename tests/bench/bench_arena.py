@@ -103,8 +103,11 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.games = {_key(line["game"]): line for line in map(json.loads, lines)}
+        text = path.read_text() if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a killed run may have left a part of a line
+        if whole != text:
+            path.write_text(whole)
+        self.games = {_key(line["game"]): line for line in map(json.loads, whole.splitlines())}
 
     def add(self, line: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,8 +236,8 @@ def main(
     rows: list[Row] = []
     labels = [method.label for method in chosen]
     for name in suites:
-        text, found = ("", []) if SUITES[name].kind == "smooth" else table(known, name, labels, seeds)
-        text = text or smooth_table(known, labels, seeds)
+        smooth = SUITES[name].kind == "smooth"
+        text, found = (smooth_table(known, labels, seeds), []) if smooth else table(known, name, labels, seeds)
         print(f"\n{name}\n{text}", flush=True)
         rows += found
         if writes:
