@@ -42,12 +42,23 @@ class Delivery:
         self._handed = self._delivered = 0  # rows and snapshots
         self._gathered: list[Row] | None = None  # handed over and not yet in the spool
         self._snapshots: dict[str, schema.Rows | schema.Columns] = {}
+        self._kept: Mapping[str, pa.Table] = {}
         self._hurry = self._stop = False
         self._begun = time.monotonic()
         self._error: BaseException | None = None
         self.trouble = ""
         self.refused = ""  # which rows no table can hold, and where they are kept
         self._thread = threading.Thread(target=self._loop, name="store", daemon=True)
+
+    def keep(self, tables: Mapping[str, pa.Table]) -> None:
+        """Takes rows that every snapshot of a table keeps: those of runs that this writer does not play."""
+        self._kept = tables
+
+    def _whole(self, table: str, snapshot: pa.Table) -> bytes:
+        import pyarrow as pa
+
+        kept = self._kept.get(table)
+        return to_bytes(snapshot if kept is None else pa.concat_tables([kept, snapshot], promote_options="permissive"))
 
     def start(self) -> None:
         """Starts the thread."""
@@ -103,7 +114,7 @@ class Delivery:
         for table in schema.TABLES:
             if table in tables and table in schema.SNAPSHOTS:
                 self._lease.hold()
-                self._place.replace(layout.snapshot(self._study, table), to_bytes(tables[table]))
+                self._place.replace(layout.snapshot(self._study, table), self._whole(table, tables[table]))
             elif table in tables and tables[table].num_rows:
                 self._lease.hold()
                 self._place.create(layout.part(self._study, table, batch), to_bytes(tables[table]))
@@ -213,7 +224,7 @@ class Delivery:
                 whole, refused = schema.fitting(table, snapshots[table], self._kinds, distinct=True)
                 self._set_aside(table, [(table, row, why) for row, why in refused])
                 self._lease.hold()
-                self._place.replace(layout.snapshot(self._study, table), to_bytes(whole))
+                self._place.replace(layout.snapshot(self._study, table), self._whole(table, whole))
                 del snapshots[table]
         finally:
             with self._changed:

@@ -78,6 +78,7 @@ class StudyWriter:
             }
             head = _renewed(where, study, head, found, now)
             stored = reader.data(study, head, found)
+            delivery.keep(_of_others(stored, definition))
         except BaseException:
             _let_go(lease)
             raise
@@ -260,6 +261,22 @@ def _renewed(
     renewed = {**before, "schema": schema.VERSION, **now, "environment": environment, "methods": merged}
     where.replace(layout.head(study), json.dumps(renewed, indent=2).encode())
     return renewed
+
+
+def _of_others(stored: reader.StudyData, definition: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """Returns the rows of runs that the store holds and the study, as it is now, does not name."""
+    import pyarrow as pa
+
+    mine = {f"{m['label']}/{seed}" for m in definition.get("methods", ()) for seed in definition.get("seeds", ())}
+    found: dict[str, pa.Table] = {}
+    if not mine:  # it does not say which runs it has
+        return found
+    for name in schema.SNAPSHOTS:
+        table = getattr(stored, name)
+        others = table.filter(pa.array([run not in mine for run in table["run"].to_pylist()], type=pa.bool_()))
+        if others.num_rows:
+            found[name] = others
+    return found
 
 
 def _let_go(lease: Lease) -> None:
