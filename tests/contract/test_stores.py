@@ -68,6 +68,26 @@ def test_whole_tables_are_in_the_store_at_once_between_rows_and_after_another_wr
     assert data.runs["status"].to_pylist() == ["complete"]
 
 
+def test_runs_that_a_later_writer_does_not_name_keep_their_rows(uri):
+    def sitting(methods: list[str], seeds: list[int], status: str) -> None:
+        named = [{"label": m, "name": m, "options": {}, "parallelism": 1} for m in methods]
+        writer = open_writer(uri, methods=named, seeds=seeds)
+        runs = [{"study": "s", "run": f"{m}/{s}", "method": m, "seed": s} for m in methods for s in seeds]
+        trials = [{**run, "number": 0, "trial": key(i).id, "epochs": 1} for i, run in enumerate(runs)]
+        writer.snapshot(trials, [{**run, "status": "partial"} for run in runs])
+        writer.snapshot(trials, [{**run, "status": status} for run in runs])
+        writer.close(compact=True)
+
+    sitting(["grid", "random"], [0], "complete")
+    sitting(["random"], [0, 1], "partial")
+    sitting(["random"], [1], "complete")
+    data = store.read(uri)
+    told = {row["run"]: row["status"] for row in data.runs.to_pylist()}
+    assert told == {"grid/0": "complete", "random/0": "partial", "random/1": "complete"}
+    assert len(data.runs) == 3
+    assert sorted(data.trials["run"].to_pylist()) == sorted(told)
+
+
 def test_what_is_handed_over_is_read_back_with_its_types_and_meanings(uri):
     writer = open_writer(uri)
     trial = epoch(writer, 1, 1, 0.25, val_f1=float("nan"))

@@ -291,6 +291,17 @@ def test_what_the_store_holds_is_not_played_again_and_more_is_added(tmp_path, ca
     whole(tmp_path / "s")
 
 
+def test_a_command_with_fewer_methods_and_other_seeds_leaves_the_runs_that_are_there(tmp_path):
+    for methods, seeds in ((["grid", "random"], [0]), (["random"], [0, 1]), (["grid", "random"], [1])):
+        hpo.replay(hpo.Suite.load(PAPER, MODELS[:1], methods=methods, seeds=seeds), CURVES, store=tmp_path / "store")
+        whole(tmp_path / "store")
+    (name,) = store.studies(str(tmp_path / "store"))
+    runs = rows(tmp_path / "store", name, "runs", "run")
+    assert [(row["run"], row["status"]) for row in runs] == [
+        ("grid/0", "complete"), ("grid/1", "complete"), ("random/0", "complete"), ("random/1", "complete"),
+    ]  # fmt: skip
+
+
 def test_the_number_of_processes_changes_nothing(table, tmp_path):
     path = written(tmp_path, RECORDED)
     for processes in (1, 2):
