@@ -54,12 +54,6 @@ class Delivery:
         """Takes rows that every snapshot of a table keeps: those of runs that this writer does not play."""
         self._kept = tables
 
-    def _whole(self, table: str, snapshot: pa.Table) -> bytes:
-        import pyarrow as pa
-
-        kept = self._kept.get(table)
-        return to_bytes(snapshot if kept is None else pa.concat_tables([kept, snapshot], promote_options="permissive"))
-
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
@@ -114,7 +108,7 @@ class Delivery:
         for table in schema.TABLES:
             if table in tables and table in schema.SNAPSHOTS:
                 self._lease.hold()
-                self._place.replace(layout.snapshot(self._study, table), self._whole(table, tables[table]))
+                self._place.replace(layout.snapshot(self._study, table), _joined(self._kept.get(table), tables[table]))
             elif table in tables and tables[table].num_rows:
                 self._lease.hold()
                 self._place.create(layout.part(self._study, table, batch), to_bytes(tables[table]))
@@ -224,7 +218,7 @@ class Delivery:
                 whole, refused = schema.fitting(table, snapshots[table], self._kinds, distinct=True)
                 self._set_aside(table, [(table, row, why) for row, why in refused])
                 self._lease.hold()
-                self._place.replace(layout.snapshot(self._study, table), self._whole(table, whole))
+                self._place.replace(layout.snapshot(self._study, table), _joined(self._kept.get(table), whole))
                 del snapshots[table]
         finally:
             with self._changed:
@@ -288,3 +282,9 @@ class Delivery:
     def _late(self, batch: str) -> bool:
         """Whether others may have written since the batch was."""
         return layout.generation(batch) < self._lease.generation - 1
+
+
+def _joined(kept: pa.Table | None, snapshot: pa.Table) -> bytes:
+    import pyarrow as pa
+
+    return to_bytes(snapshot if kept is None else pa.concat_tables([kept, snapshot], promote_options="permissive"))
