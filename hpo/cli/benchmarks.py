@@ -65,9 +65,10 @@ def benchmarks(
 
 def study_text(files: Files, task: Task) -> str:
     """Returns a study file that searches a task of a benchmark, for `hpo replay`."""
-    from hpo.api.study import Study
+    from hpo.api.study import Study, keys_given
     from hpo.study.candidates import FROM_TABLE, KEY
     from hpo.study.space_file import section_of
+    from hpo.study.yaml_text import yaml_text
 
     curves = f"{files.benchmark.name}:{files.path}"
     study = Study(
@@ -76,15 +77,15 @@ def study_text(files: Files, task: Task) -> str:
         space=section_of(task.space),
         **_searched(task),
     )
-    text = study.to_yaml()
+    values = keys_given(study)
     if task.drawn:  # exactly the recorded configurations, which only a replay knows
-        text = text.replace("space:\n", f"space:\n  {KEY}: {FROM_TABLE}\n", 1)
+        values["space"] = {KEY: FROM_TABLE, **values["space"]}
     head = [
         f"# {curves}, task {task.name}; an epoch is {task.epoch}. Metrics: {', '.join(task.metrics)}.",
         *_terms(files.benchmark),
         f"# hpo replay THIS_FILE --curves {curves} --task {task.name}",
     ]
-    return "\n".join([*head, text])
+    return "\n".join([*head, yaml_text(values)])
 
 
 def suite_text(files: Files) -> str:
