@@ -1,0 +1,146 @@
+"""What the service's routes are given: settings, the cache of readings, the analyses, the cluster, the audit log. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from cluster.job import Job, Submission
+    from hpo.store import StudyData
+    from hpo.store.state import State
+    from hpo.store.summary import Summary
+
+Role = Literal["view", "run", "admin"]
+ROLES: tuple[Role, ...] = ("view", "run", "admin")  # each may what those before it may
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the name of a token and its role; `source` is the address that the request came from."""
+
+    name: str
+    role: Role
+    source: str = ""
+
+    def may(self, role: Role) -> bool:
+        """Tells whether the caller's role includes `role`."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a service was started.
+
+    cache: a folder for what can be made again. job_server: the address of a cluster's job server, None without a cluster.
+    allow_code: studies may name any trainable. trainables, data_roots, stores: what studies may name besides those of this
+    project, below which their data may lie, and where they may write (the service's own store always).
+    studies_at_a_time, slots, epochs_a_day: quotas of an owner, None without one. root_path: the path at which a reverse proxy
+    shows the service.
+    """
+
+    store: str
+    cache: Path
+    job_server: str | None = None
+    allow_code: bool = False
+    trainables: tuple[str, ...] = ()
+    data_roots: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    studies_at_a_time: int | None = None
+    slots: int | None = None
+    epochs_a_day: int | None = None
+    queue: str | None = None
+    root_path: str = ""
+    upload_bytes: int = 50 * 2**20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A study as it was read: its tables, its state, and a version that changes with anything of it."""
+
+    data: StudyData
+    state: State
+    summary: Summary
+    version: str
+    figures: Mapping[str, Any] | None = None  # what its driver wrote lately
+
+
+class Readings(Protocol):
+    """The one cache through which every route reads the store. Raises StoreError, Unreachable where the store is away."""
+
+    async def summaries(self) -> Sequence[Summary]:
+        """Returns the summaries of all studies, archived ones too, from one listing of the store."""
+
+    async def reading(self, study: str) -> Reading:
+        """Returns a study's newest reading, shared by all who ask within a moment. Raises Problem 404 for none."""
+
+    def changes(self, study: str) -> AsyncIterator[Reading]:
+        """Yields the study's reading, then each new one, for as long as the caller listens."""
+
+    def summary_changes(self) -> AsyncIterator[Summary]:
+        """Yields each summary that changes, for as long as the caller listens."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """An analysis: its content in memory or in a file of the cache, its media type, and its ETag (without quotes)."""
+
+    etag: str
+    media: str
+    content: bytes | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Making:
+    """An analysis that is being made since then (seconds since 1970)."""
+
+    etag: str
+    since: float
+
+
+class Analysis(Protocol):
+    """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
+
+    async def ask(
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+    ) -> Made | Making:
+        """Returns an analysis that is there, or starts to make it. Raises HpoError with the sentence that it ended with."""
+
+    async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
+        """Returns an analysis once it is made."""
+
+
+class Cluster(Protocol):
+    """The job server of the cluster; `cluster.jobs.JobServer` is one. All calls block."""
+
+    url: str
+
+    def submit(self, submission: Submission, *, after: Job | None = None) -> Job: ...
+    def job(self, job_id: str) -> Job: ...
+    def jobs(self) -> list[Job]: ...
+    def series(self, name: str) -> list[Job]: ...
+    def stop(self, job_id: str) -> Job: ...
+    def logs(self, job_id: str) -> str: ...
+    def page(self, job_id: str) -> str: ...
+
+
+class Audit(Protocol):
+    """Who did what, when, from where: append-only, in the store."""
+
+    def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
+        """Appends an entry. Raises StoreError where it cannot be kept: what is not recorded is not done."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every route may use."""
+
+    settings: Settings
+    readings: Readings
+    analysis: Analysis
+    audit: Audit
+    cluster: Cluster | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
