@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +40,11 @@ def metrics(data: StudyData) -> list[str]:
 
 
 def curves(
-    data: StudyData, limit: int, *, trial: str | None = None, run: str | None = None, metric: str | None = None
+    data: StudyData, limit: int, *, trials: Sequence[str] = (), run: str | None = None, metric: str | None = None
 ) -> dict[str, Any]:
     """Returns at most about `limit` learning curves, spread evenly over the trials; those of winners are kept.
 
-    `trial`, `run`: only theirs. `metric`: default the study's. `data`: as its charges give it. Raises Problem 422.
+    `trials`, `run`: only theirs. `metric`: default the study's. `data`: as its charges give it. Raises Problem 422.
     """
     known = metrics(data)
     if metric is not None and metric not in known:
@@ -55,7 +56,7 @@ def curves(
         for name in ([run] if run else runs)
         if name in runs
         for number in np.unique(runs[name].trial).tolist()
-        if trial is None or rows[name].trial.get(number) == trial
+        if not trials or rows[name].trial.get(number) in trials
     ]
     found = []
     for name, numbers in _thinned(wanted, limit, rows).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ def _mask(table: pa.Table, condition: Condition) -> pa.ChunkedArray:
     elif operator in COMPARED and condition.column.kind == "flag":
         raise Problem(422, f"{condition.column.name} is true or false, so it has no {operator}; use eq or ne")
     if operator == "in":
-        wanted = pa.array([_value(condition, one) for one in value.split(",")], type=column.type)
+        wanted = pa.array([_value(condition, unquote(one)) for one in value.split(",")], type=column.type)
         return pc.is_in(column, value_set=wanted)
     given = pa.scalar(_value(condition, value), type=column.type)
     if operator == "ne":

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from hpo.service.answers.curves import metrics
 from hpo.service.problems import Problem
-from hpo.store import StudyData, layout
+from hpo.store import StudyData
 from hpo.store.columns import config, numbers, whole
 from hpo.study.space_file import entries
 from hpo.study.stored import to_yaml
@@ -78,6 +78,3 @@ def _asked(data: StudyData, row: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def checkpoints(study: str, name: str) -> str:
-    """Returns where a trial's checkpoints lie, below the store."""
-    return f"{layout.checkpoints(study)}/{name}"
