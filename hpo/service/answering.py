@@ -27,7 +27,9 @@ SHARED = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
 
 def encoded(value: Any) -> bytes:
     """Returns a value as JSON; null for numbers that are not finite."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
 
 
 def standing(reading: Reading) -> StudyData:

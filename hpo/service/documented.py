@@ -21,7 +21,10 @@ An analysis that is being made is answered with 202 and `Retry-After`, and its e
 TAGS = [
     {"name": "studies", "description": "The list of studies, and one study: state, plan, definition, runs."},
     {"name": "tables", "description": "Trials, curves, the ledger, failures, and the stored tables whole."},
-    {"name": "analyses", "description": "Comparison and importance: made in the background, kept for each state of a study."},
+    {
+        "name": "analyses",
+        "description": "Comparison and importance: made in the background, kept for each state of a study.",
+    },
     {"name": "downloads", "description": "Report, figures, LaTeX, bundle."},
     {"name": "events", "description": "Server-sent events: what changes, as it changes."},
 ]

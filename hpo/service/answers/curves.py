@@ -50,7 +50,9 @@ def curves(
     if metric is not None and metric not in known:
         raise Problem(422, f"metric must be one of an epoch's, but got {shown(metric)}; {nearest(metric, known)}")
     runs, rows, rungs = played(data), _of_runs(data), _rungs(data)
-    values = None if metric in (None, known[0]) else of_epochs(data.epochs, metric, epoch_rows(data.charges, data.epochs))
+    values = (
+        None if metric in (None, known[0]) else of_epochs(data.epochs, metric, epoch_rows(data.charges, data.epochs))
+    )
     wanted = [
         (name, number)
         for name in ([run] if run else runs)

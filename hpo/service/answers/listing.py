@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
@@ -45,7 +46,8 @@ class Asked:
 def listed(summaries: Sequence[Summary], asked: Asked) -> dict[str, Any]:
     """Returns a page of the studies. Raises Problem 422 for a cursor that is none of this order."""
     descending, by = asked.sort.startswith("-"), SORTS[asked.sort.removeprefix("-")]
-    found = [(_key(one, by), one) for one in summaries if _shown(one, asked)]
+    others = [one for one in summaries if _shown(one, asked)]
+    found = [(_key(one, by), one) for one in others if not asked.state or one.state.word in asked.state]
     order = _order(descending)
     found.sort(key=cmp_to_key(lambda a, b: order(a[0], b[0])))
     rest = found
@@ -58,11 +60,15 @@ def listed(summaries: Sequence[Summary], asked: Asked) -> dict[str, Any]:
         "studies": [one.to_json() for _, one in page],
         "total": len(found),
         "next": _cursor(asked.sort, page[-1][0]) if more else None,
+        "counts": dict(Counter(one.state.word for one in others)),
+        "owners": sorted({one.owner for one in summaries if one.owner}),
+        "suites": sorted({one.suite for one in summaries if one.suite}),
     }
 
 
 def _shown(one: Summary, asked: Asked) -> bool:
-    if one.archived != asked.archived or (asked.state and one.state.word not in asked.state):
+    """Tells whether all filters but that of the state let a study through."""
+    if one.archived != asked.archived:
         return False
     if (asked.owner is not None and one.owner != asked.owner) or (asked.suite is not None and one.suite != asked.suite):
         return False
@@ -98,9 +104,13 @@ def _read(cursor: str, sort: str) -> Key:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         of, value, name = json.loads(content)
     except (ValueError, TypeError, RecursionError):
-        raise Problem(422, "cursor must be the `next` of an answer, but it is none; leave it out to begin anew") from None
+        raise Problem(
+            422, "cursor must be the `next` of an answer, but it is none; leave it out to begin anew"
+        ) from None
     text = sort.removeprefix("-") in ("name", "owner")
     fits = value is None or isinstance(value, str if text else int | float)
     if of != sort or not isinstance(name, str) or not fits:
-        raise Problem(422, f"cursor must belong to the order {sort}, but it belongs to another; leave it out to begin anew")
+        raise Problem(
+            422, f"cursor must belong to the order {sort}, but it belongs to another; leave it out to begin anew"
+        )
     return value, name

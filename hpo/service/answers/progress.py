@@ -41,7 +41,9 @@ def anytime_curves(data: StudyData, over: Over) -> dict[str, Any]:
 def _curve(data: StudyData, run: Played, over: Over) -> Corners:
     if over == "seconds":
         workers = int(data.definition.get("parallelism") or 1)
-        return anytime.over_time(run, anytime.ends_alone(run.trial, run.seconds, workers, run.after), data.definition["mode"])
+        return anytime.over_time(
+            run, anytime.ends_alone(run.trial, run.seconds, workers, run.after), data.definition["mode"]
+        )
     if over == "cost":
         if run.paid is None:
             raise Problem(

@@ -27,7 +27,9 @@ def unit(data: StudyData) -> str:
 def planned(data: StudyData) -> list[tuple[str, int]]:
     """Returns (method, seed) of every run, seed by seed; then those that only the store knows."""
     definition = data.definition
-    found = [(str(m["label"]), int(seed)) for seed in definition.get("seeds", ()) for m in definition.get("methods", ())]
+    found = [
+        (str(m["label"]), int(seed)) for seed in definition.get("seeds", ()) for m in definition.get("methods", ())
+    ]
     if data.runs.num_rows:
         found += zip(data.runs["method"].to_pylist(), data.runs["seed"].to_pylist(), strict=True)
     return list(dict.fromkeys(found))

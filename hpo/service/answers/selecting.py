@@ -57,7 +57,9 @@ def _condition(trials: Trials, text: str) -> Condition:
         if text.startswith(f"{column.name}:"):
             operator, colon, value = text[len(column.name) + 1 :].partition(":")
             if not colon or operator not in OPERATORS:
-                raise Problem(422, f"where must have one of {', '.join(OPERATORS)} as operator, but got {shown(operator)}")
+                raise Problem(
+                    422, f"where must have one of {', '.join(OPERATORS)} as operator, but got {shown(operator)}"
+                )
             return Condition(column, operator, value)
     name = text.partition(":")[0]
     raise Problem(

@@ -23,7 +23,9 @@ def trial(data: StudyData, name: str, checkpoint: str | None = None) -> dict[str
     `checkpoint`: where its newest one lies.
     """
     rows = data.trials.filter(pc.equal(data.trials["trial"], name)).to_pylist()
-    epochs = data.epochs.filter(pc.equal(data.epochs["trial"], name)).sort_by([("epoch", "ascending"), ("attempt", "ascending")])
+    epochs = data.epochs.filter(pc.equal(data.epochs["trial"], name)).sort_by(
+        [("epoch", "ascending"), ("attempt", "ascending")]
+    )
     failure = next((row for row in data.failures.to_pylist() if row["trial"] == name), None)
     if not rows and not epochs.num_rows and failure is None:
         raise Problem(404, f"the trial must be one of {data.name}, but it has no {shown(name)}")
@@ -76,5 +78,3 @@ def _asked(data: StudyData, row: dict[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in names}, "incumbent": row["trial"] in won,
         "first_order": orders["min"], "last_order": orders["max"], "began": times["min"], "ended": times["max"],
     }  # fmt: skip
-
-

@@ -15,12 +15,18 @@ from hpo.service.routes.studies import StudyName
 
 Difference = Annotated[
     str | None,
-    Query(max_length=50, description="The smallest difference that matters: 0.005, or `1 %` of the mean.", examples=["0.005"]),
+    Query(
+        max_length=50,
+        description="The smallest difference that matters: 0.005, or `1 %` of the mean.",
+        examples=["0.005"],
+    ),
 ]
 Target = Annotated[
     float | None, Query(allow_inf_nan=False, description="Count the epochs until the metric reaches this value.")
 ]
-Workers = Annotated[int | None, Query(ge=1, le=100_000, description="Estimate the time of each method alone on so many.")]
+Workers = Annotated[
+    int | None, Query(ge=1, le=100_000, description="Estimate the time of each method alone on so many.")
+]
 MOST = 100  # studies of a comparison
 
 
@@ -33,7 +39,11 @@ def router(context: Context) -> APIRouter:
         responses=making() | unchanged() | errors(404, 409, 422),
     )  # fmt: skip
     async def comparison(
-        request: Request, study: StudyName, difference: Difference = None, target: Target = None, workers: Workers = None
+        request: Request,
+        study: StudyName,
+        difference: Difference = None,
+        target: Target = None,
+        workers: Workers = None,
     ) -> Response:
         """The methods of a study, compared as `hpo compare --format json` does."""
         return await compared(request, [study], difference, target, workers)

@@ -43,7 +43,9 @@ def router(context: Context) -> APIRouter:
         owner: Annotated[str | None, Query(max_length=200, description="Only those of this owner.")] = None,
         suite: Annotated[str | None, Query(max_length=200, description="Only the tasks of this suite.")] = None,
         archived: Annotated[bool, Query(description="The archived studies instead of the others.")] = False,
-        sort: Annotated[Sort, Query(description="What comes first; `-`: the largest. Unknown values come last.")] = "-updated",
+        sort: Annotated[
+            Sort, Query(description="What comes first; `-`: the largest. Unknown values come last.")
+        ] = "-updated",
         limit: Annotated[int, Query(ge=1, le=500, description="Most studies of a page.")] = 50,
         cursor: Cursor = None,
     ) -> Response:
@@ -63,7 +65,10 @@ def router(context: Context) -> APIRouter:
         return await answering.answer(request, reading, "study", lambda: whole(reading, verdict), verdict)
 
     @routes.get(
-        "/studies/{study}/plan", summary="Read the plan", response_model=PlanAnswer, responses=unchanged() | errors(404, 409)
+        "/studies/{study}/plan",
+        summary="Read the plan",
+        response_model=PlanAnswer,
+        responses=unchanged() | errors(404, 409),
     )
     async def plan(request: Request, study: StudyName) -> Response:
         """What the study runs, as `hpo check` prints it."""

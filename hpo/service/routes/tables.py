@@ -44,7 +44,9 @@ Order = Annotated[
     Query(max_length=500, description="Columns with commas between; `-`: the largest first. Empty cells come last.",
           examples=["-best_value"]),
 ]  # fmt: skip
-RunName = Annotated[str | None, Query(max_length=300, description="Only of this run, METHOD/SEED.", examples=["asha/0"])]
+RunName = Annotated[
+    str | None, Query(max_length=300, description="Only of this run, METHOD/SEED.", examples=["asha/0"])
+]
 Table = Literal["epochs", "charges", "trials", "runs", "failures", "run_failures", "exams"]
 FILES = content("application/vnd.apache.parquet", "The table as a file.", files.MEDIA["csv"], files.MEDIA["arrow"])
 
@@ -73,7 +75,8 @@ def _trials(routes: APIRouter, context: Context) -> None:
         sort: Order = "",
         offset: Annotated[int, Query(ge=0, le=10**9, description="Place of the first row.")] = 0,
         limit: Annotated[
-            int | None, Query(ge=1, le=1_000_000, description="Most rows: 100 by default as JSON, all in other formats.")
+            int | None,
+            Query(ge=1, le=1_000_000, description="Most rows: 100 by default as JSON, all in other formats."),
         ] = None,
         format: Annotated[Literal["json", "csv", "arrow"], Query(description="What the answer is.")] = "json",
     ) -> Response:
@@ -158,7 +161,9 @@ def _curves(routes: APIRouter, context: Context) -> None:
     async def anytime(
         request: Request,
         study: StudyName,
-        over: Annotated[progress.Over, Query(description="What x counts; seconds: as if each run were alone.")] = "epochs",
+        over: Annotated[
+            progress.Over, Query(description="What x counts; seconds: as if each run were alone.")
+        ] = "epochs",
     ) -> Response:
         """The best value so far: the mean and the 95 percent interval of each method, and every run."""
         reading = await context.readings.reading(study)
@@ -169,7 +174,10 @@ def _curves(routes: APIRouter, context: Context) -> None:
 
 def _record(routes: APIRouter, context: Context) -> None:
     @routes.get(
-        "/studies/{study}/ledger", summary="Read the ledger", response_model=LedgerAnswer, responses=unchanged() | errors(404)
+        "/studies/{study}/ledger",
+        summary="Read the ledger",
+        response_model=LedgerAnswer,
+        responses=unchanged() | errors(404),
     )
     async def ledger(request: Request, study: StudyName) -> Response:
         """What every run may spend and what it was charged, shared and wasted epochs apart."""
