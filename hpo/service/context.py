@@ -11,6 +11,7 @@ from hpo.service.once import Once
 
 if TYPE_CHECKING:
     from cluster.job import Job, Submission
+    from hpo.service.access import Access
     from hpo.store import StudyData
     from hpo.store.state import State
     from hpo.store.summary import Summary
@@ -179,11 +180,12 @@ class Audit(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What every route may use."""
+    """What every route may use. `access`: None lets everybody of this machine do everything."""
 
     settings: Settings
     readings: Readings
     analysis: Analysis
     audit: Audit
     cluster: Cluster | None = None
+    access: Access | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
