@@ -106,6 +106,12 @@ class StudiesAnswer(Answer):
     """Number of studies that the filters let through, on all pages."""
     next: str | None
     """The cursor of the next page; null on the last one."""
+    counts: dict[str, int]
+    """State -> number of studies in it that the other filters let through."""
+    owners: list[str]
+    """All owners of studies in the store."""
+    suites: list[str]
+    """All suites in the store."""
 
 
 class RunAnswer(Answer):
