@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,17 @@ class LocalPlace:
 
     def names(self, folder: str) -> list[str]:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]
+
+    def entries(self, folder: str) -> list[Entry]:
+        found, now = [], time.time()
+        for entry in self._entries(self.root / folder):
+            with contextlib.suppress(FileNotFoundError):  # somebody has deleted it since it was listed
+                if entry.is_file():
+                    stat = entry.stat()
+                    tag = f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}"
+                    name = f"{folder}/{entry.name}"
+                    found.append(Entry(name, stat.st_size, stat.st_mtime, tag, now - stat.st_mtime))
+        return found
 
     def beginning(self, start: str) -> list[str]:
         with self._explained(self.root, "readable"):
