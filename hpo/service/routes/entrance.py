@@ -1,21 +1,14 @@
-"""The way in: log-in page, sessions, tokens, the audit log, and the health that probes ask for."""
+"""Who may come in: tokens, the audit log, who the caller is, and the health that probes ask for."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import RedirectResponse, Response
 
 from hpo import __version__
-from hpo.service import shells
-from hpo.service.access import Access, AccessError, Token, Tokens, needs
-from hpo.service.access.access import cookie_name, cookies
-from hpo.service.access.gate import port_of, source_of
+from hpo.service.access import AccessError, Token, Tokens, needs
 from hpo.service.access.tokens import ENVIRONMENT, address
 from hpo.service.context import ROLES, Caller, Context
 from hpo.service.models.entrance import (
@@ -31,7 +24,6 @@ from hpo.service.models.entrance import (
 from hpo.service.problems import Problem
 from hpo.storage.errors import StorageError
 
-FORM_BYTES = 8192
 READY_SECONDS = 5.0
 Viewer = Annotated[Caller, Depends(needs("view"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
@@ -40,7 +32,6 @@ Admin = Annotated[Caller, Depends(needs("admin"))]
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter()
-    _pages(routes, context)
     _health(routes, context)
     _tokens(routes, context)
     return routes

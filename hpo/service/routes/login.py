@@ -132,5 +132,3 @@ async def _form(request: Request) -> Mapping[str, str]:
         return {key: values[-1] for key, values in parse_qs(held.decode(), max_num_fields=10).items()}
     except ValueError:
         raise Problem(400, "the log-in form must have the fields token and next, but this one cannot be read") from None
-
-
