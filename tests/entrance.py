@@ -101,11 +101,11 @@ def ask(
     port: int, path: str, method: str = "GET", *, body: Any = None, token: str | None = None, host: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None, **headers: str,
 ) -> tuple[int, http.client.HTTPMessage, str]:  # fmt: skip
-    """Returns status, headers and body of an answer. A body that is no text or bytes is sent as JSON."""
+    """Returns status, headers and body of an answer. An object or a list is sent as JSON."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if token:
         sent["Authorization"] = f"Bearer {token}"
-    if body is not None and not isinstance(body, str | bytes):
+    if isinstance(body, dict | list):
         body, sent["Content-Type"] = json.dumps(body), "application/json"
     kind = http.client.HTTPSConnection(host, port, timeout=30, context=tls) if tls else None
     connection = kind or http.client.HTTPConnection(host, port, timeout=30)
