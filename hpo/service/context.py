@@ -37,6 +37,7 @@ class Settings:
     cache: a folder for what can be made again. job_server: the address of a cluster's job server, None without a cluster.
     allow_code: studies may name any trainable. trainables, data_roots, stores: what studies may name besides those of this
     project, below which their data may lie, and where they may write (the service's own store always).
+    job_variables: the service's environment variables that jobs get, privately, as of `hpo submit --env`.
     studies_at_a_time, slots, epochs_a_day: quotas of an owner, None without one. root_path: the path at which a reverse proxy
     shows the service.
     """
@@ -48,6 +49,7 @@ class Settings:
     trainables: tuple[str, ...] = ()
     data_roots: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
     studies_at_a_time: int | None = None
     slots: int | None = None
     epochs_a_day: int | None = None
