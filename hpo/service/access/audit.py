@@ -1,7 +1,7 @@
 """The audit log: who did what, when and from where. It lies in the store, hidden from listings, and is only added to.
 
-    .audit/log.jsonl                            a line an entry (local stores)
-    .audit/8235731045123-1f0c2d3e4a5b6c7d.json  an entry (S3), under its time in milliseconds counted down: newest first
+.audit/log.jsonl                            a line an entry (local stores)
+.audit/8235731045123-1f0c2d3e4a5b6c7d.json  an entry (S3), under its time in milliseconds counted down: newest first
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class StoreAudit:
 
     def __init__(self, uri: str) -> None:
         where = place(uri)
-        self._log: _Log = _Lines(where.root / FOLDER / "log.jsonl") if isinstance(where, LocalPlace) else _Objects(where)  # type: ignore[arg-type]
+        self._log: _Log = (
+            _Lines(where.root / FOLDER / "log.jsonl") if isinstance(where, LocalPlace) else _Objects(where)
+        )  # type: ignore[arg-type]
 
     def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
         """Appends an entry, which survives the service when this returns."""

@@ -17,7 +17,8 @@ def needs(role: Role) -> Callable[[Request], Caller]:
         found: Caller = request.state.caller
         if not found.may(role):
             raise Problem(
-                403, f"this needs a token with the role {role}, but {found.name} has the role {found.role}; ask an admin"
+                403,
+                f"this needs a token with the role {role}, but {found.name} has the role {found.role}; ask an admin",
             )
         return found
 

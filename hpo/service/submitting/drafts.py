@@ -27,7 +27,7 @@ from hpo.study.problems import problems
 from hpo.study.stored import to_yaml
 from hpo.study.study import Study
 from hpo.study.yaml_file import Document
-from hpo.text import one_line, shown
+from hpo.text import encodable, one_line, shown
 
 FILE = "study.yaml"  # what a study is called in its job's folder
 Kind = Literal["invalid", "forbidden", "taken", "away"]
@@ -87,9 +87,7 @@ class Work:
 
     epochs: float
     trainable: str
-    data: str
-    model: str
-    task_digest: str
+    task: str  # the model and the data, as a summary names them
     bundles: tuple[dict[str, float], ...]
     labels: Mapping[str, str]
     gpus: float
@@ -131,8 +129,12 @@ def examine(text: str, folder: str | None, rules: Rules, options: Options, owner
         Path(folder) if folder else Path("/nonexistent")
     )  # without files, relative names mean none of this machine's
     document: Document | None = None
+    if encodable(text) != text:
+        return Examined(
+            (Found(1, 1, "a study's text must be UTF-8, but has a character that cannot be written in it"),)
+        )
     try:
-        document = Document(Path(FILE), text.encode("utf-8", "surrogateescape"))
+        document = Document(Path(FILE), text.encode())
         if found := [_placed(document, error) for error in _forbidden(document, rules, options)]:
             return Examined(tuple(found), name=_name(document))
         sent = _settled(document, rules, owner)
@@ -209,15 +211,15 @@ def _examined(loaded: Study | suite.Suite[Study], text: str, rules: Rules) -> Ex
         plan=Outline(tuple(plan.rows), tuple(plan.methods), plans[0].note if isinstance(loaded, Study) else ""),
         work=tuple(work_of(study) for study in studies),
         text=text,
-        glances={study.study: _glance(study, plan) for study, plan in zip(studies, plans, strict=True)},
+        glances={study.study: _glance(study) for study in studies},
     )
 
 
-def _glance(study: Study, plan: Plan) -> dict[str, Any]:
+def _glance(study: Study) -> dict[str, Any]:
     return {
         "suite": study.suite,
         "priority": study.priority,
-        "task": dict(plan.rows)["task"],
+        "task": _task(study),
         "trainable": study.trainable,
         "metric": study.metric,
         "mode": study.mode,
@@ -226,6 +228,11 @@ def _glance(study: Study, plan: Plan) -> dict[str, Any]:
         "unit": study.budget.unit.name,
         "a_run": study.budget.cost or study.budget.epochs,
     }
+
+
+def _task(study: Study) -> str:
+    names = [str(part["name"]) for part in (study.model, study.data) if part.get("name")]
+    return " on ".join(names) or study.trainable.rpartition(":")[2]
 
 
 def work_of(study: Study) -> Work:
@@ -239,9 +246,7 @@ def work_of(study: Study) -> Work:
     return Work(
         epochs=epochs,
         trainable=study.trainable,
-        data=str(study.data.get("name", "")),
-        model=str(study.model.get("name", "")),
-        task_digest=study.task_digest,
+        task=_task(study),
         bundles=resources.bundles,
         labels=dict(resources.labels),
         gpus=resources.gpus,

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Generic
 from weakref import WeakKeyDictionary
 
 from cluster.errors import ClusterError
 from cluster.job import CANCEL, RETRIES, HeadUnreachable, Job, NoSuchJob
-from hpo.service.context import Cluster, Context
+from cluster.slots import NodeResources, Request, capacity
+from hpo.service.context import Cluster, Context, Settings
 from hpo.service.problems import Problem
 from hpo.service.submitting.rules import below
+from hpo.text import shown
 
-if TYPE_CHECKING:
-    pass
-
-SECONDS = 2.0  # that a look at the jobs counts for
+SECONDS, NODES_SECONDS = 2.0, 20.0  # that a look at the jobs and at the nodes counts for
+KINDS = 100  # of trials whose slots are kept
+T = TypeVar("T")
 STUDIES, WORKERS, EPOCHS = (
     "hpo_studies",
     "hpo_workers",
@@ -30,13 +32,30 @@ _queues: WeakKeyDictionary[Cluster, Queue] = WeakKeyDictionary()
 
 def queue_of(context: Context) -> Queue:
     """Returns the queue of the service's cluster, the same for all routes. Raises Problem for a service without one."""
-    cluster = context.cluster
-    if cluster is None:
+    if context.cluster is None:
         raise Problem(409, "the service must be connected to a cluster, but was started without --address")
+    return queue_on(context.cluster, context.settings)
+
+
+def queue_on(cluster: Cluster, settings: Settings) -> Queue:
+    """Returns the queue of a cluster, always the same one."""
     if cluster not in _queues:
-        settings = context.settings
         _queues[cluster] = Queue(cluster, (settings.store, *settings.stores))
     return _queues[cluster]
+
+
+def waiting(cluster: Cluster, settings: Settings) -> dict[str, float]:
+    """Returns since when the studies wait whose job waits for its turn. Blocks; nothing while the head does not answer."""
+    try:
+        jobs = queue_on(cluster, settings).look()
+    except Problem:
+        return {}
+    return {
+        study: job.started or time.time()
+        for job in reversed(jobs)
+        if job.status == "PENDING" and job.helper is None
+        for study in studies_of(job)
+    }
 
 
 @contextmanager
@@ -57,53 +76,72 @@ class Queue:
 
     def __init__(self, cluster: Cluster, stores: Sequence[str]) -> None:
         self.cluster, self._stores = cluster, tuple(stores)
-        self._looked, self._jobs = float("-inf"), list[Job]()
-        self._lock = asyncio.Lock()
+        self._jobs, self._slots = _Lately[list[Job]](SECONDS), dict[str, _Lately[int]]()
 
     async def jobs(self) -> list[Job]:
         """Returns the attempts at studies, newest first, as they were within the last seconds. Raises Problem."""
-        return [job for job in await self._all() if job.helper is None]
+        return [job for job in await asyncio.to_thread(self.look) if job.helper is None]
 
     async def job(self, name: str) -> Job:
         """Returns a job by its id, or the last attempt of a series. Raises Problem 404."""
         found = [job for job in await self.jobs() if name in (job.id, job.series)]
         if not found:
-            raise Problem(404, f"a job must be known to the cluster, but {name!r} is not; `hpo jobs` lists all jobs")
+            raise Problem(
+                404, f"a job must be known to the cluster, but {shown(name)} is not; `hpo jobs` lists all jobs"
+            )
         return next((job for job in found if job.id == name), max(found, key=lambda job: job.attempt))
 
-    async def of_study(self, study: str, *, fresh: bool = False) -> list[Job]:
+    async def of_study(self, study: str) -> list[Job]:
         """Returns the attempts at a study, or at a suite with it, newest first."""
-        if fresh:
-            self.forget()
         return [job for job in await self.jobs() if study in studies_of(job)]
-
-    async def waiting(self) -> dict[str, Job]:
-        """Returns the studies whose job waits for its turn, and that job. Nothing where the head does not answer."""
-        try:
-            jobs = await self.jobs()
-        except Problem:
-            return {}
-        return {study: job for job in reversed(jobs) if job.status == "PENDING" for study in studies_of(job)}
 
     async def retried(self) -> set[str]:
         """Returns the series whose next attempt comes by itself."""
-        return {job.series for job in await self._all() if job.helper == RETRIES and not job.done}
+        return {job.series for job in await asyncio.to_thread(self.look) if job.helper == RETRIES and not job.done}
 
-    def forget(self) -> None:
-        """Lets the next question look anew."""
-        self._looked = float("-inf")
+    def look(self, *, anew: bool = False) -> list[Job]:
+        """Returns all jobs that play studies of the service's stores, helpers too. Blocks."""
+        if anew:
+            self._jobs.forget()
+        with explained():
+            return self._jobs.get(lambda: self._ours(self.cluster.jobs()))
 
-    def ours(self, jobs: Sequence[Job]) -> list[Job]:
-        """Returns those of the jobs that play studies of the service's stores."""
+    def slots(self, bundles: Sequence[Mapping[str, float]], labels: Mapping[str, str]) -> int:
+        """Returns how many trials of this kind the cluster's nodes, as they are now, hold at a time. Blocks."""
+        kind = repr((bundles, labels))
+        if kind not in self._slots and len(self._slots) >= KINDS:
+            self._slots.clear()
+        request = Request(tuple(bundles), labels)
+        return self._slots.setdefault(kind, _Lately(NODES_SECONDS)).get(lambda: capacity(self._nodes(), request))
+
+    def _nodes(self) -> list[NodeResources]:
+        with explained():
+            found = self.cluster.nodes()
+        return [
+            NodeResources(str(node["node_id"]), node["resources_total"], node.get("labels") or {}) for node in found
+        ]
+
+    def _ours(self, jobs: Sequence[Job]) -> list[Job]:
         return [job for job in jobs if job.study and job.store and any(below(job.store, each) for each in self._stores)]
 
-    async def _all(self) -> list[Job]:
-        async with self._lock:
-            if time.monotonic() - self._looked > SECONDS:
-                with explained():
-                    self._jobs = self.ours(await asyncio.to_thread(self.cluster.jobs))
-                self._looked = time.monotonic()
-            return self._jobs
+
+class _Lately(Generic[T]):
+    """A value that is found anew only some seconds after it was found last, once for all threads that ask."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._until = seconds, float("-inf")
+        self._lock = threading.Lock()
+        self._value: T | None = None
+
+    def get(self, find: Callable[[], T]) -> T:
+        with self._lock:
+            if self._value is None or time.monotonic() > self._until:
+                self._value = find()
+                self._until = time.monotonic() + self._seconds
+            return self._value
+
+    def forget(self) -> None:
+        self._until = float("-inf")
 
 
 def studies_of(job: Job) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def digest(*parts: str | bytes) -> str:
     """Returns a digest of the parts that no other parts have."""
     found = hashlib.sha256()
     for part in parts:
-        content = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         found.update(f"{len(content)}:".encode() + content)
     return found.hexdigest()[:32]
 

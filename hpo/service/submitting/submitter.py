@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,10 +67,11 @@ class Submitter:
     def __init__(self, context: Context, checker: Checker) -> None:
         self._context, self._checker = context, checker
         self._turn = asyncio.Lock()
+        self.store = checker.rules.store
 
     async def submit(self, order: Order) -> dict[str, Any]:
         """Returns the answer for a study that is submitted, or was with the same key. Raises Problem."""
-        queue, records = queue_of(self._context), await asyncio.to_thread(Records, self._checker.rules.store)
+        queue, records = queue_of(self._context), await asyncio.to_thread(Records, self.store)
         key = digest(order.caller.name, order.key or secrets.token_hex(16))
         answered = await asyncio.to_thread(records.answer, key, order.body)
         if answered is not None:
@@ -98,13 +99,13 @@ class Submitter:
             workers = await self._room(queue, found, order)
             await asyncio.to_thread(self._note, order, found, series)
             files = await asyncio.to_thread(records.keep_files, order.archive) if order.archive else None
-            kept = Submitted(order.text, found.owner or "", asdict(order.options), files, series)
+            kept = Submitted(order.text, found.owner or "", asdict(order.options), files, series=series)
             await asyncio.to_thread(records.keep_answer, key, order.body, None)
             for name in dict.fromkeys((found.name or "", *found.studies)):
                 await asyncio.to_thread(records.keep_submitted, name, replace(kept, glance=found.glances.get(name)))
             with explained():
                 made = await asyncio.to_thread(self._sent, queue, found, order, workers, folder, series)
-            queue.forget()
+            await asyncio.to_thread(lambda: queue.look(anew=True))
         answer = self._answer(found, made)
         await asyncio.to_thread(records.keep_answer, key, order.body, answer)
         return answer
@@ -144,8 +145,7 @@ class Submitter:
 
     async def _room(self, queue: Queue, found: Examined, order: Order) -> int | None:
         """Returns the most trials that the job may train at a time. Raises Problem where a job plays the study, and 429."""
-        with explained():
-            jobs = queue.ours(await asyncio.to_thread(queue.cluster.jobs))
+        jobs = await asyncio.to_thread(lambda: queue.look(anew=True))
         for job in active(jobs).values():
             if twice := sorted(set(studies_of(job)) & set(found.studies)):
                 raise Problem(
@@ -191,14 +191,14 @@ class Submitter:
         from hpo.api import submission as submitting
         from hpo.service.submitting.drafts import FILE
 
-        file, store = folder / FILE, self._checker.rules.store
+        file, store = folder / FILE, found.store or self.store
         write_whole(file, found.text.encode())
         visible, private = asked(self._context.settings.job_variables, ())
-        settings = self._context.settings
+        settings, repeat = self._context.settings, f"hpo --service URL continue {found.name}"
         made = submitting.submission(
-            found.name or "", found.store or store,
-            submitting.command(FILE, found.store or store, **options.arguments), file, folder,
-            environment=visible, private=private, owner=found.owner, queue=options.queue or settings.queue,
+            found.name or "", store, submitting.command(FILE, store, **options.arguments), file, folder,
+            environment={**visible, submitting.SUBMITTED: repeat}, private=private, owner=found.owner,
+            queue=options.queue or settings.queue,
             retries=options.retries, series=series,
             notes={
                 EPOCHS: f"{sum(work.epochs for work in found.work):.0f}",
@@ -242,8 +242,3 @@ class Submitter:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
-
-
-def again(made: Submitted, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns the text and the options that ask for the same as an earlier submission; `options` replace its own."""
-    return made.text, {**made.options, **{name: value for name, value in options.items() if value is not None}}
