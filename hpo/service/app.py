@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo import __version__
 from hpo.errors import HpoError
@@ -26,6 +28,7 @@ from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
 ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs", "drafts", "entrance")
+PAGES = ("pages", "login")  # at the root, and not in the document
 AWAY = "5"  # seconds after which a store that is away may be asked again
 PACKED = (
     "application/vnd.apache.parquet",
@@ -45,14 +48,20 @@ def application(context: Context) -> FastAPI:
         middleware=[
             *middleware(context),
             Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5, exclude_content_types=PACKED),
+            Middleware(Caught),
         ],
     )  # fmt: skip
     api = APIRouter(prefix=documented.PREFIX)
     for name in ROUTES:
+        if importlib.util.find_spec(f"hpo.service.routes.{name}") is None:
+            continue
         api.include_router(importlib.import_module(f"hpo.service.routes.{name}").router(context))
     _document(app, api)
     app.include_router(api)
-    app.include_router(importlib.import_module("hpo.service.routes.pages").router(context), include_in_schema=False)
+    for name in PAGES:
+        app.include_router(
+            importlib.import_module(f"hpo.service.routes.{name}").router(context), include_in_schema=False
+        )
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
@@ -78,24 +87,28 @@ def _document(app: FastAPI, api: APIRouter) -> None:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return Response(encoded(error.to_json()), error.status, error.headers, media_type=MEDIA)
+    return _answer(error)
+
+
+def _answer(problem: Problem) -> Response:
+    return Response(encoded(problem.to_json()), problem.status, problem.headers, media_type=MEDIA)
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    return await _problem(request, Problem(503, str(error), headers={"Retry-After": AWAY}))
+    return _answer(Problem(503, str(error), headers={"Retry-After": AWAY}))
 
 
 async def _of_store(request: Request, error: Exception) -> Response:
-    return await _problem(request, Problem(404, str(error)))
+    return _answer(Problem(404, str(error)))
 
 
 async def _ours(request: Request, error: Exception) -> Response:
-    return await _problem(request, Problem(422, str(error)))
+    return _answer(Problem(422, str(error)))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return await _problem(request, Problem(422, sentence(error.errors()[0])))
+    return _answer(Problem(422, sentence(error.errors()[0])))
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -104,12 +117,32 @@ async def _refused(request: Request, error: Exception) -> Response:
     path, method = shown(request.url.path, 120), request.method
     told = {404: f"the path must be one of the service's, but got {path}", 405: f"{path} does not take {method}"}
     problem = Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=error.headers)
-    return await _problem(request, problem)
+    return _answer(problem)
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await _problem(request, Problem(500, OURS))
+class Caught:
+    """Answers for a bug of ours: one sentence, while the log gets the traceback. Stands within all other middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+
+        async def sending(message: Message) -> None:
+            nonlocal began
+            began = began or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            if began:
+                raise  # the connection must not look as if the answer were whole
+            await _answer(Problem(500, OURS))(scope, receive, send)
 
 
 _ANSWERS: dict[Any, Any] = {
@@ -119,7 +152,6 @@ _ANSWERS: dict[Any, Any] = {
     HpoError: _ours,
     RequestValidationError: _invalid,
     HTTPException: _refused,
-    Exception: _bug,
 }
 
 

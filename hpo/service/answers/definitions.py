@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hpo.api.plan import Plan
@@ -14,6 +15,7 @@ from hpo.store import StudyData, layout
 from hpo.store.errors import StoreError
 from hpo.study.stored import file_values, to_yaml
 from hpo.study.study import Study
+from hpo.study.yaml_file import Document
 from hpo.text import one_line, plain
 
 LINES = 100  # of the driver's log
@@ -52,7 +54,8 @@ def _journal(where: Place, study: str) -> list[str]:
 def plan(data: StudyData) -> dict[str, Any]:
     """Returns what the study runs. Raises Problem 409 for one that this version cannot plan."""
     try:
-        found = Plan.of(Study.from_values(file_values(data.definition)))
+        document = Document(Path("study.yaml"), to_yaml(file_values(data.definition)).encode())
+        found = Plan.of(Study.of(document, Path()))
     except HpoError as error:
         raise Problem(409, f"the study must be one that this version can plan, but: {one_line(error)}") from error
     return {

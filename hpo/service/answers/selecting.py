@@ -129,4 +129,4 @@ def _ordered(trials: Trials, table: pa.Table, sort: str) -> pa.Table:
         if name not in _names(trials):
             raise Problem(422, f"sort must name a column, but got {shown(name)}; {nearest(name, _names(trials))}")
         keys.append((name, "descending" if descending else "ascending"))
-    return table.take(pc.sort_indices(table, sort_keys=keys, null_placement="at_end")) if keys else table
+    return table.take(pc.sort_indices(table, sort_keys=keys)) if keys else table

@@ -30,9 +30,9 @@ def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["downloads"])
 
-    async def ask(request: Request, study: str, what: str, name: str | None, **options: str) -> Response:
+    async def ask(request: Request, study: str, what: str, file: str, **options: str) -> Response:
         reading = await context.readings.reading(study)
-        return await answering.made(request, await context.analysis.ask(what, [reading], options), what, name=name)
+        return await answering.made(request, await context.analysis.ask(what, [reading], options), what, name=file)
 
     @routes.get(
         "/studies/{study}/report", summary="Read the report", response_class=HTMLResponse,
@@ -71,7 +71,8 @@ def router(context: Context) -> APIRouter:
 
     @routes.get(
         "/studies/{study}/latex", summary="Download the tables as LaTeX", response_class=Response,
-        responses=content("application/x-tex", "The tables.", "text/x-tex", "text/plain") | making() | unchanged() | errors(404, 409),
+        responses=content("application/x-tex", "The tables.", "text/x-tex", "text/plain")
+        | making() | unchanged() | errors(404, 409),
     )  # fmt: skip
     async def latex(request: Request, study: StudyName) -> Response:
         """The comparison's tables, as `hpo compare STORE --format latex` prints them."""
