@@ -140,7 +140,9 @@ async def _fields(form: FormData, upload_bytes: int) -> tuple[SubmissionAsked, b
     for name, value in form.multi_items():
         if name in values or (name == "files" and archive is not None):
             raise Problem(422, f"a form must have each field once, but has {shown(name)} twice")
-        content = await value.read(upload_bytes + 1) if isinstance(value, UploadFile) else value.encode("utf-8", "replace")
+        content = (
+            await value.read(upload_bytes + 1) if isinstance(value, UploadFile) else value.encode("utf-8", "replace")
+        )
         if name == "files":
             if len(content) > upload_bytes:
                 raise Problem(413, f"files must have at most {upload_bytes:,} bytes as an archive; send fewer")

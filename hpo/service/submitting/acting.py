@@ -11,10 +11,10 @@ from cluster.job import Job
 from hpo.service.context import Caller, Context
 from hpo.service.problems import Problem
 from hpo.service.submitting.drafts import Options
-from hpo.service.submitting.pending import pending
 from hpo.service.submitting.queue import explained, queue_of
 from hpo.service.submitting.records import Records, Submitted
 from hpo.service.submitting.submitter import Order, Submitter
+from hpo.store import notes
 from hpo.store.summary import Summary
 from hpo.study.stored import file_values, to_yaml
 
@@ -77,15 +77,17 @@ class Acting:
 
     async def archive(self, study: str, caller: Caller, *, archived: bool) -> dict[str, Any]:
         """Puts a study away, so that lists leave it out, or takes it back. Nothing is deleted."""
-        from hpo.store.keeping import archive, unarchive
-
         known = await self._allowed(study, caller)
         if known.state.word in ("queued", "starting", "running") and archived:
             raise Problem(
                 409, f"a study must be at rest to be put away, but {study} is {known.state.word}; stop it first"
             )
         await self._note(caller, "archive" if archived else "unarchive", study)
-        await asyncio.to_thread(archive if archived else unarchive, self._context.settings.store, study)
+        store = self._context.settings.store
+        if archived:
+            await asyncio.to_thread(notes.archive, store, study, caller.name)
+        else:
+            await asyncio.to_thread(notes.unarchive, store, study)
         return await self._answer(study, None, archived=archived)
 
     # -- what they share ------------------------------------------------------------------------------------------
@@ -101,8 +103,6 @@ class Acting:
 
     async def _summary(self, study: str) -> Summary:
         found = {summary.study: summary for summary in await self._context.readings.summaries()}
-        if study not in found:
-            found |= {summary.study: summary for summary in await pending(self._context, found)}
         if study not in found:
             await self._context.readings.reading(study)  # tells that there is none, and which there are
             raise Problem(404, f"the study must be in the store, but there is no {study!r}")

@@ -20,6 +20,7 @@ from hpo.live.validation import validate_for_cluster
 from hpo.service.submitting.rules import Forbidden, Rules, outside
 from hpo.storage.errors import Unreachable
 from hpo.store.errors import StoreError
+from hpo.store.summary import planned
 from hpo.study import suite
 from hpo.study.amounts import EPOCHS
 from hpo.study.methods_file import chosen
@@ -105,8 +106,8 @@ class Outline:
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found. `text`: the study as a job is sent it; `studies`: one name, or those of a suite's tasks; `glances`: of
-    each of these what a list shows before the store has it."""
+    """What was found. `text`: the study as a job is sent it; `studies`: one name, or those of a suite's tasks; `plans`: of
+    each of these what the store will say of it."""
 
     problems: tuple[Found, ...] = ()
     name: str | None = None
@@ -116,7 +117,7 @@ class Examined:
     plan: Outline | None = None
     work: tuple[Work, ...] = ()
     text: str = ""
-    glances: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     kinds: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,28 +212,17 @@ def _examined(loaded: Study | suite.Suite[Study], text: str, rules: Rules) -> Ex
         plan=Outline(tuple(plan.rows), tuple(plan.methods), plans[0].note if isinstance(loaded, Study) else ""),
         work=tuple(work_of(study) for study in studies),
         text=text,
-        glances={study.study: _glance(study) for study in studies},
+        plans={study.study: _plan(study) for study in studies},
     )
 
 
-def _glance(study: Study) -> dict[str, Any]:
+def _plan(study: Study) -> dict[str, Any]:
     return {
-        "suite": study.suite,
+        "definition": study.definition,
+        "digest": study.digest,
+        "kinds": study.kinds,
         "priority": study.priority,
-        "task": _task(study),
-        "trainable": study.trainable,
-        "metric": study.metric,
-        "mode": study.mode,
-        "methods": [method.label for method in study.methods],
-        "seeds": len(study.seeds),
-        "unit": study.budget.unit.name,
-        "a_run": study.budget.cost or study.budget.epochs,
     }
-
-
-def _task(study: Study) -> str:
-    names = [str(part["name"]) for part in (study.model, study.data) if part.get("name")]
-    return " on ".join(names) or study.trainable.rpartition(":")[2]
 
 
 def work_of(study: Study) -> Work:
@@ -246,7 +236,7 @@ def work_of(study: Study) -> Work:
     return Work(
         epochs=epochs,
         trainable=study.trainable,
-        task=_task(study),
+        task=planned(study.study, study.definition).task,
         bundles=resources.bundles,
         labels=dict(resources.labels),
         gpus=resources.gpus,

@@ -1,69 +1,98 @@
-"""Studies that the store does not have yet: submitted, waiting for their turn, or ended before their first word."""
+"""Studies that the store does not have yet: submitted, waiting for their turn, or ended before their first word. Blocks."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from cluster.job import Job
-from hpo.service.context import Context
+from cluster.job import QUEUE, Job
+from hpo.service.context import Cluster, Settings
 from hpo.service.problems import Problem
-from hpo.service.submitting.queue import queue_of, studies_of
+from hpo.service.readings.study import Planned
+from hpo.service.submitting.queue import queue_on, studies_of
 from hpo.service.submitting.records import Records, Submitted
+from hpo.store import StudyData, schema
 from hpo.store.errors import StoreError
 from hpo.store.state import State
-from hpo.store.summary import Summary
+from hpo.store.summary import Facts, Summary, planned
 
-DAYS = 7 * 24 * 3600.0  # that a study which ended without a word is shown
-
-
-async def pending(context: Context, known: Collection[str]) -> list[Summary]:
-    """Returns a summary of each study that a job plays, or was to play lately, and that is not among the `known` ones.
-
-    Nothing for a service without a cluster, and while its head does not answer.
-    """
-    if context.cluster is None:
-        return []
-    try:
-        jobs = await queue_of(context).jobs()
-    except Problem:
-        return []
-    newest: dict[str, Job] = {}
-    for job in jobs:
-        for study in studies_of(job):
-            if study not in known and (not job.done or (job.ended or 0) > time.time() - DAYS):
-                newest.setdefault(study, job)
-    newest = {study: job for study, job in newest.items() if job.status != "SUCCEEDED"}
-    return await asyncio.to_thread(lambda: [_summary(context.settings.store, *each) for each in newest.items()])
+LATELY = 7 * 24 * 3600.0  # seconds for which a study is shown that ended without a word
 
 
-def _summary(store: str, study: str, job: Job) -> Summary:
-    try:
-        made = Records(store).submitted(study)
-    except StoreError:
-        made = None
-    glance = (made.glance if made else None) or {}
-    methods, seeds, a_run = tuple(glance.get("methods", ())), int(glance.get("seeds", 0)), glance.get("a_run")
-    runs = len(methods) * seeds
-    return Summary(
-        study=study, suite=glance.get("suite"), archived=False, owner=job.owner, priority=float(glance.get("priority", 1)),
-        state=state_of(job, made), task=glance.get("task", ""), trainable=glance.get("trainable", ""),
-        metric=glance.get("metric", ""), mode=glance.get("mode", "max"), methods=methods, seeds=seeds, runs=runs,
-        runs_complete=0, unit=glance.get("unit", "epochs"), a_run=a_run, total=None if a_run is None else runs * a_run,
-        charged=0, progress=0.0, best=None, verdict=None, failed_trials=0, began=job.started, updated=job.started,
-        sign_of_life=None,
-    )  # fmt: skip
+class Pending:
+    """What the cluster and the service's records tell of studies before the store does."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self._queue, self._store = queue_on(cluster, settings), settings.store
+        self._records: dict[str, Submitted | None] = {}  # by study and series: a series' record does not change
+
+    def waiting(self) -> Mapping[str, float]:
+        """Returns since when studies wait whose job waits for its turn; nothing while the head does not answer."""
+        return {
+            study: job.started or time.time()
+            for job in reversed(self._jobs())
+            if job.status == "PENDING"
+            for study in studies_of(job)
+        }
+
+    def planned(self, wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
+        """Returns the studies among the wanted ones that a job plays, or was to play lately."""
+        newest: dict[str, Job] = {}
+        for job in self._jobs():
+            for study in studies_of(job):
+                if wanted(study):
+                    newest.setdefault(study, job)
+        return {
+            study: self._planned(study, job)
+            for study, job in newest.items()
+            if job.status != "SUCCEEDED" and (not job.done or (job.ended or 0) > time.time() - LATELY)
+        }
+
+    def _jobs(self) -> list[Job]:
+        try:
+            return [job for job in self._queue.look() if job.helper is None]
+        except Problem:
+            return []
+
+    def _planned(self, study: str, job: Job) -> Planned:
+        made = self._submitted(study, job)
+        plan = (made.plans.get(study) if made else None) or {}
+        definition = plan.get("definition") or {}
+        facts = planned(study, definition) if definition else Facts(study=study, mode="max")
+        facts = replace(
+            facts,
+            owner=job.owner,
+            priority=plan.get("priority", 1.0),
+            began=job.started,
+            updated=job.ended or job.started,
+        )
+        about = Summary.of(facts, state_of(job), archived=False, verdict=None, tag=f"{job.id} {job.status}")
+        if not definition:
+            return Planned(about, None)
+        tables = {name: schema.to_table(name, [], plan.get("kinds", {})) for name in schema.TABLES}
+        return Planned(about, StudyData(study, definition, {}, **tables, digest=plan.get("digest", "")))
+
+    def _submitted(self, study: str, job: Job) -> Submitted | None:
+        key = f"{study} {job.series}"
+        if key not in self._records:
+            try:
+                made = Records(self._store).submitted(study)
+            except StoreError:  # away; asked again with the next look
+                return None
+            if len(self._records) > 1000:
+                self._records.clear()
+            self._records[key] = made
+        return self._records[key]
 
 
-def state_of(job: Job, made: Submitted | None = None) -> State:
+def state_of(job: Job) -> State:
     """Returns the state of a study of which nothing but its job is known."""
-    since = job.started or (made.when if made else None)
     if job.status == "PENDING":
-        where = f"in the queue {queue}" if (queue := job.metadata.get("hpo_queue")) else "on the cluster"
-        return State("queued", since, f"waits for its turn {where}, as job {job.id}")
+        where = f"in the queue {queue}" if (queue := job.metadata.get(QUEUE)) else "on the cluster"
+        return State("queued", job.started, f"waits for its turn {where}, as job {job.id}")
     if not job.done:
-        return State("starting", since, f"job {job.id} has started, and has no results yet")
+        return State("starting", job.started, f"job {job.id} has started, and has no results yet")
     if job.status == "STOPPED":
         return State("stopped", job.ended, f"job {job.id} was stopped before it had a result")
     return State("failed", job.ended, f"job {job.id} ended without a result; its log says why")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Generic
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from cluster.errors import ClusterError
@@ -21,11 +21,8 @@ from hpo.text import shown
 SECONDS, NODES_SECONDS = 2.0, 20.0  # that a look at the jobs and at the nodes counts for
 KINDS = 100  # of trials whose slots are kept
 T = TypeVar("T")
-STUDIES, WORKERS, EPOCHS = (
-    "hpo_studies",
-    "hpo_workers",
-    "hpo_epochs",
-)  # notes of a submission: names, most trials, epochs planned
+# notes of a submission: the studies, the most trials at a time, the epochs planned
+STUDIES, WORKERS, EPOCHS = "hpo_studies", "hpo_workers", "hpo_epochs"
 
 _queues: WeakKeyDictionary[Cluster, Queue] = WeakKeyDictionary()
 
@@ -42,20 +39,6 @@ def queue_on(cluster: Cluster, settings: Settings) -> Queue:
     if cluster not in _queues:
         _queues[cluster] = Queue(cluster, (settings.store, *settings.stores))
     return _queues[cluster]
-
-
-def waiting(cluster: Cluster, settings: Settings) -> dict[str, float]:
-    """Returns since when the studies wait whose job waits for its turn. Blocks; nothing while the head does not answer."""
-    try:
-        jobs = queue_on(cluster, settings).look()
-    except Problem:
-        return {}
-    return {
-        study: job.started or time.time()
-        for job in reversed(jobs)
-        if job.status == "PENDING" and job.helper is None
-        for study in studies_of(job)
-    }
 
 
 @contextmanager

@@ -33,14 +33,15 @@ def digest(*parts: str | bytes) -> str:
 @dataclass(frozen=True)
 class Submitted:
     """A submission as it was asked for: what is needed to ask for the same again. files: the digest of their archive.
-    glance: what a list shows of the study before the store has it.
+    plans: of each study its
+    definition, digest, kinds of columns and priority, for as long as the store does not have it.
     """
 
     text: str
     owner: str
     options: Mapping[str, Any] = field(default_factory=dict)
     files: str | None = None
-    glance: Mapping[str, Any] | None = None
+    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     series: str = ""
     when: float = field(default_factory=time.time)
 

@@ -99,10 +99,10 @@ class Submitter:
             workers = await self._room(queue, found, order)
             await asyncio.to_thread(self._note, order, found, series)
             files = await asyncio.to_thread(records.keep_files, order.archive) if order.archive else None
-            kept = Submitted(order.text, found.owner or "", asdict(order.options), files, series=series)
+            kept = Submitted(order.text, found.owner or "", asdict(order.options), files, found.plans, series)
             await asyncio.to_thread(records.keep_answer, key, order.body, None)
             for name in dict.fromkeys((found.name or "", *found.studies)):
-                await asyncio.to_thread(records.keep_submitted, name, replace(kept, glance=found.glances.get(name)))
+                await asyncio.to_thread(records.keep_submitted, name, kept)
             with explained():
                 made = await asyncio.to_thread(self._sent, queue, found, order, workers, folder, series)
             await asyncio.to_thread(lambda: queue.look(anew=True))
