@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from hpo.service.access import Access, Names, Sessions, StoreAudit, Tokens
+from hpo.service.access import Access, Sessions, StoreAudit, Tokens
 from hpo.service.access.addresses import listen
 from hpo.service.app import application
 from hpo.service.connections import Limits, Server
@@ -33,7 +33,7 @@ class Listing:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    async def __aenter__(self) -> Listing:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -101,11 +101,11 @@ def ask(
     port: int, path: str, method: str = "GET", *, body: Any = None, token: str | None = None, host: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None, **headers: str,
 ) -> tuple[int, http.client.HTTPMessage, str]:  # fmt: skip
-    """Returns status, headers and body of an answer. A body that is no text or bytes is sent as JSON."""
+    """Returns status, headers and body of an answer. An object or a list is sent as JSON."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if token:
         sent["Authorization"] = f"Bearer {token}"
-    if body is not None and not isinstance(body, str | bytes):
+    if isinstance(body, dict | list):
         body, sent["Content-Type"] = json.dumps(body), "application/json"
     kind = http.client.HTTPSConnection(host, port, timeout=30, context=tls) if tls else None
     connection = kind or http.client.HTTPConnection(host, port, timeout=30)
