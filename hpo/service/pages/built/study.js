@@ -1,1 +1,1 @@
-import{C as m}from"./chunk-LAPAO5TW.js";m();
+import{F as m}from"./chunk-EG5VJDG3.js";m();
