@@ -24,10 +24,12 @@ from hpo.service.access import middleware
 from hpo.service.answering import encoded
 from hpo.service.context import Context
 from hpo.service.problems import MEDIA, Problem
+from hpo.service.submitting.checker import close
 from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
 ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs", "drafts", "entrance")
+PAGES = ("pages", "login")  # at the root, and not in the document
 AWAY = "5"  # seconds after which a store that is away may be asked again
 PACKED = (
     "application/vnd.apache.parquet",
@@ -57,7 +59,10 @@ def application(context: Context) -> FastAPI:
         api.include_router(importlib.import_module(f"hpo.service.routes.{name}").router(context))
     _document(app, api)
     app.include_router(api)
-    app.include_router(importlib.import_module("hpo.service.routes.pages").router(context), include_in_schema=False)
+    for name in PAGES:
+        app.include_router(
+            importlib.import_module(f"hpo.service.routes.{name}").router(context), include_in_schema=False
+        )
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app
@@ -68,6 +73,7 @@ def _lifespan(context: Context) -> Any:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with context.readings, context.analysis:
             yield
+        close(context.settings)
 
     return lifespan
 
