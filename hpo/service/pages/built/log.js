@@ -1,1 +1,1 @@
-import{a as m}from"./chunk-3OMUKQRK.js";m();
+import{C as m}from"./chunk-LAPAO5TW.js";m();
