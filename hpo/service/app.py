@@ -28,6 +28,7 @@ from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
 ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs", "drafts", "entrance")
+PAGES = ("pages", "login")  # at the root, and not in the document
 AWAY = "5"  # seconds after which a store that is away may be asked again
 PACKED = (
     "application/vnd.apache.parquet",
@@ -57,7 +58,10 @@ def application(context: Context) -> FastAPI:
         api.include_router(importlib.import_module(f"hpo.service.routes.{name}").router(context))
     _document(app, api)
     app.include_router(api)
-    app.include_router(importlib.import_module("hpo.service.routes.pages").router(context), include_in_schema=False)
+    for name in PAGES:
+        app.include_router(
+            importlib.import_module(f"hpo.service.routes.{name}").router(context), include_in_schema=False
+        )
     for kind, answer in _ANSWERS.items():
         app.add_exception_handler(kind, answer)
     return app

@@ -177,6 +177,9 @@ class Audit(Protocol):
     def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
         """Appends an entry. Raises StoreError where it cannot be kept: what is not recorded is not done."""
 
+    def entries(self, limit: int = 100, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Returns entries, the newest first, and the cursor of the next page, None after the last."""
+
 
 @dataclass(frozen=True)
 class Context:

@@ -43,7 +43,7 @@ class _Log(Protocol):
 
 
 class StoreAudit:
-    """The audit log of the store at `uri`; a `context.Audit`. Raises StorageError where the store refuses it."""
+    """The audit log of the store at `uri`; a `context.Audit`. Raises Unreachable where the store does not take it."""
 
     def __init__(self, uri: str) -> None:
         where = place(uri)
@@ -62,7 +62,12 @@ class StoreAudit:
             "study": study,
             "detail": _short(plain(detail)),
         }
-        self._log.add(json.dumps(entry, default=str).encode())
+        try:
+            self._log.add(json.dumps(entry, default=str).encode())
+        except Unreachable:
+            raise
+        except StorageError as error:  # what it was to record must wait, whatever is wrong with the store
+            raise Unreachable(str(error)) from None
 
     def entries(self, limit: int = 100, cursor: str | None = None) -> Page:
         """Returns at most `limit` entries, the newest first, and the cursor of the next page, None after the last."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.service.access.gate import answer
@@ -17,11 +18,11 @@ FIRST_SECONDS = 20.0  # for a body to arrive, and a second more for each SLOWEST
 SLOWEST = 2000
 
 
-class _Refused(Exception):
-    """Ends the reading of a body; the answer is a problem's."""
+class _Refused(HTTPException):
+    """Ends the reading of a body. Of this class, so that routes let it pass, instead of calling the body malformed."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
+        super().__init__(problem.status, str(problem), problem.headers)
         self.problem = problem
 
 
