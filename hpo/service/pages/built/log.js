@@ -1,1 +1,1 @@
-import{C as m}from"./chunk-LAPAO5TW.js";m();
+import{H as m}from"./chunk-6XZJ7LXI.js";m();
