@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from hpo.service.access import Access, Names, Sessions, StoreAudit, Tokens
+from hpo.service.access import Access, Sessions, StoreAudit, Tokens
 from hpo.service.access.addresses import listen
 from hpo.service.app import application
 from hpo.service.connections import Limits, Server
@@ -33,7 +33,7 @@ class Listing:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    async def __aenter__(self) -> Listing:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
