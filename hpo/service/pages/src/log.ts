@@ -4,7 +4,7 @@ import { api, get, page, studyPath } from "./api.js";
 import { byId, h, put } from "./dom.js";
 import { listen } from "./events.js";
 import { moment } from "./format.js";
-import { frame, trouble } from "./frame.js";
+import { frame, me, trouble } from "./frame.js";
 
 interface Job {
   id: string;
@@ -55,6 +55,10 @@ class LogPage {
   }
 
   async start(): Promise<void> {
+    if (!(await me()).cluster) {
+      trouble(this.problem, new Error("This service has no cluster: it was started without --address, so it knows no jobs."));
+      return;
+    }
     await this.about();
     await this.begin(-TAIL);
   }

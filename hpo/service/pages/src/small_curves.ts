@@ -72,14 +72,13 @@ function steps(xs: number[], ys: number[], right: number, x: (value: number) => 
   return found;
 }
 
-// From a low quantile of the means, since first values are far from the rest, to the best of all.
+// What the means span, but for the first values, which are far from the rest; bands may reach beyond it.
 function range(curves: readonly MethodCurve[]): [number, number] {
-  const values = curves.flatMap((curve) => [...curve.mean, ...curve.mean.slice(-1).flatMap(() => [curve.low.at(-1) ?? NaN, curve.high.at(-1) ?? NaN])]).filter(Number.isFinite);
+  const values = curves.flatMap((curve) => curve.mean).filter(Number.isFinite).sort((a, b) => a - b);
   if (!values.length) return [0, 1];
-  values.sort((a, b) => a - b);
-  const low = values[Math.floor(values.length * 0.04)] as number;
-  const high = values[Math.ceil(values.length * 0.98) - 1] as number;
-  const gap = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
+  const low = values[Math.floor(values.length * 0.06)] as number;
+  const high = values[values.length - 1] as number;
+  const gap = (high - low) * 0.14 || Math.abs(high) * 0.05 || 1;
   return [low - gap, high + gap];
 }
 
