@@ -16,7 +16,8 @@ from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
 from hpo.service.readings.study import StudyLook, Waiting, nobody, size
 from hpo.store import StoreError, layout
-from hpo.store.summary import Listing, Summary
+from hpo.store.listing import Listing
+from hpo.store.summary import Summary
 
 THREADS = 4  # looks at a time: a store that is silent must not hold up all of the service
 MEMORY = 512 * 2**20
