@@ -133,7 +133,7 @@ class Meter {
   private readonly said = h("p.figures");
 
   constructor(name: string) {
-    this.element = h("div.progress", {}, h("div.progress-head", {}, h("span.name", {}, name), this.end), this.bar, this.said);
+    this.element = h("div.spent", {}, h("div.spent-head", {}, h("span.of", {}, name), this.end), this.bar, this.said);
   }
 
   show(share: number | null, said: string[], end: string): void {

@@ -20,7 +20,7 @@ export class LedgerPanel {
   private readonly said = h("p");
   private readonly body = h("tbody");
   private readonly each = h("input", { type: "checkbox" });
-  private readonly choice = h("label.check", {}, this.each, "Each run");
+  private readonly choice = h("label.tick", {}, this.each, "Each run");
   private last: { ledger: Ledger; looks: Looks } | null = null;
 
   constructor(private readonly study: string) {
