@@ -48,6 +48,11 @@ export class LedgerPanel {
     this.draw();
   }
 
+  // Takes the whole width where nothing stands beside it.
+  widen(wide: boolean): void {
+    this.element.classList.toggle("wide", wide);
+  }
+
   private draw(): void {
     if (!this.last) return;
     const { ledger, looks } = this.last;
