@@ -78,6 +78,7 @@ export function editor(text: string, schema: () => Schema | null, changed: () =>
         bracketMatching(),
         closeBrackets(),
         yaml(),
+        EditorView.lineWrapping,
         syntaxHighlighting(COLOURS),
         autocompletion({ override: [completions(schema)], icons: false }),
         lintGutter(),

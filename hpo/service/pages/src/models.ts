@@ -117,4 +117,5 @@ export interface Me {
   version: string;
   can: string[];
   cluster: boolean;
+  session?: boolean; // whether there is one to log out of
 }

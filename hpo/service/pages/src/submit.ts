@@ -1,6 +1,6 @@
 // Submitting a study: the editor, what the check says, the plan beside it, and one question before it is sent.
 
-import { ApiProblem, get, isAbort, page, send, sentenceOf, studyPath } from "./api.js";
+import { ApiProblem, get, isAbort, page, send, sentenceOf } from "./api.js";
 import { ask } from "./dialog.js";
 import { announce, byId, debounced, h, put } from "./dom.js";
 import { editor, type Editor } from "./editor.js";
@@ -8,7 +8,7 @@ import { counted } from "./format.js";
 import { frame, me } from "./frame.js";
 import type { Schema } from "./schema.js";
 import { options, type SubmitOptions } from "./submit_options.js";
-import { planRows, planView, type Plan } from "./submit_plan.js";
+import { planRows, planView, type Estimate, type Plan } from "./submit_plan.js";
 import { problemList, type Problem } from "./submit_problems.js";
 import { beginning, starts } from "./submit_starts.js";
 
@@ -19,6 +19,7 @@ interface Checked {
   ok: boolean;
   problems: Problem[];
   plan: Plan | null;
+  estimate: Estimate | null;
   study: string | null;
 }
 
@@ -80,8 +81,8 @@ class SubmitPage {
     const text = this.editor.text();
     this.findings.setAttribute("aria-busy", "true");
     try {
-      const files = this.options.files();
-      const checked = await send<Checked>("POST", "/drafts/check", files ? form(text, files, {}) : { text }, {}, checking.signal);
+      const workers = this.options.values()["workers"];
+      const checked = await send<Checked>("POST", "/drafts/check", { text, ...(workers ? { workers } : {}) }, {}, checking.signal);
       if (text === this.editor.text()) this.show(checked);
     } catch (error) {
       if (isAbort(error)) return;
@@ -95,29 +96,31 @@ class SubmitPage {
     this.checked = checked;
     this.editor.show(checked.problems);
     put(this.findings, problemList(checked.problems, (problem) => this.editor.goTo(problem)));
-    put(this.plan, checked.plan ? planView(checked.plan) : null);
+    put(this.plan, checked.plan ? planView(checked.plan, checked.estimate) : null);
     const said = checked.ok ? "The study is valid" : counted(checked.problems.length, "problem");
     if (!before || before.ok !== checked.ok) announce(said);
     this.showButton();
   }
 
   private showButton(): void {
-    const ready = this.checked?.ok ?? false;
+    const withFiles = this.options.files() !== null; // the check does not see them: the submission does
+    const ready = this.checked !== null && (this.checked.ok || withFiles);
     this.button.disabled = !ready || this.may !== "";
     put(this.button, this.checked?.study && ready ? `Submit ${this.checked.study} …` : "Submit …");
-    put(this.why, this.may || (ready ? "" : this.checked ? "Mend the problems first." : "The study is being checked."));
+    const missing = this.checked ? "Mend the problems first." : "The study is being checked.";
+    put(this.why, this.may || (ready ? (withFiles ? "It is checked once more with its files." : "") : missing));
   }
 
   private async submit(): Promise<void> {
     const checked = this.checked;
-    if (!checked?.plan) return;
+    if (!checked) return;
     const text = this.editor.text();
     const body = this.options.values();
     const files = this.options.files();
     let answer: Submitted | null = null;
     await ask({
       title: `Submit ${checked.study ?? "this study"}?`,
-      body: [planRows(checked.plan), h("p.note", {}, "It runs on the cluster of this service, in its store, in your name.")],
+      body: [checked.plan ? planRows(checked.plan, checked.estimate) : null, h("p.note", {}, "It runs on the cluster of this service, in its store, in your name.")],
       action: "Submit",
       run: async () => {
         const of = JSON.stringify([text, body, files?.name, files?.size, files?.lastModified]);
@@ -127,7 +130,7 @@ class SubmitPage {
           answer = await send<Submitted>("POST", "/studies", sent, { "Idempotency-Key": this.key.value });
         } catch (error) {
           const problems = error instanceof ApiProblem ? error.body["problems"] : undefined;
-          if (Array.isArray(problems)) this.show({ ok: false, problems: problems as Problem[], plan: null, study: checked.study });
+          if (Array.isArray(problems)) this.show({ ok: false, problems: problems as Problem[], plan: null, estimate: null, study: checked.study });
           throw error;
         }
       },
@@ -135,13 +138,13 @@ class SubmitPage {
     const submitted = answer as Submitted | null;
     if (!submitted) return;
     sessionStorage.removeItem(KEPT);
-    location.assign(page(studyPath(submitted.study)));
+    location.assign(page(submitted.url));
   }
 }
 
 function form(text: string, files: File, values: Record<string, unknown>): FormData {
   const found = new FormData();
-  found.set("text", text);
+  found.set("study", text);
   for (const [name, value] of Object.entries(values)) found.set(name, String(value));
   found.set("files", files);
   return found;

@@ -7,11 +7,18 @@ export interface Plan {
   rows: [string, string][];
   methods: string[];
   note: string | null;
-  estimate: { epochs: number; seconds: number | null; gpu_hours: number | null } | null;
 }
 
-export function planView(plan: Plan): HTMLElement {
-  const { estimate } = plan;
+export interface Estimate {
+  epochs: number;
+  slots: number | null;
+  seconds_an_epoch: number | null;
+  seconds: number | null;
+  gpu_hours: number | null;
+  studies: string[]; // those judged by
+}
+
+export function planView(plan: Plan, estimate: Estimate | null): HTMLElement {
   return h(
     "div.card",
     {},
@@ -23,22 +30,29 @@ export function planView(plan: Plan): HTMLElement {
   );
 }
 
-function estimateView(estimate: NonNullable<Plan["estimate"]>): HTMLElement {
-  const fact = (name: string, value: string, title = "") => h("div", { title }, h("dt", {}, name), h("dd", {}, value));
-  const unknown = "No epoch of this task was trained here before, so there is nothing to judge by.";
+function estimateView(estimate: Estimate): HTMLElement {
+  const fact = (name: string, value: string) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+  const { slots, studies } = estimate;
+  const judged = studies.length
+    ? `Judged by ${studies.join(", ")}: ${duration(estimate.seconds_an_epoch)} an epoch${slots === null ? "" : `, on ${counted(slots, "slot")}`}.`
+    : "No epoch of this task was trained in this store before, so its time is not known.";
   return h(
-    "dl.facts",
+    "div",
     {},
-    fact("epochs at most", count(estimate.epochs)),
-    fact("time, about", estimate.seconds === null ? "not known" : duration(estimate.seconds), estimate.seconds === null ? unknown : "Judged by epochs that were trained before."),
-    estimate.gpu_hours === null ? null : fact("GPU hours, about", number(estimate.gpu_hours, 3)),
+    h(
+      "dl.facts",
+      {},
+      fact("epochs at most", count(estimate.epochs)),
+      fact("time, about", estimate.seconds === null ? "not known" : duration(estimate.seconds)),
+      estimate.gpu_hours === null ? null : fact("GPU hours, about", number(estimate.gpu_hours, 3)),
+    ),
+    h("p.note", {}, judged),
   );
 }
 
 // What the question before the button repeats.
-export function planRows(plan: Plan): HTMLElement {
+export function planRows(plan: Plan, estimate: Estimate | null): HTMLElement {
   const found: [string, string][] = [...plan.rows];
-  const { estimate } = plan;
   if (estimate) {
     const time = estimate.seconds === null ? "time not known" : `about ${duration(estimate.seconds)}`;
     const gpus = estimate.gpu_hours === null ? "" : `, ${number(estimate.gpu_hours, 3)} GPU hours`;

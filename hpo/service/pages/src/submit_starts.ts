@@ -10,16 +10,14 @@ interface Presets {
 }
 
 const EMPTY = `study: my-study
-trainable: image_classifier
 data: {name: digits}
 model: {name: digits_net}
 space:
-  learning_rate: {type: float, low: 1.0e-5, high: 0.1, log: true}
+  learning_rate: {type: float, low: 1.0e-4, high: 0.03, log: true}
+fixed: {batch_size: 8, image_size: 32}
 budget: {epochs: 64, max_epochs: 8}
 methods: [random, asha]
 seeds: [0, 1, 2]
-metric: val_accuracy
-mode: max
 `;
 
 // The text to begin with: what the address asks for, else what this tab had, else a small study.
