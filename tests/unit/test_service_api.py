@@ -193,11 +193,10 @@ def test_a_trial_knows_its_curve_and_who_asked_for_it(client: TestClient, uri: P
     held: dict[str, Any] = {}
     exec(found["command"], {}, held)
     assert held["config"] == found["config"]
-    known = set(store.read(str(uri), "interrupted").trials["trial"].to_pylist())
-    kept = [path.name for path in (uri / "interrupted" / "checkpoints").iterdir()]
-    (name,) = [name for name in kept if name.partition("-")[0] in known]
-    interrupted = answer(client, f"/studies/interrupted/trials/{name.partition('-')[0]}")
-    assert interrupted["checkpoint"] == f"interrupted/checkpoints/{name}"
+    (uri / "whole" / "checkpoints").mkdir(exist_ok=True)
+    trial = answer(client, "/studies/whole/trials", limit=1)["rows"][0][4]
+    (uri / "whole" / "checkpoints" / f"{trial}-000001.tar").touch()
+    assert answer(client, f"/studies/whole/trials/{trial}")["checkpoint"] == f"whole/checkpoints/{trial}-000001.tar"
 
 
 def test_analyses_are_made_in_the_background_and_equal_the_command_lines(client: TestClient, uri: Path) -> None:
