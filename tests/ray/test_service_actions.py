@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -12,6 +11,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,7 @@ import pytest
 from ray_head import Head
 from ray_nodes import BIN, Child, free_ports
 
-from cluster.jobs import JobServer
 from hpo.service.access.tokens import Tokens
-from hpo.service.context import Caller, Context, Settings
-from hpo.service.problems import Problem
 
 STUDY = """
 study: {name}
@@ -42,8 +39,8 @@ def study(name: str, *, seconds: float = 0.2, epochs: int = 600) -> str:
 class Service:
     """`hpo serve` as a process of its own, and tokens of three roles."""
 
-    def __init__(self, head: Head, folder: Path) -> None:
-        self.head, self.folder = head, folder
+    def __init__(self, head: Head, folder: Path, *options: object) -> None:
+        self.head, self.folder, self.options = head, folder, options
         self.store = folder / "store"
         self.tokens: dict[str, str] = {}
         kept = Tokens(folder / "tokens.json")
@@ -55,7 +52,7 @@ class Service:
     def _started(self) -> Child:
         command = [
             BIN / "python", "-m", "hpo.cli", "serve", self.store, "--address", self.head.url, "--port", self.port,
-            "--queue", "study", "--tokens", self.folder / "tokens.json", "--cache", self.folder / "cache",
+            "--queue", "study", "--tokens", self.folder / "tokens.json", "--cache", self.folder / "cache", *self.options,
         ]  # fmt: skip
         child = Child(command, self.head.variables, self.folder / "service.log")
         child.until(lambda: self.answers("/health"))
@@ -199,7 +196,12 @@ def test_studies_outlive_the_service_that_submitted_them(service: Service, head:
     assert rest["next"] >= piece["next"]
 
     # Only its owner and admins stop it.
-    for who, path, expected in (("vera", "stop", 403), ("bob", "stop", 403), ("bob", "archive", 403), ("vera", "continue", 403)):
+    for who, path, expected in (
+        ("vera", "stop", 403),
+        ("bob", "stop", 403),
+        ("bob", "archive", 403),
+        ("vera", "continue", 403),
+    ):
         assert ask("POST", f"/studies/first/{path}", who)[0] == expected
     assert ask("POST", "/studies/none/stop")[0] == 404
     status, told = ask("POST", "/studies/first/archive")
@@ -232,3 +234,86 @@ def test_studies_outlive_the_service_that_submitted_them(service: Service, head:
     assert ask("POST", "/studies/second/unarchive")[1]["archived"] is False
     noted = [(entry["who"], entry["what"], entry["study"]) for entry in ask("GET", "/audit", "root")[1]["entries"]]
     assert noted[-3:] == [("anna", "stop", "first"), ("anna", "submit", "second"), ("anna", "submit", "first")]
+
+
+@pytest.mark.timeout(300)
+def test_quotas_hold_for_requests_at_once_and_after_a_restart(head: Head, tmp_path: Path) -> None:
+    service = Service(head, tmp_path, "--studies-at-a-time", 2, "--slots", 3, "--epochs-a-day", 1500)
+    ask, server = service.ask, head.server()
+
+    def jobs() -> list[str]:
+        return sorted(str(job.study) for job in server.jobs() if job.helper is None and job.store == str(service.store))
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            texts = [study(f"race{i}", epochs=600) for i in range(6)]
+            answers = list(pool.map(lambda text: ask("POST", "/studies", "bob", {"text": text, "workers": 1}), texts))
+            assert sorted(status for status, _ in answers) == [201, 201, 429, 429, 429, 429], answers
+            made = sorted(told["study"] for status, told in answers if status == 201)
+            assert jobs() == made
+            assert all("at most 2 studies" in told["detail"] for status, told in answers if status == 429)
+
+            # One key at once makes one job; another owner has quotas of its own.
+            same = [
+                pool.submit(ask, "POST", "/studies", "anna", {"text": study("mine")}, Idempotency_Key="k")
+                for _ in range(4)
+            ]
+            answers = [each.result() for each in same]
+        assert {(status, told["job"]) for status, told in answers} == {(201, answers[0][1]["job"])}
+        assert jobs() == sorted(["mine", *made])
+        waiting = next(job for job in server.jobs() if job.study == "mine")
+        assert "--workers 3" in waiting.entrypoint
+        service.kill()
+        service.start()
+        status, told = ask("POST", "/studies", "bob", {"text": study("after")})
+        assert (status, "bob has 2" in told["detail"]) == (429, True)
+        status, told = ask("POST", "/studies", "anna", {"text": study("after", epochs=12)})
+        assert (status, "3 slots" in told["detail"]) == (429, True), told
+
+        # Who stops a study that waits has room again, up to the epochs of a day.
+        assert ask("POST", "/studies/mine/stop", "anna")[1]["state"]["word"] == "stopped"
+        status, told = ask("POST", "/studies", "anna", {"text": study("large", epochs=1506)})
+        assert (status, "1,500 epochs a day" in told["detail"]) == (429, True), told
+        status, told = ask("POST", "/studies", "anna", {"text": study("small", epochs=12, seconds=0), "workers": 3})
+        assert status == 201, told
+        assert ask("POST", f"/studies/{made[0]}/stop", "anna")[0] == 403
+        for name in made:
+            assert ask("POST", f"/studies/{name}/stop", "root")[0] == 200
+        service.until(lambda: service.word("small") == "complete")
+        entries = ask("GET", "/audit", "root")[1]["entries"]
+        assert {"who": "root", "what": "stop"}.items() <= entries[0].items()
+    finally:
+        service.child.close()
+
+
+@pytest.mark.timeout(120)
+def test_what_is_sent_wrong_is_refused_in_a_sentence_and_leaves_nothing(service: Service, head: Head) -> None:
+    ask, before = service.ask, len(head.server().jobs())
+    text = study("wrong")
+    slip, media = form(text, zipped(**{"../../evil_csv": "x"}))
+    code, _ = form(text, zipped(sitecustomize_py="import os"))
+    bomb, _ = form(text, zipped(a_csv="0" * 20_000_000).replace(b"stored", b""))
+    for body, headers, expected in (
+        (b"{", {}, 422), (b"[" * 100_000, {}, 422), (b"study: x", {"Content_Type": "text/yaml"}, 415), (b"{}", {}, 422),
+        ({"text": text, "study": {}}, {}, 422), ({"text": text, "retries": -1}, {}, 422), ({"text": text, "more": 1}, {}, 422),
+        ({"text": "x" * 299_999}, {}, 413), ({"text": "\ud800"}, {}, 422), ({"study": {"study": "<b>\u2603"}}, {}, 422),
+        ({"text": text, "queue": "fast"}, {}, 403), ({"text": f"{text}owner: bob\n"}, {}, 403),
+        ({"text": text.replace("curves", "os:system")}, {}, 403), ({"text": text, "methods": "os:system"}, {}, 403),
+        ({"text": f"{text}store: /etc\n"}, {}, 403), ({"text": text, "seeds": "a"}, {}, 422),
+        (slip, {"Content_Type": media}, 422), (code, {"Content_Type": media}, 422), (bomb, {"Content_Type": media}, 422),
+        (b"--x", {"Content_Type": "multipart/form-data; boundary=x"}, 422), (b"x", {"Content_Type": "multipart/form-data"}, 422),
+        ({"text": text}, {"Idempotency_Key": "k" * 300}, 422),
+    ):  # fmt: skip
+        status, told = ask("POST", "/studies", body=body, **headers)
+        assert (status, told["status"], bool(told["detail"])) == (expected, expected, True), (
+            body if len(body) < 500 else "",
+            told,
+        )
+    for who, expected in (("vera", 403), (None, 401)):
+        assert ask("POST", "/studies", who, {"text": text})[0] == expected
+    assert ask("POST", "/drafts/check", "vera", {"text": text})[1]["ok"] is True
+    checked = ask("POST", "/drafts/check", "vera", {"text": text.replace("random", "ranodm")})[1]
+    assert [(one["line"], one["column"]) for one in checked["problems"]] == [(8, 11)]
+    assert ask("GET", "/jobs/none")[0] == ask("GET", "/jobs/..%2f..%2fetc/log")[0] == 404
+    assert len(head.server().jobs()) == before
+    assert not list((service.folder / "cache").glob("submitting-*"))
