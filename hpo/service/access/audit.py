@@ -83,11 +83,7 @@ class _Lines:
 
     def add(self, entry: bytes) -> None:
         try:
-<<<<<<< HEAD
             self._path.parent.mkdir(parents=True, exist_ok=True)
-=======
-            self._path.parent.mkdir(parents=True, exist_ok=True)  # a new store begins with its first submission
->>>>>>> r-actions
             with self._path.open("ab+") as stream:
                 with contextlib.suppress(OSError):  # a file system without locks
                     fcntl.flock(stream, fcntl.LOCK_EX)
