@@ -9,8 +9,9 @@ from hpo.client.client import Client, connect
 from hpo.client.errors import NotAllowed, NotFound, NotSignedIn, NotTrusted, Refused, ServiceAway, ServiceError
 from hpo.client.job import Job
 from hpo.client.study import ServedStudy, Standing
+from hpo.client.suite import ServedSuite
 
 __all__ = [
-    "Client", "Job", "NotAllowed", "NotFound", "NotSignedIn", "NotTrusted", "Refused", "ServedStudy", "ServiceAway",
-    "ServiceError", "Standing", "connect",
+    "Client", "Job", "NotAllowed", "NotFound", "NotSignedIn", "NotTrusted", "Refused", "ServedStudy", "ServedSuite",
+    "ServiceAway", "ServiceError", "Standing", "connect",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from hpo.client.errors import ServiceError
 from hpo.client.files import zipped
 from hpo.client.job import Job
 from hpo.client.study import ServedStudy
+from hpo.client.suite import ServedSuite
 from hpo.client.transport import Transport, service_address
 from hpo.client.trust import in_the_clear
 from hpo.errors import StudyError
@@ -135,8 +136,8 @@ class Client(Mapping[str, ServedStudy]):
         queue: str | None = None, workers: int | None = None, retries: int | None = None, least: int | None = None,
         methods: Sequence[str] | None = None, seeds: Sequence[int] | None = None, budget: int | None = None,
         key: str | None = None,
-    ) -> ServedStudy:  # fmt: skip
-        """Submits a study to the service's cluster and returns it.
+    ) -> ServedStudy | ServedSuite:  # fmt: skip
+        """Submits a study to the service's cluster and returns it; a ServedSuite for a study file with `tasks`.
 
         `study`: a Study, a study file or a preset's name. `files`: a folder with code of its own, sent as a zip. `workers`:
         the most trials at a time; `least`: those that it gets first. `retries`: how often a driver that was killed is started
@@ -154,7 +155,9 @@ class Client(Mapping[str, ServedStudy]):
             "Idempotency-Key": key or secrets.token_hex(16)
         }  # made once: a repeated request is the same submission
         answer = self.transport.json("POST", "/studies", headers=headers, **body)
-        return ServedStudy(self, str(answer["study"]))
+        studies = [ServedStudy(self, name) for name in answer.get("studies") or [answer["study"]]]
+        alone = len(studies) == 1 and studies[0].name == answer["study"]
+        return studies[0] if alone else ServedSuite(str(answer["study"]), studies)
 
     def jobs(self) -> list[Job]:
         """Returns the jobs that the cluster remembers, newest first."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo.cli.compare import show_comparison
+from hpo.cli.compare import show_comparison, show_tasks
 from hpo.cli.lines import shown
 from hpo.cli.options import (
     BudgetOption,
@@ -26,12 +27,12 @@ from hpo.cli.options import (
     words,
 )
 from hpo.cli.remote.connection import connected, service_of, typed
-from hpo.cli.remote.studies import NameArgument
 from hpo.cli.submit import QueueOption, RetriesOption, write
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 
 if TYPE_CHECKING:
-    from hpo.client import Client, ServedStudy
+    from hpo.client import Client, ServedStudy, ServedSuite
+    from hpo.results.values import Comparison
 
 FolderOption = Annotated[
     Path | None,
@@ -41,6 +42,7 @@ FolderOption = Annotated[
         help="Folder with code of the study's own to send along, or a zip file (default: none).",
     ),
 ]
+WatchedArgument = Annotated[list[str], typer.Argument(metavar="STUDY...", help="Studies of the service.")]
 ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", help="Fetch the HTML report when the study is done, as STUDY.html.")
 ]
@@ -84,7 +86,7 @@ def submit(
             return
         for text in given.log(follow=True):
             write(text)
-        given.ended(given.state)
+        given.wait()
 
 
 def run(
@@ -116,18 +118,22 @@ def run(
 
 def watch(
     context: typer.Context,
-    study: NameArgument,
+    study: WatchedArgument,
     quiet: QuietOption = False,
     plain: PlainOption = False,
     format: RunFormatOption = RunFormat.table,
     report: ReportOption = False,
 ) -> None:
-    """Watch a study until it is over, and print its comparison, as `run` does with one that it submits."""
+    """Watch studies until they are over, and print their comparison, as `run` does with one that it submits."""
+    from hpo.client import ServedSuite
+
     with connected(context) as client:
-        _watched(context, client[study], quiet=quiet, plain=plain, format=format, report=report)
+        studies = [client[name] for name in dict.fromkeys(study)]
+        found = studies[0] if len(studies) == 1 else ServedSuite(", ".join(study), studies)
+        _watched(context, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
-def _submitted(client: Client, study: str, **options: Any) -> ServedStudy:
+def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
     """Submits a study. Raises HpoError, after each mistake of its file at its line."""
     from hpo.client import Refused
     from hpo.study.finding import find
@@ -143,32 +149,51 @@ def _submitted(client: Client, study: str, **options: Any) -> ServedStudy:
 
 
 def _watched(
-    context: typer.Context, study: ServedStudy, *, quiet: bool, plain: bool, format: RunFormat, report: bool
+    context: typer.Context,
+    given: ServedStudy | ServedSuite,
+    *,
+    quiet: bool,
+    plain: bool,
+    format: RunFormat,
+    report: bool,
 ) -> None:
-    """Shows a study until it is over, then its comparison. Raises StudyFailed, InterruptedStudy."""
+    """Shows a study, or those of a suite, until they are over, then the comparison. Raises StudyFailed, InterruptedStudy."""
     from hpo.cli.remote.watching import show
+    from hpo.client import ServedSuite
 
+    studies = list(given.values()) if isinstance(given, ServedSuite) else [given]
+    names = [study.name for study in studies]
     try:
-        last = show(study.watch(), quiet=quiet, plain=plain)
+        last = [show(study.watch(), quiet=quiet, plain=plain) for study in studies]
     except KeyboardInterrupt:
         raise InterruptedStudy(
-            f"the watch is interrupted, but {study.name} goes on on the cluster; to stop it: "
-            f"{typed(context, 'stop', study.name)}; to continue: {typed(context, 'watch', study.name)}"
+            f"the watch is interrupted, and the cluster goes on with {', '.join(names)}; to stop it: "
+            f"`{typed(context, 'stop', names[0])}`; to continue: {typed(context, 'watch', *names)}"
         ) from None
-    if last.word == "stopped":
-        raise InterruptedStudy(f"{study.name} was stopped; to continue: {typed(context, 'continue', study.name)}")
-    found = show_comparison(study.data, service_of(context), format.value) if last.facts["trials"] else None
-    if report and found is not None:
+    found = _compared(context, [each for each, end in zip(studies, last, strict=True) if end.facts["trials"]], format)
+    for study in studies if report and found is not None else ():
         path = study.report(f"{study.name}.html")
         if not quiet:
             errors.print(f"report: {path}")
     if failure := found and (found.failure or found.failed_exams):
         raise StudyFailed(failure)
-    if last.word != "complete":
-        raise StudyFailed(f"{last.sentence}; to continue: {typed(context, 'continue', study.name)}")
+    for end in last:
+        if end.word != "complete":
+            kind = InterruptedStudy if end.word == "stopped" else StudyFailed
+            raise kind(f"{end.sentence}; to continue: {typed(context, 'continue', end.study)}")
 
 
-def _say_next(context: typer.Context, study: ServedStudy) -> None:
+def _compared(context: typer.Context, studies: Sequence[ServedStudy], format: RunFormat) -> Comparison | None:
+    """Prints the comparison of studies that have results; None where there are none."""
+    if not studies:
+        return None
+    data, source = [study.data for study in studies], service_of(context)
+    if len(data) > 1:
+        return show_tasks(data, source, format.value)
+    return show_comparison(data[0], source, format.value)
+
+
+def _say_next(context: typer.Context, study: ServedStudy | ServedSuite) -> None:
     name = study.name
     errors.print(
         f"page: {study.url}; `{typed(context, 'watch', name)}` watches it, `{typed(context, 'logs', name)}` shows its log, "
