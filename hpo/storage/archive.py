@@ -45,6 +45,9 @@ class FrozenPlace:
     def names(self, folder: str) -> list[str]:
         return sorted(name for name in self.contents if name.rpartition("/")[0] == folder and not _hidden(name))
 
+    def entries(self, folder: str) -> list[Entry]:
+        return [Entry(name, len(self.contents[name]), 0.0) for name in self.names(folder)]
+
     def beginning(self, start: str) -> list[str]:
         return sorted(name for name in self.contents if name.startswith(start) and "/" not in name)
 

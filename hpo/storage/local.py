@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from hpo.files import create_whole, expanded, write_whole
 from hpo.storage.entry import Entry
@@ -72,6 +73,16 @@ class LocalPlace:
 
     def names(self, folder: str) -> list[str]:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]
+
+    def entries(self, folder: str) -> list[Entry]:
+        found = []
+        for entry in self._entries(self.root / folder):
+            with self._explained(self.root / folder, "readable"), contextlib.suppress(FileNotFoundError):
+                stat = entry.stat()
+                if S_ISREG(stat.st_mode):
+                    tag = f"{stat.st_ino:x}-{stat.st_mtime_ns:x}"  # a file that is replaced is another one
+                    found.append(Entry(f"{folder}/{entry.name}", stat.st_size, stat.st_mtime, tag))
+        return found
 
     def beginning(self, start: str) -> list[str]:
         with self._explained(self.root, "readable"):

@@ -103,11 +103,27 @@ class S3Place:
             self.delete(self._name(item["Key"]))
 
     def names(self, folder: str) -> list[str]:
-        found = sorted(self._name(item["Key"]) for item in self._listed(f"{folder}/", "Contents", Delimiter="/"))
-        return [name for name in found if not name.rpartition("/")[2].startswith(".")]
+        return [entry.name for entry in self.entries(folder)]
+
+    def entries(self, folder: str) -> list[Entry]:
+        items = self._listed(f"{folder}/", "Contents", Delimiter="/")
+        found = sorted((self._entry(item) for item in items), key=lambda entry: entry.name)
+        return [entry for entry in found if not entry.name.rpartition("/")[2].startswith(".")]
+
+    def _entry(self, item: Any) -> Entry:
+        return Entry(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp(), item["ETag"].strip('"'))
 
     def beginning(self, start: str) -> list[str]:
         return sorted(self._name(item["Key"]) for item in self._listed(start, "Contents", Delimiter="/"))
+
+    def first(self, folder: str, most: int, *, after: str = "") -> list[str]:
+        """Returns the names of a folder's first files, at most 1,000, sorted; those after the file named `after`."""
+        with self._explained():
+            start = {"StartAfter": self._key(f"{folder}/{after}")} if after else {}
+            found = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self._key(f"{folder}/"), MaxKeys=most, **start
+            )
+            return [self._name(item["Key"]) for item in found.get("Contents", [])]
 
     def folders(self) -> list[str]:
         found = sorted(self._name(item["Prefix"]) for item in self._listed("", "CommonPrefixes", Delimiter="/"))
@@ -116,7 +132,7 @@ class S3Place:
     def files(self, at: str = "") -> list[Entry]:
         """Returns every file below the root; with `at`, the file of that name and those in the folder of that name."""
         found = [
-            Entry(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp(), item["ETag"].strip('"'))
+            self._entry(item)
             for item in self._listed(at, "Contents")
             if not item["Key"].endswith("/")  # a console's mark of an empty folder
         ]

@@ -1,0 +1,1 @@
+import{a as m}from"./chunk-3OMUKQRK.js";m();

@@ -1,0 +1,5 @@
+// The page access.
+
+import { frame } from "./frame.js";
+
+frame();

@@ -1,0 +1,5 @@
+// The page compare.
+
+import { frame } from "./frame.js";
+
+frame();

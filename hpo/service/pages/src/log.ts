@@ -1,0 +1,5 @@
+// The page log.
+
+import { frame } from "./frame.js";
+
+frame();

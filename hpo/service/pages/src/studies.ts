@@ -1,0 +1,5 @@
+// The page studies.
+
+import { frame } from "./frame.js";
+
+frame();

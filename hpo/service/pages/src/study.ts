@@ -1,0 +1,5 @@
+// One study.
+
+import { frame } from "./frame.js";
+
+frame();

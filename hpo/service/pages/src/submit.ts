@@ -1,0 +1,5 @@
+// The page submit.
+
+import { frame } from "./frame.js";
+
+frame();

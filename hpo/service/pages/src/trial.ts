@@ -1,0 +1,5 @@
+// One trial.
+
+import { frame } from "./frame.js";
+
+frame();
