@@ -26,7 +26,11 @@ VARIABLES = {
     "HPO_SERVE_TOKEN": ("service", "", "Token that `hpo serve` asks for; needed beyond loopback."),
     "HPO_SERVICE": ("client", "", "Address of a service: the default of `hpo --service` and of `hpo.connect`."),
     "HPO_SERVICE_CA": ("client", "", "File with the certificate of an authority that the service's may come from."),
-    "HPO_SERVICE_TOKEN": ("client", "", "Token for the service; by default the one that `hpo --service URL login` keeps."),
+    "HPO_SERVICE_TOKEN": (
+        "client",
+        "",
+        "Token for the service; by default the one that `hpo --service URL login` keeps.",
+    ),
     "HPO_SPOOL": (
         "driver",
         "",

@@ -42,5 +42,5 @@ class Handed(TyperCommand):
 
 def _options(ctx: Any) -> set[str]:
     """Returns the options of the local command of the same name."""
-    local = ctx.find_root().command.commands.get(ctx.info_name)
+    local = getattr(ctx.find_root().command, "commands", {}).get(ctx.info_name)
     return set() if local is None else {word for each in local.params for word in (*each.opts, *each.secondary_opts)}
