@@ -153,7 +153,8 @@ class _Sitting:
             self.show.tell(f"dashboard: {connection.dashboard}")
         cluster = {"address": connection.address, "dashboard": connection.dashboard}
         with dispatch.writer.journal() as journal, self.show as progress:
-            journal.write("begun", command=self.command, **cluster, runs=len(dispatch.arena.runs))
+            whose = {"owner": self.study.owner, "priority": self.study.priority}
+            journal.write("begun", command=self.command, **cluster, **whose, runs=len(dispatch.arena.runs))
             monitor = Monitor(self.study.study, journal)
 
             def observe(dispatch: Dispatch, occupancy: Occupancy) -> None:

@@ -46,7 +46,7 @@ class FrozenPlace:
         return sorted(name for name in self.contents if name.rpartition("/")[0] == folder and not _hidden(name))
 
     def entries(self, folder: str) -> list[Entry]:
-        return [Entry(name, len(self.contents[name]), 0.0) for name in self.names(folder)]
+        return [Entry(name, len(self.contents[name]), 0.0, "sealed") for name in self.names(folder)]
 
     def beginning(self, start: str) -> list[str]:
         return sorted(name for name in self.contents if name.startswith(start) and "/" not in name)

@@ -6,9 +6,9 @@ import contextlib
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from stat import S_ISREG
 
 from hpo.files import create_whole, expanded, write_whole
 from hpo.storage.entry import Entry
@@ -75,13 +75,14 @@ class LocalPlace:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]
 
     def entries(self, folder: str) -> list[Entry]:
-        found = []
+        found, now = [], time.time()
         for entry in self._entries(self.root / folder):
-            with self._explained(self.root / folder, "readable"), contextlib.suppress(FileNotFoundError):
-                stat = entry.stat()
-                if S_ISREG(stat.st_mode):
-                    tag = f"{stat.st_ino:x}-{stat.st_mtime_ns:x}"  # a file that is replaced is another one
-                    found.append(Entry(f"{folder}/{entry.name}", stat.st_size, stat.st_mtime, tag))
+            with contextlib.suppress(FileNotFoundError):  # somebody has deleted it since it was listed
+                if entry.is_file():
+                    stat = entry.stat()
+                    tag = f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}"
+                    name = f"{folder}/{entry.name}"
+                    found.append(Entry(name, stat.st_size, stat.st_mtime, tag, now - stat.st_mtime))
         return found
 
     def beginning(self, start: str) -> list[str]:

@@ -40,7 +40,7 @@ class Place(Protocol):
         """Returns the names of a folder's files, sorted, without hidden ones; none if there is no such folder."""
 
     def entries(self, folder: str) -> list[Entry]:
-        """Returns a folder's files as `names` does, each with a tag that changes whenever the file is written anew."""
+        """Returns a folder's files as `names` does, with their tags and ages: one request where that costs no more."""
 
     def beginning(self, start: str) -> list[str]:
         """Returns the names of the files at the root that begin with `start`, sorted: cheap among very many others."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +105,18 @@ class S3Place:
             self.delete(self._name(item["Key"]))
 
     def names(self, folder: str) -> list[str]:
-        return [entry.name for entry in self.entries(folder)]
+        found = sorted(self._name(item["Key"]) for item in self._listed(f"{folder}/", "Contents", Delimiter="/"))
+        return [name for name in found if not name.rpartition("/")[2].startswith(".")]
 
     def entries(self, folder: str) -> list[Entry]:
-        items = self._listed(f"{folder}/", "Contents", Delimiter="/")
-        found = sorted((self._entry(item) for item in items), key=lambda entry: entry.name)
-        return [entry for entry in found if not entry.name.rpartition("/")[2].startswith(".")]
-
-    def _entry(self, item: Any) -> Entry:
-        return Entry(self._name(item["Key"]), item["Size"], item["LastModified"].timestamp(), item["ETag"].strip('"'))
+        found = [
+            _entry(self._name(item["Key"]), item, age=now - item["LastModified"].timestamp())
+            for now, item in self._dated(f"{folder}/", "Contents", Delimiter="/")
+        ]
+        return sorted(
+            (entry for entry in found if not entry.name.rpartition("/")[2].startswith(".")),
+            key=lambda entry: entry.name,
+        )
 
     def beginning(self, start: str) -> list[str]:
         return sorted(self._name(item["Key"]) for item in self._listed(start, "Contents", Delimiter="/"))
@@ -132,7 +137,7 @@ class S3Place:
     def files(self, at: str = "") -> list[Entry]:
         """Returns every file below the root; with `at`, the file of that name and those in the folder of that name."""
         found = [
-            self._entry(item)
+            _entry(self._name(item["Key"]), item)
             for item in self._listed(at, "Contents")
             if not item["Key"].endswith("/")  # a console's mark of an empty folder
         ]
@@ -175,11 +180,15 @@ class S3Place:
 
     def _listed(self, start: str, kind: str, **options: str) -> list[Any]:
         """Returns the server's items of a `kind` whose keys begin with `start` below the prefix."""
+        return [item for _, item in self._dated(start, kind, **options)]
+
+    def _dated(self, start: str, kind: str, **options: str) -> list[tuple[float, Any]]:
+        """Returns the same items, each with the server's time when it listed the item, in seconds since the epoch."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self._key(start), **options
             )
-            return [item for page in pages for item in page.get(kind, [])]
+            return [(_date(page), item) for page in pages for item in page.get(kind, [])]
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -227,6 +236,18 @@ class S3Place:
                 "check bucket and region"
             )
         return Unreachable(f"{self.uri} must answer, but the server answers {status} {code}; is it up?")
+
+
+def _entry(name: str, item: Mapping[str, Any], age: float = math.inf) -> Entry:
+    return Entry(name, item["Size"], item["LastModified"].timestamp(), item["ETag"].strip('"'), age)
+
+
+def _date(answer: Mapping[str, Any]) -> float:
+    """Returns the time at which the server answered, by its own clock; by ours where it does not tell."""
+    try:
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
 
 
 def _code(error: ClientError) -> str:

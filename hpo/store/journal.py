@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +21,14 @@ POST_SHARE = 1 / 60  # a copy may lag behind by this share of the log's age, sin
 LAST_POST_SECONDS = 30.0
 TAIL_BYTES = 2**18  # of a log: more than its longest line
 
+Heard = Callable[[str, Mapping[str, Any]], None]
+
 
 class Journal:
-    """A log on a disk of this machine. An error leaves a gap in the log and stops nobody."""
+    """A log on a disk of this machine. An error leaves a gap in the log and stops nobody. `heard` is told every word too."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, heard: Heard = lambda event, facts: None) -> None:
+        self._path, self._heard = path, heard
 
     def write(self, event: str, **facts: Any) -> None:
         """Appends a line, which survives the process when this returns."""
@@ -33,6 +36,7 @@ class Journal:
         # The store reports a full disk, and a folder that is gone.
         with suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
             stream.write(line)
+        self._heard(event, facts)
 
     def close(self) -> None:
         """Ends the log."""
@@ -48,6 +52,12 @@ class Journal:
 
 def figures(where: Place, study: str) -> dict[str, Any] | None:
     """Returns the figures that the study's driver last wrote, with their time; None where its last word was another."""
+    last = next(words(where, study), None)
+    return last if last is not None and last["event"] == "figures" else None
+
+
+def words(where: Place, study: str) -> Iterator[dict[str, Any]]:
+    """Yields the last events that the study's driver wrote, the latest first."""
     if isinstance(where, LocalPlace):
         text = _tail(where.root / layout.log(study))
     else:
@@ -55,9 +65,9 @@ def figures(where: Place, study: str) -> dict[str, Any] | None:
         text = (where.read(logs[-1]) or b"") if logs else b""
     for line in reversed(text.splitlines()):
         with suppress(ValueError):  # a line that is being written, or was cut off
-            last = json.loads(line)
-            return last if isinstance(last, dict) and last.get("event") == "figures" else None
-    return None
+            found = json.loads(line)
+            if isinstance(found, dict) and "event" in found:
+                yield found
 
 
 def _tail(path: Path) -> bytes:
@@ -74,8 +84,10 @@ class PostedJournal(Journal):
     to post.
     """
 
-    def __init__(self, folder: Path, name: str, place: Place, study: str) -> None:
-        super().__init__(folder / f"{name}.log")
+    def __init__(
+        self, folder: Path, name: str, place: Place, study: str, heard: Heard = lambda event, facts: None
+    ) -> None:
+        super().__init__(folder / f"{name}.log", heard)
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
         self._place, self._study = place, study

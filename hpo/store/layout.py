@@ -13,6 +13,9 @@
     <study>/winners/retrain-0               the winners' checkpoints after the exam `retrain/0`
     <study>/code/train@0123456789abcdef     .pickle: the trainable, where it was given as an object
     <study>/suggested/optuna/0/12           .json: the configuration of a run's trial 12, where its method is not deterministic
+    .studies/<study>                        .json: the study's summary, for lists of studies; may be missing
+    .studies/<study>@archived               .json: the mark of a study that lists leave out
+    .studies/<study>@verdict                .json: the comparison's verdict in five words, and of which results
 
 The names of a table's files sort in the order in which the files were written.
 """
@@ -34,6 +37,19 @@ def checked(study: str) -> str:
 def head(study: str) -> str:
     """Returns the path of the study's head."""
     return f"{checked(study)}/study.json"
+
+
+SUMMARIES = ".studies"  # no study's name: such a name begins with no dot
+
+
+def summary(study: str) -> str:
+    """Returns the path of the study's summary."""
+    return f"{SUMMARIES}/{checked(study)}.json"
+
+
+def beside_summary(study: str, what: str) -> str:
+    """Returns the path of a note on the study beside its summary; no study's name holds an "@"."""
+    return f"{SUMMARIES}/{checked(study)}@{what}.json"
 
 
 def seal(study: str) -> str:

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -128,17 +129,19 @@ class Lease:
             f"{self._place.uri}, because this one was silent for {TTL_SECONDS:g} s; the study goes on there"
         )
 
-    def _content(self, released: bool = False) -> bytes:
-        mine = {
+    @property
+    def holder(self) -> dict[str, Any]:
+        """Who holds the lease since when, as its file says."""
+        return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "process": _process(os.getpid()),
             "token": self.token,
             "since": self._since,
-            "renewed": time.time(),
-            "released": released,
         }
-        return json.dumps(mine).encode()
+
+    def _content(self, released: bool = False) -> bytes:
+        return json.dumps({**self.holder, "renewed": time.time(), "released": released}).encode()
 
 
 def _last(place: Place, study: str) -> tuple[int, bytes | None]:
@@ -162,13 +165,31 @@ def _gone(place: Place, study: str, number: int, content: bytes) -> bool:
     holder = _parsed(content)
     if holder.get("released") or time.time() - holder.get("renewed", time.time()) > FORGOTTEN_SECONDS:
         return True
-    mine = _process(os.getpid())
-    theirs = holder.get("process")
-    if mine and theirs and mine["system"] == theirs["system"]:
-        lost = mine == theirs and holder.get("token") not in _held
-        return lost or bool(_process(holder["pid"]) != theirs)
+    if (there := lives(holder)) is not None:
+        return not there
     log.warning("%s in %s may be in use by %s; waiting for a sign of it", study, place.uri, _who(content))
     return _silent(place, study, number, content)
+
+
+def lives(holder: Mapping[str, Any]) -> bool | None:
+    """Tells whether the process that took a lease still holds it; None where this machine cannot know."""
+    mine, theirs = _process(os.getpid()), holder.get("process")
+    if not (mine and theirs and mine["system"] == theirs["system"]):
+        return None
+    if mine == theirs and holder.get("token") not in _held:
+        return False
+    return bool(_process(holder["pid"]) == theirs)
+
+
+def latest(place: Place, study: str) -> tuple[dict[str, Any], float] | None:
+    """Returns what the study's newest lease says, and the seconds since it was written by the place's clock.
+
+    None where nobody has written the study, or the lease cannot be read.
+    """
+    found = [entry for entry in place.entries(layout.leases(study)) if Path(entry.name).stem.isdigit()]
+    newest = max(found, key=lambda entry: int(Path(entry.name).stem), default=None)
+    content = None if newest is None else _parsed(place.read(newest.name) or b"")
+    return None if newest is None or not content else (content, newest.age)
 
 
 def _silent(place: Place, study: str, number: int, content: bytes) -> bool:

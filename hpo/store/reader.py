@@ -48,7 +48,7 @@ class Rows:
 def studies(uri: str) -> list[str]:
     """Returns the names of the studies of a store, sorted."""
     where = place(uri)
-    return [name for name in where.folders() if _is_name(name) and layout.head(name) in where.names(name)]
+    return [name for name in where.folders() if is_name(name) and layout.head(name) in where.names(name)]
 
 
 def chosen(uri: str, names: Sequence[str]) -> list[str]:
@@ -68,7 +68,8 @@ def chosen(uri: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _is_name(folder: str) -> bool:
+def is_name(folder: str) -> bool:
+    """Tells whether a folder may be a study's: others may lie beside."""
     try:
         return bool(layout.checked(folder))
     except StoreError:

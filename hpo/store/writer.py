@@ -17,6 +17,7 @@ from hpo.store.delivery import Delivery
 from hpo.store.differences import differences
 from hpo.store.errors import StoreError, Unreachable
 from hpo.store.journal import Journal, PostedJournal
+from hpo.store.keeping import Keeping
 from hpo.store.lease import TTL_SECONDS, Lease
 from hpo.store.reader import StudyData
 from hpo.store.spool import Spool
@@ -36,11 +37,11 @@ class StudyWriter:
     """
 
     def __init__(
-        self, where: Place, study: str, lease: Lease, delivery: Delivery, kinds: Mapping[str, str], stored: StudyData,
-        head: dict[str, Any], environment: Mapping[str, Any],
+        self, where: Place, study: str, lease: Lease, delivery: Delivery, keeping: Keeping, kinds: Mapping[str, str],
+        stored: StudyData, head: dict[str, Any], environment: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self._place, self._study, self._lease = where, study, lease
-        self._delivery, self._kinds = delivery, dict(kinds)
+        self._delivery, self._keeping, self._kinds = delivery, keeping, dict(kinds)
         self._closed = self._given_up = False
         self._head = head
         self._versions = agreement.installed(environment)
@@ -79,11 +80,13 @@ class StudyWriter:
             head = _renewed(where, study, head, found, now)
             stored = reader.data(study, head, found)
             delivery.keep(_of_others(stored, definition))
+            keeping = Keeping(where, study, lease, stored, head)
+            delivery.attend(keeping.write_if_due)
         except BaseException:
             _let_go(lease)
             raise
         delivery.start()
-        return cls(where, study, lease, delivery, space_kinds, stored, head, environment)
+        return cls(where, study, lease, delivery, keeping, space_kinds, stored, head, environment)
 
     @staticmethod
     def check(
@@ -106,6 +109,7 @@ class StudyWriter:
     def epoch(self, key: TrialKey, record: EpochRecord) -> None:
         """Takes a trained epoch. Raises StoreError for a metric that is named like a column or is not a number."""
         self._delivery.hand("epochs", rows.epoch_row(self._study, key, record, self._kinds, time.time()))
+        self._keeping.epoch(record.attempt)
 
     def together(self) -> AbstractContextManager[None]:
         """Returns a block at whose end the results that are handed over in it are safe: in one write."""
@@ -134,6 +138,7 @@ class StudyWriter:
         Both are given away: nobody may change them any more.
         """
         self._delivery.replace({"trials": trials, "runs": runs})
+        self._keeping.runs(runs)
 
     def add(self, tables: Mapping[str, pa.Table]) -> None:
         """Takes whole tables of results that can be had again, such as a replay's; those of trials and runs replace theirs.
@@ -171,9 +176,9 @@ class StudyWriter:
         """Opens the driver's log beside the tables, which outlives this writer."""
         where, study = self._place, self._study
         if isinstance(where, LocalPlace):
-            return Journal(where.root / layout.log(study))
+            return Journal(where.root / layout.log(study), self._keeping.heard)
         mine = layout.writer(self._lease.generation, self._lease.token)
-        return PostedJournal(self._delivery.folder, mine, where, study)
+        return PostedJournal(self._delivery.folder, mine, where, study, self._keeping.heard)
 
     # -- towards the store ----------------------------------------------------------------------------------------
 
@@ -207,8 +212,7 @@ class StudyWriter:
             if not self._delivery.failed and not self._given_up:
                 self._delivery.flush()
                 self._delivery.stop()
-                if compact:
-                    self._compact()
+                self._keeping.close(sealed=compact and self._compact())
         finally:
             self._delivery.stop()
             if self._delivery.failed:
@@ -216,8 +220,8 @@ class StudyWriter:
             else:
                 _let_go(self._lease)
 
-    def _compact(self) -> None:
-        """Merges the files of each table and seals them.
+    def _compact(self) -> bool:
+        """Merges the files of each table and seals them; False where they stay as they are.
 
         A table of many files is only slower to read, and a study without a seal only harder to verify, so that no error
         matters.
@@ -227,6 +231,8 @@ class StudyWriter:
             seal.make(self._place, self._study)
         except StoreError as error:
             log.warning("the files of %s stay as they are: %s", self._study, error)
+            return False
+        return True
 
 
 def _head(where: Place, study: str, definition: Mapping[str, Any], digest: str) -> dict[str, Any] | None:
