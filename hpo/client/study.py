@@ -184,16 +184,13 @@ class ServedStudy:
     def wait(self, patience: float = PATIENCE) -> Standing:
         """Waits until the study is complete. Raises StudyFailed where it failed or nothing plays it any more,
         InterruptedStudy where it was stopped; see `watch`."""
-        return self.ended(deque(self.watch(patience), maxlen=1)[0])
-
-    def ended(self, last: Standing) -> Standing:
-        """Returns how a study that a watch has left stands, if it is complete. Raises as `wait` does."""
-        if last.word == "complete":
-            return last
+        last = deque(self.watch(patience), maxlen=1)[0]
         told = last.sentence or f"{self.name} is {last.word}"
         if last.word == "stopped":
             raise InterruptedStudy(told)
-        raise StudyFailed(told)
+        if last.word != "complete":
+            raise StudyFailed(told)
+        return last
 
     def _abandoned(self, standing: Standing) -> bool:
         """Tells whether no job is left that would play the study."""
