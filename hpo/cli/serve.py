@@ -72,6 +72,13 @@ AllowStoreOption = Annotated[
     list[str] | None,
     typer.Option(metavar="URI", help="Store that submitted studies may write to beside the served one; repeat it."),
 ]
+JobEnvOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--job-env", metavar="NAME",
+        help="Variable whose value here jobs get, privately, such as the keys of a store on S3; repeat it.",
+    ),
+]  # fmt: skip
 AtATimeOption = Annotated[
     int | None, typer.Option("--studies-at-a-time", min=1, metavar="N", help="Most studies of an owner at a time.")
 ]
@@ -103,6 +110,7 @@ def serve(
     allow_trainable: AllowTrainableOption = None,
     data_root: DataRootOption = None,
     allow_store: AllowStoreOption = None,
+    job_env: JobEnvOption = None,
     studies_at_a_time: AtATimeOption = None,
     slots: OwnerSlotsOption = None,
     epochs_a_day: EpochsOption = None,
@@ -121,6 +129,7 @@ def serve(
         trainables=tuple(allow_trainable or ()),
         data_roots=tuple(data_root or ()),
         stores=tuple(allow_store or ()),
+        job_variables=tuple(job_env or ()),
         studies_at_a_time=studies_at_a_time,
         slots=slots,
         epochs_a_day=epochs_a_day,

@@ -24,6 +24,7 @@ from hpo.service.access import middleware
 from hpo.service.answering import encoded
 from hpo.service.context import Context
 from hpo.service.problems import MEDIA, Problem
+from hpo.service.submitting.checker import close
 from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
@@ -72,6 +73,7 @@ def _lifespan(context: Context) -> Any:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with context.readings, context.analysis:
             yield
+        close(context.settings)
 
     return lifespan
 

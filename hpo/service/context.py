@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -41,6 +41,7 @@ class Settings:
     cache: a folder for what can be made again. job_server: the address of a cluster's job server, None without a cluster.
     allow_code: studies may name any trainable. trainables, data_roots, stores: what studies may name besides those of this
     project, below which their data may lie, and where they may write (the service's own store always).
+    job_variables: the service's environment variables that jobs get, privately, as of `hpo submit --env`.
     studies_at_a_time, slots, epochs_a_day: quotas of an owner, None without one. root_path: the path at which a reverse proxy
     shows the service.
     """
@@ -52,6 +53,7 @@ class Settings:
     trainables: tuple[str, ...] = ()
     data_roots: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
     studies_at_a_time: int | None = None
     slots: int | None = None
     epochs_a_day: int | None = None
@@ -168,6 +170,8 @@ class Cluster(Protocol):
     def series(self, name: str) -> list[Job]: ...
     def stop(self, job_id: str) -> Job: ...
     def logs(self, job_id: str) -> str: ...
+    def follow(self, job_id: str) -> Iterator[str]: ...
+    def nodes(self) -> list[dict[str, Any]]: ...
     def page(self, job_id: str) -> str: ...
 
 

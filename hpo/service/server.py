@@ -73,16 +73,19 @@ def serve(settings: Settings, listening: Listening | None = None) -> None:
 
 def opened(settings: Settings, entry: access.Access | None = None) -> Context:
     """Returns what the routes of a store's service may use. `entry`: None lets everybody of this machine in."""
-    from cluster.jobs import JobServer
     from hpo.service.analysis import Analysis
     from hpo.service.readings import Readings
+    from hpo.service.submitting.late import LateJobServer
+    from hpo.service.submitting.pending import Pending
 
+    cluster = LateJobServer(settings.job_server) if settings.job_server else None
+    coming = Pending(cluster, settings) if cluster else None
     return Context(
         settings=settings,
-        readings=Readings(settings),
+        readings=Readings(settings, waiting=coming.waiting, plans=coming.planned) if coming else Readings(settings),
         analysis=Analysis(settings),
         audit=access.StoreAudit(str(settings.cache) if is_sealed(settings.store) else settings.store),
-        cluster=JobServer(settings.job_server) if settings.job_server else None,
+        cluster=cluster,
         access=entry,
     )
 

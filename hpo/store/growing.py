@@ -23,10 +23,11 @@ class NoStudy(StoreError):
 
 @dataclass(frozen=True)
 class Look:
-    """A study as a look found it. `version` changes with its head and with any file of its tables."""
+    """A study as a look found it. `version` changes with its head, its seal and any file of its tables."""
 
     data: StudyData
     version: str
+    sealed: bool
 
 
 class GrowingStudy:
@@ -54,7 +55,7 @@ class GrowingStudy:
         # Charges before epochs, as every reader does: against the order of writing, so that no charge lacks its epoch.
         changed = [self._tables[table].look() for table in reversed(schema.TABLES)]
         if self._last is None or any(changed) or tags != self._tags:
-            self._last = Look(self._data(), self._version(tags))
+            self._last = Look(self._data(), self._version(tags), layout.seal(self._study) in tags)
         self._tags = tags
         return self._last
 

@@ -89,7 +89,9 @@ def test_everything_can_be_made(store: str, cache: Path) -> None:
         found = json.loads((await analysis.wait("comparison", [one])).content or b"")
         assert found == compare(one.data).to_json()
         assert found["verdict"]
-        wider = json.loads((await analysis.wait("comparison", [one], {"difference": "1 %", "workers": 2})).content or b"")
+        wider = json.loads(
+            (await analysis.wait("comparison", [one], {"difference": "1 %", "workers": 2})).content or b""
+        )
         assert wider["difference"] != found["difference"]
         both = json.loads((await analysis.wait("comparison", [one, two])).content or b"")
         assert both == compare_many([one.data, two.data]).to_json()
@@ -162,7 +164,9 @@ def test_many_who_ask_have_one_made_and_listeners_learn_of_it(store: str, tmp_pa
     running(store, tmp_path, act, processes=2)
 
 
-def test_a_study_that_changes_faster_than_it_is_analysed_has_an_analysis_of_a_moment_ago(store: str, tmp_path: Path) -> None:
+def test_a_study_that_changes_faster_than_it_is_analysed_has_an_analysis_of_a_moment_ago(
+    store: str, tmp_path: Path
+) -> None:
     data = read(store, "one")
 
     async def act(analysis: Analysis) -> None:
@@ -188,7 +192,13 @@ def test_a_sentence_says_why_there_is_none(store: str, tmp_path: Path) -> None:
         for what, studies, options, status, words in (
             ("importance", [reading(empty, "0")], {}, 409, "trials"),
             ("figure", [reading(empty, "0")], {"name": "anytime", "format": "svg"}, 409, "no charged epoch"),
-            ("figure", [reading(data)], {"name": "curves", "format": "svg", "method": "../x"}, 409, "method must be one of"),
+            (
+                "figure",
+                [reading(data)],
+                {"name": "curves", "format": "svg", "method": "../x"},
+                409,
+                "method must be one of",
+            ),
             ("comparison", [reading(data)], {"difference": "much"}, 422, "much"),
         ):
             for _ in range(2):
@@ -211,7 +221,9 @@ def test_a_process_that_dies_is_replaced_and_who_asked_is_told(store: str, tmp_p
         making = asyncio.ensure_future(analysis.wait("report", [reading(data, "2")]))
         await asyncio.sleep(0.3)
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(Problem, match=r"the report of one was not made: its process ended early \(SIGKILL\)") as caught:
+        with pytest.raises(
+            Problem, match=r"the report of one was not made: its process ended early \(SIGKILL\)"
+        ) as caught:
             await making
         assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "30")
         await analysis.wait("comparison", [reading(data, "3")])

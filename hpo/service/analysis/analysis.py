@@ -24,7 +24,10 @@ SIZE = 2 * 2**30
 IN_MEMORY = 8 * 2**20  # bytes of the largest content that is handed out as such
 WAITING = 200  # analyses at most that wait for a process
 KNOWN = 1000  # analyses of which is known how they ended
-LATELY_SECONDS, LATELY = 30.0, 4  # how long one of a study that runs is new enough, also in times of what it took to make
+LATELY_SECONDS, LATELY = (
+    30.0,
+    4,
+)  # how long one of a study that runs is new enough, also in times of what it took to make
 RETRY_SECONDS = 30.0  # after a process was lost
 
 
@@ -36,6 +39,16 @@ class _End:
     ended: float
     took: float
     problem: Problem | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the problem still stands: a process that was lost is tried again after a while."""
+        return self.problem is None or self.problem.status < 500 or time.monotonic() < self.ended + RETRY_SECONDS
+
+    @property
+    def lately(self) -> bool:
+        """Whether what was made is new enough for a study that runs."""
+        return time.monotonic() - self.ended < max(LATELY_SECONDS, LATELY * self.took)
 
 
 class Analysis:
@@ -84,7 +97,7 @@ class Analysis:
         if asked.changing and current is not None:
             return self._making[current][0]
         end = self._ends.get(asked.topic)
-        if asked.changing and end is not None and _lately(end):
+        if asked.changing and end is not None and end.lately:
             made = await self._known(end.etag, asked.topic, how)
             if made is not None:
                 return made
@@ -119,9 +132,8 @@ class Analysis:
         """Returns what is made. Raises the problem that it ended with."""
         made = await asyncio.to_thread(self._found, etag, how)
         end = self._ends.get(topic)
-        if made is None and end is not None and end.etag == etag and end.problem is not None:
-            if end.problem.status < 500 or time.monotonic() < end.ended + RETRY_SECONDS:
-                raise end.problem.with_traceback(None)  # many raise it, each with a traceback of its own
+        if made is None and end is not None and end.etag == etag and end.counts and end.problem is not None:
+            raise end.problem.with_traceback(None)  # many raise it, each with a traceback of its own
         return made
 
     def _found(self, etag: str, how: Kind) -> Made | None:
@@ -189,7 +201,3 @@ class Analysis:
         for listener in self._listeners:
             if not listener.full():  # one that does not listen any more learns by asking
                 listener.put_nowait(news)
-
-
-def _lately(end: _End) -> bool:
-    return time.monotonic() - end.ended < max(LATELY_SECONDS, LATELY * end.took)

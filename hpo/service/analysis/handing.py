@@ -25,7 +25,10 @@ def write(folder: Path, studies: Sequence[Reading]) -> None:
         (folder / f"{number}.json").write_text(json.dumps(head))
         for table in schema.TABLES:
             rows = getattr(reading.data, table)
-            with pa.OSFile(str(folder / f"{number}-{table}.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
+            with (
+                pa.OSFile(str(folder / f"{number}-{table}.arrow"), "wb") as sink,
+                pa.ipc.new_file(sink, rows.schema) as file,
+            ):
                 file.write_table(rows)
 
 

@@ -1,4 +1,4 @@
-"""A process that makes analyses: reads an order a line, writes the file that it asks for, answers a line. Ends with its service."""
+"""A process that makes analyses: each line is an order, of a file to write. Ends with its service."""
 
 from __future__ import annotations
 

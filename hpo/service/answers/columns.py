@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -39,6 +40,7 @@ class Trials:
     table: pa.Table
     columns: tuple[Column, ...]
 
+    @cached_property
     def described(self) -> list[dict[str, Any]]:
         """Returns the columns as the API describes them, with the values or the ends that they have."""
         return [{**vars(column), **_extent(self.table[column.name], column)} for column in self.columns]

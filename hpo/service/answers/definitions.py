@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,31 @@ def _journal(where: Place, study: str) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()[-LINES:]
 
 
-def plan(data: StudyData) -> dict[str, Any]:
-    """Returns what the study runs. Raises Problem 409 for one that this version cannot plan."""
+def plan(data: StudyData, allow_code: bool) -> dict[str, Any]:
+    """Returns what the study runs. Raises Problem 409 for one that this version cannot plan, or not without its own code."""
+    if not allow_code and (name := _own_code(data.definition)):
+        raise Problem(
+            409,
+            f"the plan of {data.name} needs its own code, {name}, which this service does not load; run `hpo check` where "
+            "that code is, or start the service with --allow-code",
+        )
     try:
         document = Document(Path("study.yaml"), to_yaml(file_values(data.definition)).encode())
         found = Plan.of(Study.of(document, Path()))
     except HpoError as error:
         raise Problem(409, f"the study must be one that this version can plan, but: {one_line(error)}") from error
     return {
-        "study": data.name, "rows": [list(row) for row in found.rows], "methods": list(found.methods),
-        "note": found.note or None, "estimate": None,
-    }  # fmt: skip
+        "study": data.name,
+        "rows": [list(row) for row in found.rows],
+        "methods": list(found.methods),
+        "note": found.note or None,
+        "estimate": None,
+    }
+
+
+def _own_code(definition: Mapping[str, Any]) -> str | None:
+    """Returns the module:Class that a plan would import: a method, or a trainable that tells what its epochs cost."""
+    names = [str(method["name"]) for method in definition.get("methods", ())]
+    if "cost" in definition["budget"] or definition.get("clock") == "cost":
+        names.append(str(definition.get("trainable")))
+    return next((name for name in names if ":" in name), None)

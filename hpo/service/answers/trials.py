@@ -24,7 +24,7 @@ def page(trials: Trials, matched: pa.Table, offset: int, limit: int) -> dict[str
         "total": trials.table.num_rows,
         "matched": matched.num_rows,
         "offset": offset,
-        "columns": trials.described(),
+        "columns": trials.described,
         "rows": [list(row) for row in zip(*cells, strict=True)],
     }
 

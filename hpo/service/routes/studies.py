@@ -72,8 +72,9 @@ def router(context: Context) -> APIRouter:
     )
     async def plan(request: Request, study: StudyName) -> Response:
         """What the study runs, as `hpo check` prints it."""
+        allow = context.settings.allow_code
         reading = await context.readings.reading(study)
-        return await answering.answer(request, reading, "plan", lambda: definitions.plan(reading.data))
+        return await answering.answer(request, reading, "plan", lambda: definitions.plan(reading.data, allow))
 
     @routes.get(
         "/studies/{study}/definition", summary="Read the definition", response_model=DefinitionAnswer,
