@@ -103,7 +103,7 @@ class Transport:
             self._reached = True
             if not answer.is_success:
                 answer.read()
-                raise self._elsewhere(answer) if answer.is_redirect else errors.of(answer, str(self.url))
+                raise self._elsewhere(answer) if answer.has_redirect_location else errors.of(answer, str(self.url))
             yield answer
 
     def address(self, path: str) -> str:
@@ -127,7 +127,7 @@ class Transport:
         """Sends a request once; follows the service's own redirects of a GET."""
         answer = self._http.request(method, self.address(path), **options)
         for _ in range(REDIRECTS):
-            if not answer.is_redirect:
+            if not answer.has_redirect_location:
                 return answer
             target = answer.url.join(answer.headers["location"])
             if method != "GET" or _origin(target) != _origin(self.url):

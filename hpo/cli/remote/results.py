@@ -28,7 +28,7 @@ from hpo.cli.options import (
     check_picture,
     errors,
 )
-from hpo.cli.remote.connection import connected, service_of
+from hpo.cli.remote.connection import connected
 from hpo.cli.remote.studies import NameArgument
 from hpo.cli.stores import ExportFormat
 from hpo.errors import HpoError
@@ -65,16 +65,17 @@ def compare(
     check_picture(picture)
     check_output(output)
     view = View.read(objectives, reference, constraint or ())
-    found = data_of(connected(context), [*(names or []), *(study or [])], every)
+    client = connected(context)
+    found, source = data_of(client, [*(names or []), *(study or [])], every), client.me()["store"]
     if len(found) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one")
     shown: dict[str, Any] = {
         "target": target, "workers": workers, "difference": difference, "runs": runs, "all_tables": all_tables, "view": view,
     }  # fmt: skip
     if len(found) > 1:
-        show_tasks(found, service_of(context), format.value, output, **shown)
+        show_tasks(found, source, format.value, output, **shown)
     else:
-        show_comparison(found[0], service_of(context), format.value, output, picture=picture, **shown)
+        show_comparison(found[0], source, format.value, output, picture=picture, **shown)
 
 
 def importance(

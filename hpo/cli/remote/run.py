@@ -26,7 +26,7 @@ from hpo.cli.options import (
     seed_numbers,
     words,
 )
-from hpo.cli.remote.connection import connected, service_of, typed
+from hpo.cli.remote.connection import connected, typed
 from hpo.cli.submit import QueueOption, RetriesOption, write
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 
@@ -113,7 +113,7 @@ def run(
                            retries=retries)  # fmt: skip
         if not quiet:
             errors.print(f"submitted {given.name}: {given.url}")
-        _watched(context, given, quiet=quiet, plain=plain, format=format, report=report)
+        _watched(context, client, given, quiet=quiet, plain=plain, format=format, report=report)
 
 
 def watch(
@@ -130,7 +130,7 @@ def watch(
     with connected(context) as client:
         studies = [client[name] for name in dict.fromkeys(study)]
         found = studies[0] if len(studies) == 1 else ServedSuite(", ".join(study), studies)
-        _watched(context, found, quiet=quiet, plain=plain, format=format, report=report)
+        _watched(context, client, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
 def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
@@ -150,6 +150,7 @@ def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | Serv
 
 def _watched(
     context: typer.Context,
+    client: Client,
     given: ServedStudy | ServedSuite,
     *,
     quiet: bool,
@@ -170,7 +171,7 @@ def _watched(
             f"the watch is interrupted, and the cluster goes on with {', '.join(names)}; to stop it: "
             f"`{typed(context, 'stop', names[0])}`; to continue: {typed(context, 'watch', *names)}"
         ) from None
-    found = _compared(context, [each for each, end in zip(studies, last, strict=True) if end.facts["trials"]], format)
+    found = _compared(client, [each for each, end in zip(studies, last, strict=True) if end.facts["trials"]], format)
     for study in studies if report and found is not None else ():
         path = study.report(f"{study.name}.html")
         if not quiet:
@@ -183,11 +184,11 @@ def _watched(
             raise kind(f"{end.sentence}; to continue: {typed(context, 'continue', end.study)}")
 
 
-def _compared(context: typer.Context, studies: Sequence[ServedStudy], format: RunFormat) -> Comparison | None:
+def _compared(client: Client, studies: Sequence[ServedStudy], format: RunFormat) -> Comparison | None:
     """Prints the comparison of studies that have results; None where there are none."""
     if not studies:
         return None
-    data, source = [study.data for study in studies], service_of(context)
+    data, source = [study.data for study in studies], client.me()["store"]
     if len(data) > 1:
         return show_tasks(data, source, format.value)
     return show_comparison(data[0], source, format.value)
