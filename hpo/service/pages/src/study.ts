@@ -66,6 +66,7 @@ class StudyPage {
         void methods.show(study);
         void ledger.show(study);
         exams.show(study);
+        ledger.widen(exams.element.hidden);
       },
       trials: withTrials(() => undefined),
       parallel: withTrials((study) => void parallel.show(study)),
@@ -98,7 +99,7 @@ class StudyPage {
       study: (data) => this.take(data as StudyDetail),
       made: () => {
         this.shown.delete("overview");
-        this.renew();
+        void this.read();
       },
       gone: () => {
         announce(`${this.name} is no longer in the store.`);

@@ -34,7 +34,7 @@ export class AnytimePanel {
       this.overs.append(h("label", {}, input, label));
     }
     this.whole.addEventListener("change", () => this.draw());
-    const tools = h("div.tools", {}, this.overs, h("label.check", {}, this.whole, "Whole range"));
+    const tools = h("div.tools", {}, this.overs, h("label.tick", {}, this.whole, "Whole range"));
     this.element.append(h("div.panel-head", {}, this.heading, tools), this.problem, this.chart.element, this.note);
     this.chart.when((drawn) => {
       drawn.on("mouseover", (event) => this.point(String(event.seriesId ?? "").split("|")[1] ?? null));

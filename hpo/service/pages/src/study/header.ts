@@ -47,12 +47,15 @@ export class StudyHeader {
     stateBadge(study.state, this.badge);
     timeElement(study.state.since, this.since);
     (this.since.parentElement as HTMLElement).hidden = study.state.since === null;
-    put(this.sentence, study.state.sentence);
-    this.sentence.hidden = study.state.sentence.replace(/\.$/, "").toLowerCase() === study.state.word;
-    if (this.word && this.word !== study.state.word) announce(`${study.study}: ${study.state.sentence}`);
+    const sentence = whole(study.state.sentence);
+    put(this.sentence, sentence);
+    const said = [study.state.word, study.verdict_sentence ?? "", study.state.word === "complete" ? "every run is over" : ""];
+    this.sentence.hidden = said.some((one) => whole(one) === sentence);
+    if (this.word && this.word !== study.state.word) announce(`${study.study}: ${study.state.word}. ${sentence}`);
     this.word = study.state.word;
     document.title = `${study.state.word === "complete" ? "" : `${percent(study.progress)} `}${study.study} – HPO Arena`;
-    const problems = [study.failure, study.failed_exams, ...study.warnings].filter((one) => one !== null && !study.state.sentence.includes(one));
+    const known = [sentence, whole(study.verdict_sentence ?? "")];
+    const problems = [study.failure, study.failed_exams, ...study.warnings].filter((one) => one !== null).map(whole).filter((one) => !known.includes(one));
     this.trouble.hidden = !problems.length;
     put(this.trouble, problems.join(" "));
     this.verdict.hidden = !study.verdict_sentence && study.state.word === "failed";
@@ -114,6 +117,13 @@ export class StudyHeader {
   }
 }
 
+// A sentence as a page has it: a capital letter first, a full stop at the end.
+function whole(text: string): string {
+  if (!text) return "";
+  const shown = text[0]!.toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(shown) ? shown : `${shown}.`;
+}
+
 function unsaid(study: StudyDetail): string {
   if (study.methods.length < 2) return "One method: there is nothing to compare.";
   if (!study.runs_complete) return "No verdict yet: it comes with the first complete runs.";
@@ -133,7 +143,7 @@ class Meter {
   private readonly said = h("p.figures");
 
   constructor(name: string) {
-    this.element = h("div.progress", {}, h("div.progress-head", {}, h("span.name", {}, name), this.end), this.bar, this.said);
+    this.element = h("div.spent", {}, h("div.spent-head", {}, h("span.of", {}, name), this.end), this.bar, this.said);
   }
 
   show(share: number | null, said: string[], end: string): void {

@@ -20,7 +20,7 @@ export class LedgerPanel {
   private readonly said = h("p");
   private readonly body = h("tbody");
   private readonly each = h("input", { type: "checkbox" });
-  private readonly choice = h("label.check", {}, this.each, "Each run");
+  private readonly choice = h("label.tick", {}, this.each, "Each run");
   private last: { ledger: Ledger; looks: Looks } | null = null;
 
   constructor(private readonly study: string) {
@@ -46,6 +46,11 @@ export class LedgerPanel {
     this.choice.hidden = this.last.ledger.runs.length <= MANY;
     put(this.said, this.last.ledger.sentence);
     this.draw();
+  }
+
+  // Takes the whole width where nothing stands beside it.
+  widen(wide: boolean): void {
+    this.element.classList.toggle("wide", wide);
   }
 
   private draw(): void {

@@ -43,20 +43,25 @@ export class MethodsPanel {
   }
 
   async show(study: StudyDetail): Promise<void> {
-    const comparison = await this.compared();
-    const lines = comparison ? fromComparison(comparison) : await this.fromCurves(study);
-    this.drawHead(study, lines);
-    keyed(this.body, lines, (line) => line.method, (line) => this.row(line.method, study), (row, line) => this.fill(row, line, lines));
-    const notes = comparison?.notes ?? ["So far, over runs that go on; tests come with the comparison, once runs are complete."];
+    const comparison = await this.compared(study);
+    this.draw(study, comparison ? fromComparison(comparison) : await this.fromCurves(study));
+    const notes = comparison?.notes ?? [study.runs_complete < study.runs ? "Not all runs are complete: these are the values so far. Tests come with the comparison of complete runs." : ""];
     put(this.note, notes.join(" "));
     this.pairs.hidden = !comparison?.tests.length;
     if (comparison?.tests.length) this.drawPairs(comparison);
   }
 
-  private async compared(): Promise<Comparison | null> {
+  private draw(study: StudyDetail, lines: Line[]): void {
+    this.drawHead(study, lines);
+    keyed(this.body, lines, (line) => line.method, (line) => this.row(line.method, study), (row, line) => this.fill(row, line, lines));
+  }
+
+  private async compared(study: StudyDetail): Promise<Comparison | null> {
     try {
       const waiting = () => {
-        if (!this.body.children.length) put(this.note, "The comparison is being made …");
+        if (this.body.children.length) return; // those shown before stay until the new ones are there
+        put(this.note, "The comparison is being made …");
+        void this.fromCurves(study).then((lines) => this.body.children.length || this.draw(study, lines));
       };
       const found = await get<Comparison>(`${studyPath(this.study)}/comparison`, { waiting });
       return found.methods.some((method) => method.mean !== null) ? found : null;

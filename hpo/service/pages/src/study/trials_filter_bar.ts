@@ -10,13 +10,13 @@ const OF_TEXTS: Operator[] = ["has", "eq", "ne"];
 const OF_FEW: Operator[] = ["eq", "ne", "has"];
 
 export class FilterBar {
-  readonly element = h("div.filters");
+  readonly element = h("div.trial-filters");
   private readonly search = h("input", { type: "search", placeholder: "Search all columns", "aria-label": "Search the trials", maxlength: 200 });
   private readonly column = h("select", { "aria-label": "Column" });
   private readonly operator = h("select", { "aria-label": "Comparison" });
   private readonly slot = h("span.slot");
   private readonly said = h("span");
-  private readonly chips = h("ul.chips", { "aria-label": "Filters" });
+  private readonly chips = h("ul.filter-chips", { "aria-label": "Filters" });
   private readonly clear = h("button.quiet", { type: "button" }, "Show all");
   private columns: Column[] = [];
   private value: HTMLInputElement | HTMLSelectElement = h("input");

@@ -17,7 +17,7 @@ export class TrialsPanel {
   readonly filters: FilterBar;
   columns: Column[] = [];
   private readonly table: VirtualTable<TrialRow>;
-  private readonly chosen = h("div.chosen", { hidden: true });
+  private readonly chosen = h("div.selection", { hidden: true });
   private readonly problem = h("div", { hidden: true });
   private asked = "";
   private tell = false;
