@@ -16,9 +16,9 @@ MEGABYTE = 1_000_000
 def digest() -> str:
     """The digest of what the bundles are made from, as build.mjs computes it."""
     beside = ["build.mjs", "package.json", "package-lock.json", "tsconfig.json"]
-    sources = sorted(p for p in (FOLDER / "src").rglob("*") if p.suffix in (".ts", ".css", ".svg"))
+    sources = [path for path in (FOLDER / "src").rglob("*") if path.suffix in (".ts", ".css", ".svg")]
     found = hashlib.sha256()
-    for name in [*beside, *(path.relative_to(FOLDER).as_posix() for path in sources)]:
+    for name in [*beside, *sorted(path.relative_to(FOLDER).as_posix() for path in sources)]:
         found.update(name.encode() + b"\0" + (FOLDER / name).read_bytes() + b"\0")
     return found.hexdigest()
 
@@ -42,6 +42,14 @@ def test_the_page_of_studies_loads_no_chart_library_and_no_editor():
 def test_every_page_has_its_script_and_the_parts_that_it_imports():
     for page, parts in json.loads((BUILT / "manifest.json").read_text())["pages"].items():
         assert all((BUILT / name).is_file() for name in [f"{page}.js", *parts])
+
+
+def test_every_bundled_library_has_its_licence_beside_the_bundles():
+    text = (BUILT / "LICENSES.txt").read_text()
+    wanted = json.loads((FOLDER / "package.json").read_text())["dependencies"]
+    for name, version in wanted.items():
+        assert f"\n{name} {version} (" in text
+    assert "Apache Software Foundation" in text  # the notice that goes with ECharts
 
 
 def test_bundles_run_without_eval_and_ask_no_other_host():

@@ -33,7 +33,9 @@ function licences(packages) {
   const parts = ["The bundles beside this file contain code of the following packages, each under its own licence.\n"];
   for (const folder of packages) {
     const about = JSON.parse(readFileSync(join(here, folder, "package.json"), "utf8"));
-    const texts = readdirSync(join(here, folder)).filter((name) => /^(licen[cs]e|notice)/i.test(name)).sort();
+    const found = readdirSync(join(here, folder), { recursive: true, withFileTypes: true });
+    const near = (entry) => relative(join(here, folder), join(entry.parentPath, entry.name));
+    const texts = found.filter((entry) => entry.isFile()).map(near).filter((name) => /^(licen[cs]es?|notice)(\.[a-z]+|-[^/]*|\/[^/]+)?$/i.test(name)).sort();
     if (!texts.length) throw new Error(`${folder} has no licence file`);
     parts.push(`${"=".repeat(100)}\n${about.name} ${about.version} (${about.license})\n${"=".repeat(100)}\n`);
     for (const name of texts) parts.push(readFileSync(join(here, folder, name), "utf8").trim() + "\n");

@@ -21,9 +21,9 @@ export function showConnection(state: Live): void {
 
 const SLOWEST = 30_000;
 
-// Listens to /api/v1PATH until `stop()`. `handlers`: by the event's name, with its data. `again` runs after each
+// Listens to /api/v1PATH until `stop()`; a function gives the path anew for each connection. `handlers`: by the event's name, with its data. `again` runs after each
 // connection that was lost and is back where the server cannot resume, so that the page reads all afresh.
-export function listen(path: string, handlers: Record<string, (data: unknown) => void>, again?: () => void): () => void {
+export function listen(path: string | (() => string), handlers: Record<string, (data: unknown) => void>, again?: () => void): () => void {
   let source: EventSource | null = null;
   let stopped = false;
   let wait = 1000;
@@ -32,7 +32,7 @@ export function listen(path: string, handlers: Record<string, (data: unknown) =>
 
   const open = () => {
     showConnection("connecting");
-    const mine = new EventSource(`${ROOT}/api/v1${path}`);
+    const mine = new EventSource(`${ROOT}/api/v1${typeof path === "string" ? path : path()}`);
     source = mine;
     mine.onopen = () => {
       wait = 1000;

@@ -25,7 +25,7 @@ export function frame(): void {
       byId("version").textContent = `HPO Arena ${who.version}`;
       byId("nav-submit").hidden = !who.can.includes("run");
       byId("nav-access").hidden = !who.can.includes("admin");
-      byId("logout").hidden = false;
+      byId("logout").hidden = who.session === false;
     })
     .catch((error: unknown) => {
       if (error instanceof ApiProblem && error.status === 401) return;

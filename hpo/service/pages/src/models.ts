@@ -11,15 +11,15 @@ export interface State {
 
 export interface Budget {
   unit: "epochs" | "cost";
-  a_run: number;
-  total: number;
+  a_run: number | null;
+  total: number | null;
   charged: number;
 }
 
 export interface Best {
   method: string;
-  value: number;
-  trial: string;
+  value: number | null;
+  trial: string | null;
 }
 
 export interface Summary {
@@ -27,7 +27,7 @@ export interface Summary {
   suite: string | null;
   archived: boolean;
   owner: string | null;
-  priority: string | number | null;
+  priority: number | null;
   state: State;
   task: string | null;
   trainable: string | null;
@@ -38,7 +38,7 @@ export interface Summary {
   runs: number;
   runs_complete: number;
   budget: Budget;
-  progress: number | null;
+  progress: number;
   best: Best | null;
   verdict: string | null;
   failed_trials: number;
@@ -84,12 +84,17 @@ export interface Physical {
 
 export interface Study extends Summary {
   seeds_list: number[];
-  folds: number | null;
-  runs_list?: Run[];
+  folds: number;
+  max_epochs: number | null;
+  parallelism: number | null;
+  run_list: Run[];
+  trials: number;
+  metrics: string[];
+  warnings: string[];
+  failed_exams: string | null;
   looks: Record<string, Look>;
   occupancy: Occupancy | null;
   physical: Physical;
-  failures: number;
   failure: string | null;
   job: { id: string; page: string } | null;
   verdict_sentence: string | null;
@@ -100,6 +105,9 @@ export interface Studies {
   studies: Summary[];
   total: number;
   next: string | null;
+  counts?: Partial<Record<Word, number>>;
+  owners?: string[];
+  suites?: string[];
 }
 
 export interface Me {
@@ -109,4 +117,5 @@ export interface Me {
   version: string;
   can: string[];
   cluster: boolean;
+  session?: boolean; // whether there is one to log out of
 }
