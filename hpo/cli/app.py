@@ -33,8 +33,10 @@ from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
 from hpo.cli.replay import replay
 from hpo.cli.run import run
-from hpo.cli.stores import bundle, export, serve, verify
+from hpo.cli.serve import serve
+from hpo.cli.stores import bundle, export, verify
 from hpo.cli.submit import submit
+from hpo.cli.token import token
 from hpo.cli.welcome import version, welcome
 from hpo.errors import HpoError, InterruptedStudy, MissingExtra, StudyFailed
 from hpo.files import appearing
@@ -54,12 +56,14 @@ app = typer.Typer(
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "studies": (init, check, run, refine, replay),
     "what there is": (methods, models, datasets, studies, benchmarks),
-    "results": (compare, importance, verify, bundle, export, serve),
+    "results": (compare, importance, verify, bundle, export),
+    "the service": (serve,),
     "clusters": (doctor, submit, jobs, logs, stop),
 }
 for command in (command for group in GROUPS.values() for command in group):
     app.command()(command)
 app.add_typer(host, name="host")
+app.add_typer(token, name="token")
 
 
 def _say_version(asked: bool) -> None:
@@ -78,6 +82,7 @@ def start(
     """Compare hyperparameter optimization methods side by side, under one exact epoch budget."""
     if context.invoked_subcommand is None:
         names = {name: [command.__name__ for command in group] for name, group in GROUPS.items()}
+        names["the service"] += ["token add", "token list", "token revoke"]
         print(welcome({**names, "other libraries": ["host add", "host list", "host remove"]}))
 
 

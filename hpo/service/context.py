@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -11,6 +11,7 @@ from hpo.service.once import Once
 
 if TYPE_CHECKING:
     from cluster.job import Job, Submission
+    from hpo.service.access import Access
     from hpo.store import StudyData
     from hpo.store.state import State
     from hpo.store.summary import Summary
@@ -40,6 +41,7 @@ class Settings:
     cache: a folder for what can be made again. job_server: the address of a cluster's job server, None without a cluster.
     allow_code: studies may name any trainable. trainables, data_roots, stores: what studies may name besides those of this
     project, below which their data may lie, and where they may write (the service's own store always).
+    job_variables: the service's environment variables that jobs get, privately, as of `hpo submit --env`.
     studies_at_a_time, slots, epochs_a_day: quotas of an owner, None without one. root_path: the path at which a reverse proxy
     shows the service.
     """
@@ -51,6 +53,7 @@ class Settings:
     trainables: tuple[str, ...] = ()
     data_roots: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
     studies_at_a_time: int | None = None
     slots: int | None = None
     epochs_a_day: int | None = None
@@ -167,6 +170,8 @@ class Cluster(Protocol):
     def series(self, name: str) -> list[Job]: ...
     def stop(self, job_id: str) -> Job: ...
     def logs(self, job_id: str) -> str: ...
+    def follow(self, job_id: str) -> Iterator[str]: ...
+    def nodes(self) -> list[dict[str, Any]]: ...
     def page(self, job_id: str) -> str: ...
 
 
@@ -176,14 +181,18 @@ class Audit(Protocol):
     def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
         """Appends an entry. Raises StoreError where it cannot be kept: what is not recorded is not done."""
 
+    def entries(self, limit: int = 100, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Returns entries, the newest first, and the cursor of the next page, None after the last."""
+
 
 @dataclass(frozen=True)
 class Context:
-    """What every route may use."""
+    """What every route may use. `access`: None lets everybody of this machine do everything."""
 
     settings: Settings
     readings: Readings
     analysis: Analysis
     audit: Audit
     cluster: Cluster | None = None
+    access: Access | None = None
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
-from hpo.service.readings.study import StudyLook, Waiting, nobody, size
+from hpo.service.readings.study import Plans, StudyLook, Waiting, nobody, nothing, size
 from hpo.store import StoreError, layout
 from hpo.store.listing import Listing
 from hpo.store.summary import Summary
@@ -30,13 +30,21 @@ class Readings:
     """Reads each study once for all who ask, and looks again only while somebody does.
 
     seconds: least time between two looks at a study. memory: bytes of all readings that are kept; the one that was asked
-    for longest ago goes first, and one that somebody listens to stays. waiting: tells which studies wait for the cluster.
+    for longest ago goes first, and one that somebody listens to stays. waiting: tells which studies wait for the cluster;
+    plans: those that are to come.
     """
 
     def __init__(
-        self, settings: Settings, *, seconds: float = 2.0, memory: int = MEMORY, waiting: Waiting = nobody
+        self,
+        settings: Settings,
+        *,
+        seconds: float = 2.0,
+        memory: int = MEMORY,
+        waiting: Waiting = nobody,
+        plans: Plans = nothing,
     ) -> None:
         self._uri, self._seconds, self._memory, self._waiting = settings.store, seconds, memory, waiting
+        self._plans = plans
         self._threads = ThreadPoolExecutor(THREADS, "readings")
         self._studies: OrderedDict[str, Newest[Reading]] = OrderedDict()
         self._listing = Listing(settings.store)
@@ -103,7 +111,7 @@ class Readings:
             if len(study) > LONGEST:
                 raise Problem(404, f"a study's name has at most {LONGEST} characters, but this one has {len(study)}")
             try:
-                look = StudyLook(self._uri, layout.checked(study), self._waiting)
+                look = StudyLook(self._uri, layout.checked(study), self._waiting, self._plans)
             except StoreError as error:
                 raise Problem(404, str(error)) from None
             known = self._studies.setdefault(study, Newest(look, self._threads, self._seconds))
@@ -125,6 +133,7 @@ class Readings:
 
     def _listed(self) -> dict[str, Summary]:
         found = {summary.study: summary for summary in self._listing.summaries(self._waiting())}
+        found |= {name: planned.summary for name, planned in self._plans(lambda name: name not in found).items()}
         if found != self._last:
             self._last = found
         return self._last

@@ -31,11 +31,22 @@ class _Told:
     facts: Facts
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A study that a job is to play and the store does not have yet; data: without rows, None where nobody knows its plan."""
+
+    summary: Summary
+    data: StudyData | None
+
+
+Plans = Callable[[Callable[[str], bool]], Mapping[str, Planned]]  # those among the wanted ones
+
+
 class StudyLook:
     """Looks at a study again and again; returns the same Reading for as long as nothing of the study changes."""
 
-    def __init__(self, uri: str, study: str, waiting: Waiting) -> None:
-        self._place, self._study, self._waiting = place(uri), study, waiting
+    def __init__(self, uri: str, study: str, waiting: Waiting, plans: Plans) -> None:
+        self._place, self._study, self._waiting, self._plans = place(uri), study, waiting, plans
         self._growing = GrowingStudy(self._place, study)
         self._told: _Told | None = None
         self._last: Reading | None = None
@@ -46,8 +57,10 @@ class StudyLook:
         try:
             look = self._growing.look()
         except NoStudy as error:
-            self._told = self._last = None
-            raise Problem(404, str(error)) from None
+            self._told, self._last = None, self._planned()
+            if self._last is None:
+                raise Problem(404, str(error)) from None
+            return self._last
         told = self._tell(look, held)
         age = float("inf") if held is None else held[1]
         state = signs.told(told.signs, age, waiting=self._waiting().get(self._study))
@@ -56,6 +69,15 @@ class StudyLook:
         if self._last is None or version != self._last.version:
             self._last = Reading(look.data, state, about, version, about.figures, look.version)
         return self._last
+
+    def _planned(self) -> Reading | None:
+        found = self._plans(lambda name: name == self._study).get(self._study)
+        if found is None or found.data is None:
+            return None
+        version = hashlib.sha256(repr(found.summary).encode()).hexdigest()[:32]
+        if self._last is not None and version == self._last.version:
+            return self._last
+        return Reading(found.data, found.summary.state, found.summary, version, contents=version)
 
     def _tell(self, look: Look, held: Held) -> _Told:
         holder = None if held is None else held[0]
@@ -96,4 +118,9 @@ def tables(data: StudyData) -> int:
 
 def nobody() -> Mapping[str, float]:
     """Says that no study waits: of a service without a cluster."""
+    return {}
+
+
+def nothing(wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
+    """Says that no study is planned: of a service without a cluster."""
     return {}
