@@ -31,7 +31,7 @@ def main() -> None:
 
 def _answer(order: dict[str, Any]) -> dict[str, Any]:
     try:
-        asked = makers.Asked(handing.read(Path(order["folder"])), order["options"], order["store"])
+        asked = makers.Asked(*handing.read(Path(order["folder"])), order["options"], order["store"])
         makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
     except HpoError as error:
         return {"error": str(error), "status": _status(error)}
