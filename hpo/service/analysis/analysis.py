@@ -55,15 +55,16 @@ class Analysis:
     """Makes each analysis once for each state of its studies, in processes of a low priority, and keeps it on disk.
 
     processes: how many (default: one less than there are cores). limit: seconds after which one is taken to hang. size:
-    bytes of all files in the cache.
+    bytes of all files in the cache. nice: how far the processes stand back for others, such as a driver on this machine.
     """
 
     def __init__(
-        self, settings: Settings, *, processes: int | None = None, limit: float = 600.0, size: int = SIZE
-    ) -> None:
+        self, settings: Settings, *, processes: int | None = None, limit: float = 600.0, size: int = SIZE,
+        nice: int = pool.NICE,
+    ) -> None:  # fmt: skip
         self._store = settings.store
         self._shelf = Shelf(expanded(settings.cache), size)
-        self._pool = pool.Pool(processes or pool.processes(), limit)
+        self._pool = pool.Pool(processes or pool.processes(), limit, nice)
         self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic

@@ -14,12 +14,10 @@ from hpo.errors import HpoError, StudyError
 from hpo.service.analysis import handing, makers
 from hpo.store import Unreachable
 
-NICE = 15  # a driver on the same machine keeps its speed; a busy machine still gives some twentieth of a core
-
 
 def main() -> None:
     """Serves orders until there is nobody any more who gives them."""
-    os.nice(NICE)
+    os.nice(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's, which ends this process
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints does not answer
