@@ -69,7 +69,8 @@ def running(store: str, cache: Path, act: Callable[[Analysis], Coroutine[Any, An
 
 
 def test_reports_that_are_asked_for_at_once_are_the_same_to_the_byte(store: str, tmp_path: Path) -> None:
-    data = recorded(tmp_path)
+    write_study(str(tmp_path / "few"), played("few", methods=("grid", "asha"), budget=24, seeds=(0,)))
+    data = read(str(tmp_path / "few"))
     found = replace(compare(data), states={data.name: OVER})
     alone = page(data, found, importance_or_none(data, seed=0), command=command_of(data, store))
 
