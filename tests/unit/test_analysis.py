@@ -69,7 +69,7 @@ def running(store: str, cache: Path, act: Callable[[Analysis], Coroutine[Any, An
 
 
 def test_reports_that_are_asked_for_at_once_are_the_same_to_the_byte(store: str, tmp_path: Path) -> None:
-    write_study(str(tmp_path / "few"), played("few", methods=("grid", "asha"), budget=24, seeds=(0,)))
+    write_study(str(tmp_path / "few"), played("few", methods=("grid", "random"), budget=32, seeds=(0,)))
     data = read(str(tmp_path / "few"))
     found = replace(compare(data), states={data.name: OVER})
     alone = page(data, found, importance_or_none(data, seed=0), command=command_of(data, store))
@@ -296,3 +296,24 @@ def test_the_cache_stays_within_its_size(tmp_path: Path) -> None:
     shelf.tidy()
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["e0.html", "e3.html"]
     assert shelf.find("e1", ".html") is None
+
+
+def test_a_cache_that_cannot_be_written_is_told(store: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    async def act(analysis: Analysis) -> None:
+        with pytest.raises(Problem, match="the service's cache folder must be writable") as caught:
+            await analysis.wait("comparison", [reading(read(store, "one"))])
+        assert caught.value.status == 503
+
+    running(store, tmp_path / "file", act, processes=1)
+
+
+def test_only_this_user_reads_the_cache(store: str, tmp_path: Path) -> None:
+    async def act(analysis: Analysis) -> None:
+        assert {folder.name: folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()} == {
+            "made": 0o700,
+            "asked": 0o700,
+        }
+
+    running(store, tmp_path, act, processes=1)

@@ -71,15 +71,18 @@ class Analysis:
         self._listeners: set[asyncio.Queue[News]] = set()
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._shelf.prepare)
         self._pool.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _, task in self._making.values():
+        tasks = [task for _, task in self._making.values()]
+        for task in tasks:
             task.cancel()
         await self._pool.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def pids(self) -> list[int]:
@@ -169,7 +172,7 @@ class Analysis:
             del studies  # they may be large, and the process may be busy for long
             problem = await self._ordered(asked, how, str(folder))
         except OSError as error:
-            problem = Problem(503, f"the service's cache folder must have room, but: {error.strerror}; make some")
+            problem = Problem(503, f"the service's cache folder must be writable, but: {error.strerror}; make room")
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             del self._making[asked.etag]

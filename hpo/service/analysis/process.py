@@ -33,6 +33,11 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
     except HpoError as error:
         return {"error": str(error), "status": _status(error)}
+    except OSError as error:
+        return {
+            "error": f"the service's cache folder must be writable, but: {error.strerror}; make room",
+            "status": 503,
+        }
     except Exception as error:
         traceback.print_exc()
         return {"error": f"the service has a bug: {type(error).__name__}: {error}; its log has more", "status": 500}
