@@ -1,4 +1,4 @@
-# Targets: demo, test, test-quick, coverage, soak, s3, hosts, lint, docs, bench, gpu, image, lock, dist, api. All but gpu and image first install
+# Targets: demo, test, test-quick, coverage, soak, s3, hosts, lint, docs, pages, bench, gpu, image, lock, dist, api. All but pages, gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
 # (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3, hosts and gpu. With
 # CPU=1 TORCH_INDEX=URL a new .venv takes the CPU builds of the locked torch and torchvision from that index, without a check
@@ -11,7 +11,7 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet) --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 hosts lint docs bench gpu image launch lock dist coverage api clean
+.PHONY: demo test test-quick soak s3 hosts lint docs pages bench gpu image launch lock dist coverage api clean
 
 # One process more than cores, because tests of clusters wait for most of their time; tests/conftest.py orders the files.
 PROCESSES = $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))')
@@ -63,6 +63,9 @@ docs: .venv/ready ## the documentation site in build/site: the reference's table
 	$(BIN)/python -m hpo.cli replay digits --curves $(DIGITS) --sweep "workers=1,4,16 budget=64,128" --picture build/gallery/sweep.svg >/dev/null
 	$(BIN)/python -m docs.from_code.notebooks build/notebooks
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pages: ## the service's scripts and styles from their TypeScript, type-checked: needs npm; the same sources give the same bytes
+	cd hpo/service/pages && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py

@@ -43,8 +43,10 @@ class Submission:
     entrypoint: the shell command. name: the beginning of the job's id. store: where the results go, the same for every
     attempt. working_dir: a folder to send along (see packing), always with its `needed` files. environment: variables
     that others may read; private: variables that they may not (see variables). queue: a custom resource of the head, of
-    which the driver waits for one unit. retries: how many attempts may follow the first. cpus, gpus, memory (bytes; None:
-    see request.placement), resources, labels: what the driver's node must have; by default it is the head.
+    which the driver waits for one unit. retries: how many attempts may follow the first. series: a name by which the
+    submission is known before it is made, so that it is made once; by default a new one. notes: further metadata. cpus,
+    gpus, memory (bytes; None: see request.placement), resources, labels: what the driver's node must have; by default it is
+    the head.
     """
 
     entrypoint: str
@@ -59,6 +61,8 @@ class Submission:
     owner: str | None = None
     queue: str | None = None
     retries: int = 0
+    series: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
     cpus: float = 0
     gpus: float = 0
     memory: int | None = None
@@ -78,7 +82,7 @@ class Submission:
     def metadata(self) -> dict[str, str]:
         """Returns what the head shows of every attempt."""
         known = {STUDY: self.study, OWNER: self.owner, QUEUE: self.queue, STORE: self.store}
-        return {name: value for name, value in known.items() if value}
+        return {**self.notes, **{name: value for name, value in known.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,10 @@ class Job:
         return self.status == "FAILED" and self.exit_code not in (STUDY_FAILED, BAD_INPUT, BUG, INTERRUPTED)
 
 
-def new_series(name: str) -> str:
-    """Returns a name that no other submission has, fit for a URL."""
+def new_series(name: str, ending: str | None = None) -> str:
+    """Returns a name that no other submission has, fit for a URL; or the one with that ending."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "study"
-    return f"{slug}-{secrets.token_hex(3)}"
+    return f"{slug}-{ending or secrets.token_hex(3)}"
 
 
 def attempt_id(series: str, attempt: int) -> str:

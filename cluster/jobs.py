@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster import request, tokens
 from cluster.addresses import in_the_clear, job_server_url
 from cluster.job import RETRIES, HeadUnreachable, Job, JobError, NoSuchJob, Submission, new_series
+from cluster.job_client import client, override
 from cluster.request import STOP_SECONDS, Request
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 60.0
 POLL_SECONDS = 0.5
 JOIN_SECONDS = 10.0  # for a head's own node to join
 
@@ -42,15 +39,19 @@ class JobServer:
     def submit(self, submission: Submission, *, after: Job | None = None) -> Job:
         """Submits a driver, with `after` as the next attempt in that job's series; returns the attempt.
 
-        With retries it also submits the small job that submits the attempts after this one.
+        With retries it also submits the small job that submits the attempts after this one. Of a submission that names its
+        series, what the head already has is left as it is.
         """
-        series, number = (after.series, after.attempt + 1) if after else (new_series(submission.name), 1)
+        series, number = (
+            (after.series, after.attempt + 1) if after else (submission.series or new_series(submission.name), 1)
+        )
+        send = self.send if submission.series is None else self._send_once
         asked = request.attempt(submission, series, number, self.nodes())
         with tempfile.TemporaryDirectory(prefix="hpo-job-") as folder:
             environment = request.runtime_env(submission, Path(folder))
-            job = self.send(asked, environment)
+            job = send(asked, environment)
             if submission.retries:
-                self.send(request.supervisor(asked, submission.retries), environment)
+                send(request.supervisor(asked, submission.retries), environment)
         return job
 
     def send(self, asked: Request, environment: dict[str, Any]) -> Job:
@@ -64,6 +65,18 @@ class JobServer:
                 **asked.placement,
             )
         return Job(job_id, "PENDING", asked.entrypoint, metadata=asked.metadata)
+
+    def _send_once(self, asked: Request, environment: dict[str, Any]) -> Job:
+        """Submits a job unless the head has one with that id, and returns the one that it has."""
+        try:
+            return self.send(asked, environment)
+        except HeadUnreachable:
+            raise
+        except JobError as error:
+            try:
+                return self.job(asked.id)
+            except NoSuchJob:
+                raise error from None
 
     def nodes(self) -> list[dict[str, Any]]:
         """Returns the living nodes as Ray's state API lists them, with `is_head_node` and `resources_total`.
@@ -169,8 +182,8 @@ class JobServer:
 
     def _open(self) -> JobSubmissionClient:
         headers = {"Authorization": f"Bearer {self._token.secret}"} if self._token else {}
-        with self._explained("version"), _override("RAY_API_SERVER_ADDRESS", self.url):
-            return _client(self.url, headers)
+        with self._explained("version"), override("RAY_API_SERVER_ADDRESS", self.url):
+            return client(self.url, headers)
 
     def _tail(self, job_id: str) -> Iterator[str]:
         """Yields the log over one connection, until that drops."""
@@ -234,22 +247,6 @@ class JobServer:
             yield f"{self.url} asks for no token, so anyone who reaches it can run code; start the head with RAY_AUTH_MODE=token"
 
 
-def _client(url: str, headers: dict[str, str]) -> JobSubmissionClient:
-    """Opens Ray's client with time limits for requests; it has none of its own. Raises JobError where it is missing."""
-    if find_spec("aiohttp") is None:
-        raise JobError("Ray's client of jobs must be installed, but is not: pip install 'hpo-arena[cluster]'")
-    from ray.job_submission import JobSubmissionClient
-
-    class Bounded(JobSubmissionClient):  # type: ignore[misc]
-        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            limits = {"timeout": (CONNECT_SECONDS, ANSWER_SECONDS), "allow_redirects": False}
-            return super()._do_request(method, endpoint, **(limits | options))
-
-    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.WARNING)
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
-    return Bounded(url, headers=headers)
-
-
 def _job(details: JobDetails) -> Job:
     return Job(
         id=details.submission_id or details.job_id,
@@ -286,14 +283,3 @@ def _cause(error: BaseException) -> str:
         if words in text:
             return words.lower()
     return type(error).__name__
-
-
-@contextmanager
-def _override(name: str, value: str) -> Iterator[None]:
-    """Sets a variable for a while: Ray prefers this one, and then RAY_ADDRESS, to its own argument."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})

@@ -49,7 +49,14 @@ class MissingExtra(HpoError):
 
 
 class StudyError(HpoError):
-    """A study that cannot be played as written: one sentence, with file, line and column where they are known."""
+    """A study that cannot be played as written: one sentence, with file, line and column where they are known.
+
+    `others`: what else is wrong with it, in the same form, where one look told more than one thing.
+    """
+
+    def __init__(self, sentence: str, others: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.others = others
 
 
 class StudyFailed(HpoError):

@@ -1,4 +1,4 @@
-"""Serves the HTTP service on a free port of this machine during a test."""
+"""Serves a store during a test: the whole service, in the process or on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -9,25 +9,52 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from fastapi.testclient import TestClient
 
-from hpo.service.server import application
+from hpo.service.access import Access, StoreAudit
+from hpo.service.access.addresses import listen
+from hpo.service.analysis import Analysis
+from hpo.service.app import application
+from hpo.service.connections import Limits, Server
+from hpo.service.context import Context, Settings
+from hpo.service.readings import Readings
+
+API = "/api/v1"
+
+
+def context(
+    uri: str | Path, cache: Path, *, seconds: float = 0.1, access: Access | None = None, **settings: Any
+) -> Context:
+    """Returns what the service of a store is made of; looks at a study are at least `seconds` apart."""
+    made = Settings(str(uri), cache, **settings)
+    return Context(
+        settings=made,
+        readings=Readings(made, seconds=seconds),
+        analysis=Analysis(made, processes=1),
+        audit=StoreAudit(str(uri)),
+        access=access,
+    )
 
 
 @contextmanager
-def serving(uri: str | Path, **options: Any) -> Iterator[int]:
-    """Runs a real server in a thread and yields its port."""
-    config = uvicorn.Config(
-        application(str(uri), **options), host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(20)
+def asking(made: Context) -> Iterator[TestClient]:
+    """Yields a client of the service in this process; a bug of the service is its answer, not an exception."""
+    with TestClient(application(made), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+@contextmanager
+def serving(made: Context) -> Iterator[int]:
+    """Runs a real server in a thread, and yields its port."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(application(made), Limits(), ending=made.access.streams.end if made.access else None)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)

@@ -31,10 +31,13 @@ from hpo.cli.init import init
 from hpo.cli.jobs import jobs, logs, stop
 from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
+from hpo.cli.remote.handing import SERVICE, Handing
 from hpo.cli.replay import replay
 from hpo.cli.run import run
-from hpo.cli.stores import bundle, export, serve, verify
+from hpo.cli.serve import serve
+from hpo.cli.stores import bundle, export, verify
 from hpo.cli.submit import submit
+from hpo.cli.token import token
 from hpo.cli.welcome import version, welcome
 from hpo.errors import HpoError, InterruptedStudy, MissingExtra, StudyFailed
 from hpo.files import appearing
@@ -45,6 +48,7 @@ LEAVE_SECONDS = 10.0  # for what other threads still do, and then for what is to
 
 app = typer.Typer(
     name="hpo",
+    cls=Handing,
     help="Compare hyperparameter optimization methods side by side, under one exact epoch budget.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -54,12 +58,14 @@ app = typer.Typer(
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "studies": (init, check, run, refine, replay),
     "what there is": (methods, models, datasets, studies, benchmarks),
-    "results": (compare, importance, verify, bundle, export, serve),
+    "results": (compare, importance, verify, bundle, export),
+    "the service": (serve,),
     "clusters": (doctor, submit, jobs, logs, stop),
 }
 for command in (command for group in GROUPS.values() for command in group):
     app.command()(command)
 app.add_typer(host, name="host")
+app.add_typer(token, name="token")
 
 
 def _say_version(asked: bool) -> None:
@@ -71,6 +77,15 @@ def _say_version(asked: bool) -> None:
 @app.callback()
 def start(
     context: typer.Context,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar=SERVICE,
+            is_eager=True,
+            help="Ask the service at this address; `hpo --service URL --help` lists the commands.",
+        ),
+    ] = None,
     _: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -78,6 +93,7 @@ def start(
     """Compare hyperparameter optimization methods side by side, under one exact epoch budget."""
     if context.invoked_subcommand is None:
         names = {name: [command.__name__ for command in group] for name, group in GROUPS.items()}
+        names["the service"] += ["token add", "token list", "token revoke"]
         print(welcome({**names, "other libraries": ["host add", "host list", "host remove"]}))
 
 

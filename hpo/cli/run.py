@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpo.api.submission import SUBMITTED
 from hpo.cli.compare import print_comparison, print_repetition, print_tasks
 from hpo.cli.further import further
 from hpo.cli.options import (
@@ -40,8 +41,6 @@ from hpo.study.study import Study
 
 if TYPE_CHECKING:
     from hpo.results.values import Comparison
-
-SUBMITTED = "HPO_SUBMITTED"  # in a submitted job: the command that the user typed, which is not the driver's
 
 IntoOption = Annotated[
     str | None, typer.Option("--store", metavar="URI", help="The store for the results (default: the study's).")

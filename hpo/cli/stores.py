@@ -1,8 +1,7 @@
-"""The commands on whole stores: `hpo verify`, `hpo bundle`, `hpo export`, `hpo serve`."""
+"""The commands on whole stores: `hpo verify`, `hpo bundle`, `hpo export`."""
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -87,16 +86,3 @@ def export(
 
     for path in stores.export(store, study, format.value, folder):
         print(path)
-
-
-def serve(
-    store: StoreArgument,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; other machines can reach it only if HPO_SERVE_TOKEN is set.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on (0: any free one).")] = 8080,
-) -> None:
-    """Serve the API and the live pages of a store."""
-    from hpo.service.server import serve as serve_store
-
-    serve_store(store, host=host, port=port, token=os.environ.get("HPO_SERVE_TOKEN"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpo.api import submission as submitting
 from hpo.cli.options import (
     LOCAL_JOB_SERVER,
     BudgetOption,
@@ -32,9 +32,6 @@ from hpo.study.study import Study, find, presets
 if TYPE_CHECKING:
     from cluster.job import Submission
     from cluster.jobs import JobServer
-
-SUBMITTED = "HPO_SUBMITTED"  # what the driver's log says how to continue
-
 
 StoreOption = Annotated[
     str | None,
@@ -110,27 +107,15 @@ def submit(
 
     _check_no_bundle(study)
     chosen = studies_of(load_study(study, store=store, methods=methods, seeds=seeds, budget=budget, tasks=tasks))
-    command = _command(study, chosen[0].store, methods=methods, seeds=seeds, budget=budget, workers=workers,
-                       priority=priority, least=least, tasks=tasks)  # fmt: skip
+    command = submitting.command(_remote_name(study), chosen[0].store, methods=methods, seeds=seeds, budget=budget,
+                                 workers=workers, priority=priority, least=least, tasks=tasks)  # fmt: skip
     visible, private = asked(env or (), env_from or ())
     submission = _submission(
-        study, chosen, command, working_dir, environment={**visible, SUBMITTED: command_line()}, private=private,
+        study, chosen, command, working_dir, environment={**visible, submitting.SUBMITTED: command_line()}, private=private,
         cpus=cpus, memory=None if memory is None else round(memory * 2**30), labels=_labels(on or ()), queue=queue,
         owner=owner or chosen[0].owner or _user(), retries=retries,
     )  # fmt: skip
     (_watch if follow else _leave)(JobServer(address), submission)
-
-
-def _command(study: str, store: str, **options: float | str | None) -> str:
-    """Returns the command that the cluster runs. Raises StudyError for a priority that is no weight."""
-    priority = options["priority"]
-    if isinstance(priority, float) and not 0 < priority < float("inf"):
-        raise StudyError(f"--priority must be a number above 0, but got {priority:g}")
-    arguments = ["hpo", "run", _remote_name(study), "--address", "auto", "--store", store]
-    for option, value in options.items():
-        if value is not None:
-            arguments += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(arguments)
 
 
 def _user() -> str | None:
@@ -162,24 +147,14 @@ def _remote_name(study: str) -> str:
 
 def _submission(study: str, chosen: Sequence[Study], command: str, working_dir: Path | None, **more: Any) -> Submission:
     """Returns what the job server is asked for. Raises StudyError for a study that the job's log would refuse."""
-    from cluster.job import Submission
     from hpo.live.validation import validate_to_submit
 
     for each in chosen:
         validate_to_submit(each)
-    name = chosen[0].study if len(chosen) == 1 else chosen[0].suite or ""
     path, _ = find(study)
-    file = () if study in presets() else (path.resolve(),)
+    file = None if study in presets() else path
     folder = working_dir or (path.parent if file else None)
-    return Submission(
-        entrypoint=command,
-        name=name,
-        study=name,
-        store=chosen[0].store,
-        working_dir=folder.resolve() if folder else None,
-        needed=file,
-        **more,
-    )
+    return submitting.submission(submitting.name_of(chosen), chosen[0].store, command, file, folder, **more)
 
 
 def _watch(server: JobServer, submission: Submission) -> None:

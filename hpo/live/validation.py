@@ -55,6 +55,22 @@ def validate_to_submit(study: Study) -> None:
     _trainable_elsewhere(study)
 
 
+def validate_for_cluster(study: Study, *, imports: bool) -> None:
+    """Like `validate`, for a machine that has the store, while the data, the weights and perhaps the code are elsewhere.
+
+    `imports`: whether what the study names may be imported here, because it is known to be no stranger's code.
+    """
+    _parts(study)
+    prior = prior_observations(study)
+    for method in study.methods:
+        if imports or ":" not in method.name:
+            schedule_of(study, method, study.seeds[0], prior)
+    if imports:
+        _trainable_elsewhere(study)
+        check_prices(study)
+    StudyWriter.check(study.store, study=study.study, definition=study.definition, digest=study.digest)
+
+
 def validate_to_replay(study: Study, *, table: bool) -> None:
     """Like `validate`, for a study that recorded curves answer: this machine may lack its data, its weights and its code.
 

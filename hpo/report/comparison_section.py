@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpo.report import comparison_tables, plots, reference
 from hpo.report.canvas import Looks
 from hpo.report.looks import in_grey, many, method_looks, ranked
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 X_LABEL, COST_LABEL = "charged epochs of a run", "charged cost of a run"
-POINTS = 160  # most places at which a band is computed: a figure has too few pixels to show more
 
 
 def comparison_section(comparison: Comparison, looks: Looks) -> Section:
@@ -170,14 +167,9 @@ def bands(curves: Mapping[str, Sequence[Corners]], bounds: Bounds = UNBOUNDED) -
     """Returns each method's mean anytime curve with its interval, from the last run's start to the last run's end."""
     found = {}
     for method, runs in curves.items():
-        known = [run for run in runs if run]
-        if not known:
-            continue
-        first, last = max(run[0][0] for run in known), max(run[-1][0] for run in known)
-        places = np.unique([x for run in known for x, _ in run if first <= x <= last])
-        x = places if len(places) <= POINTS else np.linspace(first, last, POINTS)
-        mean, low, high = anytime.band(known, x, bounds)
-        found[method] = Band(x, mean, low, high) if len(known) > 1 else Band(x, mean)
+        if band := anytime.mean_band(runs, bounds):
+            single = sum(map(bool, runs)) == 1
+            found[method] = Band(*band[:2]) if single else Band(*band)
     return found
 
 

@@ -24,6 +24,7 @@ Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Corners = tuple[tuple[float, float], ...]
 
+POINTS = 160  # most places at which a band is computed: a figure has too few pixels to show more
 CLOSE = 1e-9  # relative tolerance of virtual times, which are sums
 
 
@@ -274,3 +275,17 @@ def band(curves: Sequence[Corners], x: Vector, bounds: Bounds = UNBOUNDED) -> tu
     mean = values.mean(axis=0)
     low, high = interval(values.T, bounds=bounds)
     return mean, low, high
+
+
+def mean_band(curves: Sequence[Corners], bounds: Bounds = UNBOUNDED) -> tuple[Vector, Vector, Vector, Vector] | None:
+    """Returns (x, mean, low, high) of curves from the last one's start to the last one's end; None without a curve.
+
+    The mean changes at every x but where there are more than `POINTS`: then it is taken at evenly spaced ones.
+    """
+    known = [curve for curve in curves if curve]
+    if not known:
+        return None
+    first, last = max(curve[0][0] for curve in known), max(curve[-1][0] for curve in known)
+    places = np.unique([x for curve in known for x, _ in curve if first <= x <= last])
+    x = places if len(places) <= POINTS else np.linspace(first, last, POINTS)
+    return x, *band(known, x, bounds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.results.aggregates import Aggregates
 from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
+from hpo.results.brief import brief
 from hpo.results.pareto import Pareto
 from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
@@ -265,7 +266,8 @@ class Comparison:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
         found = {
             "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
-            "verdict": self.verdict, "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
+            "verdict": self.verdict, "brief": brief(self),
+            "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
             "workers": self.workers, "target": self.target, "point": self.point,
             "difference": self.difference, "test_metric": self.test_metric,
             "runs": [_run(run) for run in self.runs],

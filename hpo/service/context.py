@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from hpo.service.once import Once
 
 if TYPE_CHECKING:
     from cluster.job import Job, Submission
+    from hpo.service.access import Access
     from hpo.store import StudyData
     from hpo.store.state import State
     from hpo.store.summary import Summary
 
+Kind = TypeVar("Kind")
 Role = Literal["view", "run", "admin"]
 ROLES: tuple[Role, ...] = ("view", "run", "admin")  # each may what those before it may
 
@@ -37,6 +41,7 @@ class Settings:
     cache: a folder for what can be made again. job_server: the address of a cluster's job server, None without a cluster.
     allow_code: studies may name any trainable. trainables, data_roots, stores: what studies may name besides those of this
     project, below which their data may lie, and where they may write (the service's own store always).
+    job_variables: the service's environment variables that jobs get, privately, as of `hpo submit --env`.
     studies_at_a_time, slots, epochs_a_day: quotas of an owner, None without one. root_path: the path at which a reverse proxy
     shows the service.
     """
@@ -48,6 +53,7 @@ class Settings:
     trainables: tuple[str, ...] = ()
     data_roots: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    job_variables: tuple[str, ...] = ()
     studies_at_a_time: int | None = None
     slots: int | None = None
     epochs_a_day: int | None = None
@@ -58,13 +64,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class Reading:
-    """A study as it was read: its tables, its state, and a version that changes with anything of it."""
+    """A study as it was read: its tables, its state, and a version that changes with anything of it.
+
+    contents: a version of the head and the tables alone, which a lease that is renewed does not change. What follows from a
+    reading and many ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
+    """
 
     data: StudyData
     state: State
     summary: Summary
     version: str
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
+    contents: str = ""
+    made: Once = field(default_factory=Once, compare=False, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
+        """Returns what `make` returns, made at the first call with the key. Blocks while it is made: not for the event loop."""
+        return self.made.once(key, make)
+
+    async def later(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
+        """Returns the same without blocking the event loop: `make` runs in a thread, once for all who ask."""
+        return await self.made.later(key, make)
 
 
 class Readings(Protocol):
@@ -77,10 +97,17 @@ class Readings(Protocol):
         """Returns a study's newest reading, shared by all who ask within a moment. Raises Problem 404 for none."""
 
     def changes(self, study: str) -> AsyncIterator[Reading]:
-        """Yields the study's reading, then each new one, for as long as the caller listens."""
+        """Yields the study's reading, then each new one, for as long as the caller listens.
+
+        Of several new ones between two steps of a slow listener only the last is yielded. Raises Problem 404 once the study
+        is gone, and what the store raises while it is away: whoever goes on listening calls it again.
+        """
 
     def summary_changes(self) -> AsyncIterator[Summary]:
-        """Yields each summary that changes, for as long as the caller listens."""
+        """Yields each summary that changes, for as long as the caller listens. Raises what the store raises."""
+
+    def forget(self, study: str) -> None:
+        """Has the study read anew at the next question: something of it was just changed."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +128,35 @@ class Making:
     since: float
 
 
+@dataclass(frozen=True)
+class News:
+    """An analysis of these studies begins to be made, or is made (`done`), with its ETag; `sentence`: why it is not."""
+
+    what: str
+    studies: tuple[str, ...]
+    etag: str
+    done: bool
+    sentence: str | None = None
+
+
 class Analysis(Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(
         self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
     ) -> Made | Making:
-        """Returns an analysis that is there, or starts to make it. Raises HpoError with the sentence that it ended with."""
+        """Returns an analysis that is there, or starts to make it.
+
+        Of a study that runs, one made a moment ago counts: else a study that changes faster than an analysis takes would
+        never have one. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
+        none, 503 where its process died or took too long.
+        """
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
-        """Returns an analysis once it is made."""
+        """Returns an analysis of exactly these readings once it is made. Raises as `ask`."""
+
+    def news(self) -> AsyncIterator[News]:
+        """Yields what is being made and what is made, of all studies, for as long as the caller listens."""
 
 
 class Cluster(Protocol):
@@ -124,6 +170,8 @@ class Cluster(Protocol):
     def series(self, name: str) -> list[Job]: ...
     def stop(self, job_id: str) -> Job: ...
     def logs(self, job_id: str) -> str: ...
+    def follow(self, job_id: str) -> Iterator[str]: ...
+    def nodes(self) -> list[dict[str, Any]]: ...
     def page(self, job_id: str) -> str: ...
 
 
@@ -133,14 +181,18 @@ class Audit(Protocol):
     def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
         """Appends an entry. Raises StoreError where it cannot be kept: what is not recorded is not done."""
 
+    def entries(self, limit: int = 100, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Returns entries, the newest first, and the cursor of the next page, None after the last."""
+
 
 @dataclass(frozen=True)
 class Context:
-    """What every route may use."""
+    """What every route may use. `access`: None lets everybody of this machine do everything."""
 
     settings: Settings
     readings: Readings
     analysis: Analysis
     audit: Audit
     cluster: Cluster | None = None
+    access: Access | None = None
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -1,194 +1,208 @@
-"""The service's routes and its server. The only file of the service that opens the store; it only reads."""
+"""`hpo serve`: puts the service of a store together, and serves it until it is told to end."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import getpass
 import os
+import re
+import socket
+import ssl
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-from importlib import resources
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import uvicorn
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
-
-from hpo import store
-from hpo.report import palette
-from hpo.service import access, views
-from hpo.service.watch import Watch
-from hpo.storage.place import place
-from hpo.store import journal
-
-_PAGES = resources.files("hpo.service") / "pages"
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-CURVES = 200  # default number of trials in an answer with curves
-FRESH_SECONDS = 90.0  # a driver's figures are no older while it lives; on S3 they are up to a minute late
+from cluster.addresses import is_loopback
+from hpo.errors import HpoError
+from hpo.files import expanded
+from hpo.service import access
+from hpo.service.access import tokens as kept_tokens
+from hpo.service.access.addresses import listen
+from hpo.service.access.kept import write_private
+from hpo.service.connections import Limits, Server, open_files
+from hpo.service.context import Context, Settings
+from hpo.storage.errors import Unreachable
+from hpo.storage.place import is_sealed, place
+from hpo.text import one_line
 
 
-def serve(uri: str, *, host: str = "127.0.0.1", port: int = 8080, token: str | None = None) -> None:
-    """Serves a store until interrupted. `token`: default HPO_SERVE_TOKEN of the environment. `port`: 0 takes a free one.
+class CertificateError(HpoError):
+    """A certificate or its key that TLS cannot use."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a service listens, and how others know it.
+
+    certificate, key: files for TLS, None without it; the key may lie in the certificate's file. public: names by which it
+    is called beside those of this machine. proxies: addresses whose X-Forwarded headers are believed. tokens: the file of
+    tokens, None for the default one. open: nobody needs a token.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    certificate: Path | None = None
+    key: Path | None = None
+    public: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    tokens: Path | None = None
+    open: bool = False
+
+
+def serve(settings: Settings, listening: Listening | None = None) -> None:
+    """Serves a store until interrupted.
 
     Raises UnsafeAddress if others could reach the service without a token, AddressTaken if it cannot listen at the
-    address, StoreError if the store cannot be read.
+    address, CertificateError for a certificate that cannot be used, AccessError for such a file of tokens, StoreError for
+    a store that never can be read. A store that does not answer now is waited for.
     """
-    token = os.environ.get(access.VARIABLE) if token is None else token
-    access.check(host, token)
-    store.studies(uri)
-    with access.listen(host, port) as listener:
-        shown = f"[{host}]" if ":" in host else host
-        print(f"serving {uri} at http://{shown}:{listener.getsockname()[1]} (Ctrl-C to stop)", file=sys.stderr)
-        config = uvicorn.Config(application(uri, token=token), log_level="warning", timeout_graceful_shutdown=2)
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+    listening = listening or Listening()
+    secret = os.environ.pop(kept_tokens.VARIABLE, None)  # the processes that make analyses need not know it
+    tokens = None if listening.open else kept_tokens.Tokens(tokens_path(settings, listening), environment=secret)
+    _check(listening, tokens, secret, settings.store)
+    tls = tls_context(listening) if listening.certificate else None
+    _check_store(settings.store)
+    names = access.Names(listening.public, reachable=not is_loopback(listening.host))
+    sessions = None if tokens is None else access.Sessions(settings.cache / "sessions.json")
+    with listen(listening.host, listening.port) as listener:
+        context = opened(settings, access.Access(tokens, sessions, names))
+        _say_where(settings, listening, listener, tokens)
+        run(context, listener, limits=Limits(most=open_files(), proxies=listening.proxies), tls=tls)
 
 
-def application(uri: str, *, token: str | None = None, seconds: float = 2.0) -> Starlette:
-    """Returns the service as an ASGI application; the live page's events are at least `seconds` apart."""
-    routes = [
-        Route("/", partial(_index, uri)),
-        Route("/studies/{study}", partial(_live, uri)),
-        Route("/studies/{study}/report", partial(_report, uri)),
-        Route("/api/studies", partial(_studies, uri)),
-        Route("/api/studies/{study}", partial(_state, uri)),
-        Route("/api/studies/{study}/runs", partial(_view, uri, views.runs)),
-        Route("/api/studies/{study}/curves", partial(_curves, uri)),
-        Route("/api/studies/{study}/comparison", partial(_view, uri, _comparison)),
-        Route("/api/studies/{study}/events", partial(_events, Watch(partial(_progress, uri), seconds=seconds))),
-        Route("/pages/{name}", _page_file),
-    ]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(access.Gate, token=token)],
-        exception_handlers={store.StoreError: _unknown},
+def opened(settings: Settings, entry: access.Access | None = None) -> Context:
+    """Returns what the routes of a store's service may use. `entry`: None lets everybody of this machine in."""
+    from hpo.service.analysis import Analysis
+    from hpo.service.readings import Readings
+    from hpo.service.submitting.late import LateJobServer
+    from hpo.service.submitting.pending import Pending
+
+    cluster = LateJobServer(settings.job_server) if settings.job_server else None
+    coming = Pending(cluster, settings) if cluster else None
+    return Context(
+        settings=settings,
+        readings=Readings(settings, waiting=coming.waiting, plans=coming.planned) if coming else Readings(settings),
+        analysis=Analysis(settings),
+        audit=access.StoreAudit(str(settings.cache) if is_sealed(settings.store) else settings.store),
+        cluster=cluster,
+        access=entry,
     )
 
 
-# -- JSON ---------------------------------------------------------------------------------------------------------
+def run(
+    context: Context, listener: socket.socket, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+) -> None:
+    """Serves at a socket until the process is told to end."""
+    from hpo.service.app import application
+
+    ending = context.access.streams.end if context.access else None
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(application(context), limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])
 
 
-async def _studies(uri: str, request: Request) -> Response:
-    names = await asyncio.to_thread(store.studies, uri)
-    return _json({"studies": [{"study": name, "url": f"/api/studies/{name}"} for name in names]})
+def tokens_path(settings: Settings, listening: Listening) -> Path:
+    """Returns the path of the file of tokens."""
+    return listening.tokens or kept_tokens.default_path(settings.store)
 
 
-async def _view(uri: str, view: Callable[[store.StudyData], Any], request: Request) -> Response:
-    return _json(await asyncio.to_thread(_read_through, uri, request.path_params["study"], view))
+def cache_path(store: str) -> Path:
+    """Returns the default folder of what the service of a store can make again."""
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return expanded(root) / "hpo-arena" / "service" / kept_tokens.folder(store).name
 
 
-async def _state(uri: str, request: Request) -> Response:
-    return _json(await asyncio.to_thread(_progress, uri, request.path_params["study"]))
-
-
-async def _curves(uri: str, request: Request) -> Response:
-    query = request.query_params
+def tls_context(listening: Listening) -> ssl.SSLContext:
+    """Returns what TLS needs. Raises CertificateError for files that it cannot use."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    assert listening.certificate is not None
+    for option, path in (("--tls-cert", listening.certificate), ("--tls-key", listening.key)):
+        if path is not None and not os.access(path, os.R_OK):
+            raise CertificateError(f"{option} must be a file that can be read, but {path} is not")
     try:
-        limit = int(query.get("limit", CURVES))
-    except ValueError:
-        return _json({"error": f"limit must be a whole number, but got {query['limit']!r}"}, 400)
-    view = partial(views.curves, trial=query.get("trial"), limit=max(1, limit))
-    return _json(await asyncio.to_thread(_read_through, uri, request.path_params["study"], view))
+        context.load_cert_chain(listening.certificate, listening.key, _no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise CertificateError(
+            f"--tls-cert and --tls-key must be a certificate and its key in PEM, but {listening.certificate} and "
+            f"{listening.key or 'the same file'} are not: {one_line(error)}"
+        ) from None
+    return context
 
 
-def _read_through(uri: str, study: str, view: Callable[[store.StudyData], Any]) -> Any:
-    return view(store.read(uri, study))
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; a service needs one without a password, in a file of mode 0600")
 
 
-def _progress(uri: str, study: str) -> dict[str, Any]:
-    figures = journal.figures(place(uri), study)
-    fresh = figures is not None and time.time() - figures["time"] < FRESH_SECONDS
-    return views.progress(store.read(uri, study), figures if fresh else None)
+def _check(listening: Listening, tokens: kept_tokens.Tokens | None, secret: str | None, store: str) -> None:
+    """Raises UnsafeAddress if others could use the service without a token, or with one that can be guessed."""
+    if listening.key is not None and listening.certificate is None:
+        raise CertificateError("--tls-key needs --tls-cert, the file with its certificate, but there is none")
+    here = is_loopback(listening.host)
+    if tokens is None and not here:
+        raise access.UnsafeAddress(
+            f"other machines can reach --host {listening.host}, so a token must be asked for, but --no-token asks for "
+            "none; leave it out, or use --host 127.0.0.1"
+        )
+    if secret and len(secret) < kept_tokens.SHORTEST:
+        raise access.UnsafeAddress(
+            f"the token in {kept_tokens.VARIABLE} must have at least {kept_tokens.SHORTEST} characters, "
+            f"but got {len(secret)}"
+        )
+    if tokens is not None and not tokens.all() and not here:
+        raise access.UnsafeAddress(
+            f"other machines can reach --host {listening.host}, so there must be a token, but there is none; "
+            f"`hpo token add NAME --store {store}` makes one, or set {kept_tokens.VARIABLE}"
+        )
 
 
-def _comparison(data: store.StudyData) -> Any:
-    from hpo.results.compare import compare
-
-    return compare(data).to_json()
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return JSONResponse(value, status, headers=_HEADERS)
+def _check_store(store: str) -> None:
+    try:
+        place(store).folders()
+    except Unreachable as error:
+        print(f"note: {error}; the service answers 503 until the store is there", file=sys.stderr)
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
-    if request.url.path.startswith("/api/"):
-        return _json({"error": str(error)}, 404)
-    return HTMLResponse(_render("message.html.j2", title="Not found", message=str(error)), 404, _HEADERS)
+def _say_where(
+    settings: Settings, listening: Listening, listener: socket.socket, tokens: kept_tokens.Tokens | None
+) -> None:
+    """Prints the address, and a link to log in by where the service made the only token itself."""
+    host, scheme = listening.host, "https" if listening.certificate else "http"
+    shown = f"[{host}]" if ":" in host else host
+    address = f"{scheme}://{shown}:{listener.getsockname()[1]}{settings.root_path}"
+    lines = [f"serving {settings.store} at {address} (Ctrl-C to stop)"]
+    if tokens is None:
+        lines.append("note: --no-token: every user of this machine may do everything here")
+    elif is_loopback(host) and (first := first_secret(tokens, settings.store)):
+        lines.append(f"log in: {address}/login?token={first[0]}")
+        lines.append(f"the token lies in {first[1]}; `hpo token add NAME --store {settings.store}` makes others")
+    if not is_loopback(host) and not listening.certificate and not listening.proxies:
+        lines.append(
+            "note: tokens travel readable by others: give --tls-cert and --tls-key, or --trusted-proxy ADDRESS"
+        )
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
-async def _events(watch: Watch, request: Request) -> Response:
-    states = watch.states(request.path_params["study"])
-    first = await anext(states)  # refuses an unknown study before the stream begins
+def first_secret(tokens: kept_tokens.Tokens, store: str) -> tuple[str, Path] | None:
+    """Returns the token that the service made for its user, with its file; makes it where there is none at all.
 
-    async def stream() -> AsyncIterator[str]:
-        yield f"retry: 3000\ndata: {first}\n\n"
-        try:
-            async for state in states:
-                yield f"data: {state}\n\n" if state is not None else ": nothing new\n\n"
-        except store.StoreError as error:  # the page keeps its state and asks again
-            yield f"event: trouble\ndata: {error}\n\n"
-
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=_HEADERS | {"X-Accel-Buffering": "no"})
-
-
-# -- pages --------------------------------------------------------------------------------------------------------
-
-
-async def _index(uri: str, request: Request) -> Response:
-    names = await asyncio.to_thread(store.studies, uri)
-    return HTMLResponse(_render("index.html.j2", title="Studies", uri=uri, studies=names), headers=_HEADERS)
+    None where the user made tokens: nobody else keeps those.
+    """
+    path = tokens.path.with_name("first-token")
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        secret = path.read_text(encoding="utf-8").strip()
+        if tokens.find(secret):
+            return secret, path
+    if tokens.all():
+        return None
+    _, secret = tokens.add(_user(), "admin", store=kept_tokens.address(store))
+    write_private(path, secret + "\n")
+    return secret, path
 
 
-async def _live(uri: str, request: Request) -> Response:
-    name = request.path_params["study"]
-    data = await asyncio.to_thread(store.read, uri, name)
-    looks = palette.looks([method["label"] for method in data.definition["methods"]])
-    drawn = {label: {"tint": look.tint.name, "dash": look.dash[1]} for label, look in looks.items()}
-    page = _render("live.html.j2", title=name, study=name, metric=data.definition["metric"], looks=drawn)
-    return HTMLResponse(page, headers=_HEADERS)
-
-
-async def _report(uri: str, request: Request) -> Response:
-    text = await asyncio.to_thread(_read_through, uri, request.path_params["study"], partial(_report_page, uri))
-    return HTMLResponse(text, headers=_HEADERS | {"Content-Security-Policy": _REPORT_POLICY})
-
-
-def _report_page(uri: str, data: store.StudyData) -> str:
-    from hpo.report.html import page
-    from hpo.report.record_section import command_of
-    from hpo.results.compare import compare
-    from hpo.results.importance import importance_or_none
-
-    return page(data, compare(data), importance_or_none(data, seed=0), command=command_of(data, uri))
-
-
-async def _page_file(request: Request) -> Response:
-    """Returns the pages' style sheet or script."""
-    name = request.path_params["name"]
-    kinds = {"live.js": "text/javascript", "service.css": "text/css"}
-    if name not in kinds:
-        return _json({"error": f"there is no page file {name!r}"}, 404)
-    text = (_PAGES / name).read_text(encoding="utf-8")
-    return Response((palette.css() if name == "service.css" else "") + text, media_type=kinds[name], headers=_HEADERS)
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    frame = environment.from_string((_PAGES / "frame.html.j2").read_text(encoding="utf-8"))
-    body = environment.from_string((_PAGES / template).read_text(encoding="utf-8")).render(**values)
-    return frame.render(title=values["title"], body=Markup(body))
+def _user() -> str:
+    """Returns the user's name as a token's: the owner of studies is the name of the token that submits them."""
+    name: Any = None
+    with contextlib.suppress(KeyError, OSError):  # a container's user without a name
+        name = getpass.getuser()
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name or "").strip("-.@")[:64] or "admin"

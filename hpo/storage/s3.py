@@ -121,6 +121,15 @@ class S3Place:
     def beginning(self, start: str) -> list[str]:
         return sorted(self._name(item["Key"]) for item in self._listed(start, "Contents", Delimiter="/"))
 
+    def first(self, folder: str, most: int, *, after: str = "") -> list[str]:
+        """Returns the names of a folder's first files, at most 1,000, sorted; those after the file named `after`."""
+        with self._explained():
+            start = {"StartAfter": self._key(f"{folder}/{after}")} if after else {}
+            found = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self._key(f"{folder}/"), MaxKeys=most, **start
+            )
+            return [self._name(item["Key"]) for item in found.get("Contents", [])]
+
     def folders(self) -> list[str]:
         found = sorted(self._name(item["Prefix"]) for item in self._listed("", "CommonPrefixes", Delimiter="/"))
         return [name.rstrip("/") for name in found]

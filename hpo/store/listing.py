@@ -144,8 +144,13 @@ def one(uri: str, study: str, waiting: float | None = None) -> Summary:
     if read.found is None:
         reader.read(uri, study)  # raises the sentence
         raise StoreError(f"the study {study} must stay in {uri} while it is read, but it came only now; try again")
+    return noted(where, study, read.found[0], signs.told(read.found[1], read.age, waiting=waiting))
+
+
+def noted(where: Place, study: str, facts: Facts, state: State) -> Summary:
+    """Returns a study's summary from its facts and its state, with the notes beside it."""
     content = {what: where.read(layout.beside_summary(study, what)) for what in (notes.ARCHIVED, notes.VERDICT)}
-    return _joined(read.found[0], signs.told(read.found[1], read.age, waiting=waiting), content, "")
+    return _joined(facts, state, content, "")
 
 
 def _unbegun(study: str, waiting: float) -> Summary:

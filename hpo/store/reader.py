@@ -150,18 +150,18 @@ def rows(where: Place, study: str, table: str) -> Rows:
 def _rows(where: Place, study: str, table: str) -> Rows | None:
     """Lists and reads a table; None if a compaction deletes files meanwhile."""
     names, warnings = files(where, study, table), list[str]()
-    merged = _contents(where, [name for name in names if layout.is_whole(name)])
-    parts = {name: _part(where, name, content, warnings) for name, content in merged.items()}
-    gone = {f"{layout.table(study, table)}/{file}" for part in parts.values() for file in schema.replaced(part)}
-    others = _contents(where, [name for name in names if name not in merged and name not in gone])
+    merged = contents(where, [name for name in names if layout.is_whole(name)])
+    parts = {name: part(where, name, content, warnings) for name, content in merged.items()}
+    gone = {f"{layout.table(study, table)}/{file}" for one in parts.values() for file in schema.replaced(one)}
+    others = contents(where, [name for name in names if name not in merged and name not in gone])
     if None in merged.values() or None in others.values():
         return None
-    parts |= {name: _part(where, name, content, warnings) for name, content in others.items()}
-    kept = [part for name in names if name not in gone and (part := parts[name]) is not None]
+    parts |= {name: part(where, name, content, warnings) for name, content in others.items()}
+    kept = [one for name in names if name not in gone and (one := parts[name]) is not None]
     return Rows(schema.distinct(table, kept, warnings), warnings, [name for name in names if name in gone])
 
 
-def _contents(where: Place, names: Sequence[str]) -> dict[str, bytes | None]:
+def contents(where: Place, names: Sequence[str]) -> dict[str, bytes | None]:
     """Reads files, several at a time; None for one that has been deleted."""
     if len(names) < 2:
         return {name: where.read(name) for name in names}
@@ -169,19 +169,20 @@ def _contents(where: Place, names: Sequence[str]) -> dict[str, bytes | None]:
         return dict(zip(names, pool.map(where.read, names), strict=True))
 
 
-def _part(where: Place, name: str, content: bytes | None, warnings: list[str]) -> pa.Table | None:
+def part(where: Place, name: str, content: bytes | None, warnings: list[str]) -> pa.Table | None:
+    """Parses a table's file, as this version would have written it; None, with a sentence in `warnings`, if it cannot be read."""
     try:
-        part = from_bytes(content or b"")
+        found = from_bytes(content or b"")
     except Unreadable as error:
         warnings.append(f"{where.uri}/{name} must be a Parquet file, but cannot be read and is skipped: {error}")
         return None
-    version = schema.version(part)
+    version = schema.version(found)
     if version is None or version > schema.VERSION:
         whose = "was not written by hpo-arena" if version is None else f"has the newer schema {version}"
         warnings.append(f"{where.uri}/{name} {whose} and is skipped")
         return None
     table = layout.table_of(name)
-    whole = schema.upgraded(table, part)
+    whole = schema.upgraded(table, found)
     if wrong := schema.misfits(table, whole):
         warnings.append(f"{where.uri}/{name} has columns of other types and is skipped: {', '.join(wrong)}")
         return None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import pyarrow.compute as pc
+
 from hpo.storage.place import Place
 from hpo.store import journal, lease, reader, seal
 from hpo.store.agreement import REPLAY
@@ -84,8 +86,8 @@ def latest(data: StudyData) -> float | None:
     """Returns when the last result arrived; None without any, and for a replay, whose times are virtual."""
     if REPLAY in data.environment or not data.epochs.num_rows:
         return None
-    times = [time for time in data.epochs["finished"].to_pylist() if time is not None]
-    return max(times, default=None)
+    time: float | None = pc.max(data.epochs["finished"]).as_py()
+    return time
 
 
 def whole(data: StudyData) -> bool:

@@ -50,18 +50,24 @@ def one_sentence(document: Document | None, fields: Mapping[str, Any]) -> Iterat
     try:
         yield
     except ValidationError as error:
-        location, message = _described(error, fields)
+        found = _described(error, fields)
     except Located as error:
-        location, message = error.location, str(error)
+        found = [(error.location, str(error))]
     else:
         return
-    message = cut(message, LONGEST)
-    raise StudyError(f"{document.place(location)}: {message}" if document else message)
+    sentences = [
+        f"{document.place(location)}: {cut(message, LONGEST)}" if document else cut(message, LONGEST)
+        for location, message in found
+    ]
+    raise StudyError(sentences[0], tuple(sentences[1:]))
 
 
-def _described(error: ValidationError, fields: Mapping[str, Any]) -> tuple[Sequence[str | int], str]:
-    """Returns the place of the first problem and its description."""
-    problem = first(error)
+def _described(error: ValidationError, fields: Mapping[str, Any]) -> list[tuple[Sequence[str | int], str]]:
+    """Returns the place and the description of each problem, in the order of `ordered`."""
+    return [_placed(problem, fields) for problem in ordered(error)]
+
+
+def _placed(problem: Any, fields: Mapping[str, Any]) -> tuple[Sequence[str | int], str]:
     location = [part for part in problem["loc"] if not (isinstance(part, str) and part in _UNION_MEMBERS)]
     for part in location[:-1]:
         section = fields.get(str(part))
@@ -71,9 +77,14 @@ def _described(error: ValidationError, fields: Mapping[str, Any]) -> tuple[Seque
     return location, explain(problem, fields, ".".join(map(str, location[:-1])))
 
 
+def ordered(error: ValidationError) -> list[Any]:
+    """Returns the problems; a misspelt key comes before the key that is missing because of it."""
+    return sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
+
+
 def first(error: ValidationError) -> Any:
-    """Returns the first problem; a misspelt key comes before the key that is missing because of it."""
-    return min(error.errors(), key=lambda problem: problem["type"] == "missing")
+    """Returns the first problem of `ordered`."""
+    return ordered(error)[0]
 
 
 def explain(problem: Any, fields: Mapping[str, Any], section: str) -> str:

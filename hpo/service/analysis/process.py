@@ -1,0 +1,51 @@
+"""A process that makes analyses: each line is an order, of a file to write. Ends with its service."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import HpoError, StudyError
+from hpo.service.analysis import handing, makers
+from hpo.store import Unreachable
+
+NICE = 15  # a driver on the same machine keeps its speed; a busy machine still gives some twentieth of a core
+
+
+def main() -> None:
+    """Serves orders until there is nobody any more who gives them."""
+    os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's, which ends this process
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints does not answer
+    makers.warm_up()
+    answers.write("{}\n")
+    for line in sys.stdin:
+        answers.write(json.dumps(_answer(json.loads(line))) + "\n")
+
+
+def _answer(order: dict[str, Any]) -> dict[str, Any]:
+    try:
+        asked = makers.Asked(handing.read(Path(order["folder"])), order["options"], order["store"])
+        makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
+    except HpoError as error:
+        return {"error": str(error), "status": _status(error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"the service has a bug: {type(error).__name__}: {error}; its log has more", "status": 500}
+    return {}
+
+
+def _status(error: HpoError) -> int:
+    if isinstance(error, Unreachable):
+        return 503
+    return 422 if isinstance(error, StudyError) else 409
+
+
+if __name__ == "__main__":
+    main()

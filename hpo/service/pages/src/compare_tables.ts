@@ -1,0 +1,138 @@
+// The tables of a comparison: methods over tasks, and every pair of methods.
+
+import { h, type Child } from "./dom.js";
+import { count, number } from "./format.js";
+import type { Look } from "./models.js";
+
+export interface MethodRow {
+  method: string;
+  runs: number;
+  partial: number;
+  mean: number | null;
+  ci95: [number, number] | null;
+  mean_rank: number | null;
+  best: number | null;
+  test_mean: number | null;
+  trials: number;
+  failed_trials: number;
+  task_means: Record<string, number | null>;
+}
+
+export interface PairRow {
+  a: string;
+  b: string;
+  pairs: number;
+  difference: number | null;
+  ci95: [number, number] | null;
+  p_adjusted: number | null;
+  verdict: string;
+  more_blocks: number | null;
+  more_blocks_range: [number, number] | null;
+  chances: Record<string, number> | null;
+}
+
+export interface Comparison {
+  metric: string;
+  mode: "max" | "min";
+  verdict: string;
+  notes?: string[];
+  tasks: string[];
+  blocks: string;
+  point: number | null;
+  methods: MethodRow[];
+  tests: PairRow[];
+  aggregates: { methods: { method: string; iqm: number; ci95: [number, number] | null }[]; improvements: { a: string; b: string; probability: number; ci95: [number, number] | null }[] } | null;
+}
+
+const MOST = 10_000; // numbers above it say no more than that they are large
+
+export function methodsTable(comparison: Comparison, looks: ReadonlyMap<string, Look>): HTMLElement {
+  const { tasks, mode } = comparison;
+  const several = tasks.length > 1;
+  const rows = [...comparison.methods].sort((a, b) => (a.mean_rank ?? Infinity) - (b.mean_rank ?? Infinity));
+  const aggregates = new Map(comparison.aggregates?.methods.map((one) => [one.method, one]));
+  const exam = rows.some((row) => row.test_mean !== null);
+  const head: Child[] = [column("method"), column("mean rank", true), column(`mean ${comparison.metric}`, true), column("95 % interval", true)];
+  if (several && aggregates.size) head.push(column("interquartile mean", true));
+  if (several) head.push(...tasks.map((task) => column(task, true)));
+  if (exam) head.push(column("final exam", true));
+  head.push(column("best", true), column("runs", true), column("trials", true), column("failed", true));
+  const leaders = new Map(tasks.map((task) => [task, best(rows.map((row) => row.task_means[task] ?? null), mode)]));
+  const body = rows.map((row) => {
+    const aggregate = aggregates.get(row.method);
+    const cells: Child[] = [cell(row.mean_rank === null ? "–" : row.mean_rank.toFixed(2)), cell(number(row.mean)), cell(interval(row.ci95))];
+    if (several && aggregates.size) cells.push(cell(aggregate ? `${number(aggregate.iqm, 3)} (${interval(aggregate.ci95, 3)})` : "–"));
+    if (several) cells.push(...tasks.map((task) => leading(row.task_means[task] ?? null, leaders.get(task) ?? null)));
+    if (exam) cells.push(cell(number(row.test_mean)));
+    const runs = row.partial ? `${count(row.runs)} + ${count(row.partial)} partial` : count(row.runs);
+    cells.push(cell(number(row.best)), cell(runs), cell(count(row.trials)), cell(count(row.failed_trials)));
+    return h("tr", {}, h("th", { scope: "row" }, h(`span.key.tint-${looks.get(row.method)?.tint ?? "other"}`), row.method), ...cells);
+  });
+  return section("methods", several ? `Methods over ${count(tasks.length)} tasks` : "Methods", head, body);
+}
+
+export function pairsTable(comparison: Comparison): HTMLElement | null {
+  if (!comparison.tests.length) return null;
+  const several = comparison.tasks.length > 1;
+  const improvements = new Map(comparison.aggregates?.improvements.map((one) => [`${one.a}|${one.b}`, one]));
+  const more = comparison.point === null ? `more ${comparison.blocks}s needed` : `more ${comparison.blocks}s needed for ${number(comparison.point, 3)}`;
+  const head: Child[] = [column("methods"), column("verdict"), column("difference", true), column("95 % interval", true), column("p adjusted", true), column("chances: better, equal, worse", true), column(more, true)];
+  if (several && improvements.size) head.push(column("probability of improvement", true));
+  const body = comparison.tests.map((test) => {
+    const improvement = improvements.get(`${test.a}|${test.b}`);
+    const chances = test.chances ? ["a better", "equivalent", "b better"].map((one) => Math.round(100 * (test.chances?.[one] ?? 0))).join(" · ") + " %" : "–";
+    const cells: Child[] = [
+      h("td", {}, said(test)), cell(signed(test.difference)), cell(interval(test.ci95)), cell(number(test.p_adjusted, 2)), cell(chances), cell(needed(test)),
+    ];
+    if (several && improvements.size) cells.push(cell(improvement ? number(improvement.probability, 2) : "–"));
+    return h("tr", { class: decided(test) ? "decided" : null }, h("th", { scope: "row" }, `${test.a} − ${test.b}`), ...cells);
+  });
+  return section("pairs", "Every pair of methods", head, body);
+}
+
+function section(id: string, title: string, head: Child[], body: HTMLElement[]): HTMLElement {
+  const table = h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body));
+  return h("section", { "aria-labelledby": `${id}-heading` }, h("h2", { id: `${id}-heading` }, title), h("div.scroll", { tabindex: "0", role: "region", "aria-label": `${title}, as a table` }, table));
+}
+
+function column(label: string, numeric = false): HTMLElement {
+  return h("th", { scope: "col", class: numeric ? "number" : null }, label);
+}
+
+function cell(text: string): HTMLElement {
+  return h("td.number", {}, text);
+}
+
+function leading(value: number | null, leader: number | null): HTMLElement {
+  return value !== null && value === leader ? h("td.number.leader", {}, number(value)) : cell(number(value));
+}
+
+function best(values: (number | null)[], mode: "max" | "min"): number | null {
+  const known = values.filter((value): value is number => value !== null);
+  return known.length ? (mode === "max" ? Math.max(...known) : Math.min(...known)) : null;
+}
+
+function interval(ends: [number, number] | null, digits = 4): string {
+  return ends ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : "–";
+}
+
+function signed(value: number | null): string {
+  return value === null ? "–" : `${value > 0 ? "+" : ""}${number(value, 3)}`;
+}
+
+function decided(test: PairRow): boolean {
+  return test.verdict !== "undecided";
+}
+
+function said(test: PairRow): string {
+  if (test.verdict === "a better") return `${test.a} better`;
+  if (test.verdict === "b better") return `${test.b} better`;
+  return test.verdict;
+}
+
+function needed(test: PairRow): string {
+  if (test.more_blocks === null) return "–";
+  const text = (value: number) => (value <= MOST ? count(value) : `over ${count(MOST)}`);
+  const range = test.more_blocks_range;
+  return range ? `${text(test.more_blocks)} (${text(range[0])} to ${text(range[1])})` : text(test.more_blocks);
+}

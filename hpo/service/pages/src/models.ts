@@ -1,0 +1,121 @@
+// What the API answers; hpo/service/models/ says what each field means.
+
+export type Word = "queued" | "starting" | "running" | "no sign of life" | "stopped" | "failed" | "complete";
+
+export interface State {
+  word: Word;
+  since: number | null;
+  sentence: string;
+  command: string | null;
+}
+
+export interface Budget {
+  unit: "epochs" | "cost";
+  a_run: number | null;
+  total: number | null;
+  charged: number;
+}
+
+export interface Best {
+  method: string;
+  value: number | null;
+  trial: string | null;
+}
+
+export interface Summary {
+  study: string;
+  suite: string | null;
+  archived: boolean;
+  owner: string | null;
+  priority: number | null;
+  state: State;
+  task: string | null;
+  trainable: string | null;
+  metric: string;
+  mode: "max" | "min";
+  methods: string[];
+  seeds: number;
+  runs: number;
+  runs_complete: number;
+  budget: Budget;
+  progress: number;
+  best: Best | null;
+  verdict: string | null;
+  failed_trials: number;
+  began: number | null;
+  updated: number | null;
+  sign_of_life: number | null;
+}
+
+export interface Run {
+  run: string;
+  method: string;
+  seed: number;
+  status: string;
+  reason: string | null;
+  budget_epochs: number | null;
+  budget_cost: number | null;
+  charged_epochs: number;
+  charged_cost: number | null;
+  wasted_epochs: number;
+  best: number | null;
+  trials: Record<string, number>;
+}
+
+export interface Look {
+  tint: string; // the name of a colour of the theme: var(--method-0)
+  dash: number[];
+}
+
+export interface Occupancy {
+  slots: number;
+  busy: number;
+  starting: number;
+  waiting: number;
+}
+
+export interface Physical {
+  trained_epochs: number;
+  left_epochs: number | null;
+  epochs_per_second: number | null;
+  seconds_left: number | null;
+  wasted_epochs: number;
+}
+
+export interface Study extends Summary {
+  seeds_list: number[];
+  folds: number;
+  max_epochs: number | null;
+  parallelism: number | null;
+  run_list: Run[];
+  trials: number;
+  metrics: string[];
+  warnings: string[];
+  failed_exams: string | null;
+  looks: Record<string, Look>;
+  occupancy: Occupancy | null;
+  physical: Physical;
+  failure: string | null;
+  job: { id: string; page: string } | null;
+  verdict_sentence: string | null;
+  version: string;
+}
+
+export interface Studies {
+  studies: Summary[];
+  total: number;
+  next: string | null;
+  counts?: Partial<Record<Word, number>>;
+  owners?: string[];
+  suites?: string[];
+}
+
+export interface Me {
+  name: string;
+  role: "view" | "run" | "admin";
+  store: string;
+  version: string;
+  can: string[];
+  cluster: boolean;
+  session?: boolean; // whether there is one to log out of
+}

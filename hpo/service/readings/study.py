@@ -1,0 +1,126 @@
+"""One study as the service reads it: its tables, its state, its summary. Blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hpo.service.context import Reading
+from hpo.service.problems import Problem
+from hpo.storage.place import Place, place
+from hpo.store import StudyData, layout, lease, listing, schema, signs, summary
+from hpo.store.growing import GrowingStudy, Look, NoStudy
+from hpo.store.state import Signs, State
+from hpo.store.summary import Facts, Summary
+
+KEPT = ("owner", "priority", "began", "figures", "sign_of_life")  # facts that only the study's writer knows
+
+Waiting = Callable[[], Mapping[str, float]]  # since when a job that will play a study waits for its turn
+Held = tuple[Mapping[str, Any], float] | None  # what a study's newest lease says, and its age
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a look and a lease tell: they are told anew only where one of both has changed."""
+
+    look: Look
+    holder: Mapping[str, Any] | None
+    signs: Signs
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A study that a job is to play and the store does not have yet; data: without rows, None where nobody knows its plan."""
+
+    summary: Summary
+    data: StudyData | None
+
+
+Plans = Callable[[Callable[[str], bool]], Mapping[str, Planned]]  # those among the wanted ones
+
+
+class StudyLook:
+    """Looks at a study again and again; returns the same Reading for as long as nothing of the study changes."""
+
+    def __init__(self, uri: str, study: str, waiting: Waiting, plans: Plans) -> None:
+        self._place, self._study, self._waiting, self._plans = place(uri), study, waiting, plans
+        self._growing = GrowingStudy(self._place, study)
+        self._told: _Told | None = None
+        self._last: Reading | None = None
+
+    def __call__(self) -> Reading:
+        """Returns the study as it is now. Raises Problem 404 where it is gone."""
+        held = lease.latest(self._place, self._study)  # before the tables: who gives it back has delivered all before
+        try:
+            look = self._growing.look()
+        except NoStudy as error:
+            self._told, self._last = None, self._planned()
+            if self._last is None:
+                raise Problem(404, str(error)) from None
+            return self._last
+        told = self._tell(look, held)
+        age = float("inf") if held is None else held[1]
+        state = signs.told(told.signs, age, waiting=self._waiting().get(self._study))
+        about = listing.noted(self._place, self._study, _kept(self._place, self._study, told, state), state)
+        version = _version(look, about)
+        if self._last is None or version != self._last.version:
+            self._last = Reading(look.data, state, about, version, about.figures, look.version)
+        return self._last
+
+    def _planned(self) -> Reading | None:
+        found = self._plans(lambda name: name == self._study).get(self._study)
+        if found is None or found.data is None:
+            return None
+        version = hashlib.sha256(repr(found.summary).encode()).hexdigest()[:32]
+        if self._last is not None and version == self._last.version:
+            return self._last
+        return Reading(found.data, found.summary.state, found.summary, version, contents=version)
+
+    def _tell(self, look: Look, held: Held) -> _Told:
+        holder = None if held is None else held[0]
+        told = self._told
+        if told is None or told.look is not look or told.holder != holder:
+            found = signs.of(self._place, self._study, look.data, held, sealed=look.sealed)
+            told = self._told = _Told(look, holder, found, summary.facts(look.data, found))
+        return told
+
+
+def _kept(where: Place, study: str, told: _Told, state: State) -> Facts:
+    """Returns the study's facts with what its writer keeps beside the tables; figures only of a study that is played."""
+    found = summary.from_bytes(where.read(layout.summary(study)))
+    if found is None:
+        return told.facts
+    kept = {name: value for name in KEPT if (value := getattr(found[0], name)) is not None}
+    if state.word not in ("starting", "running"):
+        kept.pop("figures", None)
+    return replace(told.facts, **kept)
+
+
+def _version(look: Look, about: Summary) -> str:
+    """Returns what changes with the study. When a silent driver was heard last is measured anew at each look."""
+    state = about.state
+    told: Any = (state.word, state.command) if state.word == "no sign of life" else state
+    return hashlib.sha256(repr((look.version, told, replace(about, state=None))).encode()).hexdigest()[:32]  # type: ignore[arg-type]
+
+
+def size(reading: Reading) -> int:
+    """Returns about how many bytes a reading and what was made of it take."""
+    return tables(reading.data) + reading.made.nbytes
+
+
+def tables(data: StudyData) -> int:
+    """Returns how many bytes a study's tables take."""
+    return sum(getattr(data, table).nbytes for table in schema.TABLES)
+
+
+def nobody() -> Mapping[str, float]:
+    """Says that no study waits: of a service without a cluster."""
+    return {}
+
+
+def nothing(wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
+    """Says that no study is planned: of a service without a cluster."""
+    return {}

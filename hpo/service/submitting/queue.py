@@ -1,0 +1,138 @@
+"""The cluster's jobs as the service sees them: one look for all who ask within a moment, and which studies wait for a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from cluster.errors import ClusterError
+from cluster.job import CANCEL, RETRIES, HeadUnreachable, Job, NoSuchJob
+from cluster.slots import NodeResources, Request, capacity
+from hpo.service.context import Cluster, Context, Settings
+from hpo.service.problems import Problem
+from hpo.service.submitting.rules import below
+from hpo.text import shown
+
+SECONDS, NODES_SECONDS = 2.0, 20.0  # that a look at the jobs and at the nodes counts for
+KINDS = 100  # of trials whose slots are kept
+T = TypeVar("T")
+# notes of a submission: the studies, the most trials at a time, the epochs planned
+STUDIES, WORKERS, EPOCHS = "hpo_studies", "hpo_workers", "hpo_epochs"
+
+_queues: WeakKeyDictionary[Cluster, Queue] = WeakKeyDictionary()
+
+
+def queue_of(context: Context) -> Queue:
+    """Returns the queue of the service's cluster, the same for all routes. Raises Problem for a service without one."""
+    if context.cluster is None:
+        raise Problem(409, "the service must be connected to a cluster, but was started without --address")
+    return queue_on(context.cluster, context.settings)
+
+
+def queue_on(cluster: Cluster, settings: Settings) -> Queue:
+    """Returns the queue of a cluster, always the same one."""
+    if cluster not in _queues:
+        _queues[cluster] = Queue(cluster, (settings.store, *settings.stores))
+    return _queues[cluster]
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns what the job server says into a problem."""
+    try:
+        yield
+    except NoSuchJob as error:
+        raise Problem(404, str(error)) from None
+    except HeadUnreachable as error:
+        raise Problem(503, str(error), headers={"Retry-After": "5"}) from None
+    except ClusterError as error:
+        raise Problem(409, str(error)) from None
+
+
+class Queue:
+    """The jobs of a cluster that play studies of the service's stores."""
+
+    def __init__(self, cluster: Cluster, stores: Sequence[str]) -> None:
+        self.cluster, self._stores = cluster, tuple(stores)
+        self._jobs, self._slots = _Lately[list[Job]](SECONDS), dict[str, _Lately[int]]()
+
+    async def jobs(self) -> list[Job]:
+        """Returns the attempts at studies, newest first, as they were within the last seconds. Raises Problem."""
+        return [job for job in await asyncio.to_thread(self.look) if job.helper is None]
+
+    async def job(self, name: str) -> Job:
+        """Returns a job by its id, or the last attempt of a series. Raises Problem 404."""
+        found = [job for job in await self.jobs() if name in (job.id, job.series)]
+        if not found:
+            raise Problem(
+                404, f"a job must be known to the cluster, but {shown(name)} is not; `hpo jobs` lists all jobs"
+            )
+        return next((job for job in found if job.id == name), max(found, key=lambda job: job.attempt))
+
+    async def of_study(self, study: str) -> list[Job]:
+        """Returns the attempts at a study, or at a suite with it, newest first."""
+        return [job for job in await self.jobs() if study in studies_of(job)]
+
+    async def retried(self) -> set[str]:
+        """Returns the series whose next attempt comes by itself."""
+        return {job.series for job in await asyncio.to_thread(self.look) if job.helper == RETRIES and not job.done}
+
+    def look(self, *, anew: bool = False) -> list[Job]:
+        """Returns all jobs that play studies of the service's stores, helpers too. Blocks."""
+        if anew:
+            self._jobs.forget()
+        with explained():
+            return self._jobs.get(lambda: self._ours(self.cluster.jobs()))
+
+    def slots(self, bundles: Sequence[Mapping[str, float]], labels: Mapping[str, str]) -> int:
+        """Returns how many trials of this kind the cluster's nodes, as they are now, hold at a time. Blocks."""
+        kind = repr((bundles, labels))
+        if kind not in self._slots and len(self._slots) >= KINDS:
+            self._slots.clear()
+        request = Request(tuple(bundles), labels)
+        return self._slots.setdefault(kind, _Lately(NODES_SECONDS)).get(lambda: capacity(self._nodes(), request))
+
+    def _nodes(self) -> list[NodeResources]:
+        with explained():
+            found = self.cluster.nodes()
+        return [
+            NodeResources(str(node["node_id"]), node["resources_total"], node.get("labels") or {}) for node in found
+        ]
+
+    def _ours(self, jobs: Sequence[Job]) -> list[Job]:
+        return [job for job in jobs if job.study and job.store and any(below(job.store, each) for each in self._stores)]
+
+
+class _Lately(Generic[T]):
+    """A value that is found anew only some seconds after it was found last, once for all threads that ask."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._until = seconds, float("-inf")
+        self._lock = threading.Lock()
+        self._value: T | None = None
+
+    def get(self, find: Callable[[], T]) -> T:
+        with self._lock:
+            if self._value is None or time.monotonic() > self._until:
+                self._value = find()
+                self._until = time.monotonic() + self._seconds
+            return self._value
+
+    def forget(self) -> None:
+        self._until = float("-inf")
+
+
+def studies_of(job: Job) -> tuple[str, ...]:
+    """Returns the studies that a job plays: its own, or those of its suite's tasks."""
+    listed = job.metadata.get(STUDIES)
+    return tuple(listed.split(",")) if listed else (job.study or "",)
+
+
+def active(jobs: Sequence[Job]) -> Mapping[str, Job]:
+    """Returns the series that have not ended, each with a job of it: also those between two attempts."""
+    return {job.series: job for job in jobs if not job.done and job.helper != CANCEL}

@@ -1,0 +1,293 @@
+"""Analyses are made in processes of their own, once for each state of the studies, and kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+import tarfile
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.report.html import page
+from hpo.report.record_section import command_of
+from hpo.results.compare import compare, compare_many
+from hpo.results.importance import importance_or_none
+from hpo.service.analysis import Analysis
+from hpo.service.analysis.shelf import Shelf
+from hpo.service.context import Made, Making, Reading, Settings
+from hpo.service.problems import Problem
+from hpo.store import StudyData, read, schema
+from hpo.store.state import State
+from tests.synthetic_study import played, write_study
+
+RECORDED = Path(__file__).parents[1] / "recorded_stores" / "complete.tar.gz"
+OVER = State("complete", None, "It is complete.")
+RUNNING = State("running", None, "It runs.")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    uri = str(tmp_path_factory.mktemp("store"))
+    for name in ("one", "two"):
+        write_study(uri, played(name, methods=("grid", "random"), budget=96, seeds=(0, 1)))
+    return uri
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def reading(data: StudyData, version: str = "1", state: State = OVER) -> Reading:
+    return Reading(data, state, None, version, contents=version)  # type: ignore[arg-type]  # makers need no summary
+
+
+def recorded(folder: Path) -> StudyData:
+    """Unpacks a small recorded store, and returns its study."""
+    with tarfile.open(RECORDED) as archive:
+        archive.extractall(folder, filter="data")
+    return read(str(folder / "store"))
+
+
+def running(store: str, cache: Path, act: Callable[[Analysis], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Runs `act` with analyses whose processes end with it."""
+
+    async def whole() -> None:
+        async with Analysis(Settings(store, cache), **options) as analysis:
+            await act(analysis)
+
+    asyncio.run(whole())
+
+
+def test_reports_that_are_asked_for_at_once_are_the_same_to_the_byte(store: str, tmp_path: Path) -> None:
+    data = recorded(tmp_path)
+    alone = page(data, compare(data), importance_or_none(data, seed=0), command=command_of(data, store))
+
+    async def act(analysis: Analysis) -> None:
+        asked = [analysis.wait("report", [reading(data, str(number))]) for number in range(8)]
+        made = await asyncio.gather(*asked)
+        assert len(analysis.pids) == 2
+        assert {one.content for one in made} == {alone.encode()}
+        assert len({one.etag for one in made}) == 8
+
+    running(store, tmp_path, act, processes=2)
+
+
+def test_everything_can_be_made(store: str, cache: Path) -> None:
+    one, two = (reading(read(store, name)) for name in ("one", "two"))
+
+    async def act(analysis: Analysis) -> None:
+        found = json.loads((await analysis.wait("comparison", [one])).content or b"")
+        assert found == compare(one.data).to_json()
+        assert found["verdict"]
+        wider = json.loads(
+            (await analysis.wait("comparison", [one], {"difference": "1 %", "workers": 2})).content or b""
+        )
+        assert wider["difference"] != found["difference"]
+        both = json.loads((await analysis.wait("comparison", [one, two])).content or b"")
+        assert both == compare_many([one.data, two.data]).to_json()
+        shares = json.loads((await analysis.wait("importance", [one])).content or b"")["shares"]
+        assert {share["name"] for share in shares} == set(one.data.definition["space"])
+        for name in ("anytime", "curves", "parallel", "importance"):
+            picture = await analysis.wait("figure", [one], {"name": name, "format": "svg"})
+            assert picture.media == "image/svg+xml"
+            assert b"<svg" in (picture.content or b"")
+        picture = await analysis.wait("figure", [one], {"name": "curves", "format": "png", "method": "random"})
+        assert (picture.content or b"").startswith(b"\x89PNG")
+        assert b"\\begin{tab" in ((await analysis.wait("latex", [one])).content or b"")
+        assert b"</html>" in ((await analysis.wait("report", [one, two])).content or b"")
+
+    running(store, cache, act, processes=1)
+
+
+def test_a_bundle_is_made_of_the_store_as_it_is(tmp_path: Path) -> None:
+    data = recorded(tmp_path)
+
+    async def act(analysis: Analysis) -> None:
+        made = await analysis.wait("bundle", [reading(data)])
+        with tarfile.open(fileobj=io.BytesIO(made.content or b"")) as archive:
+            assert "recorded/study.json" in archive.getnames()
+
+    running(str(tmp_path / "store"), tmp_path, act, processes=1)
+
+
+def test_what_was_made_survives_a_restart_and_serves_other_services(store: str, cache: Path) -> None:
+    one = reading(read(store, "one"))
+
+    async def first(analysis: Analysis) -> None:
+        await analysis.wait("comparison", [one])
+
+    running(store, cache, first, processes=1)
+
+    async def second(analysis: Analysis) -> None:
+        assert isinstance(await analysis.ask("comparison", [one]), Made)
+        assert isinstance(await analysis.ask("comparison", [replace(one, contents="2")]), Making)
+        assert isinstance(await analysis.ask("comparison", [replace(one, state=RUNNING)]), Making)
+        await analysis.wait("comparison", [replace(one, contents="2")])
+
+    async def both() -> None:
+        settings = Settings(store, cache)
+        async with Analysis(settings, processes=1) as here, Analysis(settings, processes=1) as there:
+            await second(here)
+            assert isinstance(await there.ask("comparison", [replace(one, contents="2")]), Made)
+
+    asyncio.run(both())
+
+
+def test_many_who_ask_have_one_made_and_listeners_learn_of_it(store: str, tmp_path: Path) -> None:
+    one = reading(read(store, "one"))
+
+    async def act(analysis: Analysis) -> None:
+        async with aclosing(analysis.news()) as news:
+            first = asyncio.ensure_future(anext(news))
+            await asyncio.sleep(0)
+            asked = await asyncio.gather(*(analysis.ask("comparison", [one]) for _ in range(20)))
+            assert len({(making.etag, making.since) for making in asked if isinstance(making, Making)}) == 1
+            begun, done = await first, await anext(news)
+            assert (begun.what, begun.studies, begun.etag, begun.done) == ("comparison", ("one",), asked[0].etag, False)
+            assert (done.etag, done.done, done.sentence) == (asked[0].etag, True, None)
+        made = await analysis.ask("comparison", [one])
+        assert isinstance(made, Made)
+        assert made.etag == asked[0].etag
+        assert len(list((tmp_path / "made").iterdir())) == 1
+        assert list((tmp_path / "asked").iterdir()) == []
+
+    running(store, tmp_path, act, processes=2)
+
+
+def test_a_study_that_changes_faster_than_it_is_analysed_has_an_analysis_of_a_moment_ago(
+    store: str, tmp_path: Path
+) -> None:
+    data = read(store, "one")
+
+    async def act(analysis: Analysis) -> None:
+        first = await analysis.ask("comparison", [reading(data, "1", RUNNING)])
+        second = await analysis.ask("comparison", [reading(data, "2", RUNNING)])
+        assert isinstance(first, Making)
+        assert second == first  # the one under way is awaited
+        while isinstance(found := await analysis.ask("comparison", [reading(data, "3", RUNNING)]), Making):
+            await asyncio.sleep(0.02)
+        assert found.etag == first.etag
+        over = await analysis.ask("comparison", [reading(data, "4")])
+        assert over.etag != first.etag
+        assert isinstance(over, Making)  # a study that is over has its own
+
+    running(store, tmp_path, act, processes=1)
+
+
+def test_a_sentence_says_why_there_is_none(store: str, tmp_path: Path) -> None:
+    data = read(store, "one")
+    empty = replace(data, **{table: getattr(data, table).slice(0, 0) for table in schema.TABLES})
+
+    async def act(analysis: Analysis) -> None:
+        for what, studies, options, status, words in (
+            ("importance", [reading(empty, "0")], {}, 409, "trials"),
+            ("figure", [reading(empty, "0")], {"name": "anytime", "format": "svg"}, 409, "no charged epoch"),
+            (
+                "figure",
+                [reading(data)],
+                {"name": "curves", "format": "svg", "method": "../x"},
+                409,
+                "method must be one of",
+            ),
+            ("comparison", [reading(data)], {"difference": "much"}, 422, "much"),
+        ):
+            for _ in range(2):
+                with pytest.raises(Problem, match=words) as caught:
+                    await analysis.wait(what, studies, options)
+                assert caught.value.status == status
+            with pytest.raises(Problem, match=words):
+                await analysis.ask(what, studies, options)
+
+    running(store, tmp_path, act, processes=1)
+
+
+def test_a_process_that_dies_is_replaced_and_who_asked_is_told(store: str, tmp_path: Path) -> None:
+    data = read(store, "one")
+
+    async def act(analysis: Analysis) -> None:
+        await analysis.wait("comparison", [reading(data)])
+        (pid,) = analysis.pids
+        os.kill(pid, signal.SIGSTOP)  # it takes no order
+        making = asyncio.ensure_future(analysis.wait("report", [reading(data, "2")]))
+        await asyncio.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(
+            Problem, match=r"the report of one was not made: its process ended early \(SIGKILL\)"
+        ) as caught:
+            await making
+        assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "30")
+        await analysis.wait("comparison", [reading(data, "3")])
+        (other,) = analysis.pids
+        assert other != pid
+        os.kill(other, signal.SIGKILL)  # while it has nothing to do
+        await asyncio.sleep(0.3)
+        await analysis.wait("comparison", [reading(data, "4")])
+
+    running(store, tmp_path, act, processes=1)
+
+
+def test_a_process_that_hangs_is_stopped(store: str, tmp_path: Path) -> None:
+    data = read(store, "one")
+
+    async def act(analysis: Analysis) -> None:
+        await analysis.wait("comparison", [reading(data)])
+        (pid,) = analysis.pids
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(Problem, match="took longer than 5 s and was stopped"):
+            await analysis.wait("comparison", [reading(data, "2")])
+        await analysis.wait("comparison", [reading(data, "3")])
+        assert pid not in analysis.pids
+
+    running(store, tmp_path, act, processes=1, limit=5.0)
+
+
+def test_the_processes_end_with_the_service_however_it_ends(store: str, tmp_path: Path) -> None:
+    code = f"""
+import asyncio
+from hpo.service.analysis import Analysis
+from hpo.service.context import Settings
+async def main():
+    async with Analysis(Settings({store!r}, {str(tmp_path)!r}), processes=1) as analysis:
+        while not analysis.pids:
+            await asyncio.sleep(0.05)
+        print(analysis.pids[0], flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+    async def act() -> None:
+        service = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+        assert service.stdout is not None
+        pid = int(await service.stdout.readline())
+        service.kill()
+        await service.wait()
+        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(act(), 60))
+
+
+def test_the_cache_stays_within_its_size(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, 2500)
+    for number in range(4):
+        path = shelf.path(f"e{number}", ".html")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1000))
+        os.utime(path, (1000.0 + number, 1000.0 + number))
+    half = shelf.path(".e9", ".html")
+    half.write_bytes(b"left by a service that was killed")
+    os.utime(half, (1000.0, 1000.0))
+    assert shelf.find("e0", ".html") is not None  # just asked for: it stays
+    shelf.tidy()
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["e0.html", "e3.html"]
+    assert shelf.find("e1", ".html") is None

@@ -1,0 +1,627 @@
+"""Who may use the service: tokens and their file, sessions, the gate, cross-origin requests, roles, over real HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from hpo.service.access import Access, AccessError, Names, Sessions, Tokens
+from hpo.service.access.attempts import WINDOW_SECONDS, WRONG, Attempts
+from hpo.service.access.tokens import default_path
+from hpo.service.routes.login import local_path
+from tests.entrance import SECRET, app_of, ask, context, entry, log_in, served
+
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("service")
+    (made / "results").mkdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def access(folder):
+    return entry(folder)
+
+
+@pytest.fixture(scope="module")
+def port(folder, access):
+    with served(context(folder, access)) as number:
+        yield number
+
+
+@pytest.fixture(scope="module")
+def secrets(access):
+    """A secret of each role."""
+    return {role: access.tokens.add(f"a-{role}", role)[1] for role in ("view", "run", "admin")}
+
+
+# -- the file of tokens -----------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_kept_as_a_digest_in_a_file_for_its_owner(tmp_path):
+    tokens = Tokens(tmp_path / "deep" / "tokens.json")
+    token, secret = tokens.add("alice", "run", store="results")
+    text = tokens.path.read_text()
+    assert secret not in text
+    assert json.loads(text)["tokens"] == [
+        {"name": "alice", "role": "run", "digest": token.digest, "created": token.created}
+    ]
+    assert tokens.path.stat().st_mode & 0o777 == 0o600
+    assert tokens.path.parent.stat().st_mode & 0o777 == 0o700
+    assert Tokens(tokens.path).find(secret) == token
+    assert Tokens(tokens.path).find(secret + "x") is None
+    tokens.revoke("alice")
+    assert Tokens(tokens.path).find(secret) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "says"),
+    [
+        ("", "view", "letters"),
+        ("a/b", "view", "letters"),
+        ("x" * 65, "view", "64"),
+        ("environment", "view", "choose another"),
+        ("<b>", "view", "letters"),
+        ("bob", "runn", "did you mean 'run'"),
+    ],
+)
+def test_impossible_names_and_roles_are_refused(tmp_path, name, role, says):
+    tokens = Tokens(tmp_path / "tokens.json")
+    with pytest.raises(AccessError, match=says):
+        tokens.add(name, role)
+    assert not tokens.path.exists() or json.loads(tokens.path.read_text())["tokens"] == []
+
+
+def test_a_name_is_taken_once_and_an_unknown_one_is_not_revoked(tmp_path):
+    tokens = Tokens(tmp_path / "tokens.json")
+    tokens.add("alice", "view")
+    with pytest.raises(AccessError, match="'alice' is there already"):
+        tokens.add("alice", "admin")
+    with pytest.raises(AccessError, match="did you mean 'alice'"):
+        tokens.revoke("alise")
+
+
+def test_a_file_that_others_may_write_lets_nobody_in(tmp_path):
+    path = tmp_path / "tokens.json"
+    _, secret = Tokens(path).add("alice", "view")
+    path.chmod(0o644)
+    assert Tokens(path).find(secret)
+    assert path.stat().st_mode & 0o777 == 0o600  # closed again
+    path.chmod(0o620)
+    with pytest.raises(AccessError, match="mode is 0620"):
+        Tokens(path).find(secret)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"tokens": [{"name": "al',
+        "[]",
+        '{"tokens": [{"name": "a", "role": "root", "digest": "%s", "created": 0}]}' % ("0" * 64),
+        '{"tokens": [{"name": "a", "role": "view", "digest": "0", "created": 0}]}',
+        '{"tokens": 3}',
+        '{"tokens": [3]}',
+        "\x00\xff",
+        "[" * 100_000,
+    ],
+)
+def test_a_half_written_or_foreign_file_is_refused_in_a_sentence(tmp_path, content):
+    path = tmp_path / "tokens.json"
+    path.write_text(content, encoding="latin-1")
+    path.chmod(0o600)
+    with pytest.raises(AccessError, match=r"tokens\.json must hold"):
+        Tokens(path).find("anything")
+    with pytest.raises(AccessError):
+        Tokens(path).add("alice", "view")
+
+
+def test_two_processes_that_write_at_once_lose_no_token(tmp_path):
+    path = tmp_path / "tokens.json"
+    code = (
+        "import sys; from pathlib import Path; from hpo.service.access.tokens import Tokens\n"
+        "for i in range(8): Tokens(Path(sys.argv[1])).add(f'{sys.argv[2]}-{i}', 'view')"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in ("a", "b")]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        seen.add(len(Tokens(path).all()))  # never half of it
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert len(Tokens(path).all()) == 16
+    assert seen
+
+
+def test_the_default_file_lies_outside_of_the_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = default_path(str(tmp_path / "results"))
+    assert path.is_relative_to(tmp_path / "config" / "hpo-arena" / "service")
+    assert path == default_path(str(tmp_path / "other" / ".." / "results"))
+    assert path != default_path("s3://bucket/results")
+
+
+def test_an_unreadable_file_of_tokens_shuts_the_service_with_503(tmp_path):
+    (tmp_path / "results").mkdir()
+    access = entry(tmp_path)
+    with served(context(tmp_path, access)) as port:
+        _, secret = access.tokens.add("alice", "view")
+        assert ask(port, "/api/v1/me", token=secret)[0] == 200
+        access.tokens.path.write_text('{"tokens": [')
+        status, headers, body = ask(port, "/api/v1/me", token=secret)
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert "must hold JSON" in json.loads(body)["detail"]
+        assert ask(port, "/api/v1/health")[0] == 200
+
+
+# -- the gate ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_answered_without_a_token_but_the_way_in_and_the_probes(port):
+    for path in ("/", "/studies/x", "/nowhere", "/compare"):
+        status, headers, body = ask(port, path)
+        assert (status, body) == (303, "")
+        assert headers["location"].startswith("/login")
+    for path in (
+        "/api/v1/studies",
+        "/api/v1/me",
+        "/api/v1/tokens",
+        "/api/v1/openapi.json",
+        "/api/v1/nowhere",
+        "/api/x",
+    ):
+        status, headers, body = ask(port, path)
+        assert (status, headers["content-type"]) == (401, "application/problem+json")
+        assert headers["www-authenticate"] == "Bearer"
+        assert json.loads(body)["status"] == 401
+    for path in ("/login", "/api/v1/health", "/api/v1/health/ready"):
+        assert ask(port, path)[0] == 200
+    assert ask(port, "/api/v1/studies", Accept="text/html")[0] == 303  # a reader who follows a link
+    assert ask(port, "/api/v1/me", token="wrong")[0] == 401
+    assert ask(port, "/api/v1/me", token=SECRET)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/../api/v1/tokens",
+        "/assets/..%2fapi/v1/tokens",
+        "/assets/%2e%2e/%2e%2e/tokens.json",
+        "//api/v1/tokens",
+        "/login/../api/v1/tokens",
+        "/api/v1/health/../tokens",
+        "/login%2f..%2fapi%2fv1%2ftokens",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/assets/%00",
+        "/\\..\\tokens.json",
+    ],
+)
+def test_no_path_leads_around_the_gate(port, path):
+    status, _, body = ask(port, path)
+    assert status in (303, 401, 404), path
+    assert "digest" not in body
+    assert "root:" not in body
+
+
+def test_a_reader_comes_back_to_the_page_that_was_asked_for(port):
+    assert (
+        ask(port, "/studies/a%20b?x=1&y=%2F")[1]["location"] == "/login?next=%2Fstudies%2Fa%2520b%3Fx%3D1%26y%3D%252F"
+    )
+    status, headers, _ = ask(
+        port,
+        "/login",
+        "POST",
+        body=f"token={SECRET}&next=%2Fstudies%2Fa%2520b%3Fx%3D1",
+        Sec_Fetch_Site="same-origin",
+        **FORM,
+    )
+    assert (status, headers["location"]) == (303, "/studies/a%20b?x=1")
+
+
+@pytest.mark.parametrize(
+    "there",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "/\t/evil.example",
+     "evil", "", "/login", "http:/evil", "/\n//evil", "///evil.example"],
+)  # fmt: skip
+def test_the_way_on_stays_here(there):
+    assert local_path(there) == "/"
+
+
+def test_the_link_of_the_start_logs_in_and_leaves_the_address(port):
+    status, headers, _ = ask(port, f"/login?token={SECRET}&next=/compare")
+    assert (status, headers["location"]) == (303, "/compare")
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=lax" in headers["set-cookie"]
+    assert "Secure" not in headers["set-cookie"]
+    assert SECRET not in headers["set-cookie"]
+
+
+def test_a_wrong_token_at_the_page_is_told_in_a_sentence(port):
+    status, headers, body = ask(
+        port, "/login", "POST", body="token=%3Cscript%3E&next=/", Sec_Fetch_Site="same-origin", **FORM
+    )
+    assert (status, headers["set-cookie"]) == (401, None)
+    assert "this is no token of this service" in body
+    assert "<script>" not in body.replace('<script type="module"', "")
+
+
+@pytest.mark.parametrize("form", [b"token=\xff\xfe", b"&" * 50, b"token", b"", b"token=" + b"x" * 9000, b"a=1&" * 50])
+def test_malformed_log_in_forms_are_refused(port, form):
+    status, _, body = ask(port, "/login", "POST", body=form, Sec_Fetch_Site="same-origin", **FORM)
+    assert status in (400, 401, 413)
+    assert "Traceback" not in body
+    assert ask(port, "/login", "POST", body=b"{}", Content_Type="application/json", Sec_Fetch_Site="none")[0] == 415
+
+
+# -- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_begins_and_ends_and_outlives_a_restart(tmp_path):
+    (tmp_path / "results").mkdir()
+    access = entry(tmp_path)
+    _, secret = access.tokens.add("alice", "run")
+    with served(context(tmp_path, access)) as port:
+        cookie = log_in(port, secret).split("=", 1)[1]
+        name = f"hpo_session_{port}"
+        me = json.loads(ask(port, "/api/v1/me", Cookie=f"{name}={cookie}")[2])
+        assert (me["name"], me["role"], me["can"], me["session"]) == ("alice", "run", ["view", "run"], True)
+        assert cookie not in (tmp_path / "sessions.json").read_text()
+        assert (tmp_path / "sessions.json").stat().st_mode & 0o777 == 0o600
+    with served(context(tmp_path, entry(tmp_path))) as port:
+        name = f"hpo_session_{port}"
+        assert ask(port, "/api/v1/me", Cookie=f"{name}={cookie}")[0] == 200
+        status, headers, _ = ask(port, "/logout", "POST", Cookie=f"{name}={cookie}", Origin=f"http://127.0.0.1:{port}")
+        assert (status, headers["location"]) == (303, "/login")
+        assert "Max-Age=0" in headers["set-cookie"]
+        assert ask(port, "/api/v1/me", Cookie=f"{name}={cookie}")[0] == 401
+
+
+def test_a_revoked_token_ends_its_sessions(port, access):
+    _, secret = access.tokens.add("leaver", "admin")
+    cookie = log_in(port, secret)
+    assert ask(port, "/api/v1/me", Cookie=cookie)[0] == 200
+    access.tokens.revoke("leaver")
+    assert ask(port, "/api/v1/me", Cookie=cookie)[0] == 401
+    access.tokens.add("leaver", "admin")  # another secret under the same name
+    assert ask(port, "/api/v1/me", Cookie=cookie)[0] == 401
+
+
+def test_a_session_expires(tmp_path):
+    tokens = Tokens(tmp_path / "tokens.json", environment=SECRET)
+    sessions = Sessions(tmp_path / "sessions.json", seconds=0.05)
+    secret = sessions.begin(tokens.all()[0])
+    assert sessions.find(secret) == tokens.all()[0].digest
+    time.sleep(0.06)
+    assert sessions.find(secret) is None
+    sessions.begin(tokens.all()[0])
+    assert len(json.loads((tmp_path / "sessions.json").read_text())) == 1  # the old one is gone
+
+
+def test_foreign_and_malformed_cookies_do_no_harm(port, secrets):
+    cookie = log_in(port, secrets["view"])
+    name = cookie.split("=")[0]
+    for others in (
+        'a="; b=c',
+        "ключ=значение".encode().decode("latin-1"),
+        "=;;; =x; novalue; sess[0]=1; __Host-x=2",
+        f"{name}=another-service-below-another-path",
+        "x=" + "y" * 8000,
+        '{"json": 1}; @@=@',
+    ):
+        assert ask(port, "/api/v1/me", Cookie=f"{others}; {cookie}")[0] == 200, others
+        assert ask(port, "/api/v1/me", Cookie=f"{cookie}; {others}")[0] == 200, others
+        assert ask(port, "/api/v1/me", Cookie=others)[0] == 401
+        assert ask(port, "/api/v1/me", Cookie=others, token=secrets["view"])[0] == 200
+    assert ask(port, "/api/v1/me", Cookie=cookie, token="wrong")[0] == 401  # whoever shows a token is asked for it
+
+
+def test_two_services_of_a_host_keep_their_sessions_apart(port, access, tmp_path):
+    (tmp_path / "results").mkdir()
+    other = entry(tmp_path)
+    with served(context(tmp_path, other)) as second:
+        one, two = log_in(port, SECRET), log_in(second, SECRET)
+        both = f"{one}; {two}"  # as a browser sends them: cookies know no ports
+        for number in (port, second):
+            assert ask(number, "/api/v1/me", Cookie=both)[0] == 200
+        ask(second, "/logout", "POST", Cookie=both, Origin=f"http://127.0.0.1:{second}")
+        assert ask(port, "/api/v1/me", Cookie=both)[0] == 200
+        assert ask(second, "/api/v1/me", Cookie=both)[0] == 401
+        assert ask(second, "/api/v1/me", Cookie=one)[0] == 401
+
+
+# -- other origins, other names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),  # another port is another origin
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "file://127.0.0.1:PORT"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 201),
+        ({"Origin": "http://127.0.0.1:PORT"}, 201),
+    ],
+)
+def test_a_session_changes_nothing_at_the_wish_of_another_origin(port, secrets, access, headers, status):
+    cookie = log_in(port, secrets["admin"])
+    sent = {key: value.replace("PORT", str(port)) for key, value in headers.items()}
+    answer = ask(port, "/api/v1/tokens", "POST", body={"name": "by-csrf", "role": "admin"}, Cookie=cookie, **sent)
+    assert answer[0] == status, answer[2]
+    if status == 201:
+        access.tokens.revoke("by-csrf")
+    assert "by-csrf" not in {token.name for token in access.tokens.all()}
+
+
+def test_a_bearer_may_come_from_anywhere(port, secrets, access):
+    made = ask(
+        port, "/api/v1/tokens", "POST", body={"name": "scripted"}, token=secrets["admin"], Origin="http://x.example"
+    )
+    assert made[0] == 201
+    access.tokens.revoke("scripted")
+
+
+def test_a_foreign_page_cannot_log_a_browser_in(port):
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        status, got, _ = ask(port, "/login", "POST", body=f"token={SECRET}", **FORM, **headers)
+        assert (status, got["set-cookie"]) == (403, None)
+        assert ask(port, "/logout", "POST", **headers)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("names", "admitted", "refused"),
+    [
+        (
+            Names(),
+            ["localhost:8080", "127.0.0.1", "[::1]:80", "LOCALHOST", "localhost.", "127.1.2.3:1"],
+            [
+                "evil.example",
+                "evil.example:8080",
+                "10.0.0.1",
+                "",
+                "localhost.evil.example",
+                "localhost@evil",
+                "a b",
+                "[::1",
+            ],
+        ),
+        (
+            Names(("Hpo.Example.org",)),
+            ["hpo.example.org:443", "localhost"],
+            ["example.org", "evil.example", "10.0.0.1"],
+        ),
+        (Names(reachable=True), ["node7", "10.0.0.1:80", "hpo.svc.cluster.local"], ["", "a/b", "x y"]),
+        (
+            Names(("hpo.example.org",), reachable=True),
+            ["hpo.example.org", "10.0.0.1", "[fe80::1]:80"],
+            ["evil.example"],
+        ),
+    ],
+)
+def test_only_requests_to_a_name_of_the_service_are_admitted(names, admitted, refused):
+    assert [host for host in admitted if not names.admit(host)] == []
+    assert [host for host in refused if names.admit(host)] == []
+
+
+def test_a_rebound_name_is_refused_before_anything_else(port, tmp_path):
+    for path in ("/", "/login", "/api/v1/health", "/api/v1/me", "/assets/x/theme.css"):
+        assert ask(port, path, Host=f"evil.example:{port}", token=SECRET)[0] == 421, path
+    (tmp_path / "results").mkdir()
+    with served(context(tmp_path, None)) as free:  # --no-token
+        assert ask(free, "/api/v1/me", Host="evil.example")[0] == 421
+        assert json.loads(ask(free, "/api/v1/me", Host=f"localhost:{free}")[2])["name"] == "anyone"
+        assert ask(free, "/api/v1/echo", "POST", Origin="http://evil.example")[0] == 403
+        assert ask(free, "/api/v1/echo", "POST", Sec_Fetch_Site="cross-site")[0] == 403
+        assert ask(free, "/api/v1/echo", "POST")[0] == 200  # no browser sends a change without saying from where
+        assert ask(free, "/login?next=/compare")[1]["location"] == "/compare"
+
+
+# -- wrong tokens -----------------------------------------------------------------------------------------------------
+
+
+def test_many_wrong_tokens_shut_their_source_out_and_one_again_and_again_does_not():
+    now = [0.0]
+    attempts = Attempts(clock=lambda: now[0])
+    for _ in range(1000):
+        attempts.note("10.0.0.1", "the same")
+    assert attempts.wait("10.0.0.1") == 0
+    for i in range(WRONG - 1):
+        attempts.note("10.0.0.1", str(i))
+    assert attempts.wait("10.0.0.1") == WINDOW_SECONDS
+    assert attempts.wait("10.0.0.2") == 0
+    now[0] = WINDOW_SECONDS
+    assert attempts.wait("10.0.0.1") == 0
+
+
+def test_an_ipv6_host_has_no_more_tries_than_its_network():
+    attempts = Attempts()
+    for i in range(WRONG):
+        attempts.note(f"2001:db8::{i:x}", str(i))
+        attempts.note(f"::{i:x}", str(i))
+    assert attempts.wait("2001:db8::ffff") > 0
+    assert attempts.wait("::1") > 0
+    assert attempts.wait("2001:db8:1::1") == 0
+    assert attempts.wait("not an address") == 0
+
+
+def test_guessing_is_answered_with_429_and_sessions_go_on(tmp_path):
+    (tmp_path / "results").mkdir()
+    with served(context(tmp_path, entry(tmp_path))) as port:
+        cookie = log_in(port, SECRET)
+        answers = [ask(port, "/api/v1/me", token=f"guess-{i}")[0] for i in range(WRONG + 1)]
+        assert answers == [401] * WRONG + [429]
+        status, headers, _ = ask(port, "/api/v1/me", token=SECRET)  # else the right guess would be told from the others
+        assert status == 429
+        assert 0 < int(headers["retry-after"]) <= WINDOW_SECONDS + 1
+        form = ask(port, "/login", "POST", body=f"token={SECRET}", Sec_Fetch_Site="same-origin", **FORM)
+        assert (form[0], form[1]["set-cookie"]) == (429, None)
+        assert ask(port, "/api/v1/me", Cookie=cookie)[0] == 200
+
+
+# -- roles ------------------------------------------------------------------------------------------------------------
+
+NEEDED = {  # what is not here: GET needs view, all else run
+    ("GET", "/api/v1/tokens"): "admin",
+    ("POST", "/api/v1/tokens"): "admin",
+    ("DELETE", "/api/v1/tokens/{name}"): "admin",
+    ("GET", "/api/v1/audit"): "admin",
+    ("POST", "/api/v1/drafts/check"): "view",
+}
+OPEN = {"/login", "/logout", "/favicon.ico", "/assets/{version}/{name}", "/api/v1/health", "/api/v1/health/ready"}
+
+
+def routes(app) -> list[tuple[str, str]]:
+    """Every method and path of an app that a token is needed for."""
+    found = [route for route in iter_route_contexts(app.routes) if route.path not in OPEN]
+    return [(method, route.path) for route in found for method in sorted(route.methods - {"HEAD"})]
+
+
+def test_every_route_refuses_the_roles_below_its_own(folder, access, port, secrets):
+    known = routes(app_of(context(folder, access)))
+    assert ("GET", "/api/v1/studies") in known
+    assert ("POST", "/api/v1/tokens") in known
+    wrong = []
+    for method, template in known:
+        path = template.replace("{", "a-").replace("}", "")
+        if "echo" in path or "ticking" in path or path.endswith(("/events", "/follow")):
+            continue
+        assert ask(port, path, method)[0] in (303, 401, 403), (method, path)
+        needed = NEEDED.get((method, template), "view" if method == "GET" else "run")
+        for role, secret in secrets.items():
+            status = ask(port, path, method, token=secret, body=None if method == "GET" else {})[0]
+            below = ("view", "run", "admin").index(role) < ("view", "run", "admin").index(needed)
+            if (status == 403) != below:
+                wrong.append((method, template, role, status))
+    assert wrong == []
+
+
+def test_tokens_are_made_listed_and_revoked_by_admins(port, secrets):
+    status, _, body = ask(port, "/api/v1/tokens", "POST", body={"name": "carol", "role": "run"}, token=secrets["admin"])
+    made = json.loads(body)
+    assert (status, made["name"], made["role"], made["revocable"]) == (201, "carol", "run", True)
+    assert ask(port, "/api/v1/me", token=made["token"])[0] == 200
+    assert ask(port, "/api/v1/tokens", "POST", body={"name": "carol"}, token=secrets["admin"])[0] == 409
+    listed = json.loads(ask(port, "/api/v1/tokens", token=secrets["admin"])[2])["tokens"]
+    assert listed[0] == {"name": "environment", "role": "admin", "created": None, "revocable": False}
+    assert made["token"] not in json.dumps(listed)
+    assert ask(port, "/api/v1/tokens/carol", "DELETE", token=secrets["admin"])[0] == 204
+    assert ask(port, "/api/v1/me", token=made["token"])[0] == 401
+    assert ask(port, "/api/v1/tokens/carol", "DELETE", token=secrets["admin"])[0] == 404
+    assert ask(port, "/api/v1/tokens/environment", "DELETE", token=secrets["admin"])[0] == 409
+    for body in (
+        {"name": "../x"},
+        {"name": "x", "role": "root"},
+        {"name": ["x"]},
+        {},
+        {"name": "x", "more": 1},
+        "{",
+        b"\xff",
+    ):
+        assert ask(port, "/api/v1/tokens", "POST", body=body, token=secrets["admin"])[0] == 422, body
+
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_stream(port: int, **headers: str) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/api/v1/ticking", headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.readline() == b": alive\n"
+    try:
+        yield answer
+    finally:
+        connection.close()
+        answer.close()
+
+
+@pytest.mark.parametrize("by", ["bearer", "session"])
+def test_a_token_revoked_by_another_process_ends_its_open_streams_alone(port, access, secrets, by):
+    _, secret = access.tokens.add("listener", "view")
+    mine = {"Authorization": f"Bearer {secret}"} if by == "bearer" else {"Cookie": log_in(port, secret)}
+    theirs = {"Authorization": f"Bearer {secrets['view']}"}
+    with open_stream(port, **mine) as ended, open_stream(port, **theirs) as other:
+        Tokens(access.tokens.path).revoke("listener")
+        ended.read()  # to its end, well before the connection's 20 s
+        assert other.readline()
+        assert other.readline()
+
+
+def test_logging_out_ends_the_streams_of_the_session(port, secrets):
+    cookie = log_in(port, secrets["view"])
+    with open_stream(port, Cookie=cookie) as stream:
+        assert ask(port, "/logout", "POST", Cookie=cookie, Sec_Fetch_Site="same-origin")[0] == 303
+        stream.read()
+
+
+def test_streams_end_when_the_service_does(tmp_path):
+    (tmp_path / "results").mkdir()
+    with ExitStack() as after:
+        with served(context(tmp_path, entry(tmp_path))) as port:
+            stream = after.enter_context(open_stream(port, Authorization=f"Bearer {SECRET}"))
+        stream.read()  # an end, no broken connection
+
+
+# -- headers ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_answer_tells_browsers_what_not_to_do_with_it(port):
+    for path in ("/login", "/api/v1/me", "/", "/api/v1/nowhere"):
+        for token in (None, SECRET):
+            headers = ask(port, path, token=token)[1]
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "same-origin"  # `no-referrer` would hide the origin of our own forms
+            assert headers["server"] is None
+
+
+def test_many_ask_at_once_with_a_token_that_was_just_made(port, access):
+    stop, seen = threading.Event(), []
+
+    def change() -> None:
+        while not stop.is_set():
+            access.tokens.add("passing", "view")
+            access.tokens.revoke("passing")
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(lambda _: ask(port, "/api/v1/me", token=SECRET)[0], range(100)))
+    finally:
+        stop.set()
+        thread.join()
+    assert set(seen) == {200}
+
+
+def test_access_without_tokens_lets_in_by_the_names_of_this_machine():
+    admission = Access().admit({}, "127.0.0.1", 80)
+    assert admission is not None
+    assert (admission.caller.name, admission.caller.role, admission.stays()) == ("anyone", "admin", True)
+
+
+def test_files_of_tokens_are_never_those_of_a_store(tmp_path):
+    """Whoever may read or write results must not let themselves in."""
+    path = Path(default_path(str(tmp_path)))
+    assert not path.is_relative_to(tmp_path)
+    assert os.path.expanduser("~") in str(path) or os.environ.get("XDG_CONFIG_HOME", "\0") in str(path)
