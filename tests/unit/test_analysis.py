@@ -87,7 +87,7 @@ def test_everything_can_be_made(store: str, cache: Path) -> None:
 
     async def act(analysis: Analysis) -> None:
         found = json.loads((await analysis.wait("comparison", [one])).content or b"")
-        assert found == compare(one.data).to_json()
+        assert found == {**compare(one.data).to_json(), "states": {"one": one.state.to_json()}}
         assert found["verdict"]
         wider = json.loads(
             (await analysis.wait("comparison", [one], {"difference": "1 %", "workers": 2})).content or b""
