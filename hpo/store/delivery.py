@@ -231,7 +231,8 @@ class Delivery:
     def _renew(self) -> None:
         if self._lease.due:
             self._lease.renew()
-        self.also()
+        if not self.trouble:
+            self.also()
 
     def deliver(self) -> None:
         """Writes all ended batches to the tables, epochs before the charges that refer to them.
