@@ -22,12 +22,12 @@ PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: the studies and their states, the options, and the store's address, which commands name."""
+    """What is asked for: the studies, the options, the store's address, which commands name, and the studies' states."""
 
     studies: Sequence[StudyData]
-    states: Mapping[str, State]
     options: Mapping[str, Any]
     store: str
+    states: Mapping[str, State]
 
 
 @dataclass(frozen=True)
