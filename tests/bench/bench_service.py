@@ -77,10 +77,10 @@ def looks(rows: int, times: int) -> list[Row]:
 
 
 @contextmanager
-def driver(folder: str) -> Iterator[list[float]]:
+def driver(folder: str, rows: int) -> Iterator[list[float]]:
     """A process that goes on writing the study; yields a list that has its steps a second once it has ended."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "growing_store.py"), folder],
+        [sys.executable, str(HERE / "growing_store.py"), folder, str(rows)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -129,8 +129,8 @@ async def report(session: aiohttp.ClientSession, study: str) -> None:
         await asyncio.sleep(1.0)
 
 
-async def load(url: str, pid: int, seconds: float) -> list[Row]:
-    """The waits of readers: alone, and among 200 while 20 reports are asked for at once; and the memory."""
+async def load(url: str, pid: int, seconds: float, reports: int) -> list[Row]:
+    """The waits of readers: alone, and among 200 while reports are asked for at once; and the memory."""
     connections = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(url, connector=connections, timeout=timeout) as session:
@@ -143,25 +143,25 @@ async def load(url: str, pid: int, seconds: float) -> list[Row]:
         sizes = asyncio.create_task(memory(pid, until))
         await asyncio.sleep(seconds / 4)
         began = time.monotonic()
-        await asyncio.gather(*(report(session, study) for study in (NAME, *others())))
+        await asyncio.gather(*(report(session, study) for study in (NAME, *others(reports))))
         took = time.monotonic() - began
         await asyncio.gather(*listeners, *readers)
         grown = await sizes
     return [
-        row(f"answer among {READERS} readers and {REPORTS} reports, p99 beyond idle's", [max(0.0, p99(waits) - p99(alone))],
+        row(f"answer among {READERS} readers and {reports} reports, p99 beyond idle's", [max(0.0, p99(waits) - p99(alone))],
             "s", "at most 0.3"),
         row("answer alone, p99", [p99(alone)], "s"),
-        row(f"answer among {READERS} readers and {REPORTS} reports", waits, "s"),
+        row(f"answer among {READERS} readers and {reports} reports", waits, "s"),
         row("events that a listener got a second", [sum(events) / seconds / (READERS // 2)], "events"),
-        row(f"{REPORTS} reports, one of 100,000 epochs", [took], "s"),
+        row(f"{reports} reports, one of the large study", [took], "s"),
         row("memory at the end / after a fifth of the time", [grown[-1] / grown[len(grown) // 5]], "ratio", "at most 1.1"),
         row("memory of the service", grown, "MiB"),
     ]  # fmt: skip
 
 
-def others() -> list[str]:
+def others(reports: int) -> list[str]:
     """The names of the smaller studies whose reports are asked for too."""
-    return [f"small{number:02d}" for number in range(REPORTS - 1)]
+    return [f"small{number:02d}" for number in range(reports - 1)]
 
 
 async def memory(pid: int, until: float) -> list[float]:
@@ -180,19 +180,19 @@ def p99(values: list[float]) -> float:
 
 def main(quick: bool = False) -> list[Row]:
     """Returns the bench's rows."""
-    found = looks(*((20_000, 5) if quick else (100_000, 20)))
-    seconds = 20.0 if quick else 600.0
+    rows, seconds, reports = (20_000, 20.0, 3) if quick else (100_000, 600.0, REPORTS)
+    found = looks(rows, 5 if quick else 20)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
-        for number, name in enumerate(others()):
+        for number, name in enumerate(others(reports)):
             large_store.write(str(store), name, trials=5, seed=number)
-        with driver(str(Path(folder) / "alone")) as before:
+        with driver(str(Path(folder) / "alone"), rows) as before:
             time.sleep(min(60.0, seconds))
-        with driver(str(store)) as during:
+        with driver(str(store), rows) as during:
             service = ServedProcess(store, Path(folder), "--no-token")
             service.start()
             try:
-                found += asyncio.run(load(service.url, service.pid, seconds))
+                found += asyncio.run(load(service.url, service.pid, seconds, reports))
             finally:
                 service.end(signal.SIGTERM)
     kept = during[0] / before[0]
