@@ -8,7 +8,7 @@ import { colour } from "../frame.js";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
 
 export class Chart {
-  readonly element = h("div.chart", { role: "img" });
+  readonly element = h("div.chart", { role: "img", "aria-label": "A chart that is not drawn yet" });
   private drawn: EChartsType | null = null;
   private build: (() => EChartsCoreOption) | null = null;
   private width = 0;
