@@ -12,36 +12,19 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from hpo.service.access import Access, Sessions, StoreAudit, Tokens
+from hpo.service.access import Access, Sessions, Tokens
 from hpo.service.access.addresses import listen
 from hpo.service.app import application
 from hpo.service.connections import Limits, Server
-from hpo.service.context import Context, Settings
-from hpo.storage.place import place
+from hpo.service.context import Context
+from tests import serving
 
 SECRET = "a-token-of-the-environment"
-
-
-class Listing:
-    """Readings of a store whose studies nobody asks for; an analysis that nobody asks for."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        return None
-
-    async def summaries(self) -> list[Any]:
-        await asyncio.to_thread(place(self._uri).folders)
-        return []
 
 
 def entry(folder: Path, *, look: float = 0.0, **more: Any) -> Access:
@@ -50,11 +33,9 @@ def entry(folder: Path, *, look: float = 0.0, **more: Any) -> Access:
     return Access(tokens, Sessions(folder / "sessions.json", look=look), **more)
 
 
-def context(folder: Path, access: Access | None, store: str | None = None, **settings: Any) -> Context:
-    """Returns what a service of an empty store is made of."""
-    uri = store or str(folder / "results")
-    listing: Any = Listing(uri)
-    return Context(Settings(uri, folder / "cache", **settings), listing, listing, StoreAudit(uri), access=access)
+def context(folder: Path, access: Access | None, **settings: Any) -> Context:
+    """Returns what the service of the store `results` in a folder is made of."""
+    return serving.context(folder / "results", folder / "cache", access=access, **settings)
 
 
 def app_of(made: Context) -> FastAPI:
@@ -101,11 +82,11 @@ def ask(
     port: int, path: str, method: str = "GET", *, body: Any = None, token: str | None = None, host: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None, **headers: str,
 ) -> tuple[int, http.client.HTTPMessage, str]:  # fmt: skip
-    """Returns status, headers and body of an answer. A body that is no text or bytes is sent as JSON."""
+    """Returns status, headers and body of an answer. An object or a list is sent as JSON."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if token:
         sent["Authorization"] = f"Bearer {token}"
-    if body is not None and not isinstance(body, str | bytes):
+    if isinstance(body, dict | list):
         body, sent["Content-Type"] = json.dumps(body), "application/json"
     kind = http.client.HTTPSConnection(host, port, timeout=30, context=tls) if tls else None
     connection = kind or http.client.HTTPConnection(host, port, timeout=30)

@@ -113,6 +113,7 @@ def print_tasks(
     for warning in (warning for data in studies for warning in data.warnings):
         errors.print(f"warning: {warning}")
     comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
+    comparison = with_states(comparison, uri, studies)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs, short=not all_tables), output)
         return comparison
@@ -147,6 +148,7 @@ def print_comparison(
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
     comparison, (shown,) = view.compared([data], target=target, workers=workers, difference=difference)
+    comparison = with_states(comparison, uri, [data])
     if picture is not None:
         from hpo.report.comparison_section import save_picture
 
@@ -166,6 +168,17 @@ def print_comparison(
         report.write_html(shown, comparison, importance, path, command=command_of(data, uri))
     errors.print(f"report: {path.resolve()}")
     return comparison
+
+
+def with_states(comparison: Comparison, uri: str, studies: Sequence[StudyData]) -> Comparison:
+    """Returns the comparison with what becomes of each of its studies at this moment."""
+    from dataclasses import replace
+
+    from hpo.storage.place import place
+    from hpo.store import signs
+
+    where = place(uri)
+    return replace(comparison, states={data.name: signs.read(where, data.name, data) for data in studies})
 
 
 def print_repetition(first: str, second: str, study: str | None, format: str, output: Path | None = None) -> None:

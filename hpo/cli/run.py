@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,8 +100,24 @@ def print_results(studies: Sequence[Study], source: str, format: str, *, again: 
         found = comparison_of(studies[0])
     else:
         found = print_tasks(store, names, format) if len(names) > 1 else print_comparison(store, names[0], format)
+    note_verdict(studies, found)
     sys.stdout.flush()  # the results are there before the report, and before the cluster is gone
     return found
+
+
+def note_verdict(studies: Sequence[Study], comparison: Comparison) -> None:
+    """Notes the verdict on a study that was just run for lists of studies, which do without where that fails."""
+    from hpo.results.brief import brief
+    from hpo.store import StoreError, notes
+
+    if len(studies) != 1:
+        return
+    study, labels = studies[0], {method.label for method in studies[0].methods}
+    mine = [run for run in comparison.runs if run.method in labels and run.seed in study.seeds]
+    cost = study.budget.unit.name == "cost"
+    charged = sum(run.charged_cost or 0 if cost else run.charged_epochs for run in mine)
+    with suppress(StoreError):
+        notes.note_verdict(study.store, study.study, brief(comparison), charged)
 
 
 def check_again(study: str, store: str | None, *, again: bool, budget: int | None) -> None:

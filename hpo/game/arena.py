@@ -90,6 +90,10 @@ class Arena:
         """
         return [demand for demand in self.wanted if demand.key.id not in busy]
 
+    def wants(self, run: Run, trial: str) -> bool:
+        """Whether the run wants epochs of the trial that its table lacked when it was played last."""
+        return self.wanted.wants(id(run), trial)
+
     def resumable(self, trial: str) -> bool:
         """Whether any run may still want epochs of the trial, so that its checkpoint must be kept."""
         return any(run.resumable(trial) for run in self.runs) or self.wanted.stop(trial) > self.curves.known(trial)

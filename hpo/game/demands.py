@@ -94,6 +94,10 @@ class Demands:
         """Yields all but the `count` most urgent demands, in their order."""
         return (self._merged[trial] for _, trial in islice(self._open, count, None))
 
+    def wants(self, run: int, trial: str) -> bool:
+        """Whether the run `run` wants the trial."""
+        return trial in self._wanted.get(run, ())
+
     def stop(self, trial: str) -> int:
         """The last epoch of the trial that any run wants; 0 where none does."""
         found = self._merged.get(trial)

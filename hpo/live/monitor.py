@@ -10,6 +10,7 @@ from typing import Any
 
 from hpo.live.dispatch import Dispatch
 from hpo.live.occupancy import Occupancy
+from hpo.live.remaining import Remaining
 from hpo.store.journal import Journal
 
 JOURNAL_SECONDS = 10.0
@@ -20,11 +21,18 @@ GAUGE_SECONDS = 2.0
 class Figures:
     """A study at a moment. `idle_share` and `epochs_per_second` are means over the time since the first epoch arrived.
 
-    `store_waiting` counts the rows that the store does not have yet; `store_trouble` says why, unless they are merely new.
+    `trials` counts those of all runs by their virtual state; `running` counts the trials that slots train at this moment.
+    `trained_epochs` are all that are known, from earlier sittings too, and `left_epochs` those that are yet to be trained:
+    the slots take `seconds_left` for them, None until that is known. `store_waiting` counts the rows that the store does not
+    have yet; `store_trouble` says why, unless they are merely new.
     """
 
     charged_epochs: Mapping[str, int]  # of each run
     trials: Mapping[str, int]  # in each state
+    running: int
+    trained_epochs: int
+    left_epochs: int
+    seconds_left: float | None
     epochs_per_second: float
     slots: int
     busy: int
@@ -66,6 +74,7 @@ class Meter:
         self._last = 0.0
         self._busy = 0.0  # slot-seconds
         self._offered = 0.0  # slot-seconds
+        self._remaining: Remaining | None = None
 
     def read(self, dispatch: Dispatch, occupancy: Occupancy) -> Figures:
         runs = list(dispatch.arena.runs)
@@ -78,9 +87,15 @@ class Meter:
             self._offered += occupancy.slots * (now - self._last)
             self._last = now
         began, before = self._first or (now, total)
+        self._remaining = self._remaining or Remaining(dispatch)
+        rest = self._remaining.read(occupancy)
         return Figures(
             charged_epochs=charged,
             trials=dict(sum((run.states for run in runs), Counter())),
+            running=len(occupancy.trials),
+            trained_epochs=dispatch.arena.curves.cells,
+            left_epochs=round(rest.epochs),
+            seconds_left=rest.seconds,
             epochs_per_second=(total - before) / (now - began) if now > began else 0.0,
             slots=occupancy.slots,
             busy=occupancy.busy,

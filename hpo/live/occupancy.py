@@ -8,13 +8,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Occupancy:
     """`slots`: how many the study may have. Of them `busy` ones train, the processes of `starting` ones start, and for
-    `waiting` ones no node has room yet; the others are free or not needed.
+    `waiting` ones no node has room yet; the others are free or not needed. `trials`: what the busy ones train.
     """
 
     slots: int = 0
     busy: int = 0
     starting: int = 0
     waiting: int = 0
+    trials: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not (self.slots or self.busy):

@@ -15,6 +15,7 @@ from hpo.report.tables import Cell, Column, Table, render_tables
 from hpo.results.phrases import budgets
 from hpo.results.statistics import ALPHA
 from hpo.results.values import Comparison, MethodSummary, RunSummary
+from hpo.results.verdict import lead
 
 SHORT = ("method", "runs", "mean", "ci95", "mean_rank", "test_mean")  # columns of `found_table` for a first look
 
@@ -42,7 +43,7 @@ def render_comparison(
         tables = [*short_tables(found), *objective_tables(found), *winners]
     else:
         tables = comparison_tables(found, brief=format == "table") + aggregate_tables(found) + winners
-    return render_tables(tables, format, lead=found.verdict, width=width, figure=figure)
+    return render_tables(tables, format, lead=lead(found), width=width, figure=figure)
 
 
 def short_tables(comparison: Comparison) -> list[Table]:

@@ -27,6 +27,7 @@ from hpo.report.parts import Command, Section
 from hpo.report.record_section import environment, ledger, repeat
 from hpo.report.trials_section import failures, learning, tried
 from hpo.results.standing import current
+from hpo.results.verdict import lead
 from hpo.store import StudyData
 from hpo.store.columns import labels
 
@@ -63,9 +64,7 @@ def page(data: StudyData, comparison: Comparison, importance: Importance | None,
         environment(data),
         repeat(data, command),
     ]
-    return _render(
-        title=data.name, verdict=comparison.verdict, facts=facts(data), sections=sections, version=__version__
-    )
+    return _render(title=data.name, verdict=lead(comparison), facts=facts(data), sections=sections, version=__version__)
 
 
 def write_tasks(
@@ -100,7 +99,7 @@ def tasks_page(
     ]  # fmt: skip
     return _render(
         title=", ".join(comparison.tasks),
-        verdict=comparison.verdict,
+        verdict=lead(comparison),
         facts=facts,
         sections=sections,
         version=__version__,

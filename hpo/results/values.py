@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.results.aggregates import Aggregates
 from hpo.results.anytime import Corners
 from hpo.results.bounds import UNBOUNDED, Bounds
+from hpo.results.brief import brief
 from hpo.results.pareto import Pareto
 from hpo.results.reference import Reference
 from hpo.results.verdict import verdict
@@ -17,6 +18,7 @@ from hpo.text import plain
 
 if TYPE_CHECKING:
     from hpo.results.constraints import Feasibility
+    from hpo.store.state import State
 
 Interval = tuple[float, float] | None
 
@@ -208,7 +210,7 @@ class Comparison:
     `reference`: random search with twice the budget, beside the methods; None without two complete runs of it.
     `bounds`: of the metric; its intervals stay within them. `aggregates`: None for fewer than two blocks that all methods
     completed. `constraints`: the bounds within which configurations count, `feasibility`: what they leave of each run.
-    `objectives`: the Pareto fronts of two objectives, one a task.
+    `objectives`: the Pareto fronts of two objectives, one a task. `states`: of the studies, empty where nobody looked.
     `failure`: why no trial gave a value; `failed_exams`: which final exams failed; clauses, empty where all is well.
     """
 
@@ -240,6 +242,7 @@ class Comparison:
     constraints: tuple[str, ...] = ()
     feasibility: tuple[Feasibility, ...] = ()
     objectives: tuple[Pareto, ...] = ()
+    states: Mapping[str, State] = field(default_factory=dict)
 
     @property
     def budget_epochs(self) -> int | None:
@@ -263,7 +266,8 @@ class Comparison:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
         found = {
             "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
-            "verdict": self.verdict, "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
+            "verdict": self.verdict, "brief": brief(self),
+            "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
             "workers": self.workers, "target": self.target, "point": self.point,
             "difference": self.difference, "test_metric": self.test_metric,
             "runs": [_run(run) for run in self.runs],
@@ -280,6 +284,7 @@ class Comparison:
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
             "constraints": list(self.constraints), "feasibility": [asdict(run) for run in self.feasibility],
             "objectives": [found.to_json() for found in self.objectives],
+            **({"states": {name: state.to_json() for name, state in self.states.items()}} if self.states else {}),
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

@@ -32,6 +32,16 @@ def verdict(comparison: Comparison) -> str:
     return f"{sentence(comparison.failed_exams)} {found}" if comparison.failed_exams else found
 
 
+def lead(comparison: Comparison) -> str:
+    """Returns the verdict, and the state of each study that is not complete, where it does not say the same."""
+    known = f"{comparison.failure} {comparison.failed_exams}"
+    states = [
+        item for item in comparison.states.items() if item[1].word != "complete" and item[1].sentence not in known
+    ]
+    told = [f"{name}: {state}" if len(comparison.states) > 1 else str(state) for name, state in states]
+    return " ".join([comparison.verdict, *told])
+
+
 def _standings(comparison: Comparison) -> str:
     methods = [m.method for m in comparison.methods if m.runs]
     if not methods:

@@ -35,7 +35,7 @@ class Limits:
     """
 
     header_seconds: float = 10.0
-    idle_seconds: int = 15
+    idle_seconds: float = 15.0
     stuck_seconds: float = 60.0
     most: int = 4000
     most_a_source: int = 500
@@ -142,7 +142,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=bool(limits.proxies),
                 forwarded_allow_ips=list(limits.proxies),
-                timeout_keep_alive=limits.idle_seconds,
+                timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # only ever given to call_later
                 timeout_graceful_shutdown=END_SECONDS,
                 h11_max_incomplete_event_size=HEADER_BYTES,
             )

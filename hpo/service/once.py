@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 Kind = TypeVar("Kind")
@@ -36,7 +38,9 @@ class Once:
             # Shielded: others wait for the value even if this caller is cancelled, as a client that hangs up is.
             await asyncio.shield(asyncio.to_thread(self._make, key, make, future))
         elif not future.done():
-            await asyncio.wait([asyncio.wrap_future(future)])
+            there = asyncio.Event()
+            future.add_done_callback(partial(_wake, asyncio.get_running_loop(), there))
+            await there.wait()
         return cast(Kind, future.result())
 
     @property
@@ -60,6 +64,11 @@ class Once:
             with self._lock:
                 del self._found[key]
             future.set_exception(error)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, there: asyncio.Event, made: Future[Any]) -> None:
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(there.set)
 
 
 def _size(value: Any) -> int:

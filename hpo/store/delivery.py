@@ -43,7 +43,7 @@ class Delivery:
         self._gathered: list[Row] | None = None  # handed over and not yet in the spool
         self._snapshots: dict[str, schema.Rows | schema.Columns] = {}
         self._kept: Mapping[str, pa.Table] = {}
-        self._also: Callable[[], None] = lambda: None
+        self.also: Callable[[], None] = lambda: None  # done in every round, right after the lease was seen to
         self._hurry = self._stop = False
         self._begun = time.monotonic()
         self._error: BaseException | None = None
@@ -54,10 +54,6 @@ class Delivery:
     def keep(self, tables: Mapping[str, pa.Table]) -> None:
         """Takes rows that every snapshot of a table keeps: those of runs that this writer does not play."""
         self._kept = tables
-
-    def attend(self, also: Callable[[], None]) -> None:
-        """Takes what the thread also does in every round, right after it has seen to the lease."""
-        self._also = also
 
     def start(self) -> None:
         """Starts the thread."""
@@ -235,8 +231,7 @@ class Delivery:
     def _renew(self) -> None:
         if self._lease.due:
             self._lease.renew()
-        if self._thread.is_alive():
-            self._also()
+        self.also()
 
     def deliver(self) -> None:
         """Writes all ended batches to the tables, epochs before the charges that refer to them.

@@ -33,6 +33,7 @@ class Keeping:
         self._definition, self._head = stored.definition, head
         self._runs: schema.Rows = ()
         self._trained = 0
+        self._failed = summary.failed(stored)
         self._told: dict[str, Any] = {}  # what only the driver's words say
         self._end: dict[str, Any] = {}
         self._figures: dict[str, Any] | None = None
@@ -54,6 +55,10 @@ class Keeping:
         self._trained += 1
         self._facts["trained_epochs"] += attempt == 0
         self._facts["updated"] = time.time()
+
+    def failed(self, trial: str) -> None:
+        """Takes note of a trial that a run saw fail."""
+        self._failed.add(trial)
 
     def heard(self, event: str, facts: Mapping[str, Any]) -> None:
         """Takes a word of the driver's log. After the writer was closed, a last word is written at once."""
@@ -82,7 +87,7 @@ class Keeping:
                 self._over = signs.of(self._place, self._study, data, (held, 0.0), sealed=True)
                 kept = ("owner", "priority", "began")
                 facts = asdict(summary.facts(data, self._over))
-                self._facts = {**facts, **{name: self._facts[name] for name in kept}}
+                self._facts = facts | {name: self._facts[name] for name in kept}
         self._write()
 
     def _write(self) -> None:
@@ -95,12 +100,13 @@ class Keeping:
 
     def _now(self) -> tuple[summary.Facts, Signs]:
         now = time.time()
-        owned = {name: self._told[name] for name in ("owner", "priority") if name in self._told}
+        owned: dict[str, Any] = {name: self._told[name] for name in ("owner", "priority") if name in self._told}
         command = self._told.get("command") or (self._head.get("environment") or {}).get("command")
         facts = {**self._facts, **owned, "sign_of_life": now}
         if self._over.over:
             return summary.Facts.from_json({**facts, "figures": None}), self._over
         facts |= summary.standing(self._definition, self._runs) if self._runs else {}
+        facts["failed_trials"] = len(self._failed)
         told = Signs(
             holder=self._lease.holder,
             released=self._closed,

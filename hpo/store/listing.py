@@ -15,7 +15,7 @@ from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 from hpo.store import layout, lease, notes, reader, seal, signs, summary
 from hpo.store.errors import StoreError, Unreachable
-from hpo.store.state import Signs, State
+from hpo.store.state import Signs, State, derived
 from hpo.store.summary import Facts, Summary
 
 AGAIN_SECONDS = 30.0  # after which a study without a summary is read again
@@ -33,6 +33,7 @@ class _File:
     """
 
     content: bytes | None
+    kept: tuple[Facts, Signs] | None  # of a summary
     tag: str
     since: float
     before: float = -math.inf
@@ -74,15 +75,17 @@ class Listing:
     def summaries(self, waiting: Mapping[str, float] | None = None) -> list[Summary]:
         """Returns all studies' summaries by name, archived ones too.
 
-        waiting: since when a job that will play a study waits for its turn, by the study's name. Raises StoreError,
-        Unreachable where the store is away.
+        waiting: since when a job that will play a study waits for its turn, by the study's name; the store need not hold
+        the study yet. Raises StoreError, Unreachable where the store is away.
         """
+        jobs = waiting or {}
         with self._lock:
             entries = {entry.name: entry for entry in self._place.entries(layout.SUMMARIES)}
             names = [name for name in self._place.folders() if reader.is_name(name)]
             self._look(entries, names)
-            found = [self._summary(name, entries, (waiting or {}).get(name)) for name in names]
-            return [one for one in found if one is not None]
+            found = {name: self._summary(name, entries, jobs.get(name)) for name in names}
+        found |= {name: _unbegun(name, since) for name, since in jobs.items() if found.get(name) is None}
+        return [one for _, one in sorted(found.items()) if one is not None]
 
     def _look(self, entries: Mapping[str, Entry], names: Iterable[str]) -> None:
         """Reads the files that have changed, and the studies that have no summary."""
@@ -93,7 +96,7 @@ class Listing:
         for name, content in self._together(self._place.read, changed):
             tag = entries[name].tag if content is not None else ""
             seen = before if name in self._files else -math.inf
-            self._files[name] = _File(content, tag, self._looked, seen)
+            self._files[name] = _File(content, summary.from_bytes(content), tag, self._looked, seen)
         self._read = {name: known for name, known in self._read.items() if name in set(names)}
         now = self._looked
         bare = [name for name in names if self._kept(name) is None]
@@ -112,7 +115,7 @@ class Listing:
 
     def _kept(self, study: str) -> tuple[Facts, Signs] | None:
         known = self._files.get(layout.summary(study))
-        return None if known is None else summary.from_bytes(known.content)
+        return None if known is None else known.kept
 
     def _from_tables(self, study: str) -> _Read:
         return _from_tables(self._place, study)
@@ -150,6 +153,12 @@ def noted(where: Place, study: str, facts: Facts, state: State) -> Summary:
     return _joined(facts, state, content, "")
 
 
+def _unbegun(study: str, waiting: float) -> Summary:
+    """Returns the summary of a study of which the store knows nothing yet."""
+    state = derived(Signs(), silent=math.inf, there=None, waiting=waiting)
+    return Summary.of(Facts(study=study), state, archived=False, verdict=None)
+
+
 def _paths(study: str) -> tuple[str, ...]:
     """Returns the files that lists want of a study."""
     beside = [layout.beside_summary(study, what) for what in (notes.ARCHIVED, notes.VERDICT)]
@@ -158,7 +167,8 @@ def _paths(study: str) -> tuple[str, ...]:
 
 def _joined(facts: Facts, state: State, content: Mapping[str, bytes | None], tag: str) -> Summary:
     told = notes.parsed(content.get(notes.VERDICT))
-    verdict = str(told["verdict"]) if told.get("verdict") and told.get("charged") == facts.charged else None
+    holds = math.isclose(float(told.get("charged", math.nan)), facts.charged, rel_tol=1e-9)
+    verdict = str(told["verdict"]) if told.get("verdict") and holds else None
     return Summary.of(facts, state, archived=content.get(notes.ARCHIVED) is not None, verdict=verdict, tag=tag)
 
 
@@ -173,6 +183,8 @@ def _from_tables(where: Place, study: str) -> _Read:
         sealed = seal.made(where, study)
         data = reader.data(study, head, reader.tables(where, study))
         found = signs.of(where, study, data, held, sealed=sealed)
+        if where.read(layout.head(study)) is None:  # deleted while it was read
+            return _Read(None, 0.0, now)
         return _Read((summary.facts(data, found), found), held[1] if held else float("inf"), now)
     except Unreachable:
         raise

@@ -12,6 +12,7 @@ from hpo.store.lease import FORGOTTEN_SECONDS, TTL_SECONDS
 
 Word = Literal["queued", "starting", "running", "no sign of life", "stopped", "failed", "complete"]
 WORDS: tuple[Word, ...] = ("queued", "starting", "running", "no sign of life", "stopped", "failed", "complete")
+CLOCKS_SECONDS = 60.0  # by which clocks that agree may seem to differ
 LIVE: tuple[Word, ...] = ("queued", "starting", "running")  # what may become another state without anybody's doing
 
 
@@ -38,8 +39,9 @@ class State:
         return {"word": self.word, "since": self.since, "sentence": self.sentence, "command": self.command}
 
     def __str__(self) -> str:
-        told = f"{self.word}: {self.sentence}" if self.word not in self.sentence else self.sentence
-        return f"{told}; to continue: {self.command}" if self.command and self.word not in LIVE else told
+        told = self.sentence if self.word in self.sentence else f"{self.word}: {self.sentence}"
+        told = f"{told[:1].upper()}{told[1:]}"
+        return f"{told}; to continue: {self.command}" if self.command else f"{told}."
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,18 @@ def _living(signs: Signs, now: float) -> State:
 
 
 def _silent(signs: Signs, silent: float, there: bool | None, now: float) -> State:
-    since = now - silent if there is None and math.isfinite(silent) else signs.last
+    since = signs.last if there is not None else _since(silent, signs.last, now)
     found = f"no sign of life from {signs.who}" + ("" if since is None else f" since {at(since, now)}")
     if there:
         found += "; the process is still there: end it before another one goes on"
     return State("no sign of life", since, found, signs.command)
+
+
+def _since(silent: float, last: float | None, now: float) -> float | None:
+    """Returns when a driver fell silent: by its own clock, which tells the same at every look, unless that one is wrong."""
+    if not math.isfinite(silent):
+        return last
+    return last if last is not None and abs(now - silent - last) < CLOCKS_SECONDS else now - silent
 
 
 def _ended(signs: Signs) -> State:

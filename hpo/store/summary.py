@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hpo.store import signs as reading
 from hpo.store.agreement import REPLAY
@@ -35,7 +36,7 @@ class Facts:
 
     task: what is trained, in words. methods: labels. seeds, runs: how many. unit: "epochs" or "cost", in which a_run (the
     budget of a run), total (of all runs) and charged count. progress: 0..1, of the budget; a run that ended early counts
-    as whole. failed_trials: of all runs. began, updated (the last result), sign_of_life (the driver's): unix seconds.
+    as whole. failed_trials: different ones. began, updated (the last result), sign_of_life (the driver's): unix seconds.
     trained_epochs: without those trained again. figures: what its driver told last: see hpo.live.monitor.Figures.
     """
 
@@ -165,7 +166,6 @@ def standing(definition: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
         "charged": sum(charged) if cost else int(sum(charged)),
         "runs_complete": sum(over),
         "progress": done / of_all if of_all else 0.0,
-        "failed_trials": sum(row.get("failed_trials") or 0 for row in mine),
         "best": _best(mine, str(definition.get("mode", "max"))),
     }
 
@@ -186,11 +186,22 @@ def facts(data: StudyData, signs: Signs) -> Facts:
     first = data.epochs.num_rows and REPLAY not in data.environment
     began = np.nanmin(numbers(data.epochs, "finished")) if first else signs.began
     trained = int(np.sum(numbers(data.epochs, "attempt") == 0)) if data.epochs.num_rows else 0
-    known = {**asdict(planned(data.name, data.definition)), **standing(data.definition, _runs(data))}
-    return Facts(**{
-        **known, "trained_epochs": trained, "began": None if began is None else float(began), "sign_of_life": signs.last,
+    known: dict[str, Any] = {
+        **asdict(planned(data.name, data.definition)),
+        **standing(data.definition, _runs(data)),
+        "failed_trials": len(failed(data)),
+        "trained_epochs": trained,
+        "began": None if began is None else float(began),
         "updated": reading.latest(data) or signs.last,
-    })  # fmt: skip
+        "sign_of_life": signs.last,
+    }
+    return Facts(**known)
+
+
+def failed(data: StudyData) -> set[str]:
+    """Returns the trials that failed, in training or as a run saw it."""
+    marked = data.trials.filter(pc.equal(data.trials["status"], "failed"))
+    return {trial for table in (marked, data.run_failures, data.failures) for trial in table["trial"].to_pylist()}
 
 
 def _runs(data: StudyData) -> list[dict[str, Any]]:
@@ -206,12 +217,11 @@ def _runs(data: StudyData) -> list[dict[str, Any]]:
         old = rows.get(run, {})
         if old.get("charged_epochs") == found["run_count"] * folds:
             continue
-        mine = data.charges.filter(pa.compute.equal(data.charges["run"], run))
-        failed = pa.compute.sum(pa.compute.equal(data.run_failures["run"], run)).as_py() or 0
+        mine = data.charges.filter(pc.equal(data.charges["run"], run))
         rows[run] = {
             "run": run, "method": method, "seed": int(seed), "status": "partial", **old,
             "charged_epochs": found["run_count"] * folds, "charged_cost": found["cost_sum"],
-            "failed_trials": max(old.get("failed_trials") or 0, failed), **_incumbent(mine, data.definition["mode"]),
+            **_incumbent(mine, data.definition["mode"]),
         }  # fmt: skip
     return list(rows.values())
 

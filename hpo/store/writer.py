@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ class StudyWriter:
             stored = reader.data(study, head, found)
             delivery.keep(_of_others(stored, definition))
             keeping = Keeping(where, study, lease, stored, head)
-            delivery.attend(keeping.write_if_due)
+            delivery.also = keeping.write_if_due
         except BaseException:
             _let_go(lease)
             raise
@@ -118,15 +119,19 @@ class StudyWriter:
     def failure(self, failure: Failure) -> None:
         """Takes a trial's failure."""
         self._delivery.hand("failures", rows.failure_row(self._study, failure))
+        self._keeping.failed(failure.trial)
 
     def charge(self, charge: Charge) -> None:
         """Takes a charged epoch."""
         self._note_versions()
         self._delivery.hand("charges", rows.charge_row(self._study, charge))
+        if not math.isfinite(charge.value):
+            self._keeping.failed(charge.trial)
 
     def run_failure(self, failure: RunFailure) -> None:
         """Takes a trial's failure as one run met it."""
         self._delivery.hand("run_failures", rows.run_failure_row(self._study, failure))
+        self._keeping.failed(failure.trial)
 
     def exam(self, exam: Mapping[str, Any]) -> None:
         """Takes a winner's test. Raises StoreError for a metric that is named like a column or is not a number."""

@@ -4,6 +4,7 @@ had happened.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -26,6 +27,17 @@ def begin(study, store, workers=2):
         command("run", study, "--store", store, "--workers", workers, "--format", "json", "--no-report"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def state(store):
+    """The study's state, which its summary and its tables must tell alike."""
+    from hpo.storage.place import place
+    from hpo.store import signs
+    from hpo.store.listing import Listing
+
+    (found,) = Listing(str(store)).summaries()
+    assert found.state.word == signs.read(place(str(store)), "instant").word
+    return found.state
 
 
 def wait_for_epochs(store, count, process, seconds=120, study="instant"):
@@ -51,6 +63,11 @@ def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(insta
         wait_for_epochs(tmp_path / "killed", moment, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        dead = state(tmp_path / "killed")
+        assert dead.word == "no sign of life"
+        assert f"from process {process.pid} on " in dead.sentence
+        assert dead.command is not None
+        assert dead.command.startswith("hpo run ")
     before = rows(tmp_path / "killed", "charges")
     last = hpo(
         "run", study, "--store", tmp_path / "killed", "--workers", 2, "--format", "json", "--no-report", timeout=240
@@ -61,6 +78,7 @@ def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(insta
     from hpo.store import verify
 
     assert verify(str(tmp_path / "killed")) == []
+    assert state(tmp_path / "killed").word == "complete"
 
 
 @pytest.mark.timeout(600)
@@ -119,6 +137,11 @@ def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, 
     from hpo.store import verify
 
     assert verify(str(tmp_path / "stopped")) == []
+    assert state(tmp_path / "stopped").word == "stopped"
+    assert state(tmp_path / "stopped").sentence == "stopped by SIGINT"
+    found = json.loads(hpo("compare", tmp_path / "stopped", "--format", "json").stdout)["states"]
+    assert found == {"instant": state(tmp_path / "stopped").to_json()}
+    assert last.endswith(f"to continue: {found['instant']['command']}")
 
 
 @pytest.mark.timeout(600)

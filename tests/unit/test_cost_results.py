@@ -19,7 +19,8 @@ from hpo.report.comparison_tables import render_comparison
 from hpo.report.record_section import ledger_table
 from hpo.results.compare import compare
 from hpo.results.standing import current
-from hpo.service.views import progress
+from hpo.service.answers.progress import anytime_curves
+from hpo.service.answers.runs import run_list
 from hpo.store import StudyData
 from hpo.store.verify import check
 from hpo.study.study import Study
@@ -116,13 +117,13 @@ def test_the_report_draws_the_curves_over_cost_first_and_counts_the_ledger_in_co
     assert "budget_epochs" not in {column.key for column in ledger_table(data).columns}
 
 
-def test_the_live_page_the_bundle_and_an_old_snapshot_tell_the_cost(finished) -> None:
+def test_the_service_the_bundle_and_an_old_snapshot_tell_the_cost(finished) -> None:
     data = finished[1]
-    shown = progress(data)
-    assert (shown["budget_epochs"], shown["budget_cost"]) == (None, 7.25)
-    for run, row in zip(sorted(shown["runs"], key=lambda r: r["run"]), sorted(data.runs.to_pylist(), key=lambda r: r["run"]),
-                        strict=True):  # fmt: skip
-        assert run["charged_cost"] == row["charged_cost"] == run["anytime_cost"][-1][0]
+    curves = {run["run"]: run["steps"] for run in anytime_curves(data, "cost")["runs"]}
+    stored = {row["run"]: row["charged_cost"] for row in data.runs.to_pylist()}
+    for run in run_list(data):
+        assert (run["budget_epochs"], run["budget_cost"]) == (None, 7.25)
+        assert run["charged_cost"] == stored[run["run"]] == curves[run["run"]][-1][0]
     assert "each with a budget of a cost of 7.25" in readme(data, "requirements.txt", "A verdict.")
     old = current(replace(data, runs=data.runs.slice(0, 0)))
     columns = ["run", "charged_cost", "budget_cost", "budget_epochs"]

@@ -79,7 +79,7 @@ def test_wheel_and_sdist_hold_the_packages_their_data_and_the_licences_and_nothi
 ) -> None:
     assert list(dist.problems(*packages)) == []
     held = dist.in_wheel(packages[1])
-    needed = {"hpo/study/presets/digits.yaml", "hpo/report/templates/report.css", "hpo/service/pages/live.js"}
+    needed = {"hpo/study/presets/digits.yaml", "hpo/report/templates/report.css", "hpo/service/pages/built/study.js"}
     assert needed | {"hpo/py.typed", "trainables/weights/digits_net.safetensors"} <= held
     assert not [name for name in held if name.startswith(("tests/", "docs/"))]
 

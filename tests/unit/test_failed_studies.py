@@ -19,7 +19,6 @@ from hpo.live.dispatch import Dispatch
 from hpo.report import write_html
 from hpo.results.compare import compare, compare_many
 from hpo.results.failures import GROUPS, QUOTED, grouped, told, without_result
-from hpo.service import views
 from hpo.study.study import Study
 from hpo.worker import training
 from hpo.worker.training import Report, Training
@@ -64,7 +63,6 @@ def test_a_study_in_which_every_trial_fails_says_so_everywhere(tmp_path: Path) -
     assert found.failure.startswith(start)
     assert found.verdict.startswith(f"All {failed} trials failed: ")
     assert found.to_json()["failure"] == found.failure
-    assert views.progress(data)["failure"] == found.failure
     path = tmp_path / "report.html"
     write_html(data, found, None, path, command="hpo run")
     assert f'id="verdict">All {failed} trials failed: ' in path.read_text()
@@ -168,7 +166,6 @@ def test_a_failed_exam_is_stored_shown_and_taken_again_by_the_next_command(
     assert out.startswith(sentence)
     assert f"hpo: the study failed: {sentence}" in err
     assert sentence in (tmp_path / "store" / "drawn" / "report.html").read_text()
-    assert views.progress(data)["failed_exams"] == sentence
     assert all(one.incumbent and one.incumbent.test is None for one in compare(data).runs)
     assert store.verify(study.store) == []
     code, out, err = run(capsys, study)

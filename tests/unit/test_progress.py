@@ -17,11 +17,12 @@ from slots_without_ray import Died, Played
 from without_ray import dispatching, train
 
 from hpo.live.dispatch import Dispatch
-from hpo.live.display.moment import Watch, lacking
+from hpo.live.display.moment import Watch
 from hpo.live.display.outlets import MOST_INCIDENTS, Cell, Drawing, Lines, Nowhere, outlet
 from hpo.live.incidents import Incident, Incidents
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
+from hpo.live.remaining import lacking
 from hpo.study.study import Study
 
 pytestmark = pytest.mark.timeout(120)

@@ -97,9 +97,6 @@ ANSWERS = {
 @pytest.mark.parametrize("path", ANSWERS)
 def test_every_answer_is_as_documented(client: TestClient, study: str, path: str) -> None:
     found = client.get(f"{API}/studies/{study}{path}")
-    if (study, path) in (("whole", "/plan"), ("under-way", "/plan")):
-        assert found.status_code == 409  # image_classifier asks for data that this machine does not have
-        return
     assert found.status_code == 200, found.text
     assert found.headers["content-type"] == "application/json"
     TypeAdapter(ANSWERS[path]).validate_json(found.content, strict=True)
@@ -109,8 +106,6 @@ def test_every_answer_is_as_documented(client: TestClient, study: str, path: str
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_version_is_answered_once(client: TestClient, study: str) -> None:
     for path in (*ANSWERS, "/trials?format=csv", "/tables/charges?format=arrow"):
-        if path == "/plan":
-            continue
         first = client.get(f"{API}/studies/{study}{path}")
         again = client.get(f"{API}/studies/{study}{path}", headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b""), path
@@ -155,7 +150,7 @@ def test_an_unfinished_study_counts_by_its_charges(client: TestClient, uri: Path
     found = answer(client, "/studies/under-way")
     assert [run["charged_epochs"] for run in found["run_list"]] == [48, 48, 4, 0]
     assert [run["status"] for run in found["run_list"]][2:] == ["partial", "waiting"]
-    assert found["state"]["command"]
+    assert found["state"]["word"] in ("stopped", "no sign of life")
     curves = answer(client, "/studies/under-way/anytime")
     assert [run["steps"][-1] for run in curves["runs"]] == [
         [run["charged_epochs"], run["best"]] for run in found["run_list"][:3]
@@ -198,9 +193,10 @@ def test_a_trial_knows_its_curve_and_who_asked_for_it(client: TestClient, uri: P
     held: dict[str, Any] = {}
     exec(found["command"], {}, held)
     assert held["config"] == found["config"]
-    kept = [path.name for path in (uri / "interrupted" / "checkpoints").iterdir()]
-    interrupted = answer(client, f"/studies/interrupted/trials/{kept[0].partition('-')[0]}")
-    assert interrupted["checkpoint"] == f"interrupted/checkpoints/{kept[0]}"
+    (uri / "whole" / "checkpoints").mkdir(exist_ok=True)
+    trial = answer(client, "/studies/whole/trials", limit=1)["rows"][0][4]
+    (uri / "whole" / "checkpoints" / f"{trial}-000001.tar").touch()
+    assert answer(client, f"/studies/whole/trials/{trial}")["checkpoint"] == f"whole/checkpoints/{trial}-000001.tar"
 
 
 def test_analyses_are_made_in_the_background_and_equal_the_command_lines(client: TestClient, uri: Path) -> None:
@@ -239,8 +235,6 @@ def test_downloads_are_what_they_say(client: TestClient) -> None:
     "name",
     [
         "nowhere",
-        "..",
-        "../whole",
         "%2e%2e",
         "whole%2f..%2fwhole",
         ".studies",
@@ -294,8 +288,8 @@ def test_a_bug_is_answered_in_one_sentence_and_logged(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a secret of the code")
 
-    monkeypatch.setattr("hpo.service.answers.failing.failures", broken)
-    found = client.get(f"{API}/studies/interrupted/failures?")
+    monkeypatch.setattr("hpo.service.routes.tables.one_trial", broken)
+    found = client.get(f"{API}/studies/interrupted/trials/any")
     assert (found.status_code, found.headers["content-type"]) == (500, "application/problem+json")
     assert "secret" not in found.text
     assert "Content-Security-Policy" in found.headers
@@ -349,15 +343,18 @@ def charged(event: dict[str, Any]) -> int:
     return sum(run["charged_epochs"] for run in event["data"]["run_list"]) if event["event"] == "study" else 0
 
 
+def settled(event: dict[str, Any]) -> bool:
+    return event["event"] == "summary" and event["data"]["budget"]["charged"] == 192
+
+
 def test_events_follow_a_study_as_it_grows_and_go_on_after_a_break(tmp_path: Path) -> None:
     whole = played("growing", budget=48, seeds=(0,))
     write_study(str(tmp_path / "results"), whole, charges=60)
     path = f"{API}/studies/growing/events"
     with serving(context(tmp_path / "results", tmp_path / "cache")) as port, ThreadPoolExecutor() as pool:
         stream = pool.submit(events, port, path, lambda event: charged(event) == 192)
-        others = pool.submit(events, port, f"{API}/events", lambda e: e["event"] == "summary" and e["data"]["charged"] == 192
-                             if "charged" in e["data"] else e["event"] == "summary" and e["data"]["budget"]["charged"] == 192)  # fmt: skip
-        (first,) = events(port, path, lambda event: True)
+        others = pool.submit(events, port, f"{API}/events", settled)
+        first = events(port, path, charged)[-1]
         assert charged(first) == 60
         studies.StudyAnswer.model_validate(first["data"])
         write_study(str(tmp_path / "results"), whole)
@@ -367,8 +364,7 @@ def test_events_follow_a_study_as_it_grows_and_go_on_after_a_break(tmp_path: Pat
         numbers = [int(event["id"].partition(".")[0]) for event in found]
         assert numbers == sorted(set(numbers))
         assert others.result(30)[-1]["data"]["study"] == "growing"
-        (resumed,) = events(port, path, lambda event: event["event"] == "study", Last_Event_ID=first["id"])
-        assert charged(resumed) == 192
+        assert charged(events(port, path, charged, Last_Event_ID=first["id"])[-1]) == 192
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         client.request("GET", f"{API}/studies/growing/comparison")
         client.close()
@@ -388,6 +384,6 @@ def test_a_stream_ends_when_its_token_is_revoked(tmp_path: Path) -> None:
         ThreadPoolExecutor() as pool,
     ):
         stream = pool.submit(events, port, f"{API}/studies/s/events", lambda event: False, secret)
-        events(port, f"{API}/studies/s/events", lambda event: True, SECRET)
+        events(port, f"{API}/studies/s/events", charged, SECRET)
         tokens.revoke("ada")
-        assert [event["event"] for event in stream.result(15)][:1] == ["study"]
+        assert "study" in [event["event"] for event in stream.result(15)]

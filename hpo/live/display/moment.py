@@ -8,16 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hpo.game.curves import Curves
-from hpo.game.run import Run, ahead
-from hpo.game.runs import affordable
+from hpo.game.run import Run
 from hpo.live.dispatch import Dispatch
-from hpo.live.display.pace import Pace, left
 from hpo.live.display.words import measured
 from hpo.live.incidents import KEPT, Incident
 from hpo.live.occupancy import Occupancy
-
-COUNT_SECONDS = 2.0  # between two counts of the epochs that are lacking: it takes a while where there are many runs
+from hpo.live.remaining import Remaining
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Tally:
     budget: float
     best: float | None
     mean: float | None
-    running: int  # trials, from here on
+    running: int  # trials, from here on; these are being trained, be it for others too
     paused: int
     failed: int
 
@@ -79,37 +75,31 @@ class Watch:
         self._dispatch = dispatch
         self._began = time.monotonic()
         self._stored = dispatch.arena.curves.cells
-        self._pace = Pace()
+        self._remaining = Remaining(dispatch)
         self._seen = [run.states.resumptions for run in runs]
         self._promoted: deque[Incident] = deque(maxlen=KEPT)
-        self._counted, self._count_due = (0.0, 0), 0.0  # the epochs lacking, and those known by then
-        study = dispatch.study
-        self._charge = study.budget.amount * study.folds / affordable(study)  # for an epoch, on average over the space
         self._labels = list(dict.fromkeys(run.key.method for run in runs))
 
     def read(self, occupancy: Occupancy | None) -> Moment:
         dispatch, now = self._dispatch, time.monotonic()
         runs, trained = dispatch.arena.runs, dispatch.trained
-        if trained or (occupancy is not None and occupancy.busy):
-            self._pace.note(now, trained)
-        lacking, known = self._lacking(now), dispatch.arena.curves.cells
-        rate = self._pace.rate(now, trained) if lacking else None  # exams train epochs that nobody counts
+        rest, known = self._remaining.read(occupancy), dispatch.arena.curves.cells
         study, unit = dispatch.study, dispatch.study.budget.unit
         return Moment(
             study=study.study,
             metric=study.metric,
             unit=unit.name,
             elapsed=now - self._began,
-            left=lacking / rate if rate else None,
-            share=known / (known + lacking) if lacking else 1.0,
+            left=rest.seconds if rest.epochs else None,
+            share=known / (known + rest.epochs) if rest.epochs else 1.0,
             charged=sum(run.ledger.unit.value(run.ledger.committed) for run in runs),
             budget=sum(run.ledger.unit.value(run.ledger.budget) for run in runs),
             stored=self._stored,
             trained=trained,
-            rate=rate,
+            rate=rest.rate,
             occupancy=occupancy,
             exams=dispatch.exams,
-            tallies=self._tallies(study.mode),
+            tallies=self._tallies(study.mode, () if occupancy is None else occupancy.trials),
             promotions=self._promotions(),
             incidents=tuple(dispatch.incidents.last),
             met=dispatch.incidents.count,
@@ -117,20 +107,15 @@ class Watch:
             trouble=dispatch.writer.trouble,
         )
 
-    def _lacking(self, now: float) -> float:
-        """Estimates the epochs yet to be trained. It counts them now and then, and in between subtracts what came."""
-        cells = self._dispatch.arena.curves.cells
-        if now >= self._count_due:
-            self._count_due = now + COUNT_SECONDS
-            self._counted = lacking(self._dispatch.arena.runs, self._dispatch.arena.curves, self._charge), cells
-        counted, then = self._counted
-        return 0.0 if self._dispatch.arena.done else max(1.0, counted - (cells - then))
-
-    def _tallies(self, mode: str) -> tuple[Tally, ...]:
+    def _tallies(self, mode: str, trials: Sequence[str]) -> tuple[Tally, ...]:
+        arena = self._dispatch.arena
         by_label: dict[str, list[Run]] = {label: [] for label in self._labels}
         for run in self._dispatch.arena.runs:
             by_label[run.key.method].append(run)
-        return tuple(tally(label, runs, mode) for label, runs in by_label.items())
+        return tuple(
+            tally(label, runs, mode, sum(any(arena.wants(run, trial) for run in runs) for trial in trials))
+            for label, runs in by_label.items()
+        )
 
     def _promotions(self) -> tuple[Incident, ...]:
         """Returns the last promotions; of a run's promotions between two looks, the last one."""
@@ -144,22 +129,8 @@ class Watch:
         return tuple(self._promoted)
 
 
-def lacking(runs: Sequence[Run], curves: Curves, charge: float) -> float:
-    """Estimates the epochs yet to be trained: each run's own, but as many shared as were shared so far.
-
-    `charge`: what a run is charged for an epoch on average over the search space.
-    """
-    own, used = 0.0, 0
-    for run in runs:
-        trained, before = run.charged_epochs // run.rules.charge, ahead(run, curves)
-        used += trained + before
-        if not run.done:
-            own += left(run.ledger.budget, run.ledger.committed, trained, before, charge)
-    return own * min(1.0, curves.cells / used) if used else own
-
-
-def tally(label: str, runs: Sequence[Run], mode: str) -> Tally:
-    """Adds up the runs of a method."""
+def tally(label: str, runs: Sequence[Run], mode: str, running: int) -> Tally:
+    """Adds up the runs of a method, of whose trials `running` ones are being trained."""
     values = [run.incumbent.value for run in runs if run.incumbent is not None]
     best = max if mode == "max" else min
     return Tally(
@@ -170,7 +141,7 @@ def tally(label: str, runs: Sequence[Run], mode: str) -> Tally:
         budget=sum(run.ledger.unit.value(run.ledger.budget) for run in runs),
         best=best(values, default=None),
         mean=fmean(values) if len(values) == len(runs) else None,
-        running=sum(run.states["running"] for run in runs),
+        running=running,
         paused=sum(run.states["paused"] for run in runs),
         failed=sum(run.states["failed"] for run in runs),
     )

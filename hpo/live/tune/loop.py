@@ -118,8 +118,8 @@ class Loop:
     def _occupancy(self) -> Occupancy:
         lacking = max(0, self._keeper.wanted - sum(not slot.leaving for slot in self._slots.values()))
         waiting = min(lacking, self._keeper.without_room)
-        busy = sum(bool(slot.running) for slot in self._slots.values())
-        return Occupancy(self._allowed, busy, lacking - waiting, waiting)
+        trials = tuple(next(iter(slot.running)) for slot in self._slots.values() if slot.running)
+        return Occupancy(self._allowed, len(trials), lacking - waiting, waiting, trials)
 
     # -- out ------------------------------------------------------------------------------------------------------
 

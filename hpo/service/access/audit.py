@@ -32,7 +32,7 @@ FOLDER = ".audit"
 TEXT = 500  # most characters of a text in an entry
 BLOCK = 2**16
 _END_OF_TIME = 10**13  # milliseconds since 1970, in the year 2286
-_NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.json")
+_NAME = re.compile(r"[0-9]{13}-[0-9a-f]{16}\.json")
 
 Page = tuple[list[dict[str, Any]], str | None]
 
@@ -83,7 +83,7 @@ class _Lines:
 
     def add(self, entry: bytes) -> None:
         try:
-            self._path.parent.mkdir(exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab+") as stream:
                 with contextlib.suppress(OSError):  # a file system without locks
                     fcntl.flock(stream, fcntl.LOCK_EX)
@@ -131,7 +131,7 @@ def _last_lines(stream: Any, end: int, limit: int) -> tuple[list[bytes], int]:
 
 
 def _place(cursor: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", cursor):
+    if not re.fullmatch(r"[0-9]{1,18}", cursor):
         raise Problem(400, f"a cursor must be one that a page of the log gave, but got {shown(cursor)}")
     return int(cursor)
 

@@ -18,6 +18,8 @@ class ComparisonAnswer(Open):
     """Whether the metric is to be large or small."""
     verdict: str
     """What the data allow to be said, in one to three sentences."""
+    brief: str
+    """The verdict in about five words."""
     runs: list[dict[str, Any]]
     """Every run."""
     methods: list[dict[str, Any]]

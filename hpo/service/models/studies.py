@@ -89,6 +89,8 @@ class SummaryAnswer(Answer):
     """The verdict in about five words; null where there is nothing to compare."""
     failed_trials: int
     """Number of trials that failed."""
+    trained_epochs: int
+    """Epochs trained, without those trained again after a fault: runs share trainings."""
     began: float | None
     """When the study began, in seconds since 1970."""
     updated: float | None

@@ -23,6 +23,7 @@ THREADS = 4  # looks at a time: a store that is silent must not hold up all of t
 MEMORY = 512 * 2**20
 LEAST = 2**16  # bytes that a study counts as at least, so that there are not very many
 FIT_SECONDS = 1.0
+LONGEST = 200  # characters of a name that is looked for: no file system has longer ones
 
 
 class Readings:
@@ -107,6 +108,8 @@ class Readings:
     def _of(self, study: str) -> Newest[Reading]:
         known = self._studies.get(study)
         if known is None:
+            if len(study) > LONGEST:
+                raise Problem(404, f"a study's name has at most {LONGEST} characters, but this one has {len(study)}")
             try:
                 look = StudyLook(self._uri, layout.checked(study), self._waiting, self._plans)
             except StoreError as error:

@@ -12,8 +12,9 @@ from hpo.service.context import Context
 from hpo.service.documented import errors, making, unchanged
 from hpo.service.models.analyses import ComparisonAnswer, ImportanceAnswer
 from hpo.service.routes.studies import StudyName
+from hpo.study.difference import Difference
 
-Difference = Annotated[
+DifferenceQuery = Annotated[
     str | None,
     Query(
         max_length=50,
@@ -41,7 +42,7 @@ def router(context: Context) -> APIRouter:
     async def comparison(
         request: Request,
         study: StudyName,
-        difference: Difference = None,
+        difference: DifferenceQuery = None,
         target: Target = None,
         workers: Workers = None,
     ) -> Response:
@@ -58,7 +59,7 @@ def router(context: Context) -> APIRouter:
             list[Annotated[str, Query(max_length=200)]],
             Query(min_length=1, max_length=MOST, description="The studies, which count as tasks.", examples=["digits"]),
         ],
-        difference: Difference = None,
+        difference: DifferenceQuery = None,
         target: Target = None,
         workers: Workers = None,
     ) -> Response:
@@ -68,6 +69,8 @@ def router(context: Context) -> APIRouter:
     async def compared(
         request: Request, names: list[str], difference: str | None, target: float | None, workers: int | None
     ) -> Response:
+        if difference is not None:
+            Difference.parse(difference)  # refused at once, not by what is made later
         readings = await asyncio.gather(*(context.readings.reading(name) for name in names))
         given = {"difference": difference, "target": target, "workers": workers}
         options = {name: value for name, value in given.items() if value is not None}

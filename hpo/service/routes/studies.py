@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -12,11 +11,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from hpo.service import answering
 from hpo.service.answers import definitions, runs
 from hpo.service.answers.listing import Asked, listed
-from hpo.service.answers.study import LIVE, study
+from hpo.service.answers.study import study
 from hpo.service.context import Context, Made, Reading
 from hpo.service.documented import errors, unchanged
 from hpo.service.models.studies import DefinitionAnswer, PlanAnswer, RunsAnswer, StudiesAnswer, StudyAnswer, Word
 from hpo.service.problems import Problem
+from hpo.service.verdicts import Verdicts, comparison_of
+from hpo.store.state import LIVE
 
 StudyName = Annotated[str, Path(description="Name of the study.", examples=["digits"], max_length=200)]
 Sort = Literal[
@@ -33,7 +34,7 @@ Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    routes = APIRouter(tags=["studies"])
+    routes, verdicts = APIRouter(tags=["studies"]), Verdicts(context)
 
     @routes.get("/studies", summary="List studies", response_model=StudiesAnswer, responses=unchanged() | errors(422))
     async def studies(
@@ -51,6 +52,7 @@ def router(context: Context) -> APIRouter:
     ) -> Response:
         """The studies of the store, page by page. A page stays where it is when studies come and go."""
         found = await context.readings.summaries()
+        verdicts.consider(found)
         asked = Asked(search, tuple(state), owner, suite, archived, sort, limit, cursor)
         body = await asyncio.to_thread(lambda: answering.encoded(listed(found, asked)))
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
@@ -111,7 +113,7 @@ def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
 
 async def said(context: Context, reading: Reading) -> str | None:
     """Returns the verdict in sentences of a study that is at rest; None while it is being made, and of one that runs."""
-    if reading.state.word in (*LIVE, "queued"):
+    if reading.state.word in LIVE:
         return None
     try:
         found = await context.analysis.ask("comparison", [reading])
@@ -119,14 +121,4 @@ async def said(context: Context, reading: Reading) -> str | None:
         return None
     if not isinstance(found, Made):
         return None
-    content = found.content if found.content is not None else await asyncio.to_thread(_bytes, found)
-    return await reading.later(("verdict", found.etag), lambda: _verdict(content))
-
-
-def _bytes(found: Made) -> bytes:
-    return found.path.read_bytes() if found.path else b""
-
-
-def _verdict(content: bytes) -> str | None:
-    verdict: str | None = json.loads(content).get("verdict")
-    return verdict
+    return (await comparison_of(reading, found)).get("verdict")

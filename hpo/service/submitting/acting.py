@@ -122,6 +122,7 @@ class Acting:
         return found
 
     async def _answer(self, study: str, job: str | None, *, archived: bool | None = None) -> dict[str, Any]:
+        self._context.readings.forget(study)
         known = await self._summary(study)
         return {
             "study": study,

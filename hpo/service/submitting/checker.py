@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,12 +64,10 @@ class Checker:
         self, text: str, options: Options, *, folder: str | None = None, owner: str | None = None
     ) -> Examined:
         """Returns what is found. Raises Problem for a text that is too long, or takes too long, and for too many at a time."""
-        from hpo.service.submitting.drafts import examine
-
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > TEXT_BYTES:
             raise Problem(413, f"a study's text must have at most {TEXT_BYTES:,} bytes, but has {size:,}")
-        return await self._ran(examine, text, folder, self.rules, options, owner)
+        return await self._ran(_examine, text, folder, self.rules, options, owner)
 
     async def schema(self) -> bytes:
         """Returns the JSON schema of a study file; naming the models takes PyTorch."""
@@ -123,6 +123,22 @@ class Checker:
 
 def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _examine(text: str, folder: str | None, rules: Rules, options: Options, owner: str | None) -> Examined:
+    """Looks at a text in this process. After a study of images PyTorch stays here, so that the next check need not fetch it."""
+    from hpo.service.submitting.drafts import examine
+    from trainables import DECLARED
+
+    found = examine(text, folder, rules, options, owner)
+    if "torch" not in sys.modules and any(work.trainable in DECLARED for work in found.work):
+        threading.Thread(target=_fetch, daemon=True, name="fetch PyTorch").start()
+    return found
+
+
+def _fetch() -> None:
+    with contextlib.suppress(ImportError):
+        import_module("torch")
 
 
 def _begin() -> None:

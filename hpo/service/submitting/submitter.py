@@ -106,6 +106,8 @@ class Submitter:
             with explained():
                 made = await asyncio.to_thread(self._sent, queue, found, order, workers, folder, series)
             await asyncio.to_thread(lambda: queue.look(anew=True))
+            for name in found.studies:
+                self._context.readings.forget(name)
         answer = self._answer(found, made)
         await asyncio.to_thread(records.keep_answer, key, order.body, answer)
         return answer
