@@ -75,7 +75,7 @@ export function tooltip(more: Record<string, unknown> = {}): Record<string, unkn
 // An axis in the page's colours.
 export function axis(more: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    axisLine: { lineStyle: { color: colour("line") } },
+    axisLine: { onZero: false, lineStyle: { color: colour("line") } },
     axisTick: { lineStyle: { color: colour("line") } },
     axisLabel: { color: colour("muted"), hideOverlap: true, ...(more["axisLabel"] as object | undefined) },
     nameTextStyle: { color: colour("muted") },
