@@ -25,7 +25,7 @@ from hpo.text import one_line
 
 VARIABLE = "HPO_SERVICE"
 PATIENCE = 60.0  # seconds
-PAGE = 200  # studies of an answer
+PAGE, MOST_JOBS = 200, 1000  # studies and jobs of an answer
 
 
 def connect(
@@ -159,9 +159,10 @@ class Client(Mapping[str, ServedStudy]):
         alone = len(studies) == 1 and studies[0].name == answer["study"]
         return studies[0] if alone else ServedSuite(str(answer["study"]), studies)
 
-    def jobs(self) -> list[Job]:
-        """Returns the jobs that the cluster remembers, newest first."""
-        return [Job.of(facts, self.transport) for facts in self.transport.json("GET", "/jobs")["jobs"]]
+    def jobs(self, study: str | None = None) -> list[Job]:
+        """Returns the jobs that the cluster remembers, newest first; with `study`, those that play it."""
+        query = {"limit": MOST_JOBS} if study is None else {"limit": MOST_JOBS, "study": study}
+        return [Job.of(facts, self.transport) for facts in self.transport.json("GET", "/jobs", params=query)["jobs"]]
 
     def job(self, id: str) -> Job:
         """Returns a job, or the newest attempt of a series. Raises NotFound."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo.cli.compare import show_comparison, show_tasks
 from hpo.cli.lines import shown
 from hpo.cli.options import (
     BudgetOption,
@@ -27,12 +25,12 @@ from hpo.cli.options import (
     words,
 )
 from hpo.cli.remote.connection import connected, typed
+from hpo.cli.remote.results import show_results
 from hpo.cli.submit import QueueOption, RetriesOption, write
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 
 if TYPE_CHECKING:
     from hpo.client import Client, ServedStudy, ServedSuite
-    from hpo.results.values import Comparison
 
 FolderOption = Annotated[
     Path | None,
@@ -171,7 +169,8 @@ def _watched(
             f"the watch is interrupted, and the cluster goes on with {', '.join(names)}; to stop it: "
             f"`{typed(context, 'stop', names[0])}`; to continue: {typed(context, 'watch', *names)}"
         ) from None
-    found = _compared(client, [each for each, end in zip(studies, last, strict=True) if end.facts["trials"]], format)
+    known = [study for study, end in zip(studies, last, strict=True) if end.facts["trials"]]
+    found = show_results(client, known, format.value) if known else None
     for study in studies if report and found is not None else ():
         path = study.report(f"{study.name}.html")
         if not quiet:
@@ -182,16 +181,6 @@ def _watched(
         if end.word != "complete":
             kind = InterruptedStudy if end.word == "stopped" else StudyFailed
             raise kind(f"{end.sentence}; to continue: {typed(context, 'continue', end.study)}")
-
-
-def _compared(client: Client, studies: Sequence[ServedStudy], format: RunFormat) -> Comparison | None:
-    """Prints the comparison of studies that have results; None where there are none."""
-    if not studies:
-        return None
-    data, source = [study.data for study in studies], client.me()["store"]
-    if len(data) > 1:
-        return show_tasks(data, source, format.value)
-    return show_comparison(data[0], source, format.value)
 
 
 def _say_next(context: typer.Context, study: ServedStudy | ServedSuite) -> None:
