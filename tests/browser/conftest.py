@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+AXE = Path(__file__).with_name("axe.min.js")  # axe-core, by its own licence: see NOTICE
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -40,6 +43,16 @@ class Watched:
         page.on(
             "request", lambda request: None if request.url.startswith(allowed) else self.complaints.append(request.url)
         )
+
+    def inaccessible(self):
+        """What axe finds on the page as it is now: the serious and the critical findings, with the elements."""
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+        return [
+            (one["impact"], one["id"], [node["target"] for node in one["nodes"]][:5])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
 
 
 @pytest.fixture(scope="module")

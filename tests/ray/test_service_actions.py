@@ -142,7 +142,7 @@ def form(text: str, archive: bytes, **fields: str) -> tuple[bytes, str]:
 
 def zipped(**files: str) -> bytes:
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
             archive.writestr(name.replace("_", "."), text)
     return content.getvalue()
@@ -293,7 +293,7 @@ def test_what_is_sent_wrong_is_refused_in_a_sentence_and_leaves_nothing(service:
     text = study("wrong")
     slip, media = form(text, zipped(**{"../../evil_csv": "x"}))
     code, _ = form(text, zipped(sitecustomize_py="import os"))
-    bomb, _ = form(text, zipped(a_csv="0" * 20_000_000).replace(b"stored", b""))
+    bomb, _ = form(text, zipped(a_csv="0" * 20_000_000))
     for body, headers, expected in (
         (b"{", {}, 422), (b"[" * 100_000, {}, 422), (b"study: x", {"Content_Type": "text/yaml"}, 415), (b"{}", {}, 422),
         ({"text": text, "study": {}}, {}, 422), ({"text": text, "retries": -1}, {}, 422), ({"text": text, "more": 1}, {}, 422),
@@ -306,10 +306,7 @@ def test_what_is_sent_wrong_is_refused_in_a_sentence_and_leaves_nothing(service:
         ({"text": text}, {"Idempotency_Key": "k" * 300}, 422),
     ):  # fmt: skip
         status, told = ask("POST", "/studies", body=body, **headers)
-        assert (status, told["status"], bool(told["detail"])) == (expected, expected, True), (
-            body if len(body) < 500 else "",
-            told,
-        )
+        assert (status, told.get("status"), bool(told.get("detail"))) == (expected, expected, True), (str(body)[:500], told)
     for who, expected in (("vera", 403), (None, 401)):
         assert ask("POST", "/studies", who, {"text": text})[0] == expected
     assert ask("POST", "/drafts/check", "vera", {"text": text})[1]["ok"] is True
