@@ -134,10 +134,11 @@ def watch(
 def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
     """Submits a study. Raises HpoError, after each mistake of its file at its line."""
     from hpo.client import Refused
+    from hpo.client.submission import has_tasks, text_of
     from hpo.study.finding import find
 
     try:
-        return client.submit(study, **options)
+        return (client.submit_suite if has_tasks(text_of(study)) else client.submit)(study, **options)
     except Refused as error:
         if len(error.problems) > 1:
             for problem in error.problems:
