@@ -250,9 +250,14 @@ def test_a_laptop_hands_a_study_over_watches_it_stops_it_and_goes_on(service: Se
         out, told = process.communicate(timeout=200)
         return process.returncode, out, told
 
-    (tmp_path / "short.yaml").write_text(study("short", seconds=0, epochs=12))
+    listed = study("short", seconds=0, epochs=12).replace(
+        "  learning_rate: {type: float, low: 1.0e-4, high: 0.1, log: true}", "  candidates: recipes.csv"
+    )
+    (tmp_path / "short.yaml").write_text(listed)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "recipes.csv").write_text("learning_rate\n0.001\n0.01\n0.1\n")
     (tmp_path / "long.yaml").write_text(study("long"))
-    code, out, told = hpo("run", "short.yaml", "--workers", 1, "--format", "json")
+    code, out, told = hpo("run", "short.yaml", "--workers", 1, "--working-dir", "own", "--format", "json")
     assert code == 0, told
     assert json.loads(out)["runs"][0]["charged_epochs"] == 12
     assert f"submitted short: {url}/studies/short" in told
