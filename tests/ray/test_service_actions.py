@@ -264,6 +264,11 @@ def test_a_laptop_hands_a_study_over_watches_it_stops_it_and_goes_on(service: Se
     assert "12 of 12 epochs charged" in told
     assert (tmp_path / "short.html").stat().st_size > 10_000
 
+    (tmp_path / "wrong.yaml").write_text(study("wrong").replace("random", "ranodm"))
+    code, out, told = hpo("run", "wrong.yaml")
+    assert (code, out) == (2, "")
+    assert told.startswith("hpo: wrong.yaml:8:11: ")
+
     # Ctrl-C ends the watch alone, and says how to stop the study and how to watch it again.
     watching = started("run", "long.yaml", "--workers", 1, "--plain")
     service.until(lambda: service.charged("long") >= 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,12 +49,8 @@ ReportOption = Annotated[
 
 def check(context: typer.Context, study: StudyArgument) -> None:
     """Validate a study as the service does and print its plan, without training."""
-    from hpo.study.finding import find
-
     found = connected(context).check(study)
-    for problem in found["problems"]:
-        place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
-        errors.print(f"hpo: {find(study)[0]}{place}: {problem['message']}")
+    _say(found["problems"], study)
     if not found["ok"]:
         raise typer.Exit(HpoError.exit_code)
     print(shown(_plan(found), indent=12))
@@ -75,7 +72,7 @@ def submit(
 ) -> None:
     """Submit a study to the service's cluster, and print its name."""
     with connected(context) as client:
-        given = _submitted(client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
+        given = _submitted(context, client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
                            workers=workers, priority=priority, least=least, files=working_dir, queue=queue,
                            retries=retries)  # fmt: skip
         if not follow:
@@ -106,7 +103,7 @@ def run(
 ) -> None:
     """Run a study on the service's cluster: submit it, watch it, and print its comparison."""
     with connected(context) as client:
-        given = _submitted(client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
+        given = _submitted(context, client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
                            workers=workers, priority=priority, least=least, files=working_dir, queue=queue,
                            retries=retries)  # fmt: skip
         if not quiet:
@@ -131,20 +128,31 @@ def watch(
         _watched(context, client, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
-def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
-    """Submits a study. Raises HpoError, after each mistake of its file at its line."""
-    from hpo.client import Refused
+def _submitted(context: typer.Context, client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
+    """Submits a study, or prints what is wrong with its file."""
+    from hpo.client import ServiceError
     from hpo.client.submission import has_tasks, text_of
-    from hpo.study.finding import find
 
     try:
         return (client.submit_suite if has_tasks(text_of(study)) else client.submit)(study, **options)
-    except Refused as error:
-        if len(error.problems) > 1:
-            for problem in error.problems:
-                place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
-                errors.print(f"{find(study)[0]}{place}: {problem['message']}")
-        raise
+    except KeyboardInterrupt:
+        raise InterruptedStudy(
+            f"interrupted before the service answered; whether it has the study, `{typed(context, 'studies')}` tells"
+        ) from None
+    except ServiceError as error:
+        if not error.problems:
+            raise
+        _say(error.problems, study)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _say(problems: Sequence[Mapping[str, Any]], study: str) -> None:
+    """Prints what is wrong with a study file, each at its place, as the local commands do."""
+    from hpo.study.finding import find
+
+    for problem in problems:
+        place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
+        errors.print(f"hpo: {find(study)[0]}{place}: {problem['message']}")
 
 
 def _watched(
