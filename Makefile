@@ -65,7 +65,7 @@ docs: .venv/ready ## the documentation site in build/site: the reference's table
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pages: ## the service's scripts and styles from their TypeScript, type-checked: needs npm; the same sources give the same bytes
-	cd hpo/service/pages && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
+	cd hpo/service/pages && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm test && npm run build
 
 bench: .venv/ready ## measurements, side by side with the peers that are installed
 	$(BIN)/python tests/bench/bench.py

@@ -92,7 +92,7 @@ class TrialPage {
     const said = found.runs.length > 1 ? "It was trained once; each run that asked for it was charged." : "";
     put(
       this.asked, h("h2", { id: "asked-heading" }, "Asked for by"),
-      h("div.scroll", { tabindex: 0, role: "region", "aria-labelledby": "asked-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place && place !== 2 ? "number" : null }, name)))), h("tbody", {}, ...runs.map(row)))),
+      h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "asked-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place && place !== 2 ? "number" : null }, name)))), h("tbody", {}, ...runs.map(row)))),
       h("p.note", {}, `${said} Virtual time is in ticks of the run's own clock, an epoch takes one or what it costs.`.trim()),
     );
   }
@@ -102,7 +102,7 @@ class TrialPage {
     if (!found.attempts.length) return;
     const row = (one: TrialAnswer["attempts"][number]) => h("tr", {}, h("th.number", { scope: "row" }, count(one.epoch)), h("td.number", {}, count(one.attempt)), h("td", {}, one.worker ?? "–"), h("td.number", {}, duration(one.seconds)), h("td", {}, moment(one.finished)));
     const heads = ["epoch", "attempt", "worker", "took", "finished"];
-    put(this.attempts, h("h2", { id: "attempts-heading" }, "Trained again after a fault"), h("div.scroll", { tabindex: 0, role: "region", "aria-labelledby": "attempts-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: [0, 1, 3].includes(place) ? "number" : null }, name)))), h("tbody", {}, ...found.attempts.map(row)))), h("p.note", {}, "None of these is charged: they count as wasted."));
+    put(this.attempts, h("h2", { id: "attempts-heading" }, "Trained again after a fault"), h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "attempts-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: [0, 1, 3].includes(place) ? "number" : null }, name)))), h("tbody", {}, ...found.attempts.map(row)))), h("p.note", {}, "None of these is charged: they count as wasted."));
   }
 }
 

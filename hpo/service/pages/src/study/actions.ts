@@ -80,8 +80,8 @@ export class StudyActions {
       "details.menu", {}, h("summary.button", {}, "Download"),
       h("div.menu-body", {},
         h("ul", {}, h("li", {}, h("a", { href: api(`${base}/report`), target: "_blank", rel: "noopener" }, "Report"), h("span.note", {}, " HTML")), item("Bundle", `${base}/bundle`, "all of the study, .tar.gz"), item("LaTeX", `${base}/latex`, "tables for a paper")),
-        h("h3", {}, "Tables"), h("ul", {}, ...["trials", "epochs", "charges", "runs", ...(study.failed_trials ? ["failures"] : []), ...(study.exams.length ? ["exams"] : [])].map(both)),
-        h("h3", {}, "Figures"), h("ul", {}, ...["anytime", "curves", "parallel", "importance"].map(figures)), status),
+        h("p.menu-title", {}, "Tables"), h("ul", {}, ...["trials", "epochs", "charges", "runs", ...(study.failed_trials ? ["failures"] : []), ...(study.exams.length ? ["exams"] : [])].map(both)),
+        h("p.menu-title", {}, "Figures"), h("ul", {}, ...["anytime", "curves", "parallel", "importance"].map(figures)), status),
     );
     menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !menu.open) return;

@@ -8,6 +8,7 @@ import { number } from "../format.js";
 import { colour, trouble } from "../frame.js";
 import { coloured, dash, tint, type Looks } from "./looks.js";
 import type { Anytime, Band, Over, StudyDetail } from "./answers.js";
+import { span } from "./spans.js";
 import type { View } from "./view.js";
 
 const OVERS: [Over, string][] = [["epochs", "Epochs"], ["cost", "Cost"], ["seconds", "Seconds"]];
@@ -106,7 +107,7 @@ export class AnytimePanel {
 
   private option(data: Anytime): EChartsCoreOption {
     const unit = data.over === "seconds" ? "seconds, the method alone on its workers" : data.over === "cost" ? "charged cost of a run" : "charged epochs of a run";
-    const [min, max, interval] = this.whole.checked ? [undefined, undefined, undefined] : span(data);
+    const [min, max, interval] = this.whole.checked ? [undefined, undefined, undefined] : span(data.methods, data.mode);
     const lines = data.methods.flatMap((method) => [...this.band(data, method), this.mean(method), ...this.runs(data, method)]);
     return {
       grid: { left: 12, right: 18, top: 14, bottom: 34, containLabel: true },
@@ -166,17 +167,4 @@ export class AnytimePanel {
       lineStyle: { color: tint(this.looks, method.method), width: 1, opacity: this.faint(method.method) ? 0.1 : 0.55 }, emphasis: { disabled: true },
     }));
   }
-}
-
-// The range of the values without poor first epochs, which would squeeze the rest into a thin strip.
-export function span(data: Anytime): [number?, number?, number?] {
-  const values = data.methods.flatMap((m) => [...m.mean, ...m.low.slice(-1), ...m.high.slice(-1)]).filter((v) => v !== null).sort((a, b) => a - b);
-  if (values.length < 3) return [];
-  const at = (share: number) => values[Math.floor(share * (values.length - 1))]!;
-  const [low, high] = data.mode === "max" ? [at(0.08), at(1)] : [at(0), at(0.92)];
-  const room = 0.03 * (high - low) || 0.05 * Math.abs(high) || 0.05;
-  const rough = (high - low + 2 * room) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough)!;
-  return [Math.floor((low - room) / step) * step, Math.ceil((high + room) / step) * step, step].map((v) => Number(v.toPrecision(8))) as [number, number, number];
 }

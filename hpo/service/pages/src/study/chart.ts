@@ -8,7 +8,7 @@ import { colour } from "../frame.js";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
 
 export class Chart {
-  readonly element = h("div.chart", { role: "img" });
+  readonly element = h("div.chart", { role: "img", "aria-label": "A chart that is not drawn yet" });
   private drawn: EChartsType | null = null;
   private build: (() => EChartsCoreOption) | null = null;
   private width = 0;
@@ -75,7 +75,7 @@ export function tooltip(more: Record<string, unknown> = {}): Record<string, unkn
 // An axis in the page's colours.
 export function axis(more: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    axisLine: { lineStyle: { color: colour("line") } },
+    axisLine: { onZero: false, lineStyle: { color: colour("line") } },
     axisTick: { lineStyle: { color: colour("line") } },
     axisLabel: { color: colour("muted"), hideOverlap: true, ...(more["axisLabel"] as object | undefined) },
     nameTextStyle: { color: colour("muted") },

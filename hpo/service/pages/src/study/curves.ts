@@ -21,7 +21,7 @@ export class CurvesPanel {
   private readonly metric = h("select", { id: "curves-metric" });
   private readonly chosen = h("span", { hidden: true });
   private readonly note = h("p.note");
-  private readonly key = h("p.key.note", {}, symbol("pause"), "paused ", symbol("promotion"), "promoted ", symbol("rung"), "rung of a schedule");
+  private readonly key = h("p.legend-line.note", {}, symbol("pause"), "paused ", symbol("promotion"), "promoted ", symbol("rung"), "rung of a schedule");
   private readonly table = h("details", { hidden: true });
   private data: Curves | null = null;
   private looks: Looks = {};
@@ -119,9 +119,14 @@ export class CurvesPanel {
     const opacity = this.focus === null ? (curve.best ? 1 : 0.45) : mine ? 1 : 0.12;
     return {
       id: `curve|${place}`, type: "line", showSymbol: curve.epochs.length === 1, symbolSize: 4, triggerLineEvent: true, data: curve.epochs.map((epoch, i) => [epoch, curve.values[i]]),
-      lineStyle: { color: tint(this.looks, methodOf(curve.run)), width: strong ? 2.8 : 1.3, opacity }, itemStyle: { color: tint(this.looks, methodOf(curve.run)), opacity }, z: strong ? 4 : 2, emphasis: { disabled: true },
+      lineStyle: { color: tint(this.looks, methodOf(curve.run)), width: mine ? 3 : strong ? this.winning() : 1.3, opacity }, itemStyle: { color: tint(this.looks, methodOf(curve.run)), opacity }, z: strong ? 4 : 2, emphasis: { disabled: true },
       ...(rungs.length ? { markLine: { silent: true, symbol: "none", animation: false, data: rungs.map((xAxis) => ({ xAxis })), label: { show: false }, lineStyle: { color: colour("muted"), type: "dotted", width: 1, opacity: 0.8 } } } : {}),
     };
+  }
+
+  // Winners stand out; those of many runs, less.
+  private winning(): number {
+    return (this.data?.curves.filter((curve) => curve.best).length ?? 0) > 12 ? 1.8 : 2.8;
   }
 
   private tip(data: Curves, id: string | undefined): string {

@@ -27,10 +27,10 @@ export class LedgerPanel {
     this.each.addEventListener("change", () => this.draw());
     const heads = ["", "charged of the budget", "shared", "wasted", "training"];
     const table = h("table.ledger", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name || "run")))), this.body);
-    const key = h("p.key.note", {}, h("span.bar.charged", { "aria-hidden": "true" }), "charged ", h("span.bar.shared", { "aria-hidden": "true" }), "of these, shared with other runs and trained once");
+    const key = h("p.legend-line.note", {}, h("span.bar.charged", { "aria-hidden": "true" }), "charged ", h("span.bar.shared", { "aria-hidden": "true" }), "of these, shared with other runs and trained once");
     this.element.append(
       h("div.panel-head", {}, h("h2", { id: "ledger-heading" }, "Ledger"), this.choice), this.problem, this.said,
-      h("div.scroll", { tabindex: 0, role: "region", "aria-labelledby": "ledger-heading" }, table), key,
+      h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "ledger-heading" }, table), key,
     );
   }
 
@@ -111,7 +111,7 @@ export class ExamsPanel {
   private readonly trouble = h("p.trouble", { hidden: true });
 
   constructor(private readonly study: string) {
-    const scroll = h("div.scroll.long", { tabindex: 0, role: "region", "aria-labelledby": "exams-heading" }, h("table", {}, this.head, this.body));
+    const scroll = h("div.scroll.long", { tabindex: 0, role: "group", "aria-labelledby": "exams-heading" }, h("table", {}, this.head, this.body));
     const note = h("p.note", {}, "Each run's winner, tested once on data that no method saw: as it won, and trained anew.");
     this.element.append(h("h2", { id: "exams-heading" }, "Final exams"), this.trouble, scroll, note);
   }

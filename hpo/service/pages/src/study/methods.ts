@@ -29,7 +29,7 @@ export class MethodsPanel {
   private pin: (methods: Set<string>) => void = () => undefined;
 
   constructor(private readonly study: string) {
-    const scroll = h("div.scroll", { tabindex: 0, role: "region", "aria-labelledby": "methods-heading" }, h("table.methods", {}, this.head, this.body));
+    const scroll = h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "methods-heading" }, h("table.methods", {}, this.head, this.body));
     this.element.append(h("h2", { id: "methods-heading" }, "Methods"), scroll, this.note, this.pairs);
   }
 

@@ -6,9 +6,10 @@ import { debounced, h, put } from "../dom.js";
 import { count, number } from "../format.js";
 import { colour, trouble } from "../frame.js";
 import type { Column, Dimension, Parallel, StudyDetail } from "./answers.js";
+import { asFilters, asInterval } from "./brushes.js";
 import { axis, Chart, plain, tooltip } from "./chart.js";
 import { methodOf, tint, type Looks } from "./looks.js";
-import { amongst, named, range, within, without, type Filter } from "./trials_filters.js";
+import { without } from "./trials_filters.js";
 import type { TrialsPanel } from "./trials_panel.js";
 import type { View } from "./view.js";
 
@@ -156,22 +157,4 @@ export class ParallelPanel {
 function scale(dimension: Dimension): Record<string, unknown> {
   if (dimension.values) return { type: "category", data: dimension.values, axisTick: { show: false } };
   return { type: dimension.log && (dimension.low ?? 0) > 0 ? "log" : "value", min: dimension.low ?? undefined, max: dimension.high ?? undefined, scale: true };
-}
-
-export function asFilters(filters: readonly Filter[], column: string, dimension: Dimension, interval: [number, number]): Filter[] {
-  const [low, high] = [Math.min(...interval), Math.max(...interval)];
-  if (!dimension.values) return within(filters, column, low, high);
-  const chosen = dimension.values.filter((_, place) => place >= Math.round(low) && place <= Math.round(high));
-  return chosen.length ? amongst(filters, column, chosen) : without(filters, column);
-}
-
-export function asInterval(filters: readonly Filter[], column: string, dimension: Dimension): [number, number] | null {
-  if (!dimension.values) {
-    const found = range(filters, column);
-    if (!found || dimension.low === null || dimension.high === null) return null;
-    return [Math.max(dimension.low, found[0] ?? dimension.low), Math.min(dimension.high, found[1] ?? dimension.high)];
-  }
-  const places = (named(filters, column) ?? []).map((value) => dimension.values!.indexOf(value)).filter((place) => place >= 0);
-  if (!places.length) return null;
-  return [Math.min(...places) - 0.4, Math.max(...places) + 0.4];
 }

@@ -4,6 +4,7 @@
 // are there. The focus stays on the grid, which names its active cell: no redrawing can lose it.
 
 import { h, put, vary } from "../dom.js";
+import { PAGE, TablePages, type Source } from "./table_pages.js";
 
 export interface TableColumn {
   name: string;
@@ -14,14 +15,9 @@ export interface TableColumn {
   title?: string;
 }
 
-export interface Page<Row> {
-  matched: number;
-  rows: Row[];
-}
-
 export interface TableOptions<Row> {
   label: string;
-  source: (offset: number, limit: number, signal: AbortSignal) => Promise<Page<Row>>;
+  source: Source<Row>;
   key: (row: Row) => string;
   cell: (row: Row, column: TableColumn, element: HTMLElement) => void; // fills a cell
   sorted: () => string; // "name", "-name" or ""
@@ -32,9 +28,7 @@ export interface TableOptions<Row> {
 }
 
 const ROW = 30; // pixels; the style sheet has the same
-const PAGE = 100;
 const MORE = 8; // rows beyond those in sight
-const PAGES = 30; // most pages kept
 let tables = 0;
 
 export class VirtualTable<Row> {
@@ -44,23 +38,20 @@ export class VirtualTable<Row> {
   private readonly head = h("div.grid-row.grid-head", { role: "row", "aria-rowindex": 1 });
   private readonly body = h("div.grid-body", { role: "rowgroup" });
   private readonly shown = new Map<number, HTMLElement>();
-  private pages = new Map<number, Row[]>();
-  private stale = new Set<number>();
-  private asked = new Map<number, AbortController>();
+  private readonly pages: TablePages<Row>;
   private columns: TableColumn[] = [];
-  private matched = 0;
-  private generation = 0;
   private active = { row: 0, column: 0 }; // row 0 is the head
   private anchor = 0;
   private frame = 0;
 
   constructor(private readonly options: TableOptions<Row>) {
     this.element = h(
-      "div.grid",
+      "div.trial-grid",
       { role: "grid", tabindex: 0, "aria-label": options.label, "aria-multiselectable": "true", "aria-rowcount": 1 },
       h("div.grid-top", { role: "rowgroup" }, this.head),
       this.body,
     );
+    this.pages = new TablePages<Row>(options.source, () => this.sight(), (rows) => this.arrived(rows), options.trouble);
     this.element.addEventListener("scroll", () => this.later(), { passive: true });
     this.element.addEventListener("keydown", (event) => this.pressed(event));
     this.element.addEventListener("click", (event) => this.clicked(event));
@@ -84,16 +75,13 @@ export class VirtualTable<Row> {
 
   // Asks again for what is in sight. `afresh`: the rows are others (another filter or order), so the top is shown.
   reload(afresh = false): void {
-    this.generation += 1;
-    for (const one of this.asked.values()) one.abort();
-    this.asked.clear();
+    this.pages.age();
     if (afresh) {
       this.element.scrollTop = 0;
       this.active.row = Math.min(this.active.row, 1);
     }
-    this.stale = new Set(this.pages.keys());
     this.drawHead();
-    this.need(Math.floor(this.first() / PAGE));
+    this.pages.need(this.sight()[0]);
     this.later();
   }
 
@@ -135,7 +123,7 @@ export class VirtualTable<Row> {
     const height = this.element.clientHeight;
     if (!height || !this.columns.length) return;
     const from = Math.max(0, this.first() - MORE);
-    const to = Math.min(this.matched, this.first() + Math.ceil(height / ROW) + MORE);
+    const to = Math.min(this.pages.matched, this.first() + Math.ceil(height / ROW) + MORE);
     for (const [index, element] of this.shown) {
       if (index < from || index >= to) {
         element.remove();
@@ -144,8 +132,8 @@ export class VirtualTable<Row> {
     }
     for (let index = from; index < to; index += 1) this.drawRow(index);
     if (to > from) {
-      this.need(Math.floor(from / PAGE));
-      this.need(Math.floor((to - 1) / PAGE));
+      this.pages.need(Math.floor(from / PAGE));
+      this.pages.need(Math.floor((to - 1) / PAGE));
     }
     this.mark();
   }
@@ -162,7 +150,7 @@ export class VirtualTable<Row> {
       const next = [...this.body.children].find((other) => Number((other as HTMLElement).dataset["index"]) > index);
       this.body.insertBefore(element, next ?? null); // in reading order
     }
-    const row = this.row(index);
+    const row = this.pages.row(index);
     element.classList.toggle("waiting", !row);
     element.setAttribute("aria-selected", String(Boolean(row && this.selection.has(this.options.key(row)))));
     this.columns.forEach((column, place) => {
@@ -172,50 +160,18 @@ export class VirtualTable<Row> {
     });
   }
 
-  private row(index: number): Row | undefined {
-    return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
+  // The first and the last page in sight.
+  private sight(): [number, number] {
+    return [Math.floor(this.first() / PAGE), Math.floor((this.first() + this.element.clientHeight / ROW + MORE) / PAGE)];
   }
 
-  private need(page: number): void {
-    if ((this.pages.has(page) && !this.stale.has(page)) || this.asked.has(page)) return;
-    const stop = new AbortController();
-    const mine = this.generation;
-    this.asked.set(page, stop);
-    window.setTimeout(() => {
-      if (!stop.signal.aborted) void this.fetch(page, stop, mine);
-    }, this.pages.size ? 40 : 0); // a quick scroll passes most pages by
-  }
-
-  private async fetch(page: number, stop: AbortController, generation: number): Promise<void> {
-    const sight = [Math.floor(this.first() / PAGE), Math.floor((this.first() + this.element.clientHeight / ROW + MORE) / PAGE)];
-    if (this.pages.size && (page < sight[0]! - 1 || page > sight[1]! + 1)) {
-      this.asked.delete(page);
-      return;
-    }
-    try {
-      const found = await this.options.source(page * PAGE, PAGE, stop.signal);
-      if (generation !== this.generation) return;
-      this.asked.delete(page);
-      this.pages.delete(page);
-      this.pages.set(page, found.rows);
-      this.stale.delete(page);
-      if (this.pages.size > PAGES) this.pages.delete(this.pages.keys().next().value as number);
-      this.measure(found.matched);
-      for (const row of found.rows) if (this.selection.has(this.options.key(row))) this.selection.set(this.options.key(row), row);
-      this.draw();
-    } catch (error) {
-      if (generation !== this.generation) return;
-      this.asked.delete(page);
-      this.options.trouble(error);
-    }
-  }
-
-  private measure(matched: number): void {
-    if (matched !== this.matched) this.pages.forEach((rows, page) => page * PAGE + rows.length > matched && this.pages.delete(page));
-    this.matched = matched;
+  private arrived(rows: Row[]): void {
+    const { matched } = this.pages;
     this.element.setAttribute("aria-rowcount", String(matched + 1));
     vary(this.body, "--tall", `${matched * ROW}px`);
     this.active.row = Math.min(this.active.row, matched);
+    for (const row of rows) if (this.selection.has(this.options.key(row))) this.selection.set(this.options.key(row), row);
+    this.draw();
   }
 
   private cellId(row: number, column: number): string {
@@ -233,7 +189,7 @@ export class VirtualTable<Row> {
 
   private move(row: number, column: number): void {
     this.active = {
-      row: Math.min(this.matched, Math.max(0, row)),
+      row: Math.min(this.pages.matched, Math.max(0, row)),
       column: Math.min(this.columns.length - 1, Math.max(0, column)),
     };
     const top = (this.active.row - 1) * ROW;
@@ -256,10 +212,10 @@ export class VirtualTable<Row> {
     const moves: Record<string, [number, number]> = {
       ArrowDown: [row + 1, column], ArrowUp: [row - 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
       PageDown: [row + leap, column], PageUp: [Math.max(1, row - leap), column],
-      Home: event.ctrlKey ? [1, 0] : [row, 0], End: event.ctrlKey ? [this.matched, column] : [row, this.columns.length - 1],
+      Home: event.ctrlKey ? [1, 0] : [row, 0], End: event.ctrlKey ? [this.pages.matched, column] : [row, this.columns.length - 1],
     };
     const to = moves[event.key];
-    const target = this.row(row - 1);
+    const target = this.pages.row(row - 1);
     if (to) {
       this.move(...to);
       if (event.shiftKey && to[0] !== row && this.active.row) this.select(this.active.row - 1, false, true);
@@ -279,12 +235,12 @@ export class VirtualTable<Row> {
   }
 
   private select(index: number, keep: boolean, span: boolean): void {
-    const row = this.row(index);
+    const row = this.pages.row(index);
     if (!row) return;
     if (span) {
       const [from, to] = [Math.min(this.anchor, index), Math.max(this.anchor, index)];
       for (let place = from; place <= to && place - from < 200; place += 1) {
-        const one = this.row(place);
+        const one = this.pages.row(place);
         if (one) this.selection.set(this.options.key(one), one);
       }
     } else {
@@ -316,7 +272,7 @@ export class VirtualTable<Row> {
 
   private opened(event: MouseEvent): void {
     const index = (event.target as HTMLElement).closest<HTMLElement>("[data-index]")?.dataset["index"];
-    const row = index === undefined ? undefined : this.row(Number(index));
+    const row = index === undefined ? undefined : this.pages.row(Number(index));
     if (row) this.options.open(row, event.ctrlKey || event.metaKey);
   }
 }
