@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from hpo.storage.entry import Entry
 from hpo.storage.place import Place
 from hpo.store import layout, reader, schema
@@ -107,11 +110,41 @@ class _GrowingTable:
             return None
         parts = [part for name in new if (part := reader.part(self._where, name, found[name], warnings)) is not None]
         if parts:
-            more = schema.appended(self._table, whole, schema.distinct(self._table, parts, warnings))
+            more = appended(self._table, whole, schema.distinct(self._table, parts, warnings))
             if more is None:
                 return None
             whole = more if more.column(0).num_chunks < CHUNKS else more.combine_chunks()
         return Rows(whole, warnings, self.rows.replaced)
+
+
+def appended(name: str, whole: pa.Table, part: pa.Table) -> pa.Table | None:
+    """Returns a table of distinct rows with those of a part that comes after it, as `schema.distinct` does for both.
+
+    It compares only the rows whose keys may occur in both, so that a small part costs little. None if `distinct` is
+    needed, since the columns' types differ.
+    """
+    warnings = list[str]()
+    try:
+        before = whole.filter(_perhaps_in(name, whole, part))
+        both = schema.distinct(name, [before, part], warnings)
+        found = pa.concat_tables([whole, both.slice(before.num_rows)], promote_options="permissive")
+    except pa.ArrowException:
+        return None
+    return None if warnings else found.replace_schema_metadata(both.schema.metadata)
+
+
+def _perhaps_in(name: str, whole: pa.Table, part: pa.Table) -> pa.ChunkedArray:
+    """Returns which rows of `whole` may have the key of a row of `part` [rows]: by the ranges of numbers, and by texts."""
+    found = None
+    for key in schema.KEYS[name]:
+        if pa.types.is_integer(part[key].type):
+            ends = pc.min_max(part[key])
+            alike = pc.and_(pc.greater_equal(whole[key], ends["min"]), pc.less_equal(whole[key], ends["max"]))
+            alike = alike.fill_null(True)
+        else:
+            alike = pc.is_in(whole[key], value_set=part[key].combine_chunks().unique())
+        found = alike if found is None else pc.and_(found, alike)
+    return found
 
 
 def _tag(entry: Entry) -> str:

@@ -133,7 +133,7 @@ _UNITS = {
 
 TABLES = tuple(_COLUMNS)
 SNAPSHOTS = ("trials", "runs")
-_KEYS = {
+KEYS = {
     "epochs": ("trial", "epoch", "attempt"),
     "charges": ("run", "order"),
     "failures": ("trial",),
@@ -270,42 +270,12 @@ def distinct(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Ta
     whole = _joined(name, parts, warnings)
     if len(parts) == 1 and (parts[0].schema.metadata or {}).get(DISTINCT_KEY) == b"true":
         return whole
-    keys = list(_KEYS[name])
+    keys = list(KEYS[name])
     indexed = whole.select(keys).append_column("_row", pa.array(np.arange(whole.num_rows)))
     first = indexed.group_by(keys, use_threads=False).aggregate([("_row", "min")]).column("_row_min")
     if len(first) < whole.num_rows:
         whole = whole.take(pc.take(first, pc.sort_indices(first)))
     return whole.replace_schema_metadata(_metadata(True))
-
-
-def appended(name: str, whole: pa.Table, part: pa.Table) -> pa.Table | None:
-    """Returns a table of distinct rows with those of a part that comes after it, as `distinct` does for both.
-
-    It compares only the rows whose keys may occur in both, so that a small part costs little. None if `distinct` is
-    needed, since the columns' types differ.
-    """
-    warnings = list[str]()
-    try:
-        before = whole.filter(_perhaps_in(name, whole, part))
-        both = distinct(name, [before, part], warnings)
-        found = pa.concat_tables([whole, both.slice(before.num_rows)], promote_options="permissive")
-    except pa.ArrowException:
-        return None
-    return None if warnings else found.replace_schema_metadata(_metadata(True))
-
-
-def _perhaps_in(name: str, whole: pa.Table, part: pa.Table) -> pa.ChunkedArray:
-    """Returns which rows of `whole` may have the key of a row of `part` [rows]: by the ranges of numbers, and by texts."""
-    found = None
-    for key in _KEYS[name]:
-        if pa.types.is_integer(part[key].type):
-            ends = pc.min_max(part[key])
-            alike = pc.and_(pc.greater_equal(whole[key], ends["min"]), pc.less_equal(whole[key], ends["max"]))
-            alike = alike.fill_null(True)
-        else:
-            alike = pc.is_in(whole[key], value_set=part[key].combine_chunks().unique())
-        found = alike if found is None else pc.and_(found, alike)
-    return found
 
 
 def _joined(name: str, parts: Sequence[pa.Table], warnings: list[str]) -> pa.Table:

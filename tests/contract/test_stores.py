@@ -539,7 +539,7 @@ def test_a_store_of_the_first_version_is_read_and_continued(uri, monkeypatch):
     exam = {"exam": "winner", "seed": 0, "test_accuracy": 0.5}
     with monkeypatch.context() as patch:
         patch.setattr(schema, "VERSION", 1)
-        patch.setitem(schema._KEYS, "exams", ("trial", "exam"))
+        patch.setitem(schema.KEYS, "exams", ("trial", "exam"))
         columns = {name: about for name, about in schema._COLUMNS["exams"].items() if name != "classes"}
         patch.setitem(schema._COLUMNS, "exams", columns)
         writer = open_writer(uri)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from hpo.service.context import Reading
 from hpo.store import StudyData, schema
+from hpo.store.state import State
 
 HEAD = ("name", "definition", "environment", "warnings", "digest")
 
@@ -21,7 +23,7 @@ def write(folder: Path, studies: Sequence[Reading]) -> None:
     """Writes the readings to a new folder."""
     folder.mkdir(parents=True)
     for number, reading in enumerate(studies):
-        head = {name: getattr(reading.data, name) for name in HEAD}
+        head = {**{name: getattr(reading.data, name) for name in HEAD}, "state": reading.state.to_json()}
         (folder / f"{number}.json").write_text(json.dumps(head))
         for table in schema.TABLES:
             rows = getattr(reading.data, table)
@@ -32,13 +34,14 @@ def write(folder: Path, studies: Sequence[Reading]) -> None:
                 file.write_table(rows)
 
 
-def read(folder: Path) -> list[StudyData]:
-    """Returns the studies in the folder."""
-    return [_study(folder, number) for number in range(len(list(folder.glob("*.json"))))]
+def read(folder: Path) -> tuple[list[StudyData], dict[str, State]]:
+    """Returns the studies in the folder, and the state of each by its name."""
+    heads = [json.loads((folder / f"{number}.json").read_text()) for number in range(len(list(folder.glob("*.json"))))]
+    states = {head["name"]: State(**head.pop("state")) for head in heads}
+    return [_study(folder, number, head) for number, head in enumerate(heads)], states
 
 
-def _study(folder: Path, number: int) -> StudyData:
-    head = json.loads((folder / f"{number}.json").read_text())
+def _study(folder: Path, number: int, head: dict[str, Any]) -> StudyData:
     found = {
         table: pa.ipc.open_file(pa.memory_map(str(folder / f"{number}-{table}.arrow"))).read_all()
         for table in schema.TABLES
