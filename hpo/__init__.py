@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.api.stores import open_store as open
     from hpo.api.study import Study as Study
     from hpo.api.suite import Suite as Suite
+    from hpo.client.client import connect as connect
     from hpo.errors import HpoError as HpoError
     from trainables.adapters.generator import checkpoint as checkpoint
 
@@ -36,6 +37,7 @@ _PLACES = {
     "run": "hpo.api.running",
     "open": "hpo.api.stores:open_store",
     "replay": "hpo.replay:",
+    "connect": "hpo.client.client",
     "Results": "hpo.api.results",
     "methods": "hpo.methods:",
     "checkpoint": "trainables.adapters.generator",
@@ -44,8 +46,8 @@ _PLACES = {
 """A name of the API, and its module: with the name there if it is another one, or ":" where it is the module itself."""
 
 __all__ = [
-    "Choice", "Float", "HpoError", "Int", "Results", "Study", "Suite", "__version__", "checkpoint", "methods", "open", "replay",
-    "run",
+    "Choice", "Float", "HpoError", "Int", "Results", "Study", "Suite", "__version__", "checkpoint", "connect", "methods", "open",
+    "replay", "run",
 ]  # fmt: skip
 
 

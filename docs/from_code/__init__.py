@@ -27,12 +27,15 @@ DOCS = Path(__file__).parents[1]
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "reference/study-file.md": {"keys of a study": study_file.study, "sections of a study": study_file.sections},
-    "reference/command-line.md": {"commands": command_line.commands},
+    "reference/command-line.md": {
+        "commands": command_line.commands,
+        "commands of a service": command_line.remote_commands,
+    },
     "reference/python.md": {"names of the API": python_api.reference},
     "reference/methods.md": {"options of methods": methods.options},
     "reference/hosted-methods.md": {"hosted methods": hosted.methods, "hosted libraries": hosted.libraries},
     "reference/store.md": {"tables of a store": store.tables},
-    "reference/http.md": {"routes of the service": http.routes, "progress of a study": http.progress},
+    "reference/http.md": {"routes of the service": http.routes, "values of the service": http.values},
     "reference/exit-codes.md": {"exit codes": exit_codes.table},
     "reference/environment.md": {"environment variables": environment.table},
     "reference/benchmarks.md": {"public benchmarks": benchmarks.known},

@@ -20,9 +20,22 @@ def every() -> dict[str, Any]:
     return found
 
 
+def of_a_service() -> dict[str, Any]:
+    """Returns the commands that ask a service, by what is typed after `hpo`."""
+    from hpo.cli.remote.app import remote
+
+    found = typer.main.get_command(remote).commands  # type: ignore[attr-defined]
+    return {f"--service URL {name}": command for name, command in found.items()}
+
+
 def commands() -> str:
     """Returns a section for each command."""
     return "\n\n".join(_section(name, command) for name, command in every().items())
+
+
+def remote_commands() -> str:
+    """Returns a section for each command that asks a service."""
+    return "\n\n".join(_section(name, command) for name, command in of_a_service().items())
 
 
 def _section(name: str, command: Any) -> str:

@@ -1,94 +1,122 @@
-"""The service's routes and what they answer: from hpo.service and a recorded study. Reads that study; asks nothing."""
+"""The service's routes and what they answer: from its OpenAPI document. Pure but for its imports."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from starlette.routing import Route
+from docs.from_code.tables import code, table, value
 
-from docs.from_code.tables import code, same_names, table
-from hpo import store
-from hpo.service import server, views
+PREFIX = "/api/v1"
+REF = "#/components/schemas/"
+ANYWHERE = ("304", "401", "403", "421", "503")  # what every route may answer: the page says so once
 
-RECORDED = (str(Path(__file__).parents[2] / "tests/recorded_stores/digits.tar.gz"), "digits")
 
-ROUTES = {
-    "/": ("", "page", "The studies of the store."),
-    "/studies/{study}": ("", "page", "The live page of a study."),
-    "/studies/{study}/report": ("", "page", "Its report, as `hpo compare STORE --format html` writes it."),
-    "/api/studies": ("", "JSON", '`{"studies": [{"study": NAME, "url": PATH}]}`'),
-    "/api/studies/{study}": ("", "JSON", "How far the study is, see [below](#how-far-a-study-is)."),
-    "/api/studies/{study}/runs": (
-        "",
-        "JSON",
-        '`{"study": NAME, "runs": [...], "trials": [...]}`: the rows of the store\'s tables '
-        "[runs](store.md#runs) and [trials](store.md#trials).",
-    ),
-    "/api/studies/{study}/curves": (
-        f"`trial`: only this one; `limit`: the most trials, {server.CURVES} by default",
-        "JSON",
-        '`{"study": NAME, "curves": {TRIAL: {"epoch": [...], METRIC: [...], ...}}}`: a value for each trained epoch.',
-    ),
-    "/api/studies/{study}/comparison": ("", "JSON", "As `hpo compare STORE --format json` prints it."),
-    "/api/studies/{study}/events": (
-        "",
-        "server-sent events",
-        "The answer of `/api/studies/{study}` whenever it changes; an event `trouble` where the store does not answer.",
-    ),
-    "/pages/{name}": ("", "file", "The pages' script and style sheet: `live.js`, `service.css`."),
-}
-"""Path -> its query parameters, the kind of its answer, what the answer is."""
+@cache
+def document() -> dict[str, Any]:
+    """Returns the OpenAPI document of the service of a store that nobody opens."""
+    from hpo.service import documented
+    from hpo.service.app import application
+    from hpo.service.context import Settings
+    from hpo.service.server import opened
 
-STATE = {
-    "study": "Name of the study.",
-    "metric": "What its methods optimize.",
-    "mode": "`max` or `min`.",
-    "budget_epochs": "The budget of a run in epochs; null where it is in cost.",
-    "budget_cost": "The budget of a run in cost; null where it is in epochs.",
-    "runs": "One for each method and seed, with the keys of the next table, whether it has begun or not.",
-    "failures": f"The last {views.FAILURES} rows of the store's table [failures](store.md#failures).",
-    "failed": "Number of failed trials.",
-    "failure": "Why the study as a whole has no result; null where it has one.",
-    "failed_exams": "Why a final exam failed; null where none did.",
-    "trained_epochs": "Epochs trained, without those trained again after a fault.",
-    "occupancy": "`slots`, `busy`, `starting`, `waiting`: numbers of the driver's slots; null where no driver plays the study.",
-    "updated": "When the last epoch ended, in seconds since 1970; null before the first.",
-}
-
-RUN = {
-    "run": "METHOD/SEED.",
-    "method": "Name of the method.",
-    "seed": "Seed of the run.",
-    "status": "`waiting` before its first epoch, then `partial`, at last `complete`.",
-    "reason": "Why the run ended before its budget; null where it did not.",
-    "budget_epochs": "Its budget in epochs, or null.",
-    "budget_cost": "Its budget in cost, or null.",
-    "charged_cost": "Cost that it has been charged; null where the budget is in epochs.",
-    "charged_epochs": "Epochs that it has been charged.",
-    "wasted_epochs": "Epochs trained again after a fault, never charged.",
-    "best": "Best value so far; null before the first epoch.",
-    "trials": "Number of trials by status.",
-    "anytime": "`[charged_epochs, value]` wherever the best value so far changes.",
-    "anytime_cost": "The same over charged cost; empty where the budget is in epochs.",
-}
+    return documented.document(application(opened(Settings("results", Path("cache")))))
 
 
 def routes() -> str:
-    """Returns the table of routes."""
-    known = [route.path for route in server.application("").routes if isinstance(route, Route)]
-    same_names("routes of the service", ROUTES, known)
-    rows = [(code(path), *ROUTES[path]) for path in known]
-    return table(("GET", "query parameters", "answers with", "what"), rows)
+    """Returns a section for each kind of route, and in it one for each route."""
+    found = document()
+    parts: list[str] = []
+    kinds = {tag["name"]: tag["description"] for tag in found["tags"]}
+    every = [(path, method, one) for path, methods in found["paths"].items() for method, one in methods.items()]
+    for kind in dict.fromkeys([*kinds, *(one["tags"][0] for _, _, one in every)]):
+        mine = [(path, method, one) for path, method, one in every if one["tags"][0] == kind]
+        if mine:
+            parts += [f"## {kind.capitalize()}", kinds.get(kind, "")]
+            parts += [part for each in mine for part in _route(*each)]
+    return "\n\n".join(filter(None, parts))
 
 
-def progress() -> str:
-    """Returns the tables of keys of a study's state and of a run in it."""
-    state = views.progress(store.read(*RECORDED))
-    parts = [_keys("of a study's state", state, STATE), "### Its runs", _keys("of a run", state["runs"][0], RUN)]
-    return "\n\n".join(parts)
+def values() -> str:
+    """Returns a section for each kind of JSON value that routes take and answer with."""
+    schemas = document()["components"]["schemas"]
+    parts = []
+    for name in sorted(schemas):
+        if members := schemas[name].get("properties"):
+            needed = schemas[name].get("required", ())
+            rows = [
+                (code(key), _kind(each) + ("" if key in needed else ", optional"), _line(each.get("description", "")))
+                for key, each in members.items()
+            ]
+            about = _line(schemas[name].get("description", ""))
+            parts += [f"### {name}", about, table(("member", "kind", "meaning"), rows)]
+    return "\n\n".join(filter(None, parts))
 
 
-def _keys(kind: str, answer: dict[str, Any], meanings: dict[str, str]) -> str:
-    same_names(f"keys {kind}", meanings, answer)
-    return table(("key", "meaning"), [(code(key), meanings[key]) for key in answer])
+def _route(path: str, method: str, one: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### {method.upper()} {path.removeprefix(PREFIX)}"
+    yield f"{_line(one.get('description') or one['summary'] + '.')} Role: {_role(path, method, one)}."
+    given = [each for each in one.get("parameters", ()) if each["in"] != "path" or "enum" in each["schema"]]
+    if given:
+        yield table(("parameter", "in", "kind", "meaning"), map(_parameter, given))
+    if taken := one.get("requestBody"):
+        kinds = [f"{code(media)} {_kind(each.get('schema', {}))}" for media, each in taken["content"].items()]
+        yield f"Takes {' or '.join(kinds)}."
+    told = {status: each for status, each in one["responses"].items() if status not in ANYWHERE}
+    good = [_answer(status, each) for status, each in told.items() if status < "400"]
+    bad = [f"**{status}**" for status in told if status >= "400"]
+    yield f"Answers {'; '.join(good)}{'; problems ' if bad else ''}{', '.join(bad)}."
+
+
+def _role(path: str, method: str, one: Mapping[str, Any]) -> str:
+    if one.get("security") == []:
+        return "none, no token is needed"
+    if one["tags"][0] == "access":
+        return "admin"
+    return "run" if method != "get" and not path.startswith(f"{PREFIX}/drafts") else "view"
+
+
+def _parameter(given: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    schema = given.get("schema", {})
+    default = schema.get("default")
+    shown = f" (default: {value(default)})" if default not in (None, "", []) else ""
+    needed = "" if given["in"] == "path" or not given.get("required") else ", required"
+    about = _line(given.get("description") or schema.get("description", ""))
+    return code(given["name"]), given["in"], _kind(schema) + needed, about + shown
+
+
+def _answer(status: str, each: Mapping[str, Any]) -> str:
+    kinds = [
+        f"{code(media)} {_kind(found.get('schema', {}), short=True)}".strip()
+        for media, found in each.get("content", {}).items()
+        if media != "application/problem+json"
+    ]
+    told = "" if each["description"] in ("Successful Response",) else f" ({_line(each['description']).rstrip('.')})"
+    return f"**{status}**{' ' + ' or '.join(kinds) if kinds else ''}{told}"
+
+
+def _kind(schema: Mapping[str, Any], *, short: bool = False) -> str:
+    """Returns what a value may be, in words."""
+    if ref := schema.get("$ref"):
+        name = ref.removeprefix(REF)
+        return f"[{name}](#{name.lower()})"
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return " or ".join(dict.fromkeys(_kind(each) for each in schema[word]))
+    if "enum" in schema or "const" in schema:
+        return " or ".join(code(str(each)) for each in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type", "")
+    if kind == "array":
+        return f"list of {_kind(schema.get('items', {})) or 'values'}"
+    if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict) and more:
+        return f"mapping to {_kind(more)}"
+    if kind == "string" and (short or schema.get("format") == "binary"):
+        return "" if short else "a file"
+    return {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false",
+            "null": "null", "object": "mapping"}.get(kind, "" if short else "any value")  # fmt: skip
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

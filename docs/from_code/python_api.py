@@ -20,7 +20,9 @@ from hpo.api.study import Study
 from hpo.api.suite import Suite, SuiteResults
 from hpo.api.summaries import Comparison, Importance
 from hpo.api.tables import Table
+from hpo.client import Client, Job, ServedStudy, ServedSuite, Standing, connect
 
+CLIENT = ("studies", "submit", "check", "jobs", "job", "me", "chosen", "close")
 STUDY = ("load", "check", "to_yaml", "stored_in", "digest", "definition")
 NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("hpo.Study", Study, STUDY),
@@ -42,6 +44,12 @@ NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("Plots", Plots, None),
     ("Plan", Plan, ()),
     ("SuitePlan", SuitePlan, ()),
+    ("hpo.connect", connect, None),
+    ("Client", Client, CLIENT),
+    ("ServedStudy", ServedStudy, None),
+    ("ServedSuite", ServedSuite, ("results", "compare", "wait", "stop", "log")),
+    ("Standing", Standing, ("over", "verdict")),
+    ("Job", Job, ("log",)),
 )
 """(name, object, members; None for all of its own): names with `hpo.` are imported from there, others are what they return."""
 

@@ -31,6 +31,7 @@ from hpo.cli.init import init
 from hpo.cli.jobs import jobs, logs, stop
 from hpo.cli.options import command_line, errors
 from hpo.cli.refine import refine
+from hpo.cli.remote.handing import SERVICE, Handing
 from hpo.cli.replay import replay
 from hpo.cli.run import run
 from hpo.cli.serve import serve
@@ -47,6 +48,7 @@ LEAVE_SECONDS = 10.0  # for what other threads still do, and then for what is to
 
 app = typer.Typer(
     name="hpo",
+    cls=Handing,
     help="Compare hyperparameter optimization methods side by side, under one exact epoch budget.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -75,6 +77,15 @@ def _say_version(asked: bool) -> None:
 @app.callback()
 def start(
     context: typer.Context,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar=SERVICE,
+            is_eager=True,
+            help="Ask the service at this address; `hpo --service URL --help` lists the commands.",
+        ),
+    ] = None,
     _: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
     ] = False,

@@ -98,18 +98,23 @@ def chosen_studies(store: str, study: list[str] | None, every: bool) -> list[str
     return stores.studies(store) if every else stores.chosen(store, list(dict.fromkeys(study or [])))
 
 
-def print_tasks(
-    uri: str, names: list[str], format: str, output: Path | None = None, *, target: float | None = None,
+def print_tasks(uri: str, names: list[str], format: str, output: Path | None = None, **shown: Any) -> Comparison:
+    """Prints the comparison over several stored studies in one of the formats, and returns it; see `show_tasks`."""
+    from hpo import store as stores
+
+    return show_tasks([stores.read(uri, name) for name in names], uri, format, output, **shown)
+
+
+def show_tasks(
+    studies: Sequence[StudyData], uri: str, format: str, output: Path | None = None, *, target: float | None = None,
     workers: int | None = None, difference: str | None = None, runs: bool = False, all_tables: bool = False,
     view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
-    """Prints the comparison over several stored studies in one of the formats, and returns it."""
+    """Prints the comparison over several studies, which come from `uri`, in one of the formats, and returns it."""
     from hpo import report
-    from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
     from hpo.results.importance import importance_or_none
 
-    studies = [stores.read(uri, name) for name in names]
     for warning in (warning for data in studies for warning in data.warnings):
         errors.print(f"warning: {warning}")
     comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
@@ -121,7 +126,7 @@ def print_tasks(
     from hpo.report.record_section import command_of
 
     path = output or Path("comparison.html")
-    chosen = [word for name in names for word in ("--study", name)]
+    chosen = [word for data in studies for word in ("--study", data.name)]
     commands = [
         *(command_of(data, uri) for data in studies),
         shlex.join(["hpo", "compare", uri, *chosen, *view.words, "--format", "html"]),
@@ -132,19 +137,24 @@ def print_tasks(
     return comparison
 
 
-def print_comparison(
-    uri: str, study: str | None, format: str, output: Path | None = None, *,
-    target: float | None = None, workers: int | None = None, difference: str | None = None, picture: Path | None = None,
-    runs: bool = False, all_tables: bool = False, view: View = PLAIN,
+def print_comparison(uri: str, study: str | None, format: str, output: Path | None = None, **shown: Any) -> Comparison:
+    """Prints the comparison of a stored study in one of the formats, and returns it; see `show_comparison`."""
+    from hpo import store as stores
+
+    return show_comparison(stores.read(uri, study), uri, format, output, **shown)
+
+
+def show_comparison(
+    data: StudyData, uri: str, format: str, output: Path | None = None, *, target: float | None = None,
+    workers: int | None = None, difference: str | None = None, picture: Path | None = None, runs: bool = False,
+    all_tables: bool = False, view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
-    """Prints the comparison of a stored study in one of the formats, and returns it.
+    """Prints the comparison of a study, which comes from `uri`, in one of the formats, and returns it.
 
     A table on a terminal stands below the anytime curves.
     """
-    from hpo import store as stores
     from hpo.report.comparison_tables import render_comparison
 
-    data = stores.read(uri, study)
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
     comparison, (shown,) = view.compared([data], target=target, workers=workers, difference=difference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +26,16 @@ def jobs(address: JobServerOption = LOCAL_JOB_SERVER) -> None:
 
     found = JobServer(address).jobs()
     supervised = {job.series for job in found if job.helper == RETRIES and not job.done}
+    listed([_row(job, supervised=job.series in supervised) for job in found if job.helper is None])
+
+
+def listed(rows: Iterable[tuple[str, ...]]) -> None:
+    """Prints a table of jobs."""
     table = Table(box=None, pad_edge=False)
     for column in ("job", "state", "attempt", "owner", "series", "study", "started", "store"):
         table.add_column(column, overflow="fold")
-    for job in found:
-        if job.helper is None:
-            table.add_row(*_row(job, supervised=job.series in supervised))
+    for row in rows:
+        table.add_row(*row)
     Console(highlight=False, markup=False, emoji=False).print(table)
 
 

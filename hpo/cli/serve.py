@@ -122,30 +122,15 @@ def serve(
     from hpo.service.server import serve as serve_store
 
     settings = Settings(
-        store=store,
-        cache=expanded(cache) if cache else cache_path(store),
-        job_server=address,
-        allow_code=allow_code,
-        trainables=tuple(allow_trainable or ()),
-        data_roots=tuple(data_root or ()),
-        stores=tuple(allow_store or ()),
-        job_variables=tuple(job_env or ()),
-        studies_at_a_time=studies_at_a_time,
-        slots=slots,
-        epochs_a_day=epochs_a_day,
-        queue=queue,
-        root_path=_checked_root(root_path),
-    )
+        store=store, cache=expanded(cache) if cache else cache_path(store), job_server=address, allow_code=allow_code,
+        trainables=tuple(allow_trainable or ()), data_roots=tuple(data_root or ()), stores=tuple(allow_store or ()),
+        job_variables=tuple(job_env or ()), studies_at_a_time=studies_at_a_time, slots=slots, epochs_a_day=epochs_a_day,
+        queue=queue, root_path=_checked_root(root_path),
+    )  # fmt: skip
     listening = Listening(
-        host=host,
-        port=port,
-        certificate=tls_cert,
-        key=tls_key,
-        public=tuple(public_name or ()),
-        proxies=tuple(trusted_proxy or ()),
-        tokens=tokens,
-        open=no_token,
-    )
+        host=host, port=port, certificate=tls_cert, key=tls_key, public=tuple(public_name or ()),
+        proxies=tuple(trusted_proxy or ()), tokens=tokens, open=no_token,
+    )  # fmt: skip
     serve_store(settings, listening)
 
 

@@ -159,7 +159,7 @@ class Server(uvicorn.Server):
             async def limited(*args: Any, **more: Any) -> asyncio.Server:
                 return await create(*args, ssl_handshake_timeout=self._limits.header_seconds, **more)
 
-            loop.create_server = limited  # type: ignore[method-assign, assignment]
+            loop.create_server = limited  # type: ignore[method-assign]
             try:
                 await super().startup(sockets)
             finally:

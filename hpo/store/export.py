@@ -15,18 +15,22 @@ from hpo.files import write_whole
 from hpo.store import schema
 from hpo.store.errors import StoreError
 from hpo.store.parquet import to_bytes
-from hpo.store.reader import read
+from hpo.store.reader import StudyData, read
 
 FORMATS = ("csv", "parquet", "json")
 
 
 def export(uri: str, study: str | None, format: str, out: Path) -> list[Path]:
+    """Writes every table of a stored study to a folder; see `export_data`."""
+    return export_data(read(uri, study), format, out)
+
+
+def export_data(data: StudyData, format: str, out: Path) -> list[Path]:
     """Writes every table of a study to the folder `out` as csv, parquet or json (one object a line). Returns the paths."""
     if format not in FORMATS:
         raise StoreError(
             f"an export's format must be one of {', '.join(FORMATS)}, but got {format!r}; name one of these"
         )
-    data = read(uri, study)
     written = []
     for table in schema.TABLES:
         path = Path(out) / f"{table}.{format}"

@@ -12,24 +12,29 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from docs.from_code.command_line import every
+from docs.from_code.command_line import every, of_a_service
 from hpo.cli.app import app
 from tests import documented
 from tests.documented import PAGES, ROOT, Command
 
 COMMANDS = [command for page in PAGES for command in documented.typed(page)]
-APPLICATION = every()
+SERVED = of_a_service()
+APPLICATION = {**every(), **SERVED}
 STUDIES = [(page, text) for page in PAGES for text in documented.blocks(page, ("yaml",)) if text.startswith("study:")]
 
 # The one place that decides what runs here: every command but those that train on a Ray cluster, ask one, serve until they are
 # interrupted, or judge the machine, if all that it reads is in HERE. Of the others (S3, a user's files) the options are checked.
-ELSEWHERE = {"run", "refine", "submit", "jobs", "logs", "stop", "serve", "doctor", "host add", "host remove"}
+ELSEWHERE = {"run", "refine", "submit", "jobs", "logs", "stop", "serve", "doctor", "host add", "host remove"} | set(
+    SERVED
+)
 HERE = {"results", "digits", "digits.tar.gz", "lab.csv", "mine.yaml", "paper001-cifar100"}
 """What `folder` below puts into the working folder, and the study of the recorded store, which also comes with the package."""
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
     """Returns the name of a command, which has two words in a group, and what follows it."""
+    if words[0] == "--service":
+        return " ".join(["--service", "URL", *words[2:3]]), list(words[3:])
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in APPLICATION), words[0])
     return name, list(words[len(name.split()) :])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.from_code import DOCS, PARTS, environment, filled, stale, study_file, tables
-from docs.from_code.command_line import every
+from docs.from_code.command_line import every, of_a_service
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def test_a_key_without_a_meaning_and_a_meaning_without_a_key_are_refused(monkeyp
 
 def test_every_command_and_option_is_in_the_reference() -> None:
     text = (DOCS / "reference/command-line.md").read_text()
-    for name, command in every().items():
+    for name, command in {**every(), **of_a_service()}.items():
         part = text.split(f"## hpo {name}\n")[1].split("\n## ")[0]
         assert all(f"`{option}`" in part for parameter in command.params for option in parameter.opts if option[0] == "-"
                    if option != "--help"), name  # fmt: skip

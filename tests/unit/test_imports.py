@@ -24,7 +24,7 @@ FLOORS = (  # a package imports from its own floor or below; packages of one flo
     ("report",),
     ("bundle",),
     ("api",),
-    ("service",),
+    ("service", "client"),
     ("cli",),
 )
 ALL = {name for floor in FLOORS for name in floor}

@@ -69,6 +69,8 @@ def test_training_does_not_import_torchs_compiler_and_computes_the_same_as_with_
     [
         ("hpo", ("ray", "torch", "numpy", "pydantic", "pyarrow", "yaml", "ruamel", "typer", "rich", "dataclasses")),
         ("hpo.api.study", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow")),
+        ("hpo.client", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow", "fastapi", "uvicorn")),
+        ("hpo.cli.remote.app", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "httpx", "fastapi")),
         ("hpo.api.plots", ("ray", "torch", "matplotlib", "sklearn", "pandas")),
         ("hpo.report.figure", ("matplotlib.pyplot",)),
         ("hpo.cli.app", ("ray", "torch", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow", "boto3")),

@@ -47,9 +47,13 @@ class StoreAudit:
 
     def __init__(self, uri: str) -> None:
         where = place(uri)
-        self._log: _Log = (
-            _Lines(where.root / FOLDER / "log.jsonl") if isinstance(where, LocalPlace) else _Objects(where)
-        )  # type: ignore[arg-type]
+        if isinstance(where, LocalPlace):
+            self._log: _Log = _Lines(where.root / FOLDER / "log.jsonl")
+        else:
+            from hpo.storage.s3 import S3Place  # needs boto3
+
+            assert isinstance(where, S3Place), "a bundle is never written into"
+            self._log = _Objects(where)
 
     def write(self, caller: Caller, what: str, *, study: str | None = None, **detail: Any) -> None:
         """Appends an entry, which survives the service when this returns."""

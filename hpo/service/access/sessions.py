@@ -36,7 +36,7 @@ class Sessions:
     def find(self, secret: str) -> str | None:
         """Returns the digest of the token with which the session began; None where it has ended."""
         entry = self._kept.read().get(digest_of(secret))
-        return str(entry["token"]) if _is_live(entry, time.time()) else None
+        return str(entry["token"]) if isinstance(entry, Mapping) and _is_live(entry, time.time()) else None
 
     def end(self, secret: str) -> None:
         """Ends a session, if it is one."""

@@ -34,6 +34,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter()
     _health(routes, context)
     _tokens(routes, context)
+    _audit(routes, context)
     return routes
 
 
@@ -110,6 +111,8 @@ def _tokens(routes: APIRouter, context: Context) -> None:
         except AccessError as error:
             raise Problem(409, str(error)) from None
 
+
+def _audit(routes: APIRouter, context: Context) -> None:
     @routes.get("/audit", tags=["access"])
     def audit(
         caller: Admin,

@@ -25,17 +25,11 @@ def router(context: Context) -> APIRouter:
     """Returns the routes: pages, which lie at the root."""
     routes, entry = APIRouter(), context.access or Access()
 
-    def page(request: Request, there: str, problem: str = "", status: int = 200) -> Response:
-        store = context.settings.store.rstrip("/").rpartition("/")[2]  # its place is nobody's business before that
-        return shells.shell(
-            request, "login", title="Log in", status=status, framed=False, next=there, problem=problem, store=store
-        )
-
     async def enter(request: Request, secret: str, there: str) -> Response:
         try:
             return await _begun(context, entry, request, secret, there)
         except Problem as problem:
-            answer = page(request, there, str(problem), problem.status)
+            answer = _page(context, request, there, str(problem), problem.status)
             answer.headers.update(problem.headers)
             return answer
 
@@ -44,7 +38,7 @@ def router(context: Context) -> APIRouter:
         there = local_path(next)
         if entry.tokens is None or (not token and _known(entry, request)):
             return _to(request, there)
-        return await enter(request, token, there) if token else page(request, there)
+        return await enter(request, token, there) if token else _page(context, request, there)
 
     @routes.post("/login", include_in_schema=False)
     async def login(request: Request) -> Response:
@@ -62,6 +56,13 @@ def router(context: Context) -> APIRouter:
         return answer
 
     return routes
+
+
+def _page(context: Context, request: Request, there: str, problem: str = "", status: int = 200) -> Response:
+    store = context.settings.store.rstrip("/").rpartition("/")[2]  # where it lies is nobody's business before
+    return shells.shell(
+        request, "login", title="Log in", status=status, framed=False, next=there, problem=problem, store=store
+    )
 
 
 async def _begun(context: Context, entry: Access, request: Request, secret: str, there: str) -> Response:

@@ -1,0 +1,207 @@
+"""A connection to a service: its studies by name, submissions, checks, jobs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+from hpo.api.study import Study
+from hpo.client import tokens
+from hpo.client.errors import ServiceError
+from hpo.client.files import zipped
+from hpo.client.job import Job
+from hpo.client.study import ServedStudy
+from hpo.client.suite import ServedSuite
+from hpo.client.transport import Transport, service_address
+from hpo.client.trust import in_the_clear
+from hpo.errors import StudyError
+from hpo.study.finding import find
+from hpo.text import one_line
+
+VARIABLE = "HPO_SERVICE"
+PATIENCE = 60.0  # seconds
+PAGE = 200  # studies of an answer
+
+
+def connect(
+    url: str | None = None, *, token: str | None = None, ca: str | Path | None = None, patience: float = PATIENCE
+) -> Client:
+    """Connects to a service: `hpo.connect("https://host:8080")["digits"].compare()`.
+
+    `url`: default HPO_SERVICE. `token`: default HPO_SERVICE_TOKEN, then what `hpo --service URL login` has kept. `ca`: a file
+    with the certificate of the authority to trust besides the usual ones (default: HPO_SERVICE_CA). `patience`: seconds for
+    which a request is tried again while the service, or its store, is away. Raises ServiceError.
+    """
+    return Client(url, token=token, ca=ca, patience=patience)
+
+
+class Client(Mapping[str, ServedStudy]):
+    """The studies of a service by name: `list(client)`, `client["digits"]`; see `connect`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        ca: str | Path | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        given = url or os.environ.get(VARIABLE)
+        if not given:
+            raise ServiceError(f"a service's address must be given, but got none; set {VARIABLE}=https://HOST:PORT")
+        where = service_address(given)
+        secret = tokens.find(where) if token is None else token
+        if secret is not None and not (secret.isascii() and secret.isprintable() and " " not in secret):
+            raise ServiceError("a token must be one word of ASCII characters, but got another text; copy it again")
+        self.transport = Transport(where, secret, ca, patience)
+        self.warnings: tuple[str, ...] = ()
+        """A sentence for what is unsafe about the connection."""
+        if secret and in_the_clear(where):
+            self.warnings = (
+                f"the token travels to {where} unencrypted; use https, or a tunnel (ssh -L 8080:127.0.0.1:8080 HOST)",
+            )
+
+    # -- studies --------------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> ServedStudy:
+        found = ServedStudy(self, name)
+        found.state  # noqa: B018  raises NotFound
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (summary["study"] for summary in self.studies())
+
+    def __len__(self) -> int:
+        return int(self.transport.json("GET", "/studies", params={"limit": 1})["total"])
+
+    def study(self, name: str) -> ServedStudy:
+        """Returns a study without a look whether the service knows it."""
+        return ServedStudy(self, name)
+
+    def studies(
+        self, *, search: str | None = None, state: str | Sequence[str] | None = None, owner: str | None = None,
+        suite: str | None = None, archived: bool = False, sort: str = "-updated",
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Returns a summary of each study: its state, owner, progress, best value, verdict and more.
+
+        `search`: a part of the name, the task or the like. `state`: one word, or several. `sort`: name, state, owner, began,
+        updated, progress or best; with a "-" before it downwards.
+        """
+        wanted = {"search": search, "state": state, "owner": owner, "suite": suite, "sort": sort, "limit": PAGE}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.transport.json("GET", "/studies", params={**query, "archived": str(archived).lower(), **cursor})
+            found += page["studies"]
+            if not page["next"]:
+                return found
+            cursor = {"cursor": page["next"]}
+
+    def chosen(self, names: Sequence[str] = (), *, every: bool = False) -> list[str]:
+        """Returns the studies that names mean: a suite's name means all of its studies, `every` all that there are.
+
+        No name means the only study, or the only suite. Raises ServiceError where there is not one alone.
+        """
+        known = self.studies(sort="name")
+        suites: dict[str | None, list[str]] = {}
+        for summary in known:
+            suites.setdefault(summary["suite"], []).append(summary["study"])
+        all_names = [summary["study"] for summary in known]
+        if every or (not names and (len(known) == 1 or (len(suites) == 1 and None not in suites))):
+            names = all_names
+        if not names:
+            there = f"there are {len(known)}: {', '.join(all_names)}" if known else "there is none yet"
+            raise ServiceError(f"a study of {self.transport.url} must be named, since {there}")
+        found = [study for name in names for study in ([name] if name in all_names else suites.get(name, [name]))]
+        return list(dict.fromkeys(found))
+
+    def me(self) -> dict[str, Any]:
+        """Returns whose token this is, its role, and what the service is."""
+        return self.transport.json("GET", "/me")
+
+    # -- work for the cluster -------------------------------------------------------------------------------------------
+
+    def check(self, study: Study | str | Path) -> dict[str, Any]:
+        """Returns the service's check of a study: {"ok", "problems", "plan", "study"}; a problem has line, column, message."""
+        return self.transport.json("POST", "/drafts/check", json={"text": text_of(study)})
+
+    def submit(
+        self, study: Study | str | Path, *, files: str | Path | None = None, priority: float | None = None,
+        queue: str | None = None, workers: int | None = None, retries: int | None = None, least: int | None = None,
+        methods: Sequence[str] | None = None, seeds: Sequence[int] | None = None, budget: int | None = None,
+        key: str | None = None,
+    ) -> ServedStudy | ServedSuite:  # fmt: skip
+        """Submits a study to the service's cluster and returns it; a ServedSuite for a study file with `tasks`.
+
+        `study`: a Study, a study file or a preset's name. `files`: a folder with code of its own, sent as a zip. `workers`:
+        the most trials at a time; `least`: those that it gets first. `retries`: how often a driver that was killed is started
+        again. `key`: under one key a study is submitted once, however often it is asked for (default: a new one for each
+        call). Raises Refused, NotAllowed.
+        """
+        options = {
+            "priority": priority, "queue": queue, "workers": workers, "retries": retries, "least": least,
+            "methods": None if methods is None else list(methods), "seeds": None if seeds is None else list(seeds),
+            "budget": budget,
+        }  # fmt: skip
+        given = {name: value for name, value in options.items() if value is not None}
+        body = _body(text_of(study), given, None if files is None else zipped(files))
+        headers = {
+            "Idempotency-Key": key or secrets.token_hex(16)
+        }  # made once: a repeated request is the same submission
+        answer = self.transport.json("POST", "/studies", headers=headers, **body)
+        studies = [ServedStudy(self, name) for name in answer.get("studies") or [answer["study"]]]
+        alone = len(studies) == 1 and studies[0].name == answer["study"]
+        return studies[0] if alone else ServedSuite(str(answer["study"]), studies)
+
+    def jobs(self) -> list[Job]:
+        """Returns the jobs that the cluster remembers, newest first."""
+        return [Job.of(facts, self.transport) for facts in self.transport.json("GET", "/jobs")["jobs"]]
+
+    def job(self, id: str) -> Job:
+        """Returns a job, or the newest attempt of a series. Raises NotFound."""
+        return Job.of(self.transport.json("GET", f"/jobs/{quote(id, safe='')}"), self.transport)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        self.close()
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.transport.url}>"
+
+
+def text_of(study: Study | str | Path) -> str:
+    """Returns the text of a study file: of a Study, of a file as it is, or of a preset. Raises StudyError."""
+    if isinstance(study, Study):
+        return study.to_yaml()
+    path, _ = find(study)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            f"a study file must be readable UTF-8 text, but {path} is not: {one_line(error)}; `hpo studies` lists the presets"
+        ) from None
+
+
+def _body(text: str, options: Mapping[str, Any], files: bytes | None) -> dict[str, Any]:
+    """Returns a submission's body: JSON, or a form where files come along."""
+    if files is None:
+        return {"json": {"text": text, **options}}
+    fields = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in options.items()
+    }
+    return {"data": {"text": text, **fields}, "files": {"files": ("files.zip", files, "application/zip")}}
