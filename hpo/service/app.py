@@ -118,7 +118,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, method = shown(request.url.path, 120), request.method
     told = {404: f"the path must be one of the service's, but got {path}", 405: f"{path} does not take {method}"}
-    problem = Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (taken := documented.methods(request.app, request.url.path)):
+        headers["Allow"] = ", ".join(taken)  # of all routes of this path; the error names those of the first one
+    problem = Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=headers)
     return _answer(problem)
 
 

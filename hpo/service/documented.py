@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from hpo import __version__
+from hpo.service.models.actions import SubmissionAsked
 from hpo.service.models.answer import PROBLEM_EXAMPLE, MakingAnswer, ProblemAnswer
 from hpo.service.problems import MEDIA, TITLES
 
@@ -26,6 +28,11 @@ TAGS = [
         "description": "Comparison and importance: made in the background, kept for each state of a study.",
     },
     {"name": "downloads", "description": "Report, figures, LaTeX, bundle."},
+    {"name": "actions", "description": "Submit, stop, go on, archive: for tokens of the role run."},
+    {"name": "jobs", "description": "The jobs of the cluster and their logs."},
+    {"name": "drafts", "description": "What a study file would do, the schema of study files, the presets."},
+    {"name": "access", "description": "Tokens and the audit log: for tokens of the role admin."},
+    {"name": "service", "description": "Health, and who asks."},
     {"name": "events", "description": "Server-sent events: what changes, as it changes."},
 ]
 SCHEMES = {
@@ -36,11 +43,12 @@ SCHEMES = {
     },
 }  # fmt: skip
 ALWAYS = (401, 403, 421, 503)  # what the gate and a store that is away may answer anywhere
+ALWAYS_OPEN = (421, 503)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the documentation of the errors that a route may answer with, beside those of every route."""
-    return {status: _problem(status) for status in sorted({*statuses, *ALWAYS})}
+    return {status: _problem(status) for status in sorted(statuses)}
 
 
 def _problem(status: int) -> dict[str, Any]:
@@ -94,19 +102,38 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )  # fmt: skip
     components = found.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema(mode="serialization")
+    for model in (ProblemAnswer, SubmissionAsked):  # routes name them where FastAPI does not see it
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     for unused in ("HTTPValidationError", "ValidationError"):  # this service answers with problems
         schemas.pop(unused, None)
     components["securitySchemes"] = SCHEMES
     found["security"] = [{"bearer": []}, {"session": []}]
     for path in found["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None) if _foreign(operation) else None
-            if operation["operationId"].startswith("health"):
-                operation["security"] = []
+            _complete(operation)
     return found
 
 
-def _foreign(operation: dict[str, Any]) -> bool:
-    """Tells whether FastAPI's own validation error is documented: then the route names none of ours."""
-    return "HTTPValidationError" in str(operation["responses"].get("422", ""))
+def _complete(operation: dict[str, Any]) -> None:
+    """Adds what every route may answer with: the gate's refusals, a store that is away, a request that is not valid."""
+    responses = operation["responses"]
+    if "HTTPValidationError" in str(responses.get("422", "")):
+        del responses["422"]  # FastAPI's own
+    open_to_all = operation["operationId"].startswith("health")
+    always = ALWAYS_OPEN if open_to_all else ALWAYS
+    taken = (422,) if operation.get("parameters") or operation.get("requestBody") else ()
+    for status in (*always, *taken):
+        responses.setdefault(str(status), _problem(status))
+    operation["responses"] = dict(sorted(responses.items()))
+    if open_to_all:
+        operation["security"] = []
+
+
+def methods(app: FastAPI, path: str) -> list[str]:
+    """Returns the methods that a path of the document takes; none for another path."""
+    for template, operations in document(app)["paths"].items():
+        if re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template)), path):
+            return [method.upper() for method in operations]
+    return []

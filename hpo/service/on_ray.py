@@ -7,6 +7,7 @@ Serve starts it again wherever its node or process ends. One replica serves all:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,16 @@ class Arguments(BaseModel):
         )  # fmt: skip
 
 
-def service(arguments: Arguments) -> Any:
+def service(arguments: Mapping[str, str]) -> Any:
     """Returns the application for Ray Serve: one replica on the head, which holds as many requests as come."""
     from ray import serve
 
+    given = Arguments.model_validate(arguments)
     deployment = serve.deployment(
         name="hpo", num_replicas=1, max_ongoing_requests=10_000,
         ray_actor_options={"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}},
     )  # fmt: skip
-    return deployment(serve.ingress(lambda: application(arguments))()).bind()
+    return deployment(serve.ingress(lambda: application(given))()).bind()
 
 
 def application(arguments: Arguments) -> FastAPI:

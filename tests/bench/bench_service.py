@@ -66,7 +66,9 @@ def looks(rows: int, times: int) -> list[Row]:
         handed = time.perf_counter() - began
         growing.close()
     return [
-        row(f"look that finds 20 new epochs of {rows:,} / whole reading", [median(new) / whole], "ratio", "at most 0.5"),
+        row(
+            f"look that finds 20 new epochs of {rows:,} / whole reading", [median(new) / whole], "ratio", "at most 0.5"
+        ),
         row(f"look at {rows:,} epochs that finds 20 new ones", new, "s"),
         row(f"look at {rows:,} epochs that finds nothing new", nothing, "s"),
         row(f"whole reading of {rows:,} epochs", [whole], "s"),
@@ -76,9 +78,12 @@ def looks(rows: int, times: int) -> list[Row]:
 
 @contextmanager
 def driver(folder: str) -> Iterator[list[float]]:
-    """A process that goes on writing the study; yields a list that has its epochs a second once it has ended."""
+    """A process that goes on writing the study; yields a list that has its steps a second once it has ended."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "growing_store.py"), folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "growing_store.py"), folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -123,7 +128,8 @@ async def load(settings: Settings, seconds: float) -> list[Row]:
     watch = threading.Thread(target=_memory, args=(sizes, ended), daemon=True)
     async with Readings(settings) as readings, Analysis(settings) as analysis:
         alone: list[float] = []
-        await asyncio.gather(asking(readings, 0, [], True), asking(readings, seconds / 4, alone, False))
+        await asking(readings, 0, [], True)
+        await asking(readings, seconds / 4, alone, False)
         watch.start()
         many: list[list[float]] = [[] for _ in range(READERS)]
         readers = [
@@ -141,8 +147,8 @@ async def load(settings: Settings, seconds: float) -> list[Row]:
         ended.set()
     waits = [wait for mine in many for wait in mine]
     found += [
-        row(f"answer among {READERS} readers and {REPORTS} reports, p99 beyond idle's", [p99(waits) - p99(alone)], "s",
-            "at most 0.3"),
+        row(f"answer among {READERS} readers and {REPORTS} reports, p99 beyond idle's", [max(0.0, p99(waits) - p99(alone))],
+            "s", "at most 0.3"),
         row("answer alone, p99", [p99(alone)], "s"),
         row(f"answer among {READERS} readers and {REPORTS} reports", waits, "s"),
         row(f"{REPORTS} reports of {first.data.epochs.num_rows:,} epochs", [took], "s"),
@@ -169,12 +175,19 @@ def main(quick: bool = False) -> list[Row]:
     found = looks(*((20_000, 5) if quick else (100_000, 20)))
     seconds = 20.0 if quick else 600.0
     with tempfile.TemporaryDirectory() as folder:
-        with driver(folder) as before:
+        with driver(str(Path(folder) / "first")) as before:
             time.sleep(min(30.0, seconds))
         settings = Settings(str(Path(folder) / "again"), Path(folder) / "cache")
         with driver(settings.store) as during:
             found += asyncio.run(load(settings, seconds))
-    found.append(row("writer's epochs a second, with readers / alone", [during[0] / before[0]], "ratio", "at least 0.95"))
+    found.append(
+        row(
+            "driver's steps a second, with readers and reports / alone",
+            [during[0] / before[0]],
+            "ratio",
+            "at least 0.95",
+        )
+    )
     return found
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,9 @@ class Growing:
 
     def __init__(self, uri: str, rows: int = 100_000, seed: int = 0) -> None:
         large_store.write(uri, NAME, trials=max(1, rows // 1000), seed=seed)
+        place(uri).create(
+            layout.lease(NAME, 1), b'{"released": true}'
+        )  # of who wrote it: files of the next one sort after
         head = json.loads(place(uri).read(layout.head(NAME)) or b"")
         definition, digest = head["study"], head["digest"]
         self._writer = StudyWriter.open(
@@ -54,37 +55,27 @@ class Growing:
         if flush:
             self._writer.flush()
 
-    @contextmanager
-    def running(self, epochs_a_second: float = 20.0) -> Iterator[None]:
-        """Grows in a thread, at a steady rate, until the block ends."""
-        ended = threading.Event()
-
-        def loop() -> None:
-            while not ended.wait(1.0):
-                self.grow(round(epochs_a_second), flush=False)
-
-        thread = threading.Thread(target=loop, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
     def close(self) -> None:
         """Gives the lease back."""
         self._writer.close(compact=False)
 
 
-def main(uri: str) -> None:
-    """Grows a study in a process of its own until its standard input ends; prints how many epochs it has added."""
+def main(uri: str, epochs_a_second: int = 20) -> None:
+    """Plays a driver that never rests until its standard input ends; prints how many steps of work it did a second.
+
+    Each second it adds some epochs; between these it computes.
+    """
     growing = Growing(uri)
     print("ready", flush=True)
-    began = time.monotonic()
-    with growing.running():
-        sys.stdin.read()
+    began, steps, due = time.monotonic(), 0, 0.0
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        sum(number * number for number in range(20_000))
+        steps += 1
+        if time.monotonic() > due:
+            due = time.monotonic() + 1.0
+            growing.grow(epochs_a_second, flush=False)
+    print(steps / (time.monotonic() - began), flush=True)
     growing.close()
-    print(growing.added / (time.monotonic() - began), flush=True)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,6 @@ def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(insta
         process.communicate()
         dead = state(tmp_path / "killed")
         assert dead.word == "no sign of life"
-        assert f"from process {process.pid} on " in dead.sentence
         assert dead.command is not None
         assert dead.command.startswith("hpo run ")
     before = rows(tmp_path / "killed", "charges")
@@ -139,9 +138,9 @@ def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, 
     assert verify(str(tmp_path / "stopped")) == []
     assert state(tmp_path / "stopped").word == "stopped"
     assert state(tmp_path / "stopped").sentence == "stopped by SIGINT"
-    found = json.loads(hpo("compare", tmp_path / "stopped", "--format", "json").stdout)["states"]
-    assert found == {"instant": state(tmp_path / "stopped").to_json()}
-    assert last.endswith(f"to continue: {found['instant']['command']}")
+    found = json.loads(hpo("compare", tmp_path / "stopped", "--format", "json").stdout)["states"]["instant"]
+    assert (found["word"], found["sentence"]) == ("stopped", "stopped by SIGINT")
+    assert last.endswith(f"to continue: {found['command']}")
 
 
 @pytest.mark.timeout(600)

@@ -102,12 +102,12 @@ def test_trainables_take_from_hpo_what_stands_below_the_study():
         assert taken <= {"errors", "text", "files", "storage"}, path
 
 
-def test_ray_is_known_to_tune_the_ranks_and_the_monitor_and_ray_tune_to_tune_alone():
+def test_ray_is_known_to_tune_the_ranks_the_monitor_and_ray_serves_service_and_ray_tune_to_tune_alone():
     for path in files("hpo"):
         place = path.relative_to(ROOT / "hpo").as_posix()
         if not place.startswith("live/tune/"):
             assert not any(name.startswith("ray.tune") for name in imports(path)), path
-            if place not in ("worker/ranks.py", "live/monitor.py"):
+            if place not in ("worker/ranks.py", "live/monitor.py", "service/on_ray.py"):
                 assert "ray" not in roots(path), path
 
 

@@ -122,6 +122,40 @@ def test_shared_kubernetes_objects() -> None:
         assert kubernetes_validate.validate(thing, "1.37", strict=True)
 
 
+def test_the_service_keeps_to_kubernetes_schemas_and_to_its_own_command() -> None:
+    from typer.main import get_command
+    from typer.testing import CliRunner
+
+    from hpo.cli.app import app
+
+    objects = documents(DEPLOY / "kuberay" / "service.yaml")
+    kinds = ["ServiceAccount", "PersistentVolumeClaim", "Deployment", "Service", "NetworkPolicy"]
+    assert [thing["kind"] for thing in objects] == kinds
+    for thing in objects:
+        assert kubernetes_validate.validate(thing, "1.37", strict=True)
+    deployment, service, policy = objects[2:]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    secure = container["securityContext"]
+    assert (secure["readOnlyRootFilesystem"], secure["allowPrivilegeEscalation"], pod["securityContext"]["runAsNonRoot"]) == (
+        True, False, True
+    )  # fmt: skip
+    assert pod["automountServiceAccountToken"] is False
+    assert "hpo-head-svc:8265" in next(word for word in container["command"] if word.startswith("--address"))
+    options = {name for parameter in get_command(app).commands["serve"].params for name in parameter.opts}  # type: ignore[attr-defined]
+    assert {word.partition("=")[0] for word in container["command"][3:]} <= options
+    assert CliRunner().invoke(app, [*container["command"][1:], "--help"]).exit_code == 0
+    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert paths == {"/api/v1/health", "/api/v1/health/ready"}
+    secrets = {entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"] if "valueFrom" in entry}
+    assert all(f"secret generic {name}" in (DEPLOY / "kuberay" / "README.md").read_text() for name in secrets)
+    writable = {mount["name"] for mount in container["volumeMounts"]}
+    assert writable == {volume["name"] for volume in pod["volumes"]}
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == labels == SERVICE
+
+
+SERVICE = {"app": "hpo-service"}
 RAY = {"ray.io/is-ray-node": "yes"}
 SUBMITTER = {"ray.io/originated-from-crd": "RayJob", "ray.io/originated-from-cr-name": "hpo-study"}
 HELM = {"app.kubernetes.io/name": "kuberay-operator", "app.kubernetes.io/component": "kuberay-operator"}
@@ -144,7 +178,7 @@ def reaches(policy: dict[str, Any], labels: dict[str, str], port: int, *, same_n
 
 @pytest.mark.parametrize(
     ("labels", "same_namespace", "open_ports"),
-    [(RAY, True, {6379, 8265, 8080, 10002}), (SUBMITTER, True, {8265}), (HELM, False, {8265}), (HELM, True, {8265}),
+    [(RAY, True, {6379, 8265, 8080, 10002}), (SUBMITTER, True, {8265}), (SERVICE, True, {8265}), (SERVICE, False, set()), (HELM, False, {8265}), (HELM, True, {8265}),
      (KUSTOMIZE, False, {8265}), (PROMETHEUS, False, {8080}), ({"app": "shop"}, True, set()), (RAY, False, set()),
      (SUBMITTER, False, set())],
 )  # fmt: skip

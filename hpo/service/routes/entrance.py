@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from hpo import __version__
 from hpo.service.access import AccessError, Token, Tokens, needs
 from hpo.service.access.tokens import ENVIRONMENT, address
 from hpo.service.context import ROLES, Caller, Context
+from hpo.service.documented import errors
 from hpo.service.models.entrance import (
     AuditAnswer,
     AuditEntry,
@@ -79,12 +80,12 @@ def _asks_for_tokens(context: Context) -> bool:
 
 
 def _tokens(routes: APIRouter, context: Context) -> None:
-    @routes.get("/tokens", tags=["access"])
+    @routes.get("/tokens", tags=["access"], responses=errors(409))
     def tokens(caller: Admin) -> TokensAnswer:
         """Lists the tokens, without their secrets."""
         return TokensAnswer(tokens=[TokenAnswer(**_shown(token)) for token in _kept(context).all()])
 
-    @routes.post("/tokens", status_code=201, tags=["access"])
+    @routes.post("/tokens", status_code=201, tags=["access"], responses=errors(409))
     def add(wanted: TokenRequest, caller: Admin) -> NewTokenAnswer:
         """Makes a token. Its secret is in the answer, this once."""
         kept = _kept(context)
@@ -97,8 +98,8 @@ def _tokens(routes: APIRouter, context: Context) -> None:
             raise Problem(409, str(error)) from None
         return NewTokenAnswer(**_shown(token), token=secret)
 
-    @routes.delete("/tokens/{name}", status_code=204, tags=["access"])
-    def revoke(name: str, caller: Admin) -> None:
+    @routes.delete("/tokens/{name}", status_code=204, tags=["access"], responses=errors(404, 409))
+    def revoke(name: Annotated[str, Path(max_length=200, description="The token's name.")], caller: Admin) -> None:
         """Revokes a token: its sessions and streams end within seconds."""
         kept = _kept(context)
         if name == ENVIRONMENT:
@@ -113,7 +114,7 @@ def _tokens(routes: APIRouter, context: Context) -> None:
 
 
 def _audit(routes: APIRouter, context: Context) -> None:
-    @routes.get("/audit", tags=["access"])
+    @routes.get("/audit", tags=["access"], responses=errors(400))
     def audit(
         caller: Admin,
         limit: Annotated[int, Query(ge=1, le=500, description="The most entries of a page.")] = 100,
