@@ -160,7 +160,7 @@ def _check_store(store: str) -> None:
     try:
         place(store).folders()
     except Unreachable as error:
-        print(f"note: {error}; the service answers 503 until the store is there", file=sys.stderr)
+        print(f"note: {error}\nnote: the service answers 503 until the store is there", file=sys.stderr)
 
 
 def _say_where(
