@@ -1,6 +1,6 @@
 // What can be done with a study: stop, go on, archive (each asks once), compare, copy; and what can be downloaded of it.
 
-import { ApiProblem, api, page, pause, send, sentenceOf, studyPath } from "../api.js";
+import { ApiProblem, api, page, pause, randomKey, send, sentenceOf, studyPath } from "../api.js";
 import { ask } from "../dialog.js";
 import { announce, h, put } from "../dom.js";
 import { me } from "../frame.js";
@@ -49,7 +49,7 @@ export class StudyActions {
   private button(label: string, action: string, serious: boolean, title: string, body: string): HTMLButtonElement {
     const button = h("button", { type: "button", class: serious ? "serious" : null }, label);
     button.addEventListener("click", () => {
-      const key = newKey(); // one a question: a second press after a lost answer does nothing twice
+      const key = randomKey(); // one a question: a second press after a lost answer does nothing twice
       void ask({ title, body: [h("p", {}, body)], action: label, serious, run: () => this.act(action, key) }).then((done) => {
         if (done) this.changed();
         (button.isConnected ? button : this.place.querySelector<HTMLElement>("button, a, summary"))?.focus();
@@ -96,10 +96,6 @@ export class StudyActions {
     });
     return menu;
   }
-}
-
-function newKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function plainLink(label: string, href: string): HTMLAnchorElement {
