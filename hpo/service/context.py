@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from hpo.service.once import Once
 
@@ -88,7 +88,16 @@ class Reading:
         return await self.made.later(key, make)
 
 
-class Readings(AbstractAsyncContextManager[Any], Protocol):
+class Lasting(Protocol):
+    """What begins and ends with the service."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+
+class Readings(Lasting, Protocol):
     """The one cache through which every route reads the store. Raises StoreError, Unreachable where the store is away."""
 
     async def summaries(self) -> Sequence[Summary]:
@@ -140,7 +149,7 @@ class News:
     sentence: str | None = None
 
 
-class Analysis(AbstractAsyncContextManager[Any], Protocol):
+class Analysis(Lasting, Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(

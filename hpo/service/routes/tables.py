@@ -56,7 +56,7 @@ def router(context: Context) -> APIRouter:
 
 
 def _trials(routes: APIRouter, context: Context) -> None:
-    others = {200: {"content": {files.MEDIA["csv"]: {}, files.MEDIA["arrow"]: {}}}}
+    others: dict[int | str, dict[str, Any]] = {200: {"content": {files.MEDIA["csv"]: {}, files.MEDIA["arrow"]: {}}}}
 
     @routes.get(
         "/studies/{study}/trials", summary="List trials", response_model=TrialsAnswer,
