@@ -87,14 +87,15 @@ def test_everything_can_be_made(store: str, cache: Path) -> None:
 
     async def act(analysis: Analysis) -> None:
         found = json.loads((await analysis.wait("comparison", [one])).content or b"")
-        assert found == compare(one.data).to_json()
+        assert found == {**compare(one.data).to_json(), "states": {"one": one.state.to_json()}}
         assert found["verdict"]
         wider = json.loads(
             (await analysis.wait("comparison", [one], {"difference": "1 %", "workers": 2})).content or b""
         )
         assert wider["difference"] != found["difference"]
         both = json.loads((await analysis.wait("comparison", [one, two])).content or b"")
-        assert both == compare_many([one.data, two.data]).to_json()
+        states = {each.data.name: each.state.to_json() for each in (one, two)}
+        assert both == {**compare_many([one.data, two.data]).to_json(), "states": states}
         shares = json.loads((await analysis.wait("importance", [one])).content or b"")["shares"]
         assert {share["name"] for share in shares} == set(one.data.definition["space"])
         for name in ("anytime", "curves", "parallel", "importance"):

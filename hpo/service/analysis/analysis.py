@@ -185,7 +185,10 @@ class Analysis:
     async def _ordered(self, asked: Subject, how: Kind, folder: str) -> Problem | None:
         """Has a process make the analysis; returns the problem where it could not."""
         path = str(self._shelf.path(asked.etag, how.suffix))
-        order = {"what": asked.what, "options": asked.options, "store": self._store, "folder": folder, "path": path}
+        order = {
+            "what": asked.what, "options": asked.options, "states": asked.states, "store": self._store, "folder": folder,
+            "path": path,
+        }  # fmt: skip
         try:
             answer = await self._pool.make(order, long=how.long)
         except pool.Lost as error:

@@ -13,6 +13,7 @@ from typing import Any
 from hpo.errors import HpoError, StudyError
 from hpo.service.analysis import handing, makers
 from hpo.store import Unreachable
+from hpo.store.state import State
 
 NICE = 15  # a driver on the same machine keeps its speed; a busy machine still gives some twentieth of a core
 
@@ -31,7 +32,9 @@ def main() -> None:
 
 def _answer(order: dict[str, Any]) -> dict[str, Any]:
     try:
-        asked = makers.Asked(handing.read(Path(order["folder"])), order["options"], order["store"])
+        studies, states = handing.read(Path(order["folder"])), order["states"]
+        told = {name: State(**state) for name, state in states.items()}
+        asked = makers.Asked(studies, order["options"], order["store"], told)
         makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
     except HpoError as error:
         return {"error": str(error), "status": _status(error)}
