@@ -12,14 +12,17 @@ import time
 from contextlib import ExitStack
 
 import pytest
+import s3_servers
+import stores
 
-from hpo.service.access import AddressTaken, Tokens, UnsafeAddress
+from hpo.service.access import AccessError, AddressTaken, Tokens, UnsafeAddress
 from hpo.service.access.addresses import listen
 from hpo.service.access.bodies import FRAME_BYTES, TEXT_BYTES, Bodies
 from hpo.service.connections import Limits
 from hpo.service.context import Settings
 from hpo.service.server import CertificateError, Listening, first_secret, serve, tls_context
 from hpo.store import StoreError
+from tests import serving
 from tests.entrance import SECRET, ask, context, entry, log_in, raw, served
 
 QUICK = {"header_seconds": 0.4, "idle_seconds": 0.3, "stuck_seconds": 0.5}
@@ -293,6 +296,33 @@ def test_behind_a_proxy_at_a_path(folder, kept):
         assert log_in(port, SECRET)
 
 
+# -- a store that is away ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_who_finds_the_store_away_can_log_in_and_is_told(tmp_path, monkeypatch):
+    with ExitStack() as running:
+        with s3_servers.moto(tmp_path) as s3:
+            uri = stores.bucket(s3, tmp_path, monkeypatch)
+            made = serving.context(uri, tmp_path / "cache", access=entry(tmp_path))
+            port = running.enter_context(served(made))
+            assert ask(port, "/api/v1/health/ready")[0] == 200
+            assert ask(port, "/api/v1/tokens", "POST", body={"name": "alice"}, token=SECRET)[0] == 201
+        deadline = time.monotonic() + 20
+        while (answer := ask(port, "/api/v1/health/ready"))[0] == 200:  # what was listed a moment ago still holds
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert (answer[0], answer[1]["retry-after"]) == (503, "5")
+        assert uri not in answer[2]  # probes ask without a token
+        assert ask(port, "/api/v1/health")[0] == 200
+        cookie = log_in(port, SECRET)
+        status, headers, body = ask(port, "/api/v1/tokens", "POST", body={"name": "bob"}, token=SECRET)
+        assert (status, headers["retry-after"]) == (503, "5")  # what cannot be recorded is not done
+        assert "must answer" in json.loads(body)["detail"]
+        names = [token["name"] for token in json.loads(ask(port, "/api/v1/tokens", Cookie=cookie)[2])["tokens"]]
+        assert names == ["environment", "alice"]
+
+
 # -- what is refused before anything is served ------------------------------------------------------------------------
 
 
@@ -306,7 +336,7 @@ def test_a_reachable_address_needs_a_token(tmp_path, monkeypatch):
     with pytest.raises(UnsafeAddress, match="--no-token asks for none"):
         serve(settings, Listening("0.0.0.0", open=True))
     monkeypatch.setenv("HPO_SERVE_TOKEN", "short")
-    with pytest.raises(UnsafeAddress, match="at least 16 characters, but got 5"):
+    with pytest.raises(AccessError, match="at least 16 characters, but got 5"):
         serve(settings, Listening(tokens=tokens))
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from hpo.service import shells
 from hpo.service.context import Context
 from hpo.storage.place import place
-from hpo.store import StoreError, reader
+from hpo.store import StoreError, Unreachable, reader
 
 YEAR = {"Cache-Control": "public, max-age=31536000, immutable"}
 PLAIN = {"/": ("studies", "Studies"), "/compare": ("compare", "Compare"), "/access": ("access", "Access")}
@@ -60,6 +60,8 @@ async def _known(context: Context, study: str) -> bool:
     try:
         if await asyncio.to_thread(reader.head, place(context.settings.store), study) is not None:
             return True
+    except Unreachable:
+        return True  # perhaps: the page tells what the API says of a store that is away
     except StoreError:
         return False  # no name of a study
     return any(summary.study == study for summary in await context.readings.summaries())
