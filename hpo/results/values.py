@@ -266,12 +266,10 @@ class Comparison:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
         found = {
             "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
-            "verdict": self.verdict, "brief": brief(self),
-            "notes": list(self.notes), "tasks": list(self.tasks), "blocks": self.blocks,
-            "workers": self.workers, "target": self.target, "point": self.point,
+            "verdict": self.verdict, "brief": brief(self), "notes": list(self.notes), "tasks": list(self.tasks),
+            "blocks": self.blocks, "workers": self.workers, "target": self.target, "point": self.point,
             "difference": self.difference, "test_metric": self.test_metric,
-            "runs": [_run(run) for run in self.runs],
-            "methods": [asdict(method) for method in self.methods],
+            "runs": [_run(run) for run in self.runs], "methods": [asdict(method) for method in self.methods],
             "tests": [asdict(test) for test in self.tests],
             "test_tests": [asdict(test) for test in self.test_tests],
             "budgets": dict(self.budgets), "budget_cost": self.budget_cost, "cost_budgets": dict(self.cost_budgets),

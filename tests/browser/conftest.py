@@ -32,13 +32,19 @@ def chromium():
         browser.close()
 
 
+def said(message):
+    """A message of the console, and where it comes from."""
+    where = message.location
+    return f"{message.text} ({where.get('url')}:{where.get('lineNumber')}:{where.get('columnNumber')})"
+
+
 class Watched:
     """A page, and what went wrong on it: errors and warnings of the console, requests beyond those allowed."""
 
     def __init__(self, page, allowed):
         self.page = page
         self.complaints = []
-        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", lambda m: self.complaints.append(said(m)) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
             "request", lambda request: None if request.url.startswith(allowed) else self.complaints.append(request.url)

@@ -318,6 +318,17 @@ def test_the_editor_marks_a_mistake_at_its_line_and_the_plan_comes_when_it_is_me
         assert watching.complaints == []
 
 
+def test_a_selection_is_typed_over_without_a_complaint_of_the_policy(seen):
+    with seen("/submit") as watching:
+        page = watching.page
+        text_of(page).focus()
+        for text in ("study: a", "(", "study: b"):
+            page.keyboard.press("Control+a")
+            page.keyboard.insert_text(text)
+        assert text_of(page).inner_text().strip() == "study: b"
+        assert watching.complaints == []
+
+
 def test_keys_and_values_are_completed_from_the_schema(seen):
     with seen("/submit") as watching:
         page = watching.page

@@ -185,7 +185,8 @@ def test_quotas_hold_for_requests_at_once_and_after_a_restart(head: Head, tmp_pa
         assert (status, "3 slots" in told["detail"]) == (429, True), told
 
         # Who stops a study that waits has room again, up to the epochs of a day.
-        assert ask("POST", "/studies/mine/stop", "anna")[1]["state"]["word"] == "stopped"
+        assert ask("POST", "/studies/mine/stop", "anna")[0] == 200
+        service.until(lambda: service.word("mine") == "stopped")
         status, told = ask("POST", "/studies", "anna", {"text": study("large", epochs=1506)})
         assert (status, "1,500 epochs a day" in told["detail"]) == (429, True), told
         status, told = ask("POST", "/studies", "anna", {"text": study("small", epochs=12, seconds=0), "workers": 3})

@@ -84,6 +84,7 @@ export function editor(text: string, schema: () => Schema | null, changed: () =>
         lintGutter(),
         keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap, indentWithTab]),
         EditorView.contentAttributes.of({ "aria-label": "Study file", spellcheck: "false", tabindex: "0" }),
+        EditorView.domEventHandlers({ beforeinput: replaced }),
         EditorView.updateListener.of((update) => update.docChanged && changed()),
         THEME,
       ],
@@ -99,6 +100,19 @@ export function editor(text: string, schema: () => Schema | null, changed: () =>
       view.focus();
     },
   };
+}
+
+// Replaces a selection by what is typed over it. The browser would keep the selection's look in a style attribute, which
+// the page's policy refuses, with a complaint on the console.
+function replaced(event: InputEvent, view: EditorView): boolean {
+  const { main } = view.state.selection;
+  const text = event.data;
+  if (event.inputType !== "insertText" || text === null || event.isComposing || main.empty) return false;
+  event.preventDefault();
+  const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+  const handled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, main.from, main.to, text, insert));
+  if (!handled) view.dispatch(insert());
+  return true;
 }
 
 // Marks from the problem's column to the end of the word or the value there.
