@@ -68,7 +68,8 @@ def test_all_problems_are_told_each_at_its_place() -> None:
 
 def test_presets_may_be_submitted_as_they_are(tmp_path: Path) -> None:
     for name, path in presets().items():
-        assert not list(Rules(str(tmp_path), data_roots=("/",)).check(YAML(typ="safe").load(path))), name
+        refused = list(Rules(str(tmp_path)).check(YAML(typ="safe").load(path)))
+        assert name == "clothing" or refused == [], name  # it says itself that its two paths are to be set
     assert examine(presets()["digits"].read_text(), None, Rules(str(tmp_path)), Options()).problems == ()
 
 
