@@ -100,7 +100,9 @@ class Summary(Facts):
             del found[name]
         budget = {"unit": self.unit, "a_run": self.a_run, "total": self.total, "charged": self.charged}
         best = None if self.best is None else asdict(self.best)
-        answer: dict[str, Any] = plain({**found, "state": self.state.to_json(), "budget": budget, "best": best})
+        told = self.figures or {} if self.state.word in ("starting", "running") else {}
+        left = {name: told.get(name) for name in ("left_epochs", "seconds_left")}
+        answer: dict[str, Any] = plain({**found, **left, "state": self.state.to_json(), "budget": budget, "best": best})
         return answer
 
 

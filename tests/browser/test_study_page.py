@@ -305,7 +305,7 @@ def test_a_trial_says_what_it_is_and_who_asked_for_it(seen, width, scheme):
         assert page.locator("table.config th").all_inner_texts() == list(KINDS)
         assert "won the run" in page.locator("[aria-labelledby=asked-heading]").first.inner_text()
         page.get_by_text("The same as a table").click()
-        assert page.locator("details tbody tr").count() >= 10
+        page.locator("details tbody tr").nth(9).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert watching.inaccessible() == []
         assert watching.complaints == []

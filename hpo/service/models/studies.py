@@ -91,6 +91,10 @@ class SummaryAnswer(Answer):
     """Number of trials that failed."""
     trained_epochs: int
     """Epochs trained, without those trained again after a fault: runs share trainings."""
+    left_epochs: int | None
+    """Epochs that its driver has still to train, at most; null where none plays it."""
+    seconds_left: float | None
+    """How long its driver will take for them; null where that is not known."""
     began: float | None
     """When the study began, in seconds since 1970."""
     updated: float | None

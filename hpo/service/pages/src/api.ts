@@ -141,3 +141,9 @@ export function isAbort(error: unknown): boolean {
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+// A key for a request that must not be carried out twice.
+export function randomKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing on plain HTTP
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

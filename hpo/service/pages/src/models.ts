@@ -42,6 +42,9 @@ export interface Summary {
   best: Best | null;
   verdict: string | null;
   failed_trials: number;
+  trained_epochs: number;
+  left_epochs: number | null;
+  seconds_left: number | null;
   began: number | null;
   updated: number | null;
   sign_of_life: number | null;

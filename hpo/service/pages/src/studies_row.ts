@@ -2,7 +2,7 @@
 
 import { page, studyPath } from "./api.js";
 import { h, put, vary } from "./dom.js";
-import { count, counted, number, percent } from "./format.js";
+import { count, counted, duration, number, percent } from "./format.js";
 import type { Summary } from "./models.js";
 import { stateBadge, timeElement } from "./state.js";
 import type { Filters } from "./studies_filters.js";
@@ -22,6 +22,7 @@ const COLUMNS: readonly (readonly [string, string | null, string])[] = [
   ["Verdict", null, ""],
   ["Updated", "updated", ""],
 ];
+const LIVING: readonly string[] = ["starting", "running", "no sign of life"];
 const DOWN_FIRST = ["progress", "best", "updated", "began"]; // these are asked for from the top
 
 // The heads of the columns, whose buttons order the list.
@@ -68,7 +69,7 @@ export function makeRow(summary: Summary, actions: RowActions): HTMLTableRowElem
     cell("progress", h("span.bar"), h("span.sub")),
     cell("best number", h("span.value"), h("span.sub")),
     cell("verdict-cell"),
-    cell("updated", h("time"), h("span.sub")),
+    cell("updated", h("time"), h("span.sub"), h("span.sub.life", {}, "seen ", h("time"))),
   );
 }
 
@@ -95,6 +96,9 @@ export function changeRow(row: HTMLTableRowElement, summary: Summary, actions: R
   part(".best").title = summary.best ? `${summary.metric} (${summary.mode}): ${summary.best.value}` : "";
   put(part(".verdict-cell"), summary.verdict ?? "");
   timeElement(summary.updated, part<HTMLTimeElement>(".updated time"));
+  timeElement(summary.sign_of_life, part<HTMLTimeElement>(".life time"));
+  part(".life").hidden = summary.sign_of_life === null || !LIVING.includes(summary.state.word);
+  part(".life").title = "The last sign of life of the study's driver";
   put(part(".updated .sub"), summary.failed_trials ? counted(summary.failed_trials, "failed trial") : "");
 }
 
@@ -103,13 +107,16 @@ function showShape(cell: HTMLElement, summary: Summary): void {
   cell.title = summary.methods.join(", ");
 }
 
+// The bar is of the trainings where a driver tells what is left of them, else of the charges.
 function showProgress(cell: HTMLElement, summary: Summary): void {
   const [bar, text] = cell.children as unknown as [HTMLElement, HTMLElement];
+  const { budget, trained_epochs: trained, left_epochs: left, seconds_left: seconds } = summary;
+  const share = left === null || !trained ? summary.progress : trained / (trained + left);
   bar.dataset["word"] = summary.state.word;
-  vary(bar, "--share", summary.progress);
-  const budget = summary.budget;
+  vary(bar, "--share", share);
   const whole = budget.total === null || budget.charged >= budget.total;
   const charged = whole ? number(budget.charged) : `${number(budget.charged)} / ${number(budget.total)}`;
-  put(text, `${percent(summary.progress)} · ${charged} ${budget.unit}`);
-  cell.title = `${count(summary.runs_complete)} of ${counted(summary.runs, "run")} complete`;
+  put(text, seconds === null ? `${percent(share)} · ${charged} ${budget.unit}` : `${percent(share)} · about ${duration(seconds)} left`);
+  const physical = left === null ? "" : `; ${count(trained)} epochs trained, at most ${count(left)} left`;
+  cell.title = `${charged} ${budget.unit} charged, ${count(summary.runs_complete)} of ${counted(summary.runs, "run")} complete${physical}`;
 }

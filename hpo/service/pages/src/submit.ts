@@ -1,6 +1,6 @@
 // Submitting a study: the editor, what the check says, the plan beside it, and one question before it is sent.
 
-import { ApiProblem, get, isAbort, page, send, sentenceOf } from "./api.js";
+import { ApiProblem, get, isAbort, page, send, sentenceOf, randomKey } from "./api.js";
 import { ask } from "./dialog.js";
 import { announce, byId, debounced, h, put } from "./dom.js";
 import { editor, type Editor } from "./editor.js";
@@ -148,11 +148,6 @@ function form(text: string, files: File, values: Record<string, unknown>): FormD
   for (const [name, value] of Object.entries(values)) found.set(name, String(value));
   found.set("files", files);
   return found;
-}
-
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing on plain HTTP
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 frame();

@@ -1,6 +1,6 @@
 // What can be done with a study: stop, go on, archive (each asks once), compare, copy; and what can be downloaded of it.
 
-import { ApiProblem, api, page, pause, send, sentenceOf, studyPath } from "../api.js";
+import { ApiProblem, api, page, pause, randomKey, send, sentenceOf, studyPath } from "../api.js";
 import { ask } from "../dialog.js";
 import { announce, h, put } from "../dom.js";
 import { me } from "../frame.js";
@@ -11,32 +11,34 @@ const ENDED = ["stopped", "failed", "no sign of life"];
 
 export class StudyActions {
   private may = false;
+  private cluster = false; // without one, nothing can be submitted or stopped from here
   private shown = "";
   private last: StudyDetail | null = null;
 
   constructor(private readonly study: string, private readonly place: HTMLElement, private readonly changed: () => void) {
     void me().then((who) => {
       this.may = who.can.includes("run");
+      this.cluster = who.cluster;
       if (this.last) this.show(this.last);
     }).catch(() => null);
   }
 
   show(study: StudyDetail): void {
     this.last = study;
-    const key = `${study.state.word}|${study.archived}|${this.may}`;
+    const key = `${study.state.word}|${study.archived}|${this.may}|${this.cluster}`;
     if (key === this.shown) return; // a button may have the focus
     this.shown = key;
     const held = this.place.contains(document.activeElement);
-    put(this.place, ...(this.may ? this.buttons(study) : []), this.links(), this.downloads(study));
+    put(this.place, ...(this.may ? this.buttons(study) : []), this.may && this.cluster ? this.links() : null, this.downloads(study));
     if (held) this.place.querySelector<HTMLElement>("button, a, summary")?.focus();
   }
 
   private buttons(study: StudyDetail): HTMLElement[] {
     const found: HTMLElement[] = [];
-    if (GOING.includes(study.state.word)) {
+    if (this.cluster && GOING.includes(study.state.word)) {
       found.push(this.button("Stop", "stop", true, `Stop ${this.study}?`, "What is trained is kept: the study can go on from there at any time."));
     }
-    if (ENDED.includes(study.state.word)) {
+    if (this.cluster && ENDED.includes(study.state.word)) {
       found.push(this.button("Go on", "continue", false, `Go on with ${this.study}?`, "It is submitted again and goes on from what the store holds. Nothing is trained twice."));
     }
     if (study.archived) found.push(this.button("Take out of the archive", "unarchive", false, `Take ${this.study} out of the archive?`, "The list of studies shows it again."));
@@ -47,7 +49,8 @@ export class StudyActions {
   private button(label: string, action: string, serious: boolean, title: string, body: string): HTMLButtonElement {
     const button = h("button", { type: "button", class: serious ? "serious" : null }, label);
     button.addEventListener("click", () => {
-      void ask({ title, body: [h("p", {}, body)], action: label, serious, run: () => this.act(action) }).then((done) => {
+      const key = randomKey(); // one a question: a second press after a lost answer does nothing twice
+      void ask({ title, body: [h("p", {}, body)], action: label, serious, run: () => this.act(action, key) }).then((done) => {
         if (done) this.changed();
         (button.isConnected ? button : this.place.querySelector<HTMLElement>("button, a, summary"))?.focus();
       });
@@ -55,8 +58,8 @@ export class StudyActions {
     return button;
   }
 
-  private async act(action: string): Promise<void> {
-    await send("POST", `${studyPath(this.study)}/${action}`);
+  private async act(action: string, key: string): Promise<void> {
+    await send("POST", `${studyPath(this.study)}/${action}`, undefined, action === "continue" ? { "Idempotency-Key": key } : {});
   }
 
   private links(): HTMLElement {

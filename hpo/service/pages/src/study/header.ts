@@ -9,11 +9,14 @@ import type { StudyDetail } from "./answers.js";
 const FIRST = 180; // letters of a first sentence that is set strong
 const LONG = 480; // letters of a verdict that is shown whole
 
+const HOW: Record<string, string> = { queued: "since", starting: "began", running: "began", "no sign of life": "last seen" };
+
 export class StudyHeader {
   readonly element = h("div.study-top");
   readonly actions = h("div.actions");
   private readonly badge = h("span");
   private readonly since = h("time");
+  private readonly how = h("span");
   private readonly sentence = h("p.state-sentence");
   private readonly verdict = h("p.verdict");
   private readonly trouble = h("p.trouble", { hidden: true });
@@ -34,7 +37,7 @@ export class StudyHeader {
       this.verdict.tabIndex = -1;
       this.verdict.focus();
     });
-    const title = h("div.title", {}, h("h1", {}, study), h("span.state-line", {}, this.badge, h("span.note", {}, "since ", this.since)));
+    const title = h("div.title", {}, h("h1", {}, study), h("span.state-line", {}, this.badge, h("span.note", {}, this.how, this.since)));
     const crumb = h("p.crumb", {}, h("a", { href: page("/") }, "Studies"));
     this.command.append(h("code"), copyButton(() => this.commandText));
     this.element.append(
@@ -46,6 +49,7 @@ export class StudyHeader {
   show(study: StudyDetail): void {
     stateBadge(study.state, this.badge);
     timeElement(study.state.since, this.since);
+    put(this.how, `${HOW[study.state.word] ?? ""} `);
     (this.since.parentElement as HTMLElement).hidden = study.state.since === null;
     const sentence = whole(study.state.sentence);
     put(this.sentence, sentence);

@@ -1,6 +1,6 @@
 // How methods are drawn: colour, dash and a swatch, the same everywhere.
 
-import { h, s } from "../dom.js";
+import { h, s, type Child } from "../dom.js";
 import { colour } from "../frame.js";
 import type { Look } from "../models.js";
 
@@ -34,5 +34,10 @@ export function methodOf(run: string): string {
 }
 
 export function methodName(looks: Looks, method: string): HTMLSpanElement {
-  return h("span.method", {}, swatch(looks, method), h("span", {}, method));
+  return h("span.method", {}, swatch(looks, method), h("span", {}, ...breaking(method)));
+}
+
+// A name that may go on in the next line after its own separators, rather than anywhere.
+export function breaking(name: string): Child[] {
+  return name.split(/(?<=[_\-/.])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
 }

@@ -3,7 +3,7 @@
 import { get, studyPath } from "../api.js";
 import { h, keyed, put } from "../dom.js";
 import { count, number } from "../format.js";
-import { swatch } from "./looks.js";
+import { breaking, swatch } from "./looks.js";
 import type { Anytime, Comparison, MethodRow, StudyDetail, Test } from "./answers.js";
 
 interface Line {
@@ -103,7 +103,7 @@ export class MethodsPanel {
   }
 
   private row(method: string, study: StudyDetail): HTMLTableRowElement {
-    const button = h("button.method", { type: "button", "aria-pressed": "false", title: "Show the runs of this method" }, swatch(study.looks, method), h("span", {}, method));
+    const button = h("button.method", { type: "button", "aria-pressed": "false", title: "Show the runs of this method" }, swatch(study.looks, method), h("span", {}, ...breaking(method)));
     button.addEventListener("click", () => {
       if (!this.pinned.delete(method)) this.pinned.add(method);
       button.setAttribute("aria-pressed", String(this.pinned.has(method)));

@@ -12,5 +12,8 @@ export function span(methods: readonly Band[], mode: "max" | "min"): [number?, n
   const rough = (high - low + 2 * room) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough)!;
-  return [Math.floor((low - room) / step) * step, Math.ceil((high + room) / step) * step, step].map((v) => Number(v.toPrecision(8))) as [number, number, number];
+  const ends = [Math.floor((low - room) / step) * step, Math.ceil((high + room) / step) * step, step].map((v) => Number(v.toPrecision(8))) as [number, number, number];
+  if (ends[0] < 0 && values[0]! >= 0) ends[0] = 0;
+  if (ends[1] > 1 && values.at(-1)! <= 1) ends[1] = 1; // a share
+  return ends;
 }
