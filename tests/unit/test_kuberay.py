@@ -178,7 +178,8 @@ def reaches(policy: dict[str, Any], labels: dict[str, str], port: int, *, same_n
 
 @pytest.mark.parametrize(
     ("labels", "same_namespace", "open_ports"),
-    [(RAY, True, {6379, 8265, 8080, 10002}), (SUBMITTER, True, {8265}), (SERVICE, True, {8265}), (SERVICE, False, set()), (HELM, False, {8265}), (HELM, True, {8265}),
+    [(RAY, True, {6379, 8265, 8080, 10002}), (SUBMITTER, True, {8265}), (SERVICE, True, {8265}),
+     (SERVICE, False, set()), (HELM, False, {8265}), (HELM, True, {8265}),
      (KUSTOMIZE, False, {8265}), (PROMETHEUS, False, {8080}), ({"app": "shop"}, True, set()), (RAY, False, set()),
      (SUBMITTER, False, set())],
 )  # fmt: skip

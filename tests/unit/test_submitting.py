@@ -67,8 +67,9 @@ def test_all_problems_are_told_each_at_its_place() -> None:
 
 
 def test_presets_may_be_submitted_as_they_are(tmp_path: Path) -> None:
-    for name, path in presets().items():
-        assert not list(Rules(str(tmp_path), data_roots=("/",)).check(YAML(typ="safe").load(path))), name
+    rules = Rules(str(tmp_path))
+    refused = {name for name, path in presets().items() if list(rules.check(YAML(typ="safe").load(path)))}
+    assert refused == {"clothing", "fashion-mnist"}  # which say themselves that their paths are to be set
     assert examine(presets()["digits"].read_text(), None, Rules(str(tmp_path)), Options()).problems == ()
 
 
