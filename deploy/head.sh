@@ -7,6 +7,7 @@
 # Options: --workers N (0)  --timeout SECONDS (600)  --node-ip IP  --port N (6379)  --dashboard-host HOST (127.0.0.1)
 #          --dashboard-port N (8265)  --cpus N (all)  --places N (none)  --temp-dir DIR (/tmp/ray)
 #          --ray OPTION (passed to `ray start`, repeatable)
+#          --serve "STORE [OPTION...]" (also runs `hpo serve` with these words, and starts it again whenever it ends)
 #
 # The command finds the cluster through RAY_ADDRESS. It receives Ctrl-C and SIGTERM as SIGINT, so that it leaves a consistent
 # store; as SIGTERM where this script was started with SIGINT ignored, as in the background of another script. If it still
@@ -26,7 +27,7 @@ fail() { say "$1"; exit 2; }
 HEAD_ENDED=4 # exit code
 PATIENCE=${HPO_STOP_SECONDS:-75} # seconds that an interrupted command has to write its results
 
-workers=0 places=0 timeout=600 port=6379 dashboard_host=127.0.0.1 dashboard_port=8265 node_ip="" temp_dir=""
+workers=0 places=0 timeout=600 port=6379 dashboard_host=127.0.0.1 dashboard_port=8265 node_ip="" temp_dir="" serve=""
 more=()
 while [[ $# -gt 0 && $1 != -- ]]; do
   [[ $# -ge 2 ]] || fail "$1 must have a value, or is not an option; the top of $0 lists the options"
@@ -40,6 +41,7 @@ while [[ $# -gt 0 && $1 != -- ]]; do
     --places) places=$2 ;;
     --cpus) more+=("--num-cpus=$2") ;;
     --temp-dir) temp_dir=$2 ;;
+    --serve) serve=$2 ;;
     --ray) more+=("$2") ;;
     *) fail "$1 is not an option; the top of $0 lists the options" ;;
   esac
@@ -144,6 +146,19 @@ run python -m cluster.nodes --address "$node_ip:$port" --workers "$workers" --ti
 ((interrupted == 0)) || exit 130
 alive "$head" || ended
 ((code == 0)) || exit "$code"
+
+# The service keeps nothing that a restart would lose: studies neither need it nor notice its end.
+if [[ -n $serve ]]; then
+  read -ra words <<<"$serve"
+  [[ $dashboard_host != 0.0.0.0 ]] || dashboard_host=127.0.0.1
+  [[ $places -eq 0 ]] || words+=(--queue study)
+  while alive "$head"; do
+    hpo serve --address "http://$dashboard_host:$dashboard_port" "${words[@]}" </dev/null || true
+    say "the service ended; starting it again"
+    sleep 2
+  done &
+  helpers+=($!)
+fi
 
 trap head_ended USR1
 # `ray start --block` itself notices a dead GCS only after a minute.

@@ -34,6 +34,7 @@ PUBLIC: dict[
     "hpo.api.suite": ("Suite", "SuiteResults"),
     "hpo.api.summaries": ("Comparison", "Importance"),
     "hpo.api.tables": ("Table",),
+    "hpo.client": (),
     "hpo.errors": ("HpoError", "StudyError", "StudyFailed", "InterruptedStudy", "MissingExtra"),
     "hpo.game.contract": ("verify",),
     "hpo.methods": (),

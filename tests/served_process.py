@@ -31,6 +31,12 @@ class ServedProcess:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The number of the process while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def token(self, name: str, role: str) -> str:
         """Makes a token by `hpo token add`, and returns its secret."""
         words = ["token", "add", name, "--role", role, "--store", self._store]

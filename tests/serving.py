@@ -30,7 +30,7 @@ def context(
     return Context(
         settings=made,
         readings=Readings(made, seconds=seconds),
-        analysis=Analysis(made, processes=1),
+        analysis=Analysis(made, processes=1, nice=0),
         audit=StoreAudit(str(uri)),
         access=access,
     )

@@ -23,7 +23,7 @@ VARIABLES = {
     "HPO_JOB_ADDRESS": ("client", "", "Default of `--address` for `hpo submit`, `jobs`, `logs` and `stop`."),
     "HPO_MPS": ("nodes", "", "`1`: trials that share a GPU run under NVIDIA's Multi-Process Service."),
     "HPO_RANKS_BACKEND": ("nodes", "", "`nccl` or `gloo`: how the processes of a trial with several GPUs meet."),
-    "HPO_SERVE_TOKEN": ("service", "", "Token that `hpo serve` asks for; needed beyond loopback."),
+    "HPO_SERVE_TOKEN": ("service", "", "One more token of `hpo serve`, an admin's, of at least 16 characters."),
     "HPO_SERVICE": ("client", "", "Address of a service: the default of `hpo --service` and of `hpo.connect`."),
     "HPO_SERVICE_CA": ("client", "", "File with the certificate of an authority that the service's may come from."),
     "HPO_SERVICE_TOKEN": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -51,8 +52,17 @@ def values() -> str:
                 for key, each in members.items()
             ]
             about = _line(schemas[name].get("description", ""))
-            parts += [f"### {name}", about, table(("member", "kind", "meaning"), rows)]
+            parts += [f"### {name}", about, table(("member", "kind", "meaning"), rows), *_examples(schemas[name])]
     return "\n\n".join(filter(None, parts))
+
+
+def _examples(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the first example of a value, each member on a line."""
+    for example in schema.get("examples", ())[:1]:
+        members = ",\n".join(
+            f"  {json.dumps(key)}: {json.dumps(given, ensure_ascii=False)}" for key, given in example.items()
+        )
+        yield f"```json\n{{\n{members}\n}}\n```"
 
 
 def _route(path: str, method: str, one: Mapping[str, Any]) -> Iterator[str]:
@@ -108,6 +118,8 @@ def _kind(schema: Mapping[str, Any], *, short: bool = False) -> str:
     if "enum" in schema or "const" in schema:
         return " or ".join(code(str(each)) for each in schema.get("enum", [schema.get("const")]))
     kind = schema.get("type", "")
+    if members := schema.get("properties"):
+        return f"with the fields {', '.join(map(code, members))}"
     if kind == "array":
         return f"list of {_kind(schema.get('items', {})) or 'values'}"
     if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict) and more:

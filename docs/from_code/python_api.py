@@ -22,7 +22,7 @@ from hpo.api.summaries import Comparison, Importance
 from hpo.api.tables import Table
 from hpo.client import Client, Job, ServedStudy, ServedSuite, Standing, connect
 
-CLIENT = ("studies", "submit", "check", "jobs", "job", "me", "chosen", "close")
+CLIENT = ("studies", "submit", "submit_suite", "check", "jobs", "job", "me", "chosen", "close")
 STUDY = ("load", "check", "to_yaml", "stored_in", "digest", "definition")
 NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("hpo.Study", Study, STUDY),

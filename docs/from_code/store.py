@@ -22,7 +22,7 @@ def tables() -> str:
     for name in schema.TABLES:
         fields = schema.to_table(name, [], {}).schema
         rows = [(code(f.name), str(f.type), _told(f, b"unit"), _told(f, b"about")) for f in fields]
-        key = ", ".join(map(code, schema._KEYS[name]))
+        key = ", ".join(map(code, schema.keys(name)))
         parts.append(f"### {name}\n\n{ABOUT[name]} Key: {key}.\n\n{table(('column', 'type', 'unit', 'meaning'), rows)}")
     return "\n\n".join(parts)
 

@@ -12,7 +12,7 @@ from hpo.api.results import Results
 from hpo.api.study import Study
 from hpo.api.suite import Suite, SuiteResults, stored
 from hpo.errors import HpoError, StudyFailed
-from hpo.results.failures import failed_exams, without_result
+from hpo.store.failures import failed_exams, without_result
 
 _SITTING = threading.Lock()  # a process is connected to one Ray cluster at a time
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from hpo.cli.options import (
 if TYPE_CHECKING:
     from hpo.results.values import Comparison
     from hpo.store import StudyData
+    from hpo.store.state import State
 
 
 OtherArgument = Annotated[
@@ -102,15 +104,16 @@ def print_tasks(uri: str, names: list[str], format: str, output: Path | None = N
     """Prints the comparison over several stored studies in one of the formats, and returns it; see `show_tasks`."""
     from hpo import store as stores
 
-    return show_tasks([stores.read(uri, name) for name in names], uri, format, output, **shown)
+    studies = [stores.read(uri, name) for name in names]
+    return show_tasks(studies, uri, format, output, states=states_of(uri, studies), **shown)
 
 
 def show_tasks(
-    studies: Sequence[StudyData], uri: str, format: str, output: Path | None = None, *, target: float | None = None,
-    workers: int | None = None, difference: str | None = None, runs: bool = False, all_tables: bool = False,
-    view: View = PLAIN,
+    studies: Sequence[StudyData], uri: str, format: str, output: Path | None = None, *, states: Mapping[str, State],
+    target: float | None = None, workers: int | None = None, difference: str | None = None, runs: bool = False,
+    all_tables: bool = False, view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
-    """Prints the comparison over several studies, which come from `uri`, in one of the formats, and returns it."""
+    """Prints the comparison over several studies, which come from `uri` and are in these states, and returns it."""
     from hpo import report
     from hpo.report.comparison_tables import render_comparison
     from hpo.results.importance import importance_or_none
@@ -118,7 +121,7 @@ def show_tasks(
     for warning in (warning for data in studies for warning in data.warnings):
         errors.print(f"warning: {warning}")
     comparison, shown = view.compared(studies, target=target, workers=workers, difference=difference)
-    comparison = with_states(comparison, uri, studies)
+    comparison = replace(comparison, states=states)
     if format != "html":
         out(render_comparison(comparison, format, runs=runs, short=not all_tables), output)
         return comparison
@@ -141,15 +144,16 @@ def print_comparison(uri: str, study: str | None, format: str, output: Path | No
     """Prints the comparison of a stored study in one of the formats, and returns it; see `show_comparison`."""
     from hpo import store as stores
 
-    return show_comparison(stores.read(uri, study), uri, format, output, **shown)
+    data = stores.read(uri, study)
+    return show_comparison(data, uri, format, output, states=states_of(uri, [data]), **shown)
 
 
 def show_comparison(
-    data: StudyData, uri: str, format: str, output: Path | None = None, *, target: float | None = None,
-    workers: int | None = None, difference: str | None = None, picture: Path | None = None, runs: bool = False,
-    all_tables: bool = False, view: View = PLAIN,
+    data: StudyData, uri: str, format: str, output: Path | None = None, *, states: Mapping[str, State],
+    target: float | None = None, workers: int | None = None, difference: str | None = None,
+    picture: Path | None = None, runs: bool = False, all_tables: bool = False, view: View = PLAIN,
 ) -> Comparison:  # fmt: skip
-    """Prints the comparison of a study, which comes from `uri`, in one of the formats, and returns it.
+    """Prints the comparison of a study, which comes from `uri` and is in this state, and returns it.
 
     A table on a terminal stands below the anytime curves.
     """
@@ -158,7 +162,7 @@ def show_comparison(
     for warning in data.warnings:
         errors.print(f"warning: {warning}")
     comparison, (shown,) = view.compared([data], target=target, workers=workers, difference=difference)
-    comparison = with_states(comparison, uri, [data])
+    comparison = replace(comparison, states=states)
     if picture is not None:
         from hpo.report.comparison_section import save_picture
 
@@ -180,15 +184,13 @@ def show_comparison(
     return comparison
 
 
-def with_states(comparison: Comparison, uri: str, studies: Sequence[StudyData]) -> Comparison:
-    """Returns the comparison with what becomes of each of its studies at this moment."""
-    from dataclasses import replace
-
+def states_of(uri: str, studies: Sequence[StudyData]) -> dict[str, State]:
+    """Returns what becomes of each of a store's studies at this moment, by its name."""
     from hpo.storage.place import place
     from hpo.store import signs
 
     where = place(uri)
-    return replace(comparison, states={data.name: signs.read(where, data.name, data) for data in studies})
+    return {data.name: signs.read(where, data.name, data) for data in studies}
 
 
 def print_repetition(first: str, second: str, study: str | None, format: str, output: Path | None = None) -> None:

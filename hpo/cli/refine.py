@@ -67,12 +67,12 @@ def refine(
     format: RunFormatOption = RunFormat.table,
 ) -> None:
     """Change a winner's most and least important hyperparameters one at a time, and test whether any gain is real."""
-    from hpo import store as stores
     from hpo.report.refinement_tables import render_refinement
-    from hpo.results import failures, refinement
+    from hpo.results import refinement
     from hpo.results.importance import importance
+    from hpo.store import failures, read
 
-    data = stores.read(store, study)
+    data = read(store, study)
     found = importance(data, pairs=False, seed=0)
     plan = refinement.plan(data, found, method=method, points=points)
     if doubts := doubt(found, plan):
@@ -83,7 +83,7 @@ def refine(
         replay_refined(refined, data, curves, task)
     else:
         train_refined(refined, address=address, workers=workers, quiet=quiet, plain=plain)
-    trained = stores.read(store, refined.study)
+    trained = read(store, refined.study)
     if failure := failures.without_result(trained):
         raise StudyFailed(failure)
     result = refinement.from_study(trained, plan.config)

@@ -9,9 +9,10 @@ from hpo.client.client import Client, connect
 from hpo.client.errors import NotAllowed, NotFound, NotSignedIn, NotTrusted, Refused, ServiceAway, ServiceError
 from hpo.client.job import Job
 from hpo.client.study import ServedStudy, Standing
+from hpo.client.submission import Wishes
 from hpo.client.suite import ServedSuite
 
 __all__ = [
     "Client", "Job", "NotAllowed", "NotFound", "NotSignedIn", "NotTrusted", "Refused", "ServedStudy", "ServedSuite",
-    "ServiceAway", "ServiceError", "Standing", "connect",
+    "ServiceAway", "ServiceError", "Standing", "Wishes", "connect",
 ]  # fmt: skip

@@ -7,25 +7,22 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from hpo.api.study import Study
 from hpo.client import tokens
 from hpo.client.errors import ServiceError
-from hpo.client.files import zipped
 from hpo.client.job import Job
 from hpo.client.study import ServedStudy
+from hpo.client.submission import Wishes, body, has_tasks, text_of
 from hpo.client.suite import ServedSuite
 from hpo.client.transport import Transport, service_address
 from hpo.client.trust import in_the_clear
-from hpo.errors import StudyError
-from hpo.study.finding import find
-from hpo.text import one_line
 
 VARIABLE = "HPO_SERVICE"
 PATIENCE = 60.0  # seconds
-PAGE = 200  # studies of an answer
+PAGE, MOST_JOBS = 200, 1000  # studies and jobs of an answer
 
 
 def connect(
@@ -131,37 +128,36 @@ class Client(Mapping[str, ServedStudy]):
         """Returns the service's check of a study: {"ok", "problems", "plan", "study"}; a problem has line, column, message."""
         return self.transport.json("POST", "/drafts/check", json={"text": text_of(study)})
 
-    def submit(
-        self, study: Study | str | Path, *, files: str | Path | None = None, priority: float | None = None,
-        queue: str | None = None, workers: int | None = None, retries: int | None = None, least: int | None = None,
-        methods: Sequence[str] | None = None, seeds: Sequence[int] | None = None, budget: int | None = None,
-        key: str | None = None,
-    ) -> ServedStudy | ServedSuite:  # fmt: skip
-        """Submits a study to the service's cluster and returns it; a ServedSuite for a study file with `tasks`.
+    def submit(self, study: Study | str | Path, *, key: str | None = None, **wishes: Unpack[Wishes]) -> ServedStudy:
+        """Submits a study to the service's cluster and returns it.
 
-        `study`: a Study, a study file or a preset's name. `files`: a folder with code of its own, sent as a zip. `workers`:
-        the most trials at a time; `least`: those that it gets first. `retries`: how often a driver that was killed is started
-        again. `key`: under one key a study is submitted once, however often it is asked for (default: a new one for each
-        call). Raises Refused, NotAllowed.
+        `study`: a Study, a study file or a preset's name. `key`: under one key a study is submitted once, however often it is
+        asked for (default: a new one for each call). `wishes`: priority, queue, retries; workers: the most trials at a time;
+        least: those that it gets first; methods, seeds and budget in place of the study's; files: a folder with code of its
+        own, or a zip. Raises Refused, NotAllowed.
         """
-        options = {
-            "priority": priority, "queue": queue, "workers": workers, "retries": retries, "least": least,
-            "methods": None if methods is None else list(methods), "seeds": None if seeds is None else list(seeds),
-            "budget": budget,
-        }  # fmt: skip
-        given = {name: value for name, value in options.items() if value is not None}
-        body = _body(text_of(study), given, None if files is None else zipped(files))
+        text = text_of(study)
+        if has_tasks(text):
+            raise ServiceError(
+                "a study must have no tasks to be submitted by `submit`, but this is a suite; use `submit_suite`"
+            )
+        return ServedStudy(self, str(self._submitted(text, key, wishes)["study"]))
+
+    def submit_suite(self, suite: str | Path, *, key: str | None = None, **wishes: Unpack[Wishes]) -> ServedSuite:
+        """Submits a suite, a study file with `tasks`, as one job, and returns it; the options are those of `submit`."""
+        answer = self._submitted(text_of(suite), key, wishes)
+        return ServedSuite(str(answer["study"]), [ServedStudy(self, name) for name in answer["studies"]])
+
+    def _submitted(self, text: str, key: str | None, wishes: Wishes) -> dict[str, Any]:
         headers = {
             "Idempotency-Key": key or secrets.token_hex(16)
         }  # made once: a repeated request is the same submission
-        answer = self.transport.json("POST", "/studies", headers=headers, **body)
-        studies = [ServedStudy(self, name) for name in answer.get("studies") or [answer["study"]]]
-        alone = len(studies) == 1 and studies[0].name == answer["study"]
-        return studies[0] if alone else ServedSuite(str(answer["study"]), studies)
+        return self.transport.json("POST", "/studies", headers=headers, **body(text, wishes))
 
-    def jobs(self) -> list[Job]:
-        """Returns the jobs that the cluster remembers, newest first."""
-        return [Job.of(facts, self.transport) for facts in self.transport.json("GET", "/jobs")["jobs"]]
+    def jobs(self, study: str | None = None) -> list[Job]:
+        """Returns the jobs that the cluster remembers, newest first; with `study`, those that play it."""
+        query = {"limit": MOST_JOBS} if study is None else {"limit": MOST_JOBS, "study": study}
+        return [Job.of(facts, self.transport) for facts in self.transport.json("GET", "/jobs", params=query)["jobs"]]
 
     def job(self, id: str) -> Job:
         """Returns a job, or the newest attempt of a series. Raises NotFound."""
@@ -182,26 +178,3 @@ class Client(Mapping[str, ServedStudy]):
 
     def __repr__(self) -> str:
         return f"<Client of {self.transport.url}>"
-
-
-def text_of(study: Study | str | Path) -> str:
-    """Returns the text of a study file: of a Study, of a file as it is, or of a preset. Raises StudyError."""
-    if isinstance(study, Study):
-        return study.to_yaml()
-    path, _ = find(study)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(
-            f"a study file must be readable UTF-8 text, but {path} is not: {one_line(error)}; `hpo studies` lists the presets"
-        ) from None
-
-
-def _body(text: str, options: Mapping[str, Any], files: bytes | None) -> dict[str, Any]:
-    """Returns a submission's body: JSON, or a form where files come along."""
-    if files is None:
-        return {"json": {"text": text, **options}}
-    fields = {
-        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in options.items()
-    }
-    return {"data": {"text": text, **fields}, "files": {"files": ("files.zip", files, "application/zip")}}

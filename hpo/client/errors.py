@@ -21,6 +21,11 @@ class ServiceError(HpoError):
         self.status = status
         self.more = dict(more or {})
 
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong with a study file, each {"line", "column", "message"}; empty for other requests."""
+        return list(self.more.get("problems") or [])
+
 
 class NotSignedIn(ServiceError):
     """A token that is missing, wrong or revoked."""
@@ -37,12 +42,7 @@ class NotFound(ServiceError, KeyError):
 
 
 class Refused(ServiceError):
-    """A request with a mistake: `problems` has the places of those in a study file, each {"line", "column", "message"}."""
-
-    @property
-    def problems(self) -> list[dict[str, Any]]:
-        """The mistakes of a study file with their lines and columns; empty for other requests."""
-        return list(self.more.get("problems") or [])
+    """A request with a mistake, or one that does not fit what is there; see `problems` for those of a study file."""
 
 
 class ServiceAway(ServiceError):

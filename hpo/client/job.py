@@ -44,12 +44,23 @@ class Job:
             message=facts.get("message") or "", page=facts.get("page"), _transport=transport,
         )  # fmt: skip
 
-    def log(self, follow: bool = False) -> Iterator[str]:
-        """Yields the job's log, piece by piece; `follow`: also what comes, until the job ends."""
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, and no further attempt of its series will come."""
+        return self.done and "retried" not in self.state
+
+    def log(self, follow: bool = False, later: bool = False) -> Iterator[str]:
+        """Yields the job's log, piece by piece; `follow`: also what comes, until the job ends; `later`: or the last attempt."""
+        yield from self._pieces(follow)
+        following = self._next() if follow and later else None
+        while following is not None:
+            yield from following._pieces(follow)
+            following = following._next()
+
+    def _pieces(self, follow: bool) -> Iterator[str]:
         offset = 0
         while True:
-            path = f"/jobs/{quote(self.id, safe='')}/log"
-            found = self._transport.json("GET", path, params={"offset": offset})
+            found = self._transport.json("GET", f"/jobs/{quote(self.id, safe='')}/log", params={"offset": offset})
             if found["text"]:
                 yield found["text"]
             stuck, offset = found["next"] == offset, found["next"]
@@ -57,3 +68,13 @@ class Job:
                 return
             if stuck:
                 time.sleep(LOG_SECONDS)
+
+    def _next(self) -> Job | None:
+        """Returns the attempt that follows this one, once it is there; None where none will."""
+        while True:
+            newest = Job.of(self._transport.json("GET", f"/jobs/{quote(self.series, safe='')}"), self._transport)
+            if newest.id != self.id:
+                return newest
+            if newest.over:
+                return None
+            time.sleep(LOG_SECONDS)

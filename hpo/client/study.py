@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hpo.client.client import Client
     from hpo.client.job import Job
     from hpo.store import StudyData
+    from hpo.store.state import State
 
 OVER = ("complete", "failed", "stopped")
 UNPLAYED = ("queued", "starting", "no sign of life")  # states that last only while a job is to play the study
@@ -55,6 +57,14 @@ class Standing:
             study=facts["study"], word=state["word"], since=state.get("since"), sentence=state.get("sentence") or "",
             command=state.get("command"), progress=float(facts.get("progress") or 0), facts=facts,
         )  # fmt: skip
+
+    @property
+    def state(self) -> State:
+        """The state as `hpo.store.state` has it."""
+        from hpo.store.state import State
+
+        found: dict[str, Any] = self.facts["state"]
+        return State(found["word"], found["since"], found["sentence"], found["command"])
 
     @property
     def over(self) -> bool:
@@ -194,15 +204,15 @@ class ServedStudy:
 
     def _abandoned(self, standing: Standing) -> bool:
         """Tells whether no job is left that would play the study."""
-        job = self._job(standing)
-        return standing.word == "no sign of life" if job is None else job.done
+        job = self._job()
+        return standing.word == "no sign of life" if job is None else job.over
 
-    def _job(self, standing: Standing) -> Job | None:
-        found = standing.facts.get("job")
+    def _job(self) -> Job | None:
+        """Returns the newest job that plays the study; None where the cluster remembers none, or there is no cluster."""
         try:
-            return self._client.job(found["id"]) if found else None
+            return next(iter(self._client.jobs(self.name)), None)
         except ServiceError as error:
-            if error.status in (404, 409):  # the head was restarted and knows no job, or there is no cluster any more
+            if error.status in (404, 409):
                 return None
             raise
 
@@ -225,14 +235,17 @@ class ServedStudy:
         self._act("unarchive")
 
     def _act(self, action: str) -> None:
-        self._transport.json("POST", f"{self._path}/{action}")
+        headers = {
+            "Idempotency-Key": secrets.token_hex(16)
+        }  # made once: repeated while the service is away, it counts once
+        self._transport.json("POST", f"{self._path}/{action}", headers=headers)
 
     def log(self, follow: bool = False) -> Iterator[str]:
         """Yields the log of its job, piece by piece; `follow`: until the job ends. Raises NotFound without a job."""
-        job = self._job(self.state)
+        job = self._job()
         if job is None:
             raise NotFound(f"the study {self.name} must have a job to have a log, but it has none", 404)
-        return job.log(follow)
+        return job.log(follow, later=True)
 
     def __repr__(self) -> str:
         return f"<ServedStudy {self.name} at {self._transport.url}>"

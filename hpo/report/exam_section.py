@@ -14,9 +14,9 @@ from hpo.report import plots
 from hpo.report.canvas import Looks
 from hpo.report.parts import Figures, Folded, Grid, Part, Section, Text, picture, table
 from hpo.report.tables import Cell, Column, Table
-from hpo.results.failures import failed_exams
 from hpo.store import StudyData
 from hpo.store import columns as stored
+from hpo.store.failures import failed_exams
 
 Counts: TypeAlias = NDArray[np.int64]
 SHOWN = 20  # most classes of a readable matrix: for larger ones the worst confusions are listed instead

@@ -15,7 +15,6 @@ from hpo.results import anytime, statistics
 from hpo.results.aggregates import aggregates, common_blocks
 from hpo.results.bounds import Bounds, metric_bounds
 from hpo.results.coverage import far_runs
-from hpo.results.failures import failed_exams, without_result
 from hpo.results.margin import Margin, margin
 from hpo.results.method_summaries import Rules, method_summaries
 from hpo.results.pair_tests import (
@@ -32,6 +31,7 @@ from hpo.results.reference import random_twice
 from hpo.results.run_summaries import run_summaries
 from hpo.results.values import Comparison, PairTest, RunSummary
 from hpo.store import columns as stored
+from hpo.store.failures import failed_exams, without_result
 
 if TYPE_CHECKING:
     from hpo.store import StudyData

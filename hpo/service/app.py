@@ -80,7 +80,7 @@ def _lifespan(context: Context) -> Any:
 
 def _document(app: FastAPI, api: APIRouter) -> None:
     @api.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
+    def openapi() -> Response:  # in a thread: it takes a while the first time
         return Response(encoded(documented.document(app)), media_type="application/json")
 
 
@@ -118,6 +118,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, method = shown(request.url.path, 120), request.method
     told = {404: f"the path must be one of the service's, but got {path}", 405: f"{path} does not take {method}"}
+    if error.status_code == 400:  # a body that is no text
+        return _answer(Problem(422, "the body must be JSON as UTF-8, but cannot be read"))
     headers = dict(error.headers or {})
     if error.status_code == 405 and (taken := documented.methods(request.app, request.url.path)):
         headers["Allow"] = ", ".join(taken)  # of all routes of this path; the error names those of the first one

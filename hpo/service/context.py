@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -87,7 +88,7 @@ class Reading:
         return await self.made.later(key, make)
 
 
-class Readings(Protocol):
+class Readings(AbstractAsyncContextManager[Any], Protocol):
     """The one cache through which every route reads the store. Raises StoreError, Unreachable where the store is away."""
 
     async def summaries(self) -> Sequence[Summary]:
@@ -139,7 +140,7 @@ class News:
     sentence: str | None = None
 
 
-class Analysis(Protocol):
+class Analysis(AbstractAsyncContextManager[Any], Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Hashable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -13,16 +14,22 @@ from typing import Any, TypeVar, cast
 
 Kind = TypeVar("Kind")
 
+MEMORY = 128 * 2**20
+LEAST = 200  # bytes of a value with its key
+
 
 class Once:
     """Values by key, each made by the first who asks for it; whoever asks meanwhile waits for the same one.
 
-    An error is raised to all who waited for it, and the next who asks tries again.
+    An error is raised to all who waited for it, and the next who asks tries again. memory: about how many bytes of values
+    are kept; the one that was asked for longest ago goes first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = MEMORY) -> None:
         self._lock = threading.Lock()
-        self._found: dict[Hashable, Future[Any]] = {}
+        self._memory = memory
+        self._found: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._sizes: dict[Hashable, int] = {}
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns the key's value; blocks while it is made."""
@@ -45,25 +52,36 @@ class Once:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory the values take: that of texts and of arrays, and little for others."""
-        with self._lock:
-            found = [future for future in self._found.values() if future.done() and future.exception() is None]
-        return sum(_size(future.result()) for future in found)
+        """About how many bytes the values take."""
+        return sum(list(self._sizes.values()))
 
     def _entry(self, key: Hashable) -> tuple[Future[Any], bool]:
         with self._lock:
             known = self._found.get(key)
             if known is None:
                 return self._found.setdefault(key, Future()), True
+            self._found.move_to_end(key)
             return known, False
 
     def _make(self, key: Hashable, make: Callable[[], Any], future: Future[Any]) -> None:
         try:
-            future.set_result(make())
+            value = make()
         except BaseException as error:
             with self._lock:
                 del self._found[key]
             future.set_exception(error)
+        else:
+            self._keep(key, LEAST + size(value))
+            future.set_result(value)
+
+    def _keep(self, key: Hashable, needed: int) -> None:
+        """Notes how large a value is, and lets go of others where there are too many. Those who have them keep them."""
+        with self._lock:
+            self._sizes[key] = needed
+            for other in [other for other in self._found if other in self._sizes and other != key]:
+                if sum(self._sizes.values()) <= self._memory:
+                    return
+                del self._found[other], self._sizes[other]
 
 
 def _wake(loop: asyncio.AbstractEventLoop, there: asyncio.Event, made: Future[Any]) -> None:
@@ -71,12 +89,14 @@ def _wake(loop: asyncio.AbstractEventLoop, there: asyncio.Event, made: Future[An
         loop.call_soon_threadsafe(there.set)
 
 
-def _size(value: Any) -> int:
-    size = getattr(value, "nbytes", None)
-    if isinstance(size, int):
-        return size
-    if isinstance(value, dict):
-        return sum(_size(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return sum(_size(item) for item in value[:1]) * len(value)  # rows are alike
+def size(value: Any, depth: int = 4) -> int:
+    """Returns about how many bytes a value takes: those of texts, tables and arrays in it, and little for the rest."""
+    known = getattr(value, "nbytes", None)
+    if isinstance(known, int):
+        return known
+    if isinstance(value, Mapping) or (depth and hasattr(value, "__dict__")):
+        parts = value if isinstance(value, Mapping) else vars(value)
+        return sum(size(part, depth - 1) for part in parts.values()) if depth else LEAST
+    if isinstance(value, list | tuple) and value and depth:
+        return size(value[0], depth - 1) * len(value)  # rows are alike
     return sys.getsizeof(value)

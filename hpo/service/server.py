@@ -54,13 +54,13 @@ def serve(settings: Settings, listening: Listening | None = None) -> None:
     """Serves a store until interrupted.
 
     Raises UnsafeAddress if others could reach the service without a token, AddressTaken if it cannot listen at the
-    address, CertificateError for a certificate that cannot be used, AccessError for such a file of tokens, StoreError for
-    a store that never can be read. A store that does not answer now is waited for.
+    address, CertificateError for a certificate that cannot be used, AccessError for such a token or file of tokens,
+    StoreError for a store that never can be read. A store that does not answer now is waited for.
     """
     listening = listening or Listening()
     secret = os.environ.pop(kept_tokens.VARIABLE, None)  # the processes that make analyses need not know it
     tokens = None if listening.open else kept_tokens.Tokens(tokens_path(settings, listening), environment=secret)
-    _check(listening, tokens, secret, settings.store)
+    _check(listening, tokens, settings.store)
     tls = tls_context(listening) if listening.certificate else None
     _check_store(settings.store)
     names = access.Names(listening.public, reachable=not is_loopback(listening.host))
@@ -134,8 +134,8 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; a service needs one without a password, in a file of mode 0600")
 
 
-def _check(listening: Listening, tokens: kept_tokens.Tokens | None, secret: str | None, store: str) -> None:
-    """Raises UnsafeAddress if others could use the service without a token, or with one that can be guessed."""
+def _check(listening: Listening, tokens: kept_tokens.Tokens | None, store: str) -> None:
+    """Raises UnsafeAddress if others could use the service without a token."""
     if listening.key is not None and listening.certificate is None:
         raise CertificateError("--tls-key needs --tls-cert, the file with its certificate, but there is none")
     here = is_loopback(listening.host)
@@ -143,11 +143,6 @@ def _check(listening: Listening, tokens: kept_tokens.Tokens | None, secret: str 
         raise access.UnsafeAddress(
             f"other machines can reach --host {listening.host}, so a token must be asked for, but --no-token asks for "
             "none; leave it out, or use --host 127.0.0.1"
-        )
-    if secret and len(secret) < kept_tokens.SHORTEST:
-        raise access.UnsafeAddress(
-            f"the token in {kept_tokens.VARIABLE} must have at least {kept_tokens.SHORTEST} characters, "
-            f"but got {len(secret)}"
         )
     if tokens is not None and not tokens.all() and not here:
         raise access.UnsafeAddress(

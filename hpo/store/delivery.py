@@ -231,7 +231,8 @@ class Delivery:
     def _renew(self) -> None:
         if self._lease.due:
             self._lease.renew()
-        self.also()
+        if not self.trouble:
+            self.also()
 
     def deliver(self) -> None:
         """Writes all ended batches to the tables, epochs before the charges that refer to them.
@@ -241,7 +242,7 @@ class Delivery:
         with self._changed:
             batches = self._spool.batches()
         for batch in batches:
-            rows, late = self._spool.rows(batch), self._late(batch)
+            rows, late = self._spool.rows(batch), _late(batch, self._lease)
             refused: list[Refused] = [
                 (table, row, "there is no such table")
                 for table in rows.keys() - set(schema.TABLES)
@@ -253,7 +254,7 @@ class Delivery:
                 whole, left = schema.fitting(table, rows[table], self._kinds)
                 refused += [(table, row, why) for row, why in left]
                 self._lease.hold()
-                self._place.create(layout.part(self._study, table, self._named(batch)), to_bytes(whole))
+                self._place.create(layout.part(self._study, table, _named(batch, self._lease)), to_bytes(whole))
             self._set_aside(batch, refused)
             with self._changed:
                 self._spool.drop(batch)
@@ -270,20 +271,19 @@ class Delivery:
                 f"rows that cannot be stored must be kept in {self._spool.folder}, but: {error.strerror}; make room"
             ) from None
 
-    def _named(self, batch: str) -> str:
-        """Returns the name under which a batch is stored: its own, so that a second delivery changes nothing.
 
-        A batch that waited on this machine while others wrote elsewhere is named after this writer: its file must
-        come after theirs, since the first row written counts.
-        """
-        mine = self._lease.generation
-        if not self._late(batch):
-            return batch
-        return f"{mine:06d}-{self._lease.token}-late-{batch}"
+def _named(batch: str, mine: Lease) -> str:
+    """Returns the name under which a batch is stored: its own, so that a second delivery changes nothing.
 
-    def _late(self, batch: str) -> bool:
-        """Whether others may have written since the batch was."""
-        return layout.generation(batch) < self._lease.generation - 1
+    A batch that waited on this machine while others wrote elsewhere is named after this writer: its file must come after
+    theirs, since the first row written counts.
+    """
+    return f"{mine.generation:06d}-{mine.token}-late-{batch}" if _late(batch, mine) else batch
+
+
+def _late(batch: str, mine: Lease) -> bool:
+    """Whether others may have written since the batch was."""
+    return layout.generation(batch) < mine.generation - 1
 
 
 def _joined(kept: pa.Table | None, snapshot: pa.Table) -> bytes:

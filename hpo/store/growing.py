@@ -9,6 +9,7 @@ from typing import Any
 from hpo.storage.entry import Entry
 from hpo.storage.place import Place
 from hpo.store import layout, reader, schema
+from hpo.store.distinct import appended, distinct
 from hpo.store.errors import StoreError
 from hpo.store.reader import Rows, StudyData
 
@@ -107,7 +108,7 @@ class _GrowingTable:
             return None
         parts = [part for name in new if (part := reader.part(self._where, name, found[name], warnings)) is not None]
         if parts:
-            more = schema.appended(self._table, whole, schema.distinct(self._table, parts, warnings))
+            more = appended(self._table, whole, distinct(self._table, parts, warnings))
             if more is None:
                 return None
             whole = more if more.column(0).num_chunks < CHUNKS else more.combine_chunks()

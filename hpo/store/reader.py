@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hpo.storage.place import Place, place
 from hpo.store import layout, schema
+from hpo.store.distinct import distinct
 from hpo.store.errors import StoreError
 from hpo.store.parquet import Unreadable, from_bytes
 
@@ -158,7 +159,7 @@ def _rows(where: Place, study: str, table: str) -> Rows | None:
         return None
     parts |= {name: part(where, name, content, warnings) for name, content in others.items()}
     kept = [one for name in names if name not in gone and (one := parts[name]) is not None]
-    return Rows(schema.distinct(table, kept, warnings), warnings, [name for name in names if name in gone])
+    return Rows(distinct(table, kept, warnings), warnings, [name for name in names if name in gone])
 
 
 def contents(where: Place, names: Sequence[str]) -> dict[str, bytes | None]:

@@ -60,12 +60,12 @@ class Growing:
         self._writer.close(compact=False)
 
 
-def main(uri: str, epochs_a_second: int = 20) -> None:
+def main(uri: str, rows: int, epochs_a_second: int = 20) -> None:
     """Plays a driver that never rests until its standard input ends; prints how many steps of work it did a second.
 
     Each second it adds some epochs; between these it computes.
     """
-    growing = Growing(uri)
+    growing = Growing(uri, rows)
     print("ready", flush=True)
     began, steps, due = time.monotonic(), 0, 0.0
     while not select.select([sys.stdin], [], [], 0)[0]:
@@ -79,4 +79,4 @@ def main(uri: str, epochs_a_second: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

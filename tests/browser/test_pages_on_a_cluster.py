@@ -35,7 +35,7 @@ def test_a_study_is_written_mended_submitted_watched_stopped_and_gone_on_with(se
         page.goto(f"{here}/submit")
         page.get_by_label("Token").fill(service.tokens["anna"])
         page.get_by_role("button", name="Log in").click()
-        first = submitted(page, study("first", seconds=0.3, epochs=240))
+        first = submitted(page, study("first", seconds=0.2, epochs=160))
         expect(page).to_have_url(f"{here}/studies/{first}", timeout=MINUTE)
         expect(page.locator(".state[data-word=running]").first).to_be_visible(timeout=2 * MINUTE)
         page.locator("#connection[data-state=live]").wait_for()

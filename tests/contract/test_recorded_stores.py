@@ -42,7 +42,7 @@ def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def rows(table: str) -> list[dict[str, Any]]:
     """A table's rows without times and places, in the order of their keys."""
-    keys = schema._KEYS[table]
+    keys = schema.keys(table)
     found = [
         {name: value for name, value in row.items() if name not in TIMES}
         for row in getattr(store.read("store"), table).to_pylist()

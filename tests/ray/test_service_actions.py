@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import signal
+import subprocess
 import urllib.error
 import urllib.request
 import zipfile
@@ -12,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from ray_head import Head
+from ray_nodes import BIN
 from ray_service import Service, study
 
 
@@ -83,6 +88,8 @@ def test_studies_outlive_the_service_that_submitted_them(service: Service, head:
     # The service is killed and started again: nobody notices, and the same requests submit nothing.
     before = service.charged("first")
     service.kill()
+    for path in (service.store / ".service" / "keys").iterdir():  # as if it had been killed before it kept its answers
+        path.write_text(json.dumps({**json.loads(path.read_text()), "answer": None}))
     service.start()
     assert ask("POST", "/studies", body=body, Content_Type=media, Idempotency_Key="k2") == (201, second)
     assert ask("POST", "/studies", body={"text": study("first"), "workers": 1}, Idempotency_Key="k1") == (201, first)
@@ -180,7 +187,8 @@ def test_quotas_hold_for_requests_at_once_and_after_a_restart(head: Head, tmp_pa
         assert (status, "3 slots" in told["detail"]) == (429, True), told
 
         # Who stops a study that waits has room again, up to the epochs of a day.
-        assert ask("POST", "/studies/mine/stop", "anna")[1]["state"]["word"] == "stopped"
+        assert ask("POST", "/studies/mine/stop", "anna")[0] == 200
+        service.until(lambda: service.word("mine") == "stopped", 200)
         status, told = ask("POST", "/studies", "anna", {"text": study("large", epochs=1506)})
         assert (status, "1,500 epochs a day" in told["detail"]) == (429, True), told
         status, told = ask("POST", "/studies", "anna", {"text": study("small", epochs=12, seconds=0), "workers": 3})
@@ -188,7 +196,6 @@ def test_quotas_hold_for_requests_at_once_and_after_a_restart(head: Head, tmp_pa
         assert ask("POST", f"/studies/{made[0]}/stop", "anna")[0] == 403
         for name in made:
             assert ask("POST", f"/studies/{name}/stop", "root")[0] == 200
-        service.until(lambda: service.word("small") == "complete")
         entries = ask("GET", "/audit", "root")[1]["entries"]
         assert {"who": "root", "what": "stop"}.items() <= entries[0].items()
     finally:
@@ -214,7 +221,10 @@ def test_what_is_sent_wrong_is_refused_in_a_sentence_and_leaves_nothing(service:
         ({"text": text}, {"Idempotency_Key": "k" * 300}, 422),
     ):  # fmt: skip
         status, told = ask("POST", "/studies", body=body, **headers)
-        assert (status, told.get("status"), bool(told.get("detail"))) == (expected, expected, True), (str(body)[:500], told)
+        assert (status, told.get("status"), bool(told.get("detail"))) == (expected, expected, True), (
+            str(body)[:500],
+            told,
+        )
     for who in ("vera", None):
         assert ask("POST", "/studies", who, {"text": text})[0] in (401, 403)
     assert ask("POST", "/drafts/check", "vera", {"text": text})[1]["ok"] is True
@@ -223,3 +233,63 @@ def test_what_is_sent_wrong_is_refused_in_a_sentence_and_leaves_nothing(service:
     assert ask("GET", "/jobs/none")[0] == ask("GET", "/jobs/..%2f..%2fetc/log")[0] == 404
     assert len(head.server().jobs()) == before
     assert not list((service.folder / "cache").glob("submitting-*"))
+
+
+@pytest.mark.timeout(420)
+def test_a_laptop_hands_a_study_over_watches_it_stops_it_and_goes_on(service: Service, tmp_path: Path) -> None:
+    laptop = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "RAY_", "XDG_"))}
+    laptop |= {"HPO_SERVICE_TOKEN": service.tokens["anna"], "XDG_CONFIG_HOME": str(tmp_path), "NO_COLOR": "1"}
+    url = f"http://127.0.0.1:{service.port}"
+
+    def started(*words: object) -> subprocess.Popen[str]:
+        command = [BIN / "python", "-m", "hpo.cli", "--service", url, *words]
+        return subprocess.Popen(
+            list(map(str, command)), env=laptop, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def hpo(*words: object) -> tuple[int, str, str]:
+        process = started(*words)
+        out, told = process.communicate(timeout=200)
+        return process.returncode, out, told
+
+    listed = study("short", seconds=0, epochs=12).replace(
+        "  learning_rate: {type: float, low: 1.0e-4, high: 0.1, log: true}", "  candidates: recipes.csv"
+    )
+    (tmp_path / "short.yaml").write_text(listed)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "recipes.csv").write_text("learning_rate\n0.001\n0.01\n0.1\n")
+    (tmp_path / "long.yaml").write_text(study("long"))
+    code, out, told = hpo("run", "short.yaml", "--workers", 1, "--working-dir", "own", "--format", "json")
+    assert code == 0, told
+    assert json.loads(out)["runs"][0]["charged_epochs"] == 12
+    assert f"submitted short: {url}/studies/short" in told
+    assert "12 of 12 epochs charged" in told
+    assert (tmp_path / "short.html").stat().st_size > 10_000
+
+    (tmp_path / "wrong.yaml").write_text(study("wrong").replace("random", "ranodm"))
+    code, out, told = hpo("run", "wrong.yaml")
+    assert (code, out) == (2, "")
+    assert told.startswith("hpo: wrong.yaml:8:11: ")
+
+    # Ctrl-C ends the watch alone, and says how to stop the study and how to watch it again.
+    watching = started("run", "long.yaml", "--workers", 1, "--plain")
+    service.until(lambda: service.charged("long") >= 1)
+    watching.send_signal(signal.SIGINT)
+    told = watching.communicate(timeout=60)[1]
+    assert watching.returncode == 130, told
+    assert f"to stop it: `hpo --service {url} stop long`; to continue: hpo --service {url} watch long" in told
+    assert service.word("long") == "running"
+
+    watching = started("watch", "long", "--quiet")
+    assert hpo("stop", "long")[:2] == (0, "long stops\n")
+    told = watching.communicate(timeout=120)[1]
+    assert watching.returncode == 130, told
+    assert f"to continue: hpo --service {url} continue long" in told
+    assert "epochs" in hpo("logs", "long", "--no-follow")[1]
+    code, out, told = hpo("submit", "long.yaml", "--budget", 900)
+    assert (code, out, "budget" in told) == (2, "", True)
+
+    assert hpo("continue", "long")[:2] == (0, "long goes on\n")
+    service.until(lambda: service.word("long") == "running")
+    assert "long" in hpo("jobs")[1]
+    assert hpo("stop", "long")[0] == 0

@@ -68,6 +68,46 @@ def all_gone(script: Child) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_head_serves_a_store_and_starts_the_service_again(folder: Path) -> None:
+    port, gcs = free_ports(2)
+    health = f"http://127.0.0.1:{port}/api/v1/health"
+    (folder / "meanwhile.py").write_text(
+        f"""
+import os, pathlib, signal, time, urllib.request
+def answered():
+    while True:
+        try:
+            return urllib.request.urlopen("{health}", timeout=5).status
+        except OSError:
+            time.sleep(0.2)
+def service():
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        words = path.read_bytes().split(b"\\0")
+        if b"serve" in words and b"{port}" in words:
+            return int(path.parent.name)
+answered()
+first = service()
+os.kill(first, signal.SIGKILL)
+while service() in (None, first):
+    time.sleep(0.2)
+print("answered again:", answered())
+"""
+    )
+    places = [word for option in own_place(folder / "ray") for word in ("--ray", option)]
+    where = ["--node-ip", "127.0.0.1", "--port", gcs, "--ray", "--include-dashboard=false", *places]
+    serve = f"{folder}/store --port {port} --no-token --cache {folder}/cache"
+    command = [HEAD, *where, "--serve", serve, "--", "python", folder / "meanwhile.py"]
+    head = Child(command, environment(RAY_AUTH_TOKEN_PATH=folder / "token"), folder / "head.log", folder)
+    try:
+        assert head.wait() == 0, head.text
+        assert "answered again: 200" in head.text
+        assert "the service ended; starting it again" in head.text
+        all_gone(head)
+    finally:
+        head.close()
+
+
+@pytest.mark.timeout(300)
 def test_head_without_its_workers_ends(folder: Path) -> None:
     places = [word for option in own_place(folder / "ray") for word in ("--ray", option)]
     where = ["--node-ip", "127.0.0.1", "--port", free_ports(1)[0], "--ray", "--include-dashboard=false", *places]

@@ -12,10 +12,10 @@ from shown_study import METHODS, SIXTY, tally
 
 from hpo.live.display.layout import screen, sentence, summary
 from hpo.live.display.moment import Moment
-from hpo.live.pace import MARKS, Pace, left
 from hpo.live.display.words import amount, measured, paced
 from hpo.live.incidents import Incident
 from hpo.live.occupancy import Occupancy
+from hpo.live.pace import MARKS, Pace, left
 
 
 def plain(moment: Moment, width: int, height: int) -> list[str]:

@@ -18,7 +18,7 @@ from hpo.live import session
 from hpo.live.dispatch import Dispatch
 from hpo.report import write_html
 from hpo.results.compare import compare, compare_many
-from hpo.results.failures import GROUPS, QUOTED, grouped, told, without_result
+from hpo.store.failures import GROUPS, QUOTED, grouped, told, without_result
 from hpo.study.study import Study
 from hpo.worker import training
 from hpo.worker.training import Report, Training

@@ -192,7 +192,7 @@ RUN entrypoint.sh cat /home/hpo/who > said
 def test_compose_services_fit_together() -> None:
     compose = documents(DOCKER / "compose.yaml")[0]
     services = compose["services"]
-    assert {"token", "s3", "bucket", "head", "worker", "study", "service"} == set(services)
+    assert {"token", "s3", "bucket", "head", "worker", "study", "serve"} == set(services)
     assert services["worker"]["deploy"]["replicas"] == 2
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services), name

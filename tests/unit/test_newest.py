@@ -230,3 +230,19 @@ def test_values_count_by_their_bytes() -> None:
     once.once("text", lambda: b"x" * 1000)
     once.once("array", lambda: {"a": np.zeros(1000), "rows": [np.zeros(10)] * 5})
     assert 1000 + 8000 + 400 <= once.nbytes < 10_000
+
+
+def test_values_are_kept_within_the_memory_and_the_oldest_go_first() -> None:
+    once, made = Once(memory=2500), list[int]()
+
+    def make(number: int) -> bytes:
+        made.append(number)
+        return bytes(700)
+
+    for number in (0, 1, 0, 2, 0, 3):
+        assert len(once.once(number, lambda number=number: make(number))) == 700
+    assert made == [0, 1, 2, 3]
+    assert once.nbytes <= 2500
+    once.once(0, lambda: make(0))
+    once.once(1, lambda: make(1))
+    assert made == [0, 1, 2, 3, 1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import InvalidArgument
+from hypothesis.errors import InvalidArgument, Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
@@ -20,7 +21,7 @@ from tests.synthetic_study import played, write_study
 
 SECRET = "a-token-of-some-length"
 ENDLESS = ("/events", "/follow")  # streams, which have tests of their own
-EXAMPLES = {GenerationMode.POSITIVE: 5, GenerationMode.NEGATIVE: 3}  # of each route
+EXAMPLES = {GenerationMode.POSITIVE: 3, GenerationMode.NEGATIVE: 2}  # of each route
 # A column, a cursor or a name is any text for the document, and the service refuses what is none: that is no mistake.
 LENIENT = ("positive_data_acceptance", "max_response_time")
 
@@ -112,4 +113,5 @@ def _ask(operation: Any, mode: GenerationMode, headers: dict[str, str], checks: 
             case.path_parameters["study"] = "digits"  # else there would be no study to answer with
         case.call_and_validate(headers=headers, checks=checks, timeout=30)
 
-    ask()
+    with contextlib.suppress(Unsatisfiable):  # an operation without parameters has no request that is wrong
+        ask()

@@ -14,12 +14,13 @@ import pytest
 from rich.console import Console
 from shown_study import SIXTY
 from slots_without_ray import Died, Played
-from without_ray import dispatching, train
+from without_ray import dispatching, play_to_the_end, train
 
 from hpo.live.dispatch import Dispatch
 from hpo.live.display.moment import Watch
 from hpo.live.display.outlets import MOST_INCIDENTS, Cell, Drawing, Lines, Nowhere, outlet
 from hpo.live.incidents import Incident, Incidents
+from hpo.live.monitor import Meter
 from hpo.live.occupancy import Occupancy
 from hpo.live.progress import Progress
 from hpo.live.remaining import lacking
@@ -159,6 +160,27 @@ def test_what_is_left_to_train_is_what_is_trained_in_the_end(begin) -> None:
     for known, guess in guesses[len(guesses) // 2 :]:
         assert known + guess == pytest.approx(total, rel=0.35)  # ASHA shares random's trials, as many as it likes
     dispatch.finish(complete=True)
+
+
+def test_running_trials_are_those_that_slots_train_and_what_is_left_is_physical(begin) -> None:
+    """16 virtual workers play trials on two slots."""
+    dispatch, meter = begin(), Meter()
+    watch = Watch(dispatch)
+    given = [dispatch.next(), dispatch.next()]
+    assert all(given)
+    occupancy = Occupancy(2, 2, trials=tuple(one.trial for one in given if one))
+    moment, figures = watch.read(occupancy), meter.read(dispatch, occupancy)
+    assert figures.trials["running"] > 2
+    assert (figures.running, figures.trained_epochs, figures.seconds_left) == (2, 0, None)
+    assert 2 <= sum(tally.running for tally in moment.tallies) <= 4  # methods may share a trial
+    assert 0 < figures.left_epochs <= 96
+    assert [tally.running for tally in watch.read(None).tallies] == [0, 0]
+    for one in given:
+        train(dispatch, one)
+    play_to_the_end(dispatch)
+    figures = meter.read(dispatch, Occupancy())
+    assert (figures.running, figures.left_epochs, figures.seconds_left) == (0, 0, 0.0)
+    assert figures.trained_epochs == dispatch.arena.curves.cells
 
 
 def test_a_study_that_goes_on_tells_what_its_store_had_and_no_old_promotion(begin) -> None:

@@ -89,3 +89,20 @@ def test_an_export_names_its_files(uri: str, tmp_path: Path) -> None:
     with (tmp_path / "out" / "charges.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 64
+
+
+def test_a_study_that_is_not_complete_says_what_became_of_it(tmp_path: Path) -> None:
+    write_study(str(tmp_path), played("short", methods=("random",), seeds=(0,), budget=64), charges=20)
+    told = "Stopped: its driver ended before every run was over."
+    for format in ("table", "markdown", "latex"):
+        assert told in typed("compare", tmp_path, "--format", format)
+    typed("compare", tmp_path, "--format", "html", "-o", tmp_path / "short.html")
+    assert told in (tmp_path / "short.html").read_text()
+    found = json.loads(typed("compare", tmp_path, "--format", "json"))["states"]["short"]
+    assert (found["word"], found["command"]) == ("stopped", None)
+
+
+def test_a_complete_study_says_so_in_json_alone(uri: str) -> None:
+    found = json.loads(typed("compare", uri, "--all", "--format", "json"))["states"]
+    assert {name: state["word"] for name, state in found.items()} == {"clothes": "complete", "digits": "complete"}
+    assert "complete: " not in typed("compare", uri, "--all")

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from hpo import store
 from hpo.results.compare import compare
 from hpo.service.access import Access, Sessions, Tokens
-from hpo.service.models import analyses, studies, tables
+from hpo.service.models import analyses, curves, ledger, record, studies, study, trials
 from hpo.store import schema
 from tests.serving import API, asking, context, serving
 from tests.synthetic_study import played, write_study
@@ -79,17 +79,17 @@ def finished(client: TestClient, path: str) -> Any:
 
 STUDIES = ("complete", "interrupted", "whole", "under-way")
 ANSWERS = {
-    "": studies.StudyAnswer,
-    "/plan": studies.PlanAnswer,
-    "/definition": studies.DefinitionAnswer,
-    "/runs": studies.RunsAnswer,
-    "/trials": tables.TrialsAnswer,
-    "/parallel": tables.ParallelAnswer,
-    "/curves": tables.CurvesAnswer,
-    "/anytime": tables.AnytimeAnswer,
-    "/anytime?over=seconds": tables.AnytimeAnswer,
-    "/ledger": tables.LedgerAnswer,
-    "/failures": tables.FailuresAnswer,
+    "": study.StudyAnswer,
+    "/plan": record.PlanAnswer,
+    "/definition": record.DefinitionAnswer,
+    "/runs": study.RunsAnswer,
+    "/trials": trials.TrialsAnswer,
+    "/parallel": curves.ParallelAnswer,
+    "/curves": curves.CurvesAnswer,
+    "/anytime": curves.AnytimeAnswer,
+    "/anytime?over=seconds": curves.AnytimeAnswer,
+    "/ledger": ledger.LedgerAnswer,
+    "/failures": ledger.FailuresAnswer,
 }
 
 
@@ -187,7 +187,7 @@ def test_a_table_is_downloaded_as_the_store_has_it(client: TestClient, uri: Path
 def test_a_trial_knows_its_curve_and_who_asked_for_it(client: TestClient, uri: Path) -> None:
     run = answer(client, "/studies/complete/runs")["runs"][0]
     found = answer(client, f"/studies/complete/trials/{run['incumbent']}")
-    tables.TrialAnswer.model_validate(found)
+    trials.TrialAnswer.model_validate(found)
     assert [r["run"] for r in found["runs"] if r["incumbent"]].count(run["run"]) == 1
     assert max(found["curve"]["val_accuracy"]) >= run["best"]
     held: dict[str, Any] = {}
@@ -356,7 +356,7 @@ def test_events_follow_a_study_as_it_grows_and_go_on_after_a_break(tmp_path: Pat
         others = pool.submit(events, port, f"{API}/events", settled)
         first = events(port, path, charged)[-1]
         assert charged(first) == 60
-        studies.StudyAnswer.model_validate(first["data"])
+        study.StudyAnswer.model_validate(first["data"])
         write_study(str(tmp_path / "results"), whole)
         found = [event for event in stream.result(30) if event["event"] == "study"]
         assert charged(found[0]) == 60

@@ -15,7 +15,7 @@ import pytest
 import s3_servers
 import stores
 
-from hpo.service.access import AddressTaken, Tokens, UnsafeAddress
+from hpo.service.access import AccessError, AddressTaken, Tokens, UnsafeAddress
 from hpo.service.access.addresses import listen
 from hpo.service.access.bodies import FRAME_BYTES, TEXT_BYTES, Bodies
 from hpo.service.connections import Limits
@@ -336,7 +336,7 @@ def test_a_reachable_address_needs_a_token(tmp_path, monkeypatch):
     with pytest.raises(UnsafeAddress, match="--no-token asks for none"):
         serve(settings, Listening("0.0.0.0", open=True))
     monkeypatch.setenv("HPO_SERVE_TOKEN", "short")
-    with pytest.raises(UnsafeAddress, match="at least 16 characters, but got 5"):
+    with pytest.raises(AccessError, match="at least 16 characters, but got 5"):
         serve(settings, Listening(tokens=tokens))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import stat
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -133,10 +132,9 @@ def test_a_link_out_of_a_root_is_followed(tmp_path: Path) -> None:
         "a: " + "9" * 400, "? {a: b}\n: c", "study: <script>alert(1)</script>", "study: ../../x", '{"study": 1}',
     ],
 )  # fmt: skip
-def test_what_is_no_study_is_refused_quickly(text: str) -> None:
-    began = time.monotonic()
+@pytest.mark.timeout(30)  # what would never end does not
+def test_what_is_no_study_is_refused(text: str) -> None:
     assert found(text)
-    assert time.monotonic() - began < 20
 
 
 def test_a_name_that_the_store_has_for_another_study_is_taken(tmp_path: Path) -> None:

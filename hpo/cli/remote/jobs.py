@@ -40,7 +40,7 @@ def logs(
 def stop(context: typer.Context, study: NameArgument) -> None:
     """Stop a study: the store stays consistent, and `hpo --service URL continue STUDY` continues from there."""
     connected(context).study(study).stop()
-    print(f"{study} stopped")
+    print(f"{study} stops")
 
 
 def go_on(context: typer.Context, study: NameArgument) -> None:
@@ -57,7 +57,7 @@ def _log(client: Client, id: str, follow: bool) -> Iterator[str]:
         job = client.job(id)
     except NotFound:
         return client[id].log(follow)
-    return job.log(follow)
+    return job.log(follow, later=job.id != id)
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,8 +35,8 @@ from hpo.cli.stores import ExportFormat
 from hpo.errors import HpoError
 
 if TYPE_CHECKING:
-    from hpo.client import Client
-    from hpo.store import StudyData
+    from hpo.client import Client, ServedStudy
+    from hpo.results.values import Comparison
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -66,16 +67,14 @@ def compare(
     check_output(output)
     view = View.read(objectives, reference, constraint or ())
     client = connected(context)
-    found, source = data_of(client, [*(names or []), *(study or [])], every), client.me()["store"]
+    found = studies_of(client, [*(names or []), *(study or [])], every)
     if len(found) > 1 and picture:
         raise typer.BadParameter("--picture draws one study, but got several; name one")
-    shown: dict[str, Any] = {
-        "target": target, "workers": workers, "difference": difference, "runs": runs, "all_tables": all_tables, "view": view,
-    }  # fmt: skip
-    if len(found) > 1:
-        show_tasks(found, source, format.value, output, **shown)
-    else:
-        show_comparison(found[0], source, format.value, output, picture=picture, **shown)
+    drawn = {} if picture is None else {"picture": picture}
+    show_results(
+        client, found, format.value, output, target=target, workers=workers, difference=difference, runs=runs,
+        all_tables=all_tables, view=view, **drawn,
+    )  # fmt: skip
 
 
 def importance(
@@ -90,8 +89,8 @@ def importance(
 ) -> None:
     """Report which hyperparameters matter (functional ANOVA, PED-ANOVA), in a study or over several as tasks."""
     check_output(output)
-    found = data_of(connected(context), [*(names or []), *(study or [])], every)
-    show_importance(found, pairs, seed, format, output)
+    found = studies_of(connected(context), [*(names or []), *(study or [])], every)
+    show_importance([each.data for each in found], pairs, seed, format, output)
 
 
 def report(context: typer.Context, study: NameArgument, output: OutputOption = None) -> None:
@@ -126,9 +125,20 @@ def export(
         print(path)
 
 
-def data_of(client: Client, names: list[str], every: bool) -> list[StudyData]:
-    """Reads the studies that names mean, each once: a suite's name means all of its studies.
+def studies_of(client: Client, names: list[str], every: bool) -> list[ServedStudy]:
+    """Returns the studies that names mean, each once: a suite's name means all of its studies.
 
     No name means the service's only study, or its only suite. Raises HpoError for names that mean none.
     """
-    return [client.study(name).data for name in client.chosen(list(dict.fromkeys(names)), every=every)]
+    return [client.study(name) for name in client.chosen(list(dict.fromkeys(names)), every=every)]
+
+
+def show_results(
+    client: Client, studies: Sequence[ServedStudy], format: str, output: Path | None = None, **shown: Any
+) -> Comparison:
+    """Prints the comparison of studies in one of the formats, as it is printed beside the service's store; returns it."""
+    store, data = client.me()["store"], [study.data for study in studies]
+    states = {study.name: study.state.state for study in studies}
+    if len(data) > 1:
+        return show_tasks(data, store, format, output, states=states, **shown)
+    return show_comparison(data[0], store, format, output, states=states, **shown)

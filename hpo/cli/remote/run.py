@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo.cli.compare import show_comparison, show_tasks
 from hpo.cli.lines import shown
 from hpo.cli.options import (
     BudgetOption,
@@ -27,12 +26,12 @@ from hpo.cli.options import (
     words,
 )
 from hpo.cli.remote.connection import connected, typed
+from hpo.cli.remote.results import show_results
 from hpo.cli.submit import QueueOption, RetriesOption, write
 from hpo.errors import HpoError, InterruptedStudy, StudyFailed
 
 if TYPE_CHECKING:
     from hpo.client import Client, ServedStudy, ServedSuite
-    from hpo.results.values import Comparison
 
 FolderOption = Annotated[
     Path | None,
@@ -50,12 +49,8 @@ ReportOption = Annotated[
 
 def check(context: typer.Context, study: StudyArgument) -> None:
     """Validate a study as the service does and print its plan, without training."""
-    from hpo.study.finding import find
-
     found = connected(context).check(study)
-    for problem in found["problems"]:
-        place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
-        errors.print(f"hpo: {find(study)[0]}{place}: {problem['message']}")
+    _say(found["problems"], study)
     if not found["ok"]:
         raise typer.Exit(HpoError.exit_code)
     print(shown(_plan(found), indent=12))
@@ -77,7 +72,7 @@ def submit(
 ) -> None:
     """Submit a study to the service's cluster, and print its name."""
     with connected(context) as client:
-        given = _submitted(client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
+        given = _submitted(context, client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
                            workers=workers, priority=priority, least=least, files=working_dir, queue=queue,
                            retries=retries)  # fmt: skip
         if not follow:
@@ -108,7 +103,7 @@ def run(
 ) -> None:
     """Run a study on the service's cluster: submit it, watch it, and print its comparison."""
     with connected(context) as client:
-        given = _submitted(client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
+        given = _submitted(context, client, study, methods=words(methods), seeds=seed_numbers(seeds), budget=budget,
                            workers=workers, priority=priority, least=least, files=working_dir, queue=queue,
                            retries=retries)  # fmt: skip
         if not quiet:
@@ -133,19 +128,31 @@ def watch(
         _watched(context, client, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
-def _submitted(client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
-    """Submits a study. Raises HpoError, after each mistake of its file at its line."""
-    from hpo.client import Refused
-    from hpo.study.finding import find
+def _submitted(context: typer.Context, client: Client, study: str, **options: Any) -> ServedStudy | ServedSuite:
+    """Submits a study, or prints what is wrong with its file."""
+    from hpo.client import ServiceError
+    from hpo.client.submission import has_tasks, text_of
 
     try:
-        return client.submit(study, **options)
-    except Refused as error:
-        if len(error.problems) > 1:
-            for problem in error.problems:
-                place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
-                errors.print(f"{find(study)[0]}{place}: {problem['message']}")
-        raise
+        return (client.submit_suite if has_tasks(text_of(study)) else client.submit)(study, **options)
+    except KeyboardInterrupt:
+        raise InterruptedStudy(
+            f"interrupted before the service answered; whether it has the study, `{typed(context, 'studies')}` tells"
+        ) from None
+    except ServiceError as error:
+        if not error.problems:
+            raise
+        _say(error.problems, study)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _say(problems: Sequence[Mapping[str, Any]], study: str) -> None:
+    """Prints what is wrong with a study file, each at its place, as the local commands do."""
+    from hpo.study.finding import find
+
+    for problem in problems:
+        place = "".join(f":{problem[key]}" for key in ("line", "column") if problem.get(key))
+        errors.print(f"hpo: {find(study)[0]}{place}: {problem['message']}")
 
 
 def _watched(
@@ -171,7 +178,8 @@ def _watched(
             f"the watch is interrupted, and the cluster goes on with {', '.join(names)}; to stop it: "
             f"`{typed(context, 'stop', names[0])}`; to continue: {typed(context, 'watch', *names)}"
         ) from None
-    found = _compared(client, [each for each, end in zip(studies, last, strict=True) if end.facts["trials"]], format)
+    known = [study for study, end in zip(studies, last, strict=True) if end.facts["trials"]]
+    found = show_results(client, known, format.value) if known else None
     for study in studies if report and found is not None else ():
         path = study.report(f"{study.name}.html")
         if not quiet:
@@ -182,16 +190,6 @@ def _watched(
         if end.word != "complete":
             kind = InterruptedStudy if end.word == "stopped" else StudyFailed
             raise kind(f"{end.sentence}; to continue: {typed(context, 'continue', end.study)}")
-
-
-def _compared(client: Client, studies: Sequence[ServedStudy], format: RunFormat) -> Comparison | None:
-    """Prints the comparison of studies that have results; None where there are none."""
-    if not studies:
-        return None
-    data, source = [study.data for study in studies], client.me()["store"]
-    if len(data) > 1:
-        return show_tasks(data, source, format.value)
-    return show_comparison(data[0], source, format.value)
 
 
 def _say_next(context: typer.Context, study: ServedStudy | ServedSuite) -> None:

@@ -16,7 +16,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:\d{1,5})?", re.IGNORECA
 
 
 class UnsafeAddress(HpoError):
-    """An address that others can reach without a token, or with one that is too short."""
+    """An address that others can reach without a token."""
 
 
 class AddressTaken(HpoError):

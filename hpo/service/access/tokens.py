@@ -52,10 +52,15 @@ def checked_role(role: str) -> Role:
 class Tokens:
     """The tokens in the file at `path`, and the one that the environment holds.
 
-    A change of the file by another process is seen within `seconds`. Raises AccessError where the file cannot be used.
+    A change of the file by another process is seen within `seconds`. Raises AccessError where the file cannot be used, or
+    where the environment's token is short enough to be guessed.
     """
 
     def __init__(self, path: Path, *, environment: str | None = None, seconds: float = LOOK_SECONDS) -> None:
+        if environment and len(environment) < SHORTEST:
+            raise AccessError(
+                f"the token in {VARIABLE} must have at least {SHORTEST} characters, but got {len(environment)}"
+            )
         self.path = path
         self._kept = Kept(path, seconds=seconds)
         self._of: tuple[dict[str, Any], dict[str, Token]] = ({}, {})

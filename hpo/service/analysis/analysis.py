@@ -55,30 +55,34 @@ class Analysis:
     """Makes each analysis once for each state of its studies, in processes of a low priority, and keeps it on disk.
 
     processes: how many (default: one less than there are cores). limit: seconds after which one is taken to hang. size:
-    bytes of all files in the cache.
+    bytes of all files in the cache. nice: how far the processes stand back for others, such as a driver on this machine.
     """
 
     def __init__(
-        self, settings: Settings, *, processes: int | None = None, limit: float = 600.0, size: int = SIZE
-    ) -> None:
+        self, settings: Settings, *, processes: int | None = None, limit: float = 600.0, size: int = SIZE,
+        nice: int = pool.NICE,
+    ) -> None:  # fmt: skip
         self._store = settings.store
         self._shelf = Shelf(expanded(settings.cache), size)
-        self._pool = pool.Pool(processes or pool.processes(), limit)
+        self._pool = pool.Pool(processes or pool.processes(), limit, nice)
         self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic
         self._listeners: set[asyncio.Queue[News]] = set()
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._shelf.prepare)
         self._pool.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _, task in self._making.values():
+        tasks = [task for _, task in self._making.values()]
+        for task in tasks:
             task.cancel()
         await self._pool.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def pids(self) -> list[int]:
@@ -168,7 +172,7 @@ class Analysis:
             del studies  # they may be large, and the process may be busy for long
             problem = await self._ordered(asked, how, str(folder))
         except OSError as error:
-            problem = Problem(503, f"the service's cache folder must have room, but: {error.strerror}; make some")
+            problem = Problem(503, f"the service's cache folder must be writable, but: {error.strerror}; make room")
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             del self._making[asked.etag]
@@ -185,7 +189,10 @@ class Analysis:
     async def _ordered(self, asked: Subject, how: Kind, folder: str) -> Problem | None:
         """Has a process make the analysis; returns the problem where it could not."""
         path = str(self._shelf.path(asked.etag, how.suffix))
-        order = {"what": asked.what, "options": asked.options, "store": self._store, "folder": folder, "path": path}
+        order = {
+            "what": asked.what, "options": asked.options, "states": asked.states, "store": self._store, "folder": folder,
+            "path": path,
+        }  # fmt: skip
         try:
             answer = await self._pool.make(order, long=how.long)
         except pool.Lost as error:

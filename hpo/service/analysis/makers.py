@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from hpo.files import write_whole
 if TYPE_CHECKING:
     from hpo.results.values import Comparison
     from hpo.store import StudyData
+    from hpo.store.state import State
 
 FIGURES = ("anytime", "curves", "parallel", "importance")
 PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
@@ -21,11 +22,12 @@ PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: the studies, the options, and the store's address, which commands name."""
+    """What is asked for: the studies, the options, the store's address, which commands name, and the studies' states."""
 
     studies: Sequence[StudyData]
     options: Mapping[str, Any]
     store: str
+    states: Mapping[str, State]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def _compared(asked: Asked) -> Comparison:
     from hpo.results.compare import compare_many
 
     known = ("workers", "target", "difference")
-    return compare_many(asked.studies, **{name: asked.options[name] for name in known if name in asked.options})
+    found = compare_many(asked.studies, **{name: asked.options[name] for name in known if name in asked.options})
+    return replace(found, states=asked.states)
 
 
 def _report(asked: Asked) -> str:

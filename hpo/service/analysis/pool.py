@@ -17,6 +17,7 @@ import hpo
 from hpo.text import duration
 
 MOST = 4  # processes: each takes some 250 MB
+NICE = 15  # a driver on the same machine keeps its speed, and a busy machine gives some twentieth of a core
 START_SECONDS = 300.0  # on a machine that is busy otherwise: they have a low priority
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 
@@ -35,8 +36,8 @@ def processes() -> int:
 class Pool:
     """Hands orders to the processes: short ones first, then in the order in which they came."""
 
-    def __init__(self, size: int, limit: float) -> None:
-        self._size, self._limit = size, limit
+    def __init__(self, size: int, limit: float, nice: int = NICE) -> None:
+        self._size, self._limit, self._nice = size, limit, nice
         self._numbers = count()
         self._orders: asyncio.PriorityQueue[Order] = asyncio.PriorityQueue()
         self._servants: list[_Servant] = []
@@ -44,7 +45,7 @@ class Pool:
 
     def start(self) -> None:
         """Starts serving; the first process begins to warm up, others start when there is something to do."""
-        self._servants = [_Servant(self._limit) for _ in range(self._size)]
+        self._servants = [_Servant(self._limit, self._nice) for _ in range(self._size)]
         self._tasks = [asyncio.create_task(self._serve(servant)) for servant in self._servants]
         self._tasks.append(asyncio.create_task(self._servants[0].prepare()))
 
@@ -90,8 +91,8 @@ class Pool:
 class _Servant:
     """One process, started when it is needed and again after it is lost."""
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
+    def __init__(self, limit: float, nice: int) -> None:
+        self._limit, self._nice = limit, nice
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
 
@@ -130,7 +131,7 @@ class _Servant:
         root = str(Path(hpo.__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hpo.service.analysis.process",
+            sys.executable, "-m", "hpo.service.analysis.process", str(self._nice),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, process_group=0,
             env={**os.environ, **ONE_THREAD, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
         )  # fmt: skip

@@ -13,13 +13,12 @@ from typing import Any
 from hpo.errors import HpoError, StudyError
 from hpo.service.analysis import handing, makers
 from hpo.store import Unreachable
-
-NICE = 15  # a driver on the same machine keeps its speed; a busy machine still gives some twentieth of a core
+from hpo.store.state import State
 
 
 def main() -> None:
     """Serves orders until there is nobody any more who gives them."""
-    os.nice(NICE)
+    os.nice(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's, which ends this process
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints does not answer
@@ -31,10 +30,17 @@ def main() -> None:
 
 def _answer(order: dict[str, Any]) -> dict[str, Any]:
     try:
-        asked = makers.Asked(handing.read(Path(order["folder"])), order["options"], order["store"])
+        studies, states = handing.read(Path(order["folder"])), order["states"]
+        told = {name: State(**state) for name, state in states.items()}
+        asked = makers.Asked(studies, order["options"], order["store"], told)
         makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
     except HpoError as error:
         return {"error": str(error), "status": _status(error)}
+    except OSError as error:
+        return {
+            "error": f"the service's cache folder must be writable, but: {error.strerror}; make room",
+            "status": 503,
+        }
     except Exception as error:
         traceback.print_exc()
         return {"error": f"the service has a bug: {type(error).__name__}: {error}; its log has more", "status": 500}

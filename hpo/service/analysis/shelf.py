@@ -18,6 +18,13 @@ class Shelf:
     def __init__(self, cache: Path, size: int) -> None:
         self._made, self._asked, self._size = cache / "made", cache / "asked", size
 
+    def prepare(self) -> None:
+        """Makes the folders, which only this user may read; where they cannot be made, the first analysis says so."""
+        with suppress(OSError):
+            for folder in (self._made, self._asked):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
+
     def path(self, etag: str, suffix: str) -> Path:
         """Returns where the file is, or is to be."""
         return self._made / f"{etag}{suffix}"

@@ -19,7 +19,7 @@ class Subject:
     """An analysis of studies as they were read.
 
     etag: names it with the studies' contents. topic: the same without these, by which a later one takes an earlier one's
-    place. changing: a study runs, so that the next reading will differ.
+    place. changing: a study runs, so that the next reading will differ. states: what became of each study.
     """
 
     what: str
@@ -28,6 +28,7 @@ class Subject:
     etag: str
     topic: str
     changing: bool
+    states: Mapping[str, Mapping[str, Any]]
 
 
 def subject(store: str, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None) -> Subject:
@@ -37,7 +38,8 @@ def subject(store: str, what: str, studies: Sequence[Reading], options: Mapping[
     topic = [__version__, store, what, given, names]
     contents = [(reading.contents or reading.version, reading.state.word) for reading in studies]
     changing = any(reading.state.word in CHANGING for reading in studies)
-    return Subject(what, given, names, _digest([topic, contents]), _digest(topic), changing)
+    states = {reading.data.name: reading.state.to_json() for reading in studies}
+    return Subject(what, given, names, _digest([topic, contents]), _digest(topic), changing, states)
 
 
 def _digest(value: Any) -> str:

@@ -49,7 +49,8 @@ def listed(summaries: Sequence[Summary], asked: Asked) -> dict[str, Any]:
     others = [one for one in summaries if _shown(one, asked)]
     found = [(_key(one, by), one) for one in others if not asked.state or one.state.word in asked.state]
     order = _order(descending)
-    found.sort(key=cmp_to_key(lambda a, b: order(a[0], b[0])))
+    rank = cmp_to_key(order)
+    found.sort(key=lambda pair: rank(pair[0]))
     rest = found
     if asked.cursor is not None:
         last = _read(asked.cursor, asked.sort)

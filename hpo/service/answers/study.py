@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from hpo.report import palette
-from hpo.results.failures import failed_exams, without_result
 from hpo.results.standing import charge
 from hpo.service.answers.curves import metrics
 from hpo.service.answers.runs import run_list, trained_epochs
 from hpo.store import StudyData
 from hpo.store.columns import labels
+from hpo.store.failures import failed_exams, without_result
 from hpo.study.space_file import entries
 
 if TYPE_CHECKING:

@@ -133,7 +133,9 @@ class Readings:
 
     def _listed(self) -> dict[str, Summary]:
         found = {summary.study: summary for summary in self._listing.summaries(self._waiting())}
-        unknown = self._plans(lambda name: name not in found or not found[name].metric)  # of these lists know only the job
+        unknown = self._plans(
+            lambda name: name not in found or not found[name].metric
+        )  # of these lists know only the job
         found |= {name: planned.summary for name, planned in unknown.items()}
         if found != self._last:
             self._last = found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +19,9 @@ from hpo.service.problems import Problem
 from hpo.service.submitting.checker import checker_of
 from hpo.service.submitting.submitter import Order, Submitter
 from hpo.text import shown
+
+if TYPE_CHECKING:
+    from hpo.service.submitting.acting import Acting
 
 Runner = Annotated[Caller, Depends(needs("run"))]
 StudyName = Annotated[str, Path(description="Name of a study of the store.", max_length=300, examples=["digits"])]
@@ -52,11 +55,17 @@ BODY = {
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    from hpo.service.submitting.acting import Acting, options_of
+    from hpo.service.submitting.acting import Acting
 
     routes = APIRouter(tags=["actions"])
     submitter = Submitter(context, checker_of(context.settings))
-    acting = Acting(context, submitter)
+    _submitting(routes, submitter, context.settings.upload_bytes)
+    _acting(routes, Acting(context, submitter))
+    return routes
+
+
+def _submitting(routes: APIRouter, submitter: Submitter, upload_bytes: int) -> None:
+    from hpo.service.submitting.acting import options_of
 
     @routes.post(
         "/studies", status_code=201, summary="Submit a study", response_model=SubmittedAnswer, openapi_extra=BODY,
@@ -65,11 +74,13 @@ def router(context: Context) -> APIRouter:
     async def submit(request: Request, caller: Runner, key: Key = None) -> dict[str, Any]:
         """Submits a study as a job: as JSON, or as a form with the files that it needs. Problems of its text come with line and
         column in `problems`, as from /drafts/check."""
-        asked, archive = await received(request, context.settings.upload_bytes)
+        asked, archive = await received(request, upload_bytes)
         text = asked.text if asked.text is not None else as_text(asked.study)
         options = options_of(asked.model_dump(exclude={"text", "study"}))
         return await submitter.submit(Order(text, options, caller, key, archive))
 
+
+def _acting(routes: APIRouter, acting: Acting) -> None:
     @routes.post(
         "/studies/{study}/stop", summary="Stop a study", response_model=ActedAnswer, responses=errors(404, 409)
     )
@@ -102,8 +113,6 @@ def router(context: Context) -> APIRouter:
     async def unarchive(study: StudyName, caller: Runner) -> dict[str, Any]:
         """Takes the study back into the lists."""
         return await acting.archive(study, caller, archived=False)
-
-    return routes
 
 
 # -- what a submission is sent as ---------------------------------------------------------------------------------

@@ -34,7 +34,12 @@ MOST = 100  # studies of a comparison
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["analyses"])
+    _comparison(routes, context)
+    _importance(routes, context)
+    return routes
 
+
+def _comparison(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}/comparison", summary="Compare the methods of a study", response_model=ComparisonAnswer,
         responses=making() | unchanged() | errors(404, 409, 422),
@@ -47,7 +52,7 @@ def router(context: Context) -> APIRouter:
         workers: Workers = None,
     ) -> Response:
         """The methods of a study, compared as `hpo compare --format json` does."""
-        return await compared(request, [study], difference, target, workers)
+        return await _compared(context, request, [study], difference, target, workers)
 
     @routes.get(
         "/comparison", summary="Compare over several studies", response_model=ComparisonAnswer,
@@ -64,18 +69,10 @@ def router(context: Context) -> APIRouter:
         workers: Workers = None,
     ) -> Response:
         """The methods over several studies as tasks."""
-        return await compared(request, list(dict.fromkeys(study)), difference, target, workers)
+        return await _compared(context, request, list(dict.fromkeys(study)), difference, target, workers)
 
-    async def compared(
-        request: Request, names: list[str], difference: str | None, target: float | None, workers: int | None
-    ) -> Response:
-        if difference is not None:
-            Difference.parse(difference)  # refused at once, not by what is made later
-        readings = await asyncio.gather(*(context.readings.reading(name) for name in names))
-        given = {"difference": difference, "target": target, "workers": workers}
-        options = {name: value for name, value in given.items() if value is not None}
-        return await answering.made(request, await context.analysis.ask("comparison", readings, options), "comparison")
 
+def _importance(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}/importance", summary="Read the importance of hyperparameters", response_model=ImportanceAnswer,
         responses=making() | unchanged() | errors(404, 409, 422),
@@ -90,4 +87,18 @@ def router(context: Context) -> APIRouter:
         options = {"pairs": True} if pairs else {}
         return await answering.made(request, await context.analysis.ask("importance", [reading], options), "importance")
 
-    return routes
+
+async def _compared(
+    context: Context,
+    request: Request,
+    names: list[str],
+    difference: str | None,
+    target: float | None,
+    workers: int | None,
+) -> Response:
+    if difference is not None:
+        Difference.parse(difference)  # refused at once, not by what is made later
+    readings = await asyncio.gather(*(context.readings.reading(name) for name in names))
+    given = {"difference": difference, "target": target, "workers": workers}
+    options = {name: value for name, value in given.items() if value is not None}
+    return await answering.made(request, await context.analysis.ask("comparison", readings, options), "comparison")

@@ -29,11 +29,12 @@ WAITING = """<!doctype html>
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["downloads"])
+    _report(routes, context)
+    _files(routes, context)
+    return routes
 
-    async def ask(request: Request, study: str, what: str, file: str, **options: str) -> Response:
-        reading = await context.readings.reading(study)
-        return await answering.made(request, await context.analysis.ask(what, [reading], options), what, name=file)
 
+def _report(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}/report", summary="Read the report", response_class=HTMLResponse,
         responses=content("text/html", "The report: one HTML file that needs no network.")
@@ -55,6 +56,12 @@ def router(context: Context) -> APIRouter:
             answer = await answering.made(request, found, "report", name=f"{study}.html" if download else None)
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
         return answer
+
+
+def _files(routes: APIRouter, context: Context) -> None:
+    async def ask(request: Request, study: str, what: str, file: str, **options: str) -> Response:
+        reading = await context.readings.reading(study)
+        return await answering.made(request, await context.analysis.ask(what, [reading], options), what, name=file)
 
     @routes.get(
         "/studies/{study}/figures/{figure}.{format}", summary="Download a figure", response_class=Response,
@@ -85,5 +92,3 @@ def router(context: Context) -> APIRouter:
     async def bundle(request: Request, study: StudyName) -> Response:
         """The study with its results, as `hpo bundle` packs it: for a paper's supplement."""
         return await ask(request, study, "bundle", f"{study}.tar.gz")
-
-    return routes

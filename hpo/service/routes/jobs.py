@@ -29,7 +29,12 @@ def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["jobs"])
     logs = None if context.cluster is None else Logs(context.cluster, context.settings.cache / "logs")
+    _jobs(routes, context)
+    _logs(routes, context, logs)
+    return routes
 
+
+def _jobs(routes: APIRouter, context: Context) -> None:
     @routes.get("/jobs", summary="List jobs", response_model=JobsAnswer, responses=errors(409))
     async def jobs(
         study: Annotated[str | None, Query(max_length=200, description="Only those that play this study.")] = None,
@@ -49,6 +54,8 @@ def router(context: Context) -> APIRouter:
         queue = queue_of(context)
         return told(context, await queue.job(id), await queue.retried())
 
+
+def _logs(routes: APIRouter, context: Context, logs: Logs | None) -> None:
     @routes.get("/jobs/{id}/log", summary="Read a log", response_model=LogAnswer, responses=errors(404, 409, 429))
     async def log(id: JobName, offset: Offset = 0) -> dict[str, Any]:
         """A piece of a job's log, from an offset on; at most 256 KiB."""
@@ -71,8 +78,6 @@ def router(context: Context) -> APIRouter:
         start = int(last) if last.isascii() and last.isdigit() else offset
         pieces = logs.follow(found.id, start)
         return StreamingResponse(_events(pieces), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-    return routes
 
 
 async def _events(pieces: AsyncIterator[Piece | None]) -> AsyncIterator[bytes]:

@@ -14,7 +14,9 @@ from hpo.service.answers.listing import Asked, listed
 from hpo.service.answers.study import study
 from hpo.service.context import Context, Made, Reading
 from hpo.service.documented import errors, unchanged
-from hpo.service.models.studies import DefinitionAnswer, PlanAnswer, RunsAnswer, StudiesAnswer, StudyAnswer, Word
+from hpo.service.models.record import DefinitionAnswer, PlanAnswer
+from hpo.service.models.studies import StudiesAnswer, Word
+from hpo.service.models.study import RunsAnswer, StudyAnswer
 from hpo.service.problems import Problem
 from hpo.service.verdicts import Verdicts, comparison_of
 from hpo.store.state import LIVE
@@ -34,7 +36,15 @@ Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    routes, verdicts = APIRouter(tags=["studies"]), Verdicts(context)
+    routes = APIRouter(tags=["studies"])
+    _list(routes, context)
+    _study(routes, context)
+    _record(routes, context)
+    return routes
+
+
+def _list(routes: APIRouter, context: Context) -> None:
+    verdicts = Verdicts(context)
 
     @routes.get("/studies", summary="List studies", response_model=StudiesAnswer, responses=unchanged() | errors(422))
     async def studies(
@@ -57,6 +67,8 @@ def router(context: Context) -> APIRouter:
         body = await asyncio.to_thread(lambda: answering.encoded(listed(found, asked)))
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
 
+
+def _study(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}", summary="Read a study", response_model=StudyAnswer, responses=unchanged() | errors(404)
     )
@@ -66,6 +78,20 @@ def router(context: Context) -> APIRouter:
         verdict = await said(context, reading)
         return await answering.answer(request, reading, "study", lambda: whole(reading, verdict), verdict)
 
+    @routes.get(
+        "/studies/{study}/runs", summary="List the runs", response_model=RunsAnswer, responses=unchanged() | errors(404)
+    )
+    async def run_list(request: Request, study: StudyName) -> Response:
+        """Every run of the study: a method with a seed, whether it has begun or not."""
+        reading = await context.readings.reading(study)
+
+        def make() -> dict[str, Any]:
+            return {"study": study, "runs": runs.run_list(answering.standing(reading))}
+
+        return await answering.answer(request, reading, "runs", make)
+
+
+def _record(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}/plan",
         summary="Read the plan",
@@ -90,20 +116,6 @@ def router(context: Context) -> APIRouter:
             return definitions.definition(reading.data, context.settings.store)
 
         return await answering.answer(request, reading, "definition", make)
-
-    @routes.get(
-        "/studies/{study}/runs", summary="List the runs", response_model=RunsAnswer, responses=unchanged() | errors(404)
-    )
-    async def run_list(request: Request, study: StudyName) -> Response:
-        """Every run of the study: a method with a seed, whether it has begun or not."""
-        reading = await context.readings.reading(study)
-
-        def make() -> dict[str, Any]:
-            return {"study": study, "runs": runs.run_list(answering.standing(reading))}
-
-        return await answering.answer(request, reading, "runs", make)
-
-    return routes
 
 
 def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:

@@ -17,15 +17,9 @@ from hpo.service.answers.selecting import chosen
 from hpo.service.answers.trial import trial as one_trial
 from hpo.service.context import Context, Reading
 from hpo.service.documented import content, errors, unchanged
-from hpo.service.models.tables import (
-    AnytimeAnswer,
-    CurvesAnswer,
-    FailuresAnswer,
-    LedgerAnswer,
-    ParallelAnswer,
-    TrialAnswer,
-    TrialsAnswer,
-)
+from hpo.service.models.curves import AnytimeAnswer, CurvesAnswer, ParallelAnswer
+from hpo.service.models.ledger import FailuresAnswer, LedgerAnswer
+from hpo.service.models.trials import TrialAnswer, TrialsAnswer
 from hpo.service.routes.studies import StudyName
 
 TrialName = Annotated[str, Path(description="The trial.", examples=["1ab89db3ee5e3d8c"], max_length=200)]
@@ -55,6 +49,7 @@ def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["tables"])
     _trials(routes, context)
+    _trial(routes, context)
     _curves(routes, context)
     _record(routes, context)
     return routes
@@ -98,6 +93,8 @@ def _trials(routes: APIRouter, context: Context) -> None:
         name = None if format == "json" else f"{study}-trials.{format}"
         return await answering.compressed(request, body, etag=etag, media=files.MEDIA[format], name=name)
 
+
+def _trial(routes: APIRouter, context: Context) -> None:
     @routes.get(
         "/studies/{study}/trials/{trial}", summary="Read a trial", response_model=TrialAnswer,
         responses=unchanged() | errors(404),

@@ -63,7 +63,9 @@ class Acting:
         made = await asyncio.to_thread(self._submitted, study, known.suite)
         if made is None:
             definition = (await self._context.readings.reading(study)).data.definition
-            made = Submitted(to_yaml(file_values(definition)), known.owner or caller.name)
+            values = file_values(definition)
+            values.pop("store", None)  # it may be called otherwise where it was written from
+            made = Submitted(to_yaml(values), known.owner or caller.name)
         names = {each.name for each in fields(Options)}
         options = {name: value for name, value in made.options.items() if name in names}
         options |= {name: value for name, value in wishes.items() if value is not None}

@@ -81,4 +81,4 @@ async def _seconds_an_epoch(context: Context, work: Work) -> tuple[float | None,
 
 
 def _alike(summary: Summary, work: Work) -> bool:
-    return (summary.trainable, summary.task) == (work.trainable, work.task) and summary.charged > 0
+    return (summary.trainable, summary.task) == (work.trainable, work.task) and summary.trained_epochs > 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
 from hpo.service.problems import Problem
+from hpo.service.submitting.records import digest
 
 if TYPE_CHECKING:
     from hpo.service.context import Cluster
@@ -127,8 +128,11 @@ class Logs:
         if job_id not in self._logs:
             if len(self._logs) >= LOGS:
                 self._forget()
-            self._logs[job_id] = Log(self._cluster, job_id, self._folder / f"{job_id}.log")
+            self._logs[job_id] = Log(self._cluster, job_id, self._path(job_id))
         return self._logs[job_id]
+
+    def _path(self, job_id: str) -> Path:
+        return self._folder / f"{digest(job_id)}.log"  # whoever reaches the job server may give a job any id
 
     def _forget(self) -> None:
         over = [job_id for job_id, log in self._logs.items() if log.over]
@@ -136,7 +140,7 @@ class Logs:
             raise Problem(429, f"{LOGS} logs are being read already; ask again later", headers={"Retry-After": "30"})
         oldest = min(over, key=lambda job_id: self._logs[job_id].asked)
         del self._logs[oldest]
-        (self._folder / f"{oldest}.log").unlink(missing_ok=True)
+        self._path(oldest).unlink(missing_ok=True)
 
 
 def _whole(content: bytes) -> bytes:

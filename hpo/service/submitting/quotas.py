@@ -24,8 +24,7 @@ class Quotas:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an owner has. trained: epochs of the last 24 hours. charged: epochs that each active job's studies have been
-    charged so far, by series."""
+    """What an owner has: the cluster's jobs, of which some are theirs, and the epochs trained in the last 24 hours."""
 
     owner: str
     jobs: Sequence[Job]

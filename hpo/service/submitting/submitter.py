@@ -196,7 +196,7 @@ class Submitter:
         file, store = folder / FILE, found.store or self.store
         write_whole(file, found.text.encode())
         visible, private = asked(self._context.settings.job_variables, ())
-        settings, repeat = self._context.settings, f"hpo --service URL continue {found.name}"
+        settings, repeat = self._context.settings, f"hpo --service URL continue {found.studies[0]}"
         made = submitting.submission(
             found.name or "", store, submitting.command(FILE, store, **options.arguments), file, folder,
             environment={**visible, submitting.SUBMITTED: repeat}, private=private, owner=found.owner,
