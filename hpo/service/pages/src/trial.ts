@@ -8,6 +8,7 @@ import { frame, trouble } from "./frame.js";
 import type { StudyDetail, TrialAnswer } from "./study/answers.js";
 import { asPython, asYaml } from "./study/config_text.js";
 import { methodName } from "./study/looks.js";
+import { cell, figure, row, scrolled, type Head } from "./study/tables.js";
 import { TrialCurve } from "./study/trial_curve.js";
 import { shown } from "./study/trials_cells.js";
 
@@ -82,27 +83,24 @@ class TrialPage {
   }
 
   private drawAsked(found: TrialAnswer, study: StudyDetail): void {
-    const heads = ["run", "number", "status", "epochs charged", `best ${study.metric}`, "at epoch", "virtual time", "order of events"];
-    const row = (one: TrialAnswer["runs"][number]) => h(
-      "tr", {}, h("th", { scope: "row" }, methodName(study.looks, one.method), h("span.note", {}, ` seed ${one.seed}`)), h("td.number", {}, count(one.number)),
-      h("td", {}, one.status, one.incumbent ? h("strong", {}, ", won the run") : null), h("td.number", {}, count(one.epochs)), h("td.number", {}, number(one.best_value)), h("td.number", {}, count(one.best_epoch)),
-      h("td.number", {}, between(one.began, one.ended)), h("td.number", {}, between(one.first_order, one.last_order)),
-    );
+    const heads: Head[] = [["run"], ["number", true], ["status"], ["epochs charged", true], [`best ${study.metric}`, true], ["at epoch", true], ["virtual time", true], ["order of events", true]];
     const runs = [...found.runs].sort((a, b) => (a.first_order ?? Infinity) - (b.first_order ?? Infinity));
-    const said = found.runs.length > 1 ? "It was trained once; each run that asked for it was charged." : "";
-    put(
-      this.asked, h("h2", { id: "asked-heading" }, "Asked for by"),
-      h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "asked-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place && place !== 2 ? "number" : null }, name)))), h("tbody", {}, ...runs.map(row)))),
-      h("p.note", {}, `${said} Virtual time is in ticks of the run's own clock, an epoch takes one or what it costs.`.trim()),
-    );
+    const rows = runs.map((one) => row(
+      [methodName(study.looks, one.method), h("span.note", {}, ` seed ${one.seed}`)], figure(count(one.number)), cell(one.status, one.incumbent ? h("strong", {}, ", won the run") : null),
+      figure(count(one.epochs)), figure(number(one.best_value)), figure(count(one.best_epoch)), figure(between(one.began, one.ended)), figure(between(one.first_order, one.last_order)),
+    ));
+    const said = runs.length > 1 ? "It was trained once; each run that asked for it was charged. " : "";
+    const note = h("p.note", {}, `${said}Virtual time is in ticks of the run's own clock: an epoch takes one, or what it costs.`);
+    put(this.asked, h("h2", { id: "asked-heading" }, "Asked for by"), scrolled("#asked-heading", heads, rows), note);
   }
 
   private drawAttempts(found: TrialAnswer): void {
     this.attempts.hidden = !found.attempts.length;
     if (!found.attempts.length) return;
-    const row = (one: TrialAnswer["attempts"][number]) => h("tr", {}, h("th.number", { scope: "row" }, count(one.epoch)), h("td.number", {}, count(one.attempt)), h("td", {}, one.worker ?? "–"), h("td.number", {}, duration(one.seconds)), h("td", {}, moment(one.finished)));
-    const heads = ["epoch", "attempt", "worker", "took", "finished"];
-    put(this.attempts, h("h2", { id: "attempts-heading" }, "Trained again after a fault"), h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "attempts-heading" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: [0, 1, 3].includes(place) ? "number" : null }, name)))), h("tbody", {}, ...found.attempts.map(row)))), h("p.note", {}, "None of these is charged: they count as wasted."));
+    const heads: Head[] = [["epoch"], ["attempt", true], ["worker"], ["took", true], ["finished"]];
+    const rows = found.attempts.map((one) => row(count(one.epoch), figure(count(one.attempt)), cell(one.worker ?? "–"), figure(duration(one.seconds)), cell(moment(one.finished))));
+    const note = h("p.note", {}, "None of these is charged: they count as wasted.");
+    put(this.attempts, h("h2", { id: "attempts-heading" }, "Trained again after a fault"), scrolled("#attempts-heading", heads, rows), note);
   }
 }
 

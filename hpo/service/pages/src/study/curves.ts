@@ -8,6 +8,7 @@ import { colour, trouble } from "../frame.js";
 import type { Curve, Curves, StudyDetail } from "./answers.js";
 import { axis, Chart, plain, tooltip } from "./chart.js";
 import { methodName, methodOf, tint, type Looks } from "./looks.js";
+import { cell, figure, row, scrolled, type Head } from "./tables.js";
 import { trialPage } from "./trials_cells.js";
 import type { View } from "./view.js";
 
@@ -144,9 +145,13 @@ export class CurvesPanel {
     const summary = this.table.querySelector("summary") ?? h("summary");
     put(summary, "The same as a table");
     if (!this.table.open) return put(this.table, summary);
-    const row = (curve: Curve) => h("tr", {}, h("th", { scope: "row" }, h("a.code", { href: trialPage(this.study, curve.trial) }, curve.trial)), h("td", {}, methodName(this.looks, methodOf(curve.run)), h("span.note", {}, ` seed ${curve.run.split("/").pop()}`)), h("td.number", {}, count(curve.epochs.at(-1))), h("td.number", {}, number(curve.values.at(-1))), h("td", {}, curve.pauses.join(", ") || "–"), h("td", {}, curve.promotions.join(", ") || "–"), h("td", {}, curve.status));
-    const heads = ["trial", "run", "epochs", "last value", "paused after", "promoted after", "status"];
-    put(this.table, summary, h("div.scroll.long", { tabindex: 0, role: "region", "aria-label": "Learning curves" }, h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place === 2 || place === 3 ? "number" : null }, name)))), h("tbody", {}, ...data.curves.map(row)))));
+    const heads: Head[] = [["trial"], ["run"], ["epochs", true], ["last value", true], ["paused after"], ["promoted after"], ["status"]];
+    const rows = data.curves.map((curve) => row(
+      h("a.code", { href: trialPage(this.study, curve.trial) }, curve.trial),
+      cell(methodName(this.looks, methodOf(curve.run)), h("span.note", {}, ` seed ${curve.run.split("/").pop()}`)),
+      figure(count(curve.epochs.at(-1))), figure(number(curve.values.at(-1))), cell(curve.pauses.join(", ") || "–"), cell(curve.promotions.join(", ") || "–"), cell(curve.status),
+    ));
+    put(this.table, summary, scrolled("Learning curves", heads, rows, true));
   }
 }
 

@@ -4,7 +4,8 @@ import { get, studyPath } from "../api.js";
 import { h, keyed, put } from "../dom.js";
 import { count, number } from "../format.js";
 import { breaking, swatch } from "./looks.js";
-import type { Anytime, Comparison, MethodRow, StudyDetail, Test } from "./answers.js";
+import { cell, figure, row, scrolled, type Head } from "./tables.js";
+import type { Anytime, Comparison, MethodRow, StudyDetail } from "./answers.js";
 
 interface Line {
   method: string;
@@ -134,15 +135,13 @@ export class MethodsPanel {
   }
 
   private drawPairs(comparison: Comparison): void {
-    const row = (test: Test) => h(
-      "tr", {}, h("th", { scope: "row" }, `${test.a} – ${test.b}`), h("td.number", {}, number(test.difference)), h("td.number", {}, interval(test.ci95)),
-      h("td.number", {}, number(test.p_adjusted, 2)), h("td", {}, test.verdict.replace(/^a /, `${test.a} `).replace(/^b /, `${test.b} `)),
-      h("td.number", {}, test.verdict === "undecided" ? count(test.more_blocks) : "–"),
-    );
-    const heads = ["pair", "difference", "95% interval", "p (Holm)", "verdict", `more ${comparison.blocks}s needed`];
+    const heads: Head[] = [["pair"], ["difference", true], ["95% interval", true], ["p (Holm)", true], ["verdict"], [`more ${comparison.blocks}s needed`, true]];
+    const rows = comparison.tests.map((test) => row(
+      `${test.a} – ${test.b}`, figure(number(test.difference)), figure(interval(test.ci95)), figure(number(test.p_adjusted, 2)),
+      cell(test.verdict.replace(/^a /, `${test.a} `).replace(/^b /, `${test.b} `)), figure(test.verdict === "undecided" ? count(test.more_blocks) : "–"),
+    ));
     const open = this.pairs.open;
-    put(this.pairs, h("summary", {}, `All ${comparison.tests.length} pairs`), h("div.scroll", { tabindex: 0, role: "region", "aria-label": "All pairs of methods" },
-      h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: [1, 2, 3, 5].includes(place) ? "number" : null }, name)))), h("tbody", {}, ...comparison.tests.map(row)))));
+    put(this.pairs, h("summary", {}, `All ${comparison.tests.length} pairs`), scrolled("All pairs of methods", heads, rows));
     this.pairs.open = open;
   }
 }

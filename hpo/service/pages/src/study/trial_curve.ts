@@ -5,6 +5,7 @@ import { h, put } from "../dom.js";
 import { number } from "../format.js";
 import { colour } from "../frame.js";
 import type { StudyDetail, TrialAnswer } from "./answers.js";
+import { figure, row, scrolled, type Head } from "./tables.js";
 import { axis, Chart, plain, tooltip } from "./chart.js";
 
 const TINTS = ["method-0", "method-1", "method-2", "method-3", "method-4", "method-6"];
@@ -86,7 +87,8 @@ export class TrialCurve {
     if (!found || !this.table.open) return;
     const metrics = this.metrics();
     const epochs = found.curve["epoch"] as number[];
-    const rows = epochs.map((epoch, i) => h("tr", {}, h("th.number", { scope: "row" }, epoch), ...metrics.map((name) => h("td.number", {}, number(found.curve[name]![i] as number | null)))));
-    put(this.table, this.table.firstElementChild, h("div.scroll.long", { tabindex: 0, role: "region", "aria-label": "Learning curve" }, h("table", {}, h("thead", {}, h("tr", {}, h("th.number", { scope: "col" }, "epoch"), ...metrics.map((name) => h("th.number", { scope: "col" }, name)))), h("tbody", {}, ...rows))));
+    const heads: Head[] = [["epoch"], ...metrics.map((name): Head => [name, true])];
+    const rows = epochs.map((epoch, i) => row(epoch, ...metrics.map((name) => figure(number(found.curve[name]![i] as number | null)))));
+    put(this.table, this.table.firstElementChild, scrolled("Learning curve", heads, rows, true));
   }
 }
