@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tarfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from s3_servers import S3Server
 from hpo.service.context import Settings
 from hpo.service.problems import Problem
 from hpo.service.readings import Readings
+from hpo.service.readings.study import NoJobs
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import place
 from hpo.store import StoreError, Unreachable, layout, listing, notes, read, schema
@@ -258,6 +259,13 @@ def test_summaries_change_with_their_studies(tmp_path: Path) -> None:
     running(uri, act)
 
 
+class Queued(NoJobs):
+    """A cluster on which a job for the study waits."""
+
+    def waiting(self) -> Mapping[str, float]:
+        return {"s": 1.7e9}
+
+
 def test_a_queued_study_waits(tmp_path: Path) -> None:
     uri = str(tmp_path)
     writer = open_writer(uri)
@@ -268,7 +276,7 @@ def test_a_queued_study_waits(tmp_path: Path) -> None:
         assert (await readings.reading("s")).state.word == "queued"
         assert (await readings.summaries())[0].state.word == "queued"
 
-    running(uri, act, waiting=lambda: {"s": 1.7e9})
+    running(uri, act, jobs=Queued())
 
 
 def test_a_store_that_is_away_says_so_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

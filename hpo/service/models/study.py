@@ -136,8 +136,8 @@ class ExamAnswer(Answer):
     """The metrics of the test."""
 
 
-class JobAnswer(Answer):
-    """The job of the cluster that plays the study."""
+class JobLink(Answer):
+    """A job of the cluster."""
 
     id: str
     """Its id at the job server."""
@@ -172,8 +172,8 @@ class StudyAnswer(SummaryAnswer):
     """Which final exams failed; null where none did."""
     exams: list[ExamAnswer]
     """The final exams."""
-    job: JobAnswer | None
-    """The job that plays it; null for none."""
+    job: JobLink | None
+    """The newest job that plays it, or played it; null where the cluster remembers none."""
     verdict_sentence: str | None
     """The verdict in whole sentences; null while it is being made, or where there is nothing to compare."""
     space: list[HyperparameterAnswer]

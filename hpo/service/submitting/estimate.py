@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from hpo.service.context import Context
 from hpo.service.problems import Problem
+from hpo.service.submitting.examined import Work
 from hpo.service.submitting.queue import queue_of
 from hpo.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from hpo.service.submitting.drafts import Work
     from hpo.store.summary import Summary
 
 STUDIES = 3  # that are read to judge by, the last ones of the same kind
