@@ -8,19 +8,22 @@ from typing import Any
 from hpo.errors import HpoError
 
 MEDIA = "application/problem+json"
+AGAIN = {429: "5", 503: "5"}  # seconds after which to ask again
 
 
 class Problem(HpoError):
     """A request that cannot be answered as asked: `status` of HTTP, the sentence, and what else a program may read.
 
-    `more`: further members of the answer, such as the places of mistakes in a study file. `headers`: further headers, such
-    as Retry-After.
+    `more`: further members of the answer, such as the places of mistakes in a study file. `headers`: further headers; what
+    may be asked for again later says when (Retry-After), in a few seconds by default.
     """
 
     def __init__(self, status: int, sentence: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
         super().__init__(sentence)
         self.status = status
         self.headers = dict(headers or {})
+        if status in AGAIN:
+            self.headers.setdefault("Retry-After", AGAIN[status])
         self.more = more
 
     def to_json(self) -> dict[str, Any]:
