@@ -56,7 +56,7 @@ def _health(routes: APIRouter, context: Context) -> None:
             async with asyncio.timeout(READY_SECONDS):
                 await context.readings.summaries()
         except (StorageError, TimeoutError):
-            raise Problem(503, "the store does not answer now", wait=5) from None
+            raise Problem(503, "the store does not answer now") from None
         return HealthAnswer()
 
     @routes.get("/me", tags=["service"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ async def estimate(context: Context, work: Sequence[Work], workers: int | None =
 async def _slots(context: Context, work: Work) -> int | None:
     try:
         queue = queue_of(context)
-        return await asyncio.to_thread(queue.slots, work.bundles, work.labels) or None
+        return await queue.ask(queue.slots, work.bundles, work.labels) or None
     except Problem:
         return None
 
