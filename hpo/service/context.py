@@ -64,6 +64,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Played:
+    """A job of the cluster: its id, and its page of the cluster's dashboard."""
+
+    id: str
+    page: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """A study as it was read: its tables, its state, and a version that changes with anything of it.
 
@@ -77,6 +85,7 @@ class Reading:
     version: str
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
     contents: str = ""
+    job: Played | None = None  # the last job that played it, or is to
     made: Once = field(default_factory=Once, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
@@ -153,12 +162,12 @@ class Analysis(Lasting, Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(
-        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None, *, old: bool = False
     ) -> Made | Making:
         """Returns an analysis that is there, or starts to make it.
 
         Of a study that runs, one made a moment ago counts: else a study that changes faster than an analysis takes would
-        never have one. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
+        never have one. `old`: of a study that runs, the last one counts for as long as a newer one is being made. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
         none, 503 where its process died or took too long.
         """
 

@@ -79,10 +79,9 @@ def opened(settings: Settings, entry: access.Access | None = None) -> Context:
     from hpo.service.submitting.pending import Pending
 
     cluster = LateJobServer(settings.job_server) if settings.job_server else None
-    coming = Pending(cluster, settings) if cluster else None
     return Context(
         settings=settings,
-        readings=Readings(settings, waiting=coming.waiting, plans=coming.planned) if coming else Readings(settings),
+        readings=Readings(settings, jobs=Pending(cluster, settings) if cluster else None),
         analysis=Analysis(settings),
         audit=access.StoreAudit(str(settings.cache) if is_sealed(settings.store) else settings.store),
         cluster=cluster,

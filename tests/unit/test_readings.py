@@ -14,9 +14,10 @@ import pytest
 from faulty_proxy import faulty
 from s3_servers import S3Server
 
-from hpo.service.context import Settings
+from hpo.service.context import Played, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings import Readings
+from hpo.service.readings.study import NoJobs
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import place
 from hpo.store import StoreError, Unreachable, layout, listing, notes, read, schema
@@ -258,6 +259,16 @@ def test_summaries_change_with_their_studies(tmp_path: Path) -> None:
     running(uri, act)
 
 
+class Queued(NoJobs):
+    """A cluster on which a job that will play the study waits for its turn."""
+
+    def waiting(self) -> dict[str, float]:
+        return {"s": 1.7e9}
+
+    def last(self, study: str) -> Played | None:
+        return Played("s-1", "http://head/s-1") if study == "s" else None
+
+
 def test_a_queued_study_waits(tmp_path: Path) -> None:
     uri = str(tmp_path)
     writer = open_writer(uri)
@@ -265,10 +276,11 @@ def test_a_queued_study_waits(tmp_path: Path) -> None:
     writer.close(compact=False)
 
     async def act(readings: Readings) -> None:
-        assert (await readings.reading("s")).state.word == "queued"
+        found = await readings.reading("s")
+        assert (found.state.word, found.job) == ("queued", Played("s-1", "http://head/s-1"))
         assert (await readings.summaries())[0].state.word == "queued"
 
-    running(uri, act, waiting=lambda: {"s": 1.7e9})
+    running(uri, act, jobs=Queued())
 
 
 def test_a_store_that_is_away_says_so_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

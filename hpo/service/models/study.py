@@ -173,9 +173,10 @@ class StudyAnswer(SummaryAnswer):
     exams: list[ExamAnswer]
     """The final exams."""
     job: JobAnswer | None
-    """The job that plays it; null for none."""
+    """The last job that plays, played or is to play it; null for none, and while the cluster does not answer."""
     verdict_sentence: str | None
-    """The verdict in whole sentences; null while it is being made, or where there is nothing to compare."""
+    """The verdict in whole sentences, of a study that runs an interim one, made now and then; null while the first is being
+    made, and where there is nothing to compare."""
     space: list[HyperparameterAnswer]
     """The search space."""
     metrics: list[str]

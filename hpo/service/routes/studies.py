@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -18,6 +19,8 @@ from hpo.service.models.record import DefinitionAnswer, PlanAnswer
 from hpo.service.models.studies import StudiesAnswer, Word
 from hpo.service.models.study import RunsAnswer, StudyAnswer
 from hpo.service.problems import Problem
+from hpo.service.submitting.drafts import work_of
+from hpo.service.submitting.estimate import estimate
 from hpo.service.verdicts import Verdicts, comparison_of
 from hpo.store.state import LIVE
 
@@ -102,7 +105,10 @@ def _record(routes: APIRouter, context: Context) -> None:
         """What the study runs, as `hpo check` prints it."""
         allow = context.settings.allow_code
         reading = await context.readings.reading(study)
-        return await answering.answer(request, reading, "plan", lambda: definitions.plan(reading.data, allow))
+        found = await reading.later("planned", lambda: definitions.planned(reading.data, allow))
+        work = await reading.later("work", lambda: work_of(found))
+        took = asdict(await estimate(context, [work], known=reading))
+        return await answering.answer(request, reading, "plan", lambda: definitions.plan(found, took), repr(took))
 
     @routes.get(
         "/studies/{study}/definition", summary="Read the definition", response_model=DefinitionAnswer,
@@ -124,13 +130,15 @@ def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
 
 
 async def said(context: Context, reading: Reading) -> str | None:
-    """Returns the verdict in sentences of a study that is at rest; None while it is being made, and of one that runs."""
-    if reading.state.word in LIVE:
+    """Returns the verdict in sentences, of a study that runs an interim one; None while the first is being made."""
+    live = reading.state.word in LIVE
+    if live and not reading.data.charges.num_rows:  # nothing to compare yet
         return None
     try:
-        found = await context.analysis.ask("comparison", [reading])
+        found = await context.analysis.ask("comparison", [reading], old=True)
     except Problem:
         return None
     if not isinstance(found, Made):
         return None
-    return (await comparison_of(reading, found)).get("verdict")
+    verdicts = await comparison_of(reading, found)
+    return verdicts.get("interim" if live else "verdict")

@@ -109,18 +109,29 @@ class Queue:
 
 
 class _Lately(Generic[T]):
-    """A value that is found anew only some seconds after it was found last, once for all threads that ask."""
+    """A value that is found anew only some seconds after it was found last, once for all threads that ask.
+
+    An error counts for as long: a head that does not answer is not waited for by everybody in turn.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._until = seconds, float("-inf")
         self._lock = threading.Lock()
         self._value: T | None = None
+        self._error: Exception | None = None
 
     def get(self, find: Callable[[], T]) -> T:
         with self._lock:
-            if self._value is None or time.monotonic() > self._until:
-                self._value = find()
+            if time.monotonic() > self._until:
+                self._value, self._error = None, None
+                try:
+                    self._value = find()
+                except (ClusterError, Problem) as error:
+                    self._error = error
                 self._until = time.monotonic() + self._seconds
+            if self._error is not None:
+                raise self._error.with_traceback(None)  # many raise it, each with a traceback of its own
+            assert self._value is not None
             return self._value
 
     def forget(self) -> None:
