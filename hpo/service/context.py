@@ -167,8 +167,9 @@ class Analysis(Lasting, Protocol):
         """Returns an analysis that is there, or starts to make it.
 
         Of a study that runs, one made a moment ago counts: else a study that changes faster than an analysis takes would
-        never have one. `old`: of a study that runs, the last one counts for as long as a newer one is being made. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
-        none, 503 where its process died or took too long.
+        never have one. `old`: of a study that runs, the last one counts for as long as a newer one is being made.
+        Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow none, 503 where
+        its process died or took too long.
         """
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
