@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from hpo.service.streams import Stream
 from hpo.store.errors import StoreError
 
 AGAIN_SECONDS = 2.0  # after which a store that is away is asked again
+REST = 4  # times as long as a large study took to tell passes before it is told again
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 LastHeader = Annotated[str, Header(alias="Last-Event-ID", max_length=200, description="Go on after this event.")]
 LastQuery = Annotated[
@@ -88,7 +90,9 @@ async def _follow_study(context: Context, study: str, stream: Stream) -> None:
         while True:
             try:
                 async for reading in context.readings.changes(study):
+                    began = time.monotonic()
                     await _tell(context, reading, stream)
+                    await asyncio.sleep(REST * (time.monotonic() - began))
                 return
             except StoreError as error:
                 stream.news("trouble", answering.encoded({"detail": str(error)}))
