@@ -64,18 +64,11 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Played:
-    """A job of the cluster: its id, and its page of the cluster's dashboard."""
-
-    id: str
-    page: str
-
-
-@dataclass(frozen=True)
 class Reading:
     """A study as it was read: its tables, its state, and a version that changes with anything of it.
 
-    contents: a version of the head and the tables alone, which a lease that is renewed does not change. What follows from a
+    contents: a version of the head and the tables alone, which a lease that is renewed does not change. job: id and page of
+    its newest job, None where the cluster remembers none. What follows from a
     reading and many ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
     """
 
@@ -85,8 +78,15 @@ class Reading:
     version: str
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
     contents: str = ""
-    job: Played | None = None  # the last job that played it, or is to
+    job: Mapping[str, str] | None = None
     made: Once = field(default_factory=Once, compare=False, repr=False)
+
+    @property
+    def standing(self) -> StudyData:
+        """The study with runs and trials as its charges give them, which are never behind; derived once. Blocks."""
+        from hpo.results.standing import current
+
+        return self.once("standing", lambda: current(self.data))
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns what `make` returns, made at the first call with the key. Blocks while it is made: not for the event loop."""
@@ -215,4 +215,3 @@ class Context:
     audit: Audit
     cluster: Cluster | None = None
     access: Access | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)

@@ -157,7 +157,7 @@ class Analysis:
             if len(self._making) >= WAITING:
                 raise Problem(
                     503, f"at most {WAITING} analyses may wait to be made, and so many do; try again in a minute",
-                    headers={"Retry-After": "60"},
+                    wait=60,
                 )  # fmt: skip
             making = Making(asked.etag, time.time())
             self._making[asked.etag] = making, asyncio.create_task(self._make(asked, how, tuple(studies)))
@@ -199,7 +199,7 @@ class Analysis:
             of = ", ".join(asked.names)
             return Problem(
                 503, f"the {asked.what} of {of} was not made: its process {error}; ask again in half a minute",
-                headers={"Retry-After": f"{RETRY_SECONDS:g}"},
+                wait=RETRY_SECONDS,
             )  # fmt: skip
         return Problem(answer["status"], answer["error"]) if "error" in answer else None
 

@@ -52,11 +52,8 @@ def _journal(where: Place, study: str) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()[-LINES:]
 
 
-def planned(data: StudyData, allow_code: bool) -> Study:
-    """Returns the study as it can be played.
-
-    Raises Problem 409 for one that this version cannot plan, or not without its own code.
-    """
+def loaded(data: StudyData, allow_code: bool) -> Study:
+    """Returns the study, to plan it. Raises Problem 409 where this version cannot, or not without the study's own code."""
     if not allow_code and (name := _own_code(data.definition)):
         raise Problem(
             409,
@@ -71,11 +68,8 @@ def planned(data: StudyData, allow_code: bool) -> Study:
 
 
 def plan(study: Study, estimate: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the study runs, and what that takes. Raises Problem 409 for one that this version cannot plan."""
-    try:
-        found = Plan.of(study)
-    except HpoError as error:
-        raise Problem(409, f"the study must be one that this version can plan, but: {one_line(error)}") from error
+    """Returns what the study runs, and what that takes."""
+    found = Plan.of(study)
     return {
         "study": study.study,
         "rows": [list(row) for row in found.rows],

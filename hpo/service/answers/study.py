@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
@@ -16,19 +15,19 @@ from hpo.service.answers.runs import run_list, trained_epochs
 from hpo.store import StudyData
 from hpo.store.columns import labels
 from hpo.store.failures import failed_exams, without_result
+from hpo.store.state import PLAYED
 from hpo.study.space_file import entries
 
 if TYPE_CHECKING:
     from hpo.service.context import Reading
 
 OCCUPANCY = ("slots", "busy", "starting", "waiting")
-LIVE = ("starting", "running")
 
 
 def study(reading: Reading, data: StudyData, verdict: str | None) -> dict[str, Any]:
     """Returns all of a study but its tables. `data`: as its charges give it. `verdict`: in sentences, if it is known."""
     definition = data.definition
-    figures = reading.figures if reading.state.word in LIVE else None
+    figures = reading.figures if reading.state.word in PLAYED else None
     return {
         **reading.summary.to_json(),
         "state": reading.state.to_json(),
@@ -44,7 +43,7 @@ def study(reading: Reading, data: StudyData, verdict: str | None) -> dict[str, A
         "failure": without_result(data) or None,
         "failed_exams": failed_exams(data) or None,
         "exams": [_exam(row) for row in data.exams.to_pylist()],
-        "job": None if reading.job is None else asdict(reading.job),
+        "job": reading.job,
         "verdict_sentence": verdict,
         "space": space(definition),
         "metrics": metrics(data),

@@ -20,7 +20,7 @@ class PlanAnswer(Answer):
     note: str | None
     """How the budget covers a grid."""
     estimate: ForecastAnswer
-    """What all of it takes, judged by its own epochs, or before it has any by those of others."""
+    """What it takes from its beginning to its end."""
 
 
 class DefinitionAnswer(Answer):

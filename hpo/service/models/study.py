@@ -136,8 +136,8 @@ class ExamAnswer(Answer):
     """The metrics of the test."""
 
 
-class JobAnswer(Answer):
-    """The job of the cluster that plays the study."""
+class JobLink(Answer):
+    """A job of the cluster."""
 
     id: str
     """Its id at the job server."""
@@ -172,8 +172,8 @@ class StudyAnswer(SummaryAnswer):
     """Which final exams failed; null where none did."""
     exams: list[ExamAnswer]
     """The final exams."""
-    job: JobAnswer | None
-    """The last job that plays, played or is to play it; null for none, and while the cluster does not answer."""
+    job: JobLink | None
+    """The newest job that plays it, or played it; null where the cluster remembers none."""
     verdict_sentence: str | None
     """The verdict in whole sentences, of a study that runs an interim one, made now and then; null while the first is being
     made, and where there is nothing to compare."""

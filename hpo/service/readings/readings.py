@@ -31,7 +31,7 @@ class Readings:
     """Reads each study once for all who ask, and looks again only while somebody does.
 
     seconds: least time between two looks at a study. memory: bytes of all readings that are kept; the one that was asked
-    for longest ago goes first, and one that somebody listens to stays. jobs: tells what the cluster knows of studies.
+    for longest ago goes first, and one that somebody listens to stays. jobs: those of the cluster, None without one.
     """
 
     def __init__(
@@ -42,8 +42,7 @@ class Readings:
         memory: int = MEMORY,
         jobs: Jobs | None = None,
     ) -> None:
-        self._uri, self._seconds, self._memory = settings.store, seconds, memory
-        self._jobs = jobs or NoJobs()
+        self._uri, self._seconds, self._memory, self._jobs = settings.store, seconds, memory, jobs or NoJobs()
         self._threads = ThreadPoolExecutor(THREADS, "readings")
         self._studies: OrderedDict[str, Newest[Reading]] = OrderedDict()
         self._listing = Listing(settings.store)
@@ -132,9 +131,7 @@ class Readings:
 
     def _listed(self) -> dict[str, Summary]:
         found = {summary.study: summary for summary in self._listing.summaries(self._jobs.waiting())}
-        unknown = self._jobs.planned(
-            lambda name: name not in found or not found[name].metric
-        )  # lists know only the job
+        unknown = self._jobs.planned(lambda name: name not in found or not found[name].metric)  # but for their jobs
         found |= {name: planned.summary for name, planned in unknown.items()}
         found |= {name: newer for name, one in found.items() if (newer := self._newer(one)) is not None}
         if found != self._last:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from hpo.service.context import Played, Reading
+from hpo.service.context import Reading
 from hpo.service.problems import Problem
 from hpo.storage.place import Place, place
 from hpo.store import StudyData, layout, lease, listing, schema, signs, summary
 from hpo.store.growing import GrowingStudy, Look, NoStudy
-from hpo.store.state import Signs, State
+from hpo.store.state import PLAYED, Signs, State
 from hpo.store.summary import Facts, Summary
 
 KEPT = ("owner", "priority", "began", "figures", "sign_of_life")  # facts that only the study's writer knows
@@ -39,32 +39,31 @@ class Planned:
 
 
 class Jobs(Protocol):
-    """What a cluster tells of studies. All block."""
+    """What the cluster's jobs tell of studies that the store cannot tell. Every call blocks."""
 
     def waiting(self) -> Mapping[str, float]:
-        """Returns since when studies wait whose job waits for its turn."""
+        """Returns the studies whose job waits for its turn, each with the time since when."""
 
     def planned(self, wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
-        """Returns the studies among the wanted ones that a job is to play and the store does not have yet."""
+        """Returns the studies among the wanted ones that a job plays, or was to play lately."""
 
-    def last(self, study: str) -> Played | None:
-        """Returns the last job that played a study, or is to."""
+    def newest(self, study: str) -> Mapping[str, str] | None:
+        """Returns id and page of the study's newest job; None where the cluster remembers none."""
 
 
 class NoJobs:
-    """What a service without a cluster knows of jobs: nothing."""
+    """The jobs of a service without a cluster."""
 
     def waiting(self) -> Mapping[str, float]:
-        """No study waits."""
+        """Returns nothing."""
         return {}
 
     def planned(self, wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
-        """None is to come."""
+        """Returns nothing."""
         return {}
 
-    def last(self, study: str) -> Played | None:
-        """No job plays any."""
-        return None
+    def newest(self, study: str) -> None:
+        """Returns None."""
 
 
 class StudyLook:
@@ -90,7 +89,7 @@ class StudyLook:
         age = float("inf") if held is None else held[1]
         state = signs.told(told.signs, age, waiting=self._jobs.waiting().get(self._study))
         about = listing.noted(self._place, self._study, _kept(self._place, self._study, told, state), state)
-        job = self._jobs.last(self._study)
+        job = self._jobs.newest(self._study)
         version = _version(look, about, job)
         if self._last is None or version != self._last.version:
             self._last = Reading(look.data, state, about, version, about.figures, look.version, job)
@@ -100,7 +99,7 @@ class StudyLook:
         found = self._jobs.planned(lambda name: name == self._study).get(self._study)
         if found is None or found.data is None:
             return None
-        job = self._jobs.last(self._study)
+        job = self._jobs.newest(self._study)
         version = hashlib.sha256(repr((found.summary, job)).encode()).hexdigest()[:32]
         if self._last is not None and version == self._last.version:
             return self._last
@@ -121,17 +120,16 @@ def _kept(where: Place, study: str, told: _Told, state: State) -> Facts:
     if found is None:
         return told.facts
     kept = {name: value for name in KEPT if (value := getattr(found[0], name)) is not None}
-    if state.word not in ("starting", "running"):
+    if state.word not in PLAYED:
         kept.pop("figures", None)
     return replace(told.facts, **kept)
 
 
-def _version(look: Look, about: Summary, job: Played | None) -> str:
+def _version(look: Look, about: Summary, job: Mapping[str, str] | None) -> str:
     """Returns what changes with the study. When a silent driver was heard last is measured anew at each look."""
     state = about.state
     told: Any = (state.word, state.command) if state.word == "no sign of life" else state
-    rest = replace(about, state=None)  # type: ignore[arg-type]
-    return hashlib.sha256(repr((look.version, told, rest, job)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((look.version, told, replace(about, state=None), job)).encode()).hexdigest()[:32]  # type: ignore[arg-type]
 
 
 def size(reading: Reading) -> int:

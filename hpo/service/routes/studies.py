@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from hpo.service import answering
 from hpo.service.answers import definitions, runs
@@ -16,15 +16,14 @@ from hpo.service.answers.study import study
 from hpo.service.context import Context, Made, Reading
 from hpo.service.documented import errors, unchanged
 from hpo.service.models.record import DefinitionAnswer, PlanAnswer
-from hpo.service.models.studies import StudiesAnswer, Word
+from hpo.service.models.studies import StudiesAnswer
 from hpo.service.models.study import RunsAnswer, StudyAnswer
-from hpo.service.problems import Problem
-from hpo.service.submitting.drafts import work_of
+from hpo.service.problems import Problem, encoded
+from hpo.service.routes.parameters import StudyName
 from hpo.service.submitting.estimate import estimate
 from hpo.service.verdicts import Verdicts, comparison_of
-from hpo.store.state import LIVE
+from hpo.store.state import LIVE, Word
 
-StudyName = Annotated[str, Path(description="Name of the study.", examples=["digits"], max_length=200)]
 Sort = Literal[
     "name", "state", "owner", "began", "updated", "progress", "best",
     "-name", "-state", "-owner", "-began", "-updated", "-progress", "-best",
@@ -67,7 +66,7 @@ def _list(routes: APIRouter, context: Context) -> None:
         found = await context.readings.summaries()
         verdicts.consider(found)
         asked = Asked(search, tuple(state), owner, suite, archived, sort, limit, cursor)
-        body = await asyncio.to_thread(lambda: answering.encoded(listed(found, asked)))
+        body = await asyncio.to_thread(lambda: encoded(listed(found, asked)))
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
 
 
@@ -89,7 +88,7 @@ def _study(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return {"study": study, "runs": runs.run_list(answering.standing(reading))}
+            return {"study": study, "runs": runs.run_list(reading.standing)}
 
         return await answering.answer(request, reading, "runs", make)
 
@@ -103,12 +102,14 @@ def _record(routes: APIRouter, context: Context) -> None:
     )
     async def plan(request: Request, study: StudyName) -> Response:
         """What the study runs, as `hpo check` prints it."""
+        from hpo.service.submitting.drafts import work_of
+
         allow = context.settings.allow_code
         reading = await context.readings.reading(study)
-        found = await reading.later("planned", lambda: definitions.planned(reading.data, allow))
-        work = await reading.later("work", lambda: work_of(found))
-        took = asdict(await estimate(context, [work], known=reading))
-        return await answering.answer(request, reading, "plan", lambda: definitions.plan(found, took), repr(took))
+        loaded = await reading.later("loaded", lambda: definitions.loaded(reading.data, allow))
+        work = await reading.later("work", lambda: work_of(loaded))
+        told = await estimate(context, [work], known=reading)
+        return await answering.answer(request, reading, "plan", lambda: definitions.plan(loaded, asdict(told)), told)
 
     @routes.get(
         "/studies/{study}/definition", summary="Read the definition", response_model=DefinitionAnswer,
@@ -126,7 +127,7 @@ def _record(routes: APIRouter, context: Context) -> None:
 
 def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
     """Returns the answer of one study."""
-    return study(reading, answering.standing(reading), verdict)
+    return study(reading, reading.standing, verdict)
 
 
 async def said(context: Context, reading: Reading) -> str | None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from hpo.service.context import Context, Reading
 from hpo.service.problems import Problem
+from hpo.service.submitting.examined import Work
 from hpo.service.submitting.queue import queue_of
 from hpo.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from hpo.service.submitting.drafts import Work
     from hpo.store.summary import Summary
 
 STUDIES = 3  # that are read to judge by, the last ones of the same kind
@@ -54,10 +54,9 @@ async def estimate(
         busy += each.epochs * found
         gpus += each.epochs * found * each.gpus
         judged += names
-    per_epoch = busy / epochs if epochs else 0.0
-    return Estimate(
-        round(epochs), slots, per_epoch, seconds, gpus / 3600 if gpus else None, tuple(dict.fromkeys(judged))
-    )
+    per_epoch, placed = busy / epochs if epochs else 0.0, (slots, workers) != (None, None)
+    hours = gpus / 3600 if gpus else None
+    return Estimate(round(epochs), slots, per_epoch, seconds if placed else None, hours, tuple(dict.fromkeys(judged)))
 
 
 async def _slots(context: Context, work: Work) -> int | None:

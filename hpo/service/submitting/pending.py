@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from cluster.job import QUEUE, Job
-from hpo.service.context import Cluster, Played, Settings
+from hpo.service.context import Cluster, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.study import Planned
 from hpo.service.submitting.queue import queue_on, studies_of
@@ -21,10 +21,10 @@ LATELY = 7 * 24 * 3600.0  # seconds for which a study is shown that ended withou
 
 
 class Pending:
-    """What the cluster and the service's records tell of studies before the store does."""
+    """What the cluster and the service's records tell of studies before the store does; `readings.study.Jobs` of a cluster."""
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
-        self._cluster, self._queue, self._store = cluster, queue_on(cluster, settings), settings.store
+        self._queue, self._store = queue_on(cluster, settings), settings.store
         self._records: dict[str, Submitted | None] = {}  # by study and series: a series' record does not change
 
     def waiting(self) -> Mapping[str, float]:
@@ -49,10 +49,10 @@ class Pending:
             if job.status != "SUCCEEDED" and (not job.done or (job.ended or 0) > time.time() - LATELY)
         }
 
-    def last(self, study: str) -> Played | None:
-        """Returns the newest job that plays, played or is to play a study; None while the head does not answer."""
+    def newest(self, study: str) -> Mapping[str, str] | None:
+        """Returns id and page of the study's newest job; None where the cluster remembers none, or does not answer."""
         found = next((job for job in self._jobs() if study in studies_of(job)), None)
-        return None if found is None else Played(found.id, self._cluster.page(found.id))
+        return None if found is None else {"id": found.id, "page": self._queue.cluster.page(found.id)}
 
     def _jobs(self) -> list[Job]:
         try:
