@@ -22,6 +22,7 @@ from hpo.study.study import Study
 from tests import stores
 from tests.serving import API, asking, context
 
+ROOT = Path(__file__).parents[2]
 TEXT = """
 study: {name}
 trainable: curves
@@ -138,6 +139,55 @@ def test_a_study_that_runs_has_an_interim_verdict_until_its_driver_ends(tmp_path
         assert found["verdict_sentence"] == said  # the last one, while the next is being made
         writer.close(compact=False)
         assert until(client, "/studies/live", lambda found: found["state"]["word"] == "stopped")["verdict"] is None
+
+
+KILLED = """
+import sys, time
+from hpo.store import StudyWriter
+from tests.stores import KINDS, charge, epoch
+
+definition = {
+    "study": "dead", "metric": "val_accuracy", "mode": "max", "methods": [{"label": "random", "name": "random"}],
+    "seeds": [0], "budget": {"epochs": 40, "max_epochs": 8},
+}
+writer = StudyWriter.open(
+    sys.argv[1], study="dead", definition=definition, digest="d", environment={"command": "hpo run dead.yaml"}, space_kinds=KINDS
+)
+for number in range(40):
+    epoch(writer, number, 1)
+    charge(writer, number, number, 1)
+    print(number, flush=True)
+    time.sleep(0.1)
+"""
+
+
+def test_a_driver_that_was_killed_gives_no_sign_of_life_and_its_command_goes_on(tmp_path: Path) -> None:
+    writing = [sys.executable, "-c", KILLED, str(tmp_path / "results")]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    with subprocess.Popen(writing, env=paths, stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            assert driver.stdout is not None
+            while driver.stdout.readline().strip() not in ("9", ""):
+                pass
+            with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
+                assert (
+                    until(client, "/studies/dead", lambda found: found["budget"]["charged"] > 4)["state"]["word"]
+                    == "running"
+                )
+                driver.kill()
+                dead = until(client, "/studies/dead", lambda found: found["state"]["word"] != "running")
+                assert (dead["state"]["word"], dead["state"]["command"]) == ("no sign of life", "hpo run dead.yaml")
+                assert "no sign of life" in dead["state"]["sentence"]
+
+                def listed(found: Any) -> bool:
+                    """Whether the list says of it what its page says, although the driver's last summary is older."""
+                    (one,) = found["studies"]
+                    return all(one[name] == dead[name] for name in ("trained_epochs", "progress", "budget", "best"))
+
+                (one,) = until(client, "/studies", listed)["studies"]
+                assert one["state"]["word"] == "no sign of life"
+        finally:
+            driver.kill()
 
 
 def until(client: TestClient, path: str, holds: Any) -> Any:
