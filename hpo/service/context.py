@@ -162,13 +162,14 @@ class Analysis(Lasting, Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(
-        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None, *, old: bool = False
     ) -> Made | Making:
         """Returns an analysis that is there, or starts to make it.
 
         Of a study that runs, one made a moment ago counts: else a study that changes faster than an analysis takes would
-        never have one. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
-        none, 503 where its process died or took too long.
+        never have one. `old`: of a study that runs, the last one counts for as long as a newer one is being made.
+        Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow none, 503 where
+        its process died or took too long.
         """
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:

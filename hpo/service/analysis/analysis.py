@@ -97,22 +97,22 @@ class Analysis:
         return self._pool.pids
 
     async def ask(
-        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None, *, old: bool = False
     ) -> Made | Making:
-        """Returns an analysis that is there, or one of a moment ago if a study runs, or starts to make it."""
+        """Returns an analysis that is there, or an older one if a study runs, or starts to make it."""
         asked, how = self._asked(what, studies, options)
         made = await self._known(asked.etag, asked.topic, how)
         if made is not None:
             return made
-        current = self._topics.get(asked.topic)
-        if asked.changing and current is not None:
-            return self._making[current][0]
-        end = self._ends.get(asked.topic)
-        if asked.changing and end is not None and end.lately:
+        end = self._ends.get(asked.topic) if asked.changing else None
+        if end is not None and end.lately and asked.topic not in self._topics:
             made = await self._known(end.etag, asked.topic, how)
             if made is not None:
                 return made
-        return self._begun(asked, how, studies)[0]
+        current = self._topics.get(asked.topic) if asked.changing else None
+        making = self._begun(asked, how, studies)[0] if current is None else self._making[current][0]
+        last = end.etag if old and end is not None and end.problem is None else None
+        return making if last is None else await self._known(last, asked.topic, how) or making
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
         """Returns an analysis of exactly these readings once it is made."""

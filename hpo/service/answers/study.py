@@ -39,7 +39,7 @@ def study(reading: Reading, data: StudyData, verdict: str | None) -> dict[str, A
         "looks": looks(data),
         "occupancy": None if figures is None else {name: int(figures.get(name) or 0) for name in OCCUPANCY},
         "physical": _physical(data, figures or {}),
-        "trials": pc.count_distinct(data.trials["trial"]).as_py(),
+        "trials": _trials(data),
         "failure": without_result(data) or None,
         "failed_exams": failed_exams(data) or None,
         "exams": [_exam(row) for row in data.exams.to_pylist()],
@@ -63,6 +63,11 @@ def looks(data: StudyData) -> dict[str, Any]:
     names = labels(data.definition, data.runs)
     drawn = palette.looks(names, sorted(best, key=lambda name: -best[name]))
     return {name: {"tint": look.tint.name, "dash": list(look.dash[1])} for name, look in drawn.items()}
+
+
+def _trials(data: StudyData) -> int:
+    """Returns the number of different trials, also those that failed before any run had asked for a result."""
+    return len({trial for table in (data.trials, data.failures) for trial in pc.unique(table["trial"]).to_pylist()})
 
 
 def _physical(data: StudyData, figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -144,6 +145,16 @@ class Readings:
         found = {summary.study: summary for summary in self._listing.summaries(self._jobs.waiting())}
         unknown = self._jobs.planned(lambda name: name not in found or not found[name].metric)  # but for their jobs
         found |= {name: planned.summary for name, planned in unknown.items()}
+        found |= {name: newer for name, one in found.items() if (newer := self._newer(one)) is not None}
         if found != self._last:
             self._last = found
         return self._last
+
+    def _newer(self, listed: Summary) -> Summary | None:
+        """Returns what a reading tells of a driver that died: it did not live to write its last results' summary."""
+        known = self._studies.get(listed.study)
+        reading = None if known is None else known.value
+        if reading is None or listed.state.word != "no sign of life" or reading.state.word != listed.state.word:
+            return None
+        found = reading.summary
+        return replace(found, state=listed.state) if found.trained_epochs > listed.trained_epochs else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,6 +20,7 @@ from hpo.service.streams import Stream, answer
 from hpo.store.errors import StoreError
 
 AGAIN_SECONDS = 2.0  # after which a store that is away is asked again
+REST = 4  # times as long as a large study took to tell passes before it is told again
 LastQuery = Annotated[
     str, Query(alias="last-event-id", max_length=200, description="The same, for clients that cannot set headers.")
 ]
@@ -82,7 +84,9 @@ async def _follow_study(context: Context, study: str, stream: Stream) -> None:
         while True:
             try:
                 async for reading in context.readings.changes(study):
+                    began = time.monotonic()
                     await _tell(context, reading, stream)
+                    await asyncio.sleep(REST * (time.monotonic() - began))
                 return
             except StoreError as error:
                 stream.news("trouble", encoded({"detail": str(error)}))

@@ -107,7 +107,8 @@ def _record(routes: APIRouter, context: Context) -> None:
         allow = context.settings.allow_code
         reading = await context.readings.reading(study)
         loaded = await reading.later("loaded", lambda: definitions.loaded(reading.data, allow))
-        told = await estimate(context, [await asyncio.to_thread(work_of, loaded)])
+        work = await reading.later("work", lambda: work_of(loaded))
+        told = await estimate(context, [work], known=reading)
         return await answering.answer(request, reading, "plan", lambda: definitions.plan(loaded, asdict(told)), told)
 
     @routes.get(
@@ -130,13 +131,15 @@ def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
 
 
 async def said(context: Context, reading: Reading) -> str | None:
-    """Returns the verdict in sentences of a study that is at rest; None while it is being made, and of one that runs."""
-    if reading.state.word in LIVE:
+    """Returns the verdict in sentences, of a study that runs an interim one; None while the first is being made."""
+    live = reading.state.word in LIVE
+    if live and not reading.data.charges.num_rows:  # nothing to compare yet
         return None
     try:
-        found = await context.analysis.ask("comparison", [reading])
+        found = await context.analysis.ask("comparison", [reading], old=True)
     except Problem:
         return None
     if not isinstance(found, Made):
         return None
-    return (await comparison_of(reading, found)).get("verdict")
+    verdicts = await comparison_of(reading, found)
+    return verdicts.get("interim" if live else "verdict")
