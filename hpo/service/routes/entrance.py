@@ -27,7 +27,7 @@ from hpo.storage.errors import StorageError
 from hpo.storage.place import absolute
 
 READY_SECONDS = 5.0
-OPEN = {"security": []}  # to everybody, without a token
+OPEN: dict[str, Any] = {"security": []}  # to everybody, without a token
 Viewer = Annotated[Caller, Depends(needs("view"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
 
