@@ -239,8 +239,7 @@ def command(served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [*(("compare", format) for format in ("table", "json", "csv", "markdown", "latex")), ("importance", "table"),
-     ("importance", "json")],
+    [*(("compare", format) for format in ("table", "json", "csv", "markdown", "latex")), ("importance", "json")],
 )  # fmt: skip
 def test_results_are_printed_as_beside_the_store(command: Hpo, served: Served, name: str, format: str) -> None:
     options = ["--runs", "--all-tables", "--target", "0.5"] if name == "compare" else ["--no-pairs"]
