@@ -151,10 +151,11 @@ class Readings:
         return self._last
 
     def _newer(self, listed: Summary) -> Summary | None:
-        """Returns what a reading tells of a driver that died: it did not live to write its last results' summary."""
+        """Returns what the tables tell of a driver that died: its last summary may be behind them, or ahead."""
         known = self._studies.get(listed.study)
         reading = None if known is None else known.value
         if reading is None or listed.state.word != "no sign of life" or reading.state.word != listed.state.word:
             return None
-        found = reading.summary
-        return replace(found, state=listed.state) if found.trained_epochs > listed.trained_epochs else None
+        if reading.summary.sign_of_life != listed.sign_of_life:  # another driver has come and died since
+            return None
+        return replace(reading.summary, state=listed.state, archived=listed.archived, tag=listed.tag)
