@@ -20,7 +20,7 @@ from hpo.service.submitting.drafts import Options, examine
 from hpo.service.submitting.queue import EPOCHS, WORKERS
 from hpo.service.submitting.records import Records, Submitted
 from hpo.service.submitting.rules import Rules, below
-from hpo.service.submitting.upload import Limits, unpack
+from hpo.service.submitting.upload import LINE, LISTED, Limits, unpack
 from hpo.study.finding import presets
 
 GOOD = """study: small
@@ -162,8 +162,8 @@ def test_a_check_runs_in_a_process_that_ends_with_a_study_that_takes_too_long(tm
             assert (await checker.examine(GOOD, Options())).problems == ()
             with pytest.raises(Problem, match="at most"):
                 await checker.examine("#" * (TEXT_BYTES + 1), Options())
-            checker._seconds = 0.01
-            with pytest.raises(Problem, match=r"within 0\.01 s"):
+            checker._seconds = 0.0
+            with pytest.raises(Problem, match=r"within 0 s"):
                 await checker.examine(GOOD, Options())
         finally:
             checker.close()
@@ -212,6 +212,15 @@ def test_archives_that_would_harm_are_refused_in_a_sentence(files: list[Any], sa
         unpack(archive(*files), tmp_path, Limits())
     assert refused.value.status == 422
     assert list(tmp_path.rglob("*.csv")) == []
+
+
+def test_a_long_table_of_contents_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = archive(("a.csv", b"")).getvalue().replace(LINE, LINE * (LISTED + 1))
+    monkeypatch.setattr(
+        zipfile, "ZipFile", None
+    )  # it takes half a minute for a million lines, and holds up all threads
+    with pytest.raises(Problem, match="at most 1,000, but the archive lists 50,001"):
+        unpack(io.BytesIO(lines), tmp_path, Limits())
 
 
 def test_a_file_that_is_there_twice_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
@@ -309,3 +318,23 @@ def test_records_outlive_the_service(place: str, tmp_path: Path, monkeypatch: py
     from hpo.store import studies
 
     assert studies(store) == []
+
+
+@pytest.mark.parametrize("place", ["local", "moto"])
+def test_records_that_nobody_needs_go_with_time(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stores import uri
+
+    records = Records(uri(place, tmp_path, monkeypatch))
+    records.keep_answer("k", "body", {"job": "a-1"})
+    old, new = records.keep_files(b"old"), records.keep_files(b"new")
+    for name in (old, new):
+        records.keep_submitted("small", Submitted(GOOD, "anna", {}, name, {}, "s"))
+    records.tidy()
+    assert records.answer("k", "body") == {"job": "a-1"}
+    assert records.files(old) == b"old"
+    records.tidy(seconds=-5.0)
+    assert records.answer("k", "body") is None
+    assert (records.files(old), records.files(new)) == (None, b"new")
+    kept = records.submitted("small")
+    assert kept is not None
+    assert kept.files == new
