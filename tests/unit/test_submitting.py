@@ -55,6 +55,15 @@ def test_a_good_study_has_a_plan_and_is_sent_with_its_store_and_its_owner(tmp_pa
     assert (sent["store"], sent["owner"], sent["methods"]) == (str(tmp_path), "anna", ["random", "asha"])
 
 
+def test_exams_count_as_epochs(tmp_path: Path) -> None:
+    text = presets()["digits"].read_text()
+    plain = examine(text, None, Rules(str(tmp_path)), Options(seeds=(0,), methods=("random",))).work[0].epochs
+    assert "final: {retrain: none}" in text
+    text = text.replace("final: {retrain: none}", "final: {retrain: train, epochs: 7, seeds: 3}")
+    more = examine(text, None, Rules(str(tmp_path)), Options(seeds=(0,), methods=("random",)))
+    assert more.work[0].epochs == plain + 21
+
+
 def test_all_problems_are_told_each_at_its_place() -> None:
     text = GOOD.replace("budget:", "budgte: 1\nbudget:").replace("low: 1.0e-4, high: 0.1", "low: 2, high: 1")
     text = text.replace("max_epochs: 6", "max_epochs: six").replace("asha]", "{asha: {parallelism: 0}}]")

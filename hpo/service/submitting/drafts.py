@@ -84,7 +84,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Work:
-    """What a study would train: epochs of all runs, and what a trial takes; `workers`: trials that may run at a time."""
+    """What a study would train: epochs of all runs and of their winners' exams, and what a trial takes.
+
+    workers: trials that may run at a time.
+    """
 
     epochs: float
     trainable: str
@@ -232,6 +235,8 @@ def work_of(study: Study) -> Work:
     if study.budget.unit != EPOCHS:
         found = prices(study)
         epochs /= (sum(found) / len(found)) if found else 1.0
+    if study.final.retrain != "none":  # exams are charged to no run, and yet train
+        epochs += runs * study.final.seeds * (study.final.epochs or study.budget.max_epochs)
     at_once = sum(method.parallelism or study.parallelism for method in study.methods) * len(study.seeds)
     return Work(
         epochs=epochs,
