@@ -302,10 +302,12 @@ def test_a_revoked_token_ends_its_sessions(port, access):
 
 def test_a_session_expires(tmp_path):
     tokens = Tokens(tmp_path / "tokens.json", environment=SECRET)
-    sessions = Sessions(tmp_path / "sessions.json", seconds=0.05)
+    sessions = Sessions(tmp_path / "sessions.json", seconds=60, look=0)
     secret = sessions.begin(tokens.all()[0])
     assert sessions.find(secret) == tokens.all()[0].digest
-    time.sleep(0.06)
+    kept = json.loads((tmp_path / "sessions.json").read_text())
+    kept = {key: entry | {"ends": entry["ends"] - 60} for key, entry in kept.items()}
+    (tmp_path / "sessions.json").write_text(json.dumps(kept))  # a minute later
     assert sessions.find(secret) is None
     sessions.begin(tokens.all()[0])
     assert len(json.loads((tmp_path / "sessions.json").read_text())) == 1  # the old one is gone
@@ -341,6 +343,22 @@ def test_two_services_of_a_host_keep_their_sessions_apart(port, access, tmp_path
         assert ask(port, "/api/v1/me", Cookie=both)[0] == 200
         assert ask(second, "/api/v1/me", Cookie=both)[0] == 401
         assert ask(second, "/api/v1/me", Cookie=one)[0] == 401
+
+
+def test_a_disk_that_is_full_is_told_on_the_log_in_page(tmp_path, monkeypatch, capsys):
+    (tmp_path / "results").mkdir()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with served(context(tmp_path, entry(tmp_path))) as port:
+        monkeypatch.setattr("hpo.service.access.kept.write_private", full)
+        origin = f"http://127.0.0.1:{port}"
+        status, headers, body = ask(port, "/login", "POST", body=f"token={SECRET}", Origin=origin, **FORM)
+    assert (status, headers["retry-after"], headers["set-cookie"]) == (503, "5", None)
+    assert "Nobody can log in now" in body
+    assert str(tmp_path) not in body
+    assert "No space left" in capsys.readouterr().err
 
 
 def test_one_token_cannot_end_the_sessions_of_others(tmp_path):
