@@ -124,7 +124,7 @@ class Caught:
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            log.error("%s %s failed", scope["method"], shown(scope["path"], 120), exc_info=error)
             if began:
                 raise  # the connection must not look as if the answer were whole
             await Problem(500, OURS).answer()(scope, receive, send)

@@ -307,3 +307,37 @@ def test_only_this_user_reads_the_cache(tmp_path: Path) -> None:
     Shelf(tmp_path, 1).prepare()
     modes = {folder.name: folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()}
     assert modes == {"made": 0o700, "asked": 0o700}
+
+
+def test_studies_that_wait_for_a_process_take_no_room_on_disk(store: str, tmp_path: Path) -> None:
+    one = reading(read(store, "one"))
+
+    async def act(analysis: Analysis) -> None:
+        asked = [analysis.ask("comparison", [one], {"target": number / 20}) for number in range(20)]
+        assert all(isinstance(found, Making) for found in await asyncio.gather(*asked))
+        held = list[int]()
+        while not held or held[-1] < 2:
+            await asyncio.sleep(0.02)
+            held.append(len(list((tmp_path / "asked").iterdir())))
+        await asyncio.sleep(0.2)
+        assert len(list((tmp_path / "asked").iterdir())) <= 2
+
+    running(store, tmp_path, act, processes=1)
+
+
+def test_a_bug_in_handing_over_is_told_and_not_made_for_ever(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = reading(read(store, "one"))
+
+    def broken(*_: Any) -> None:
+        raise KeyError("a bug")
+
+    async def act(analysis: Analysis) -> None:
+        for ask in (analysis.wait, analysis.ask):
+            with pytest.raises(Problem, match="must be made, but failed") as told:
+                await ask("comparison", [one])
+            assert told.value.status == 500
+
+    monkeypatch.setattr("hpo.service.analysis.handing.write", broken)
+    running(store, tmp_path, act, processes=1)

@@ -343,6 +343,22 @@ def test_two_services_of_a_host_keep_their_sessions_apart(port, access, tmp_path
         assert ask(second, "/api/v1/me", Cookie=one)[0] == 401
 
 
+def test_a_disk_that_is_full_is_told_on_the_log_in_page(tmp_path, monkeypatch, capsys):
+    (tmp_path / "results").mkdir()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with served(context(tmp_path, entry(tmp_path))) as port:
+        monkeypatch.setattr("hpo.service.access.kept.write_private", full)
+        origin = f"http://127.0.0.1:{port}"
+        status, headers, body = ask(port, "/login", "POST", body=f"token={SECRET}", Origin=origin, **FORM)
+    assert (status, headers["retry-after"], headers["set-cookie"]) == (503, "5", None)
+    assert "Nobody can log in now" in body
+    assert str(tmp_path) not in body
+    assert "No space left" in capsys.readouterr().err
+
+
 def test_one_token_cannot_end_the_sessions_of_others(tmp_path):
     tokens, sessions = Tokens(tmp_path / "tokens.json"), Sessions(tmp_path / "sessions.json", look=0)
     alice, bob = (tokens.add(name, "view")[0] for name in ("alice", "bob"))

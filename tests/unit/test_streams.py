@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hpo.service import streams
+from hpo.service.routes import events
 from hpo.service.streams import HEARTBEAT, KEPT, Stream
+from hpo.store.errors import Unreachable
+from hpo.store.state import State
+from hpo.store.summary import Facts, Summary
 
 
 def parsed(block: bytes) -> dict[str, str]:
@@ -166,5 +172,35 @@ def test_a_source_that_breaks_begins_again(monkeypatch: pytest.MonkeyPatch) -> N
             await asyncio.sleep(3600)
 
         assert [e["data"] for e in await take(Stream(pump).listen(), 1)] == ["1"]
+
+    played(scenario)
+
+
+def test_what_changed_while_the_store_was_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "AGAIN_SECONDS", 0.01)
+
+    def summary(study: str, runs: int) -> Summary:
+        return Summary.of(Facts(study=study, runs=runs), State("complete", None, ""), archived=False, verdict=None)
+
+    class Readings:
+        looks = 0
+
+        async def summaries(self) -> list[Summary]:
+            return [summary("same", 1), summary("grew", 1 + self.looks)]
+
+        async def summary_changes(self) -> AsyncIterator[Summary]:
+            self.looks += 1
+            if self.looks == 1:
+                raise Unreachable("the store is away")
+            await asyncio.sleep(3600)
+            yield summary("never", 0)
+
+    async def scenario() -> None:
+        context: Any = SimpleNamespace(readings=Readings())
+        stream = Stream(lambda stream: events._follow_all(context, stream))
+        found = await take(stream.listen(), 2)
+        assert [e["event"] for e in found] == ["trouble", "summary"]
+        told = json.loads(found[1]["data"])
+        assert (told["study"], told["runs"]) == ("grew", 2)
 
     played(scenario)

@@ -21,7 +21,7 @@ from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import EPOCHS, WORKERS
 from hpo.service.submitting.records import Records, Submitted
 from hpo.service.submitting.rules import Rules, below
-from hpo.service.submitting.upload import Limits, unpack
+from hpo.service.submitting.upload import LINE, LISTED, Limits, unpack
 from hpo.study.finding import presets
 
 GOOD = """study: small
@@ -54,6 +54,15 @@ def test_a_good_study_has_a_plan_and_is_sent_with_its_store_and_its_owner(tmp_pa
     assert looked.work[0].epochs == 4 * 18
     sent = YAML(typ="safe").load(looked.text)
     assert (sent["store"], sent["owner"], sent["methods"]) == (str(tmp_path), "anna", ["random", "asha"])
+
+
+def test_exams_count_as_epochs(tmp_path: Path) -> None:
+    text = presets()["digits"].read_text()
+    plain = examine(text, None, Rules(str(tmp_path)), Options(seeds=(0,), methods=("random",))).work[0].epochs
+    assert "final: {retrain: none}" in text
+    text = text.replace("final: {retrain: none}", "final: {retrain: train, epochs: 7, seeds: 3}")
+    more = examine(text, None, Rules(str(tmp_path)), Options(seeds=(0,), methods=("random",)))
+    assert more.work[0].epochs == plain + 21
 
 
 def test_all_problems_are_told_each_at_its_place() -> None:
@@ -215,6 +224,15 @@ def test_archives_that_would_harm_are_refused_in_a_sentence(files: list[Any], sa
     assert list(tmp_path.rglob("*.csv")) == []
 
 
+def test_a_long_table_of_contents_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = archive(("a.csv", b"")).getvalue().replace(LINE, LINE * (LISTED + 1))
+    monkeypatch.setattr(
+        zipfile, "ZipFile", None
+    )  # it takes half a minute for a million lines, and holds up all threads
+    with pytest.raises(Problem, match="at most 1,000, but the archive lists 50,001"):
+        unpack(io.BytesIO(lines), tmp_path, Limits())
+
+
 def test_a_file_that_is_there_twice_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
         twice = archive(("a.csv", b"1"), ("a.csv", b"2"))
@@ -310,3 +328,23 @@ def test_records_outlive_the_service(place: str, tmp_path: Path, monkeypatch: py
     from hpo.store import studies
 
     assert studies(store) == []
+
+
+@pytest.mark.parametrize("place", ["local", "moto"])
+def test_records_that_nobody_needs_go_with_time(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stores import uri
+
+    records = Records(uri(place, tmp_path, monkeypatch))
+    records.keep_answer("k", "body", {"job": "a-1"})
+    old, new = records.keep_files(b"old"), records.keep_files(b"new")
+    for name in (old, new):
+        records.keep_submitted("small", Submitted(GOOD, "anna", {}, name, {}, "s"))
+    records.tidy()
+    assert records.answer("k", "body") == {"job": "a-1"}
+    assert records.files(old) == b"old"
+    records.tidy(seconds=-5.0)
+    assert records.answer("k", "body") is None
+    assert (records.files(old), records.files(new)) == (None, b"new")
+    kept = records.submitted("small")
+    assert kept is not None
+    assert kept.files == new

@@ -60,7 +60,7 @@ class StoreAudit:
             "time": round(time.time(), 3),
             "who": caller.name,
             "role": caller.role,
-            "from": caller.source,
+            "from": cut(caller.source, TEXT),  # what a proxy said
             "what": what,
             "study": study,
             "detail": _short(plain(detail)),

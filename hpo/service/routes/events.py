@@ -18,6 +18,7 @@ from hpo.service.routes.parameters import LastEvent, StudyName
 from hpo.service.routes.studies import said, whole
 from hpo.service.streams import Stream, answer
 from hpo.store.errors import StoreError
+from hpo.store.summary import Summary
 
 AGAIN_SECONDS = 2.0  # after which a store that is away is asked again
 REST = 4  # times as long as a large study took to tell passes before it is told again
@@ -114,11 +115,22 @@ async def _follow_news(context: Context, study: str, stream: Stream) -> None:
 
 
 async def _follow_all(context: Context, stream: Stream) -> None:
-    """Tells a stream of each summary that changes."""
+    """Tells a stream of each summary that changes, also of those that changed while the store was away."""
+    known: dict[str, Summary] = {}
+
+    def tell(summary: Summary) -> None:
+        known[summary.study] = summary
+        stream.news("summary", encoded(summary.to_json()))
+
     while True:
         try:
+            found = await context.readings.summaries()
+            for summary in found if known else ():
+                if known.get(summary.study) != summary:
+                    tell(summary)
+            known |= {summary.study: summary for summary in found}
             async for summary in context.readings.summary_changes():
-                stream.news("summary", encoded(summary.to_json()))
+                tell(summary)
             return
         except StoreError as error:
             stream.news("trouble", encoded({"detail": str(error)}))

@@ -30,10 +30,14 @@ def router(context: Context) -> APIRouter:
     async def enter(request: Request, secret: str, there: str) -> Response:
         try:
             return await _begun(context, entry, request, secret, there)
-        except Problem as problem:
-            answer = _page(context, request, there, str(problem), problem.status)
-            answer.headers.update(problem.headers)
-            return answer
+        except AccessError as error:  # a disk that is full, a file that somebody broke
+            print(f"hpo: nobody can log in: {error}", file=sys.stderr)
+            problem = Problem(503, "Nobody can log in now; the service's log says why.")
+        except Problem as refused:
+            problem = refused
+        answer = _page(context, request, there, str(problem), problem.status)
+        answer.headers.update(problem.headers)
+        return answer
 
     @routes.get("/login", include_in_schema=False)
     async def login_page(request: Request, token: str = "", next: str = "/") -> Response:

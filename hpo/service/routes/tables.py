@@ -207,7 +207,7 @@ def _record(routes: APIRouter, context: Context) -> None:
         if answering.matches(request, etag):
             return answering.unchanged(etag)
         found: pa.Table = getattr(reading.data, table)
-        body = await asyncio.to_thread(files.written, found, format)
+        body = await reading.later(("file", table, format), lambda: files.written(found, format))  # once for all
         name = f"{study}-{table}.{format}"
         return await answering.compressed(request, body, etag=etag, media=files.MEDIA[format], name=name)
 

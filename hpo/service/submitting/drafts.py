@@ -141,6 +141,8 @@ def work_of(study: Study) -> Work:
     if study.budget.unit != EPOCHS:
         found = prices(study)
         epochs /= (sum(found) / len(found)) if found else 1.0
+    if study.final.retrain != "none":  # exams are charged to no run, and yet train
+        epochs += runs * study.final.seeds * (study.final.epochs or study.budget.max_epochs)
     at_once = sum(method.parallelism or study.parallelism for method in study.methods) * len(study.seeds)
     return Work(
         epochs=epochs,

@@ -23,7 +23,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Work:
-    """What a study would train: epochs of all runs, and what a trial takes; `workers`: trials that may run at a time."""
+    """What a study would train: epochs of all runs and of their winners' exams, and what a trial takes.
+
+    workers: trials that may run at a time.
+    """
 
     epochs: float
     trainable: str

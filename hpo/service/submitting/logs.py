@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Log:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._file = path.open("x+b", buffering=0)  # those who look go on when the name is gone
+        weakref.finalize(self, self._file.close)
         self._thread = threading.Thread(target=self._read, daemon=True, name=f"log of {job_id}")
         self._thread.start()
 

@@ -35,6 +35,7 @@ from hpo.store.summary import Facts, from_bytes
 if TYPE_CHECKING:
     from cluster.job import Submission
 
+UNPACKED = "submitting-"  # begins the name of a folder with the files of a submission
 STATUS = {
     "forbidden": 403,
     "taken": 409,
@@ -121,11 +122,15 @@ class Submitter:
         return answer
 
     def _tidy(self, records: Records) -> None:
-        """Begins, once a day, to delete records that nobody needs any more."""
+        """Begins, once a day, to delete records that nobody needs any more, and what a killed service was unpacking."""
         if time.monotonic() < self._tidied + quotas.DAY or (self._tidying is not None and not self._tidying.done()):
             return
 
         def tidy() -> None:
+            for folder in self._context.settings.cache.glob(f"{UNPACKED}*"):
+                with suppress(OSError):
+                    if time.time() - folder.stat().st_mtime > quotas.DAY:
+                        shutil.rmtree(folder, ignore_errors=True)
             with suppress(StoreError):
                 records.tidy()
 
@@ -264,7 +269,7 @@ class Submitter:
     def _unpacked(self, archive: bytes | None) -> Path:
         """Returns a folder of the cache with the files of an archive."""
         self._context.settings.cache.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="submitting-", dir=self._context.settings.cache))
+        folder = Path(tempfile.mkdtemp(prefix=UNPACKED, dir=self._context.settings.cache))
         try:
             if archive is not None:
                 unpack(io.BytesIO(archive), folder, Limits(code=self._context.settings.allow_code))
