@@ -10,6 +10,8 @@ from hpo.api.plan import Plan
 from hpo.errors import HpoError
 from hpo.report.record_section import command_of
 from hpo.service.problems import Problem
+from hpo.service.submitting.drafts import work_of
+from hpo.service.submitting.examined import Work
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import Place, place
 from hpo.store import StudyData, layout
@@ -52,8 +54,8 @@ def _journal(where: Place, study: str) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()[-LINES:]
 
 
-def loaded(data: StudyData, allow_code: bool) -> Study:
-    """Returns the study, to plan it. Raises Problem 409 where this version cannot, or not without the study's own code."""
+def planned(data: StudyData, allow_code: bool) -> tuple[Plan, Work]:
+    """Returns what the study plans and trains. Raises Problem 409 where this version cannot tell, or not without its own code."""
     if not allow_code and (name := _own_code(data.definition)):
         raise Problem(
             409,
@@ -62,16 +64,16 @@ def loaded(data: StudyData, allow_code: bool) -> Study:
         )
     try:
         document = Document(Path("study.yaml"), to_yaml(file_values(data.definition)).encode())
-        return Study.of(document, Path())
+        study = Study.of(document, Path())
+        return Plan.of(study), work_of(study)
     except HpoError as error:
         raise Problem(409, f"the study must be one that this version can plan, but: {one_line(error)}") from error
 
 
-def plan(study: Study, estimate: Mapping[str, Any]) -> dict[str, Any]:
+def plan(found: Plan, estimate: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the study runs, and what that takes."""
-    found = Plan.of(study)
     return {
-        "study": study.study,
+        "study": found.study,
         "rows": [list(row) for row in found.rows],
         "methods": list(found.methods),
         "note": found.note or None,

@@ -100,16 +100,13 @@ def _record(routes: APIRouter, context: Context) -> None:
         response_model=PlanAnswer,
         responses=unchanged() | errors(404, 409),
     )
-    async def plan(request: Request, study: StudyName) -> Response:
+    async def read_plan(request: Request, study: StudyName) -> Response:
         """What the study runs, as `hpo check` prints it."""
-        from hpo.service.submitting.drafts import work_of
-
         allow = context.settings.allow_code
         reading = await context.readings.reading(study)
-        loaded = await reading.later("loaded", lambda: definitions.loaded(reading.data, allow))
-        work = await reading.later("work", lambda: work_of(loaded))
+        plan, work = await reading.later("planned", lambda: definitions.planned(reading.data, allow))
         told = await estimate(context, [work], known=reading)
-        return await answering.answer(request, reading, "plan", lambda: definitions.plan(loaded, asdict(told)), told)
+        return await answering.answer(request, reading, "plan", lambda: definitions.plan(plan, asdict(told)), told)
 
     @routes.get(
         "/studies/{study}/definition", summary="Read the definition", response_model=DefinitionAnswer,
