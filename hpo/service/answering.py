@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from hpo import __version__
-from hpo.results.standing import current
+from hpo.service import threads
 from hpo.service.context import Made, Making, Reading
-from hpo.store import StudyData
 from hpo.text import plain
 
 WORTH = 2_000  # bytes from which on an answer is compressed
@@ -30,12 +29,6 @@ def encoded(value: Any) -> bytes:
     return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
         "utf-8", "replace"
     )
-
-
-def standing(reading: Reading) -> StudyData:
-    """Returns the study with runs and trials as its charges give them; derived once a version. Blocks."""
-    found: StudyData = reading.once("standing", lambda: current(reading.data))
-    return found
 
 
 def tag(*parts: object) -> str:
@@ -84,7 +77,7 @@ async def compressed(
     headers = attachment(name) if name else {}
     if len(body) < WORTH or not takes_gzip(request) or not _shrinks(media):
         return _response(body, etag, media, headers)
-    return _response(await asyncio.to_thread(gzip.compress, body, LEVEL), etag, media, headers, packed=True)
+    return _response(await threads.made(lambda: gzip.compress(body, LEVEL)), etag, media, headers, packed=True)
 
 
 async def made(request: Request, found: Made | Making, what: str, *, name: str | None = None) -> Response:

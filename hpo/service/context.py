@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
+from hpo.results.standing import current
 from hpo.service.once import Once
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 Role = Literal["view", "run", "admin"]
+STANDING = "standing"
 ROLES: tuple[Role, ...] = ("view", "run", "admin")  # each may what those before it may
 
 
@@ -69,6 +71,7 @@ class Reading:
 
     contents: a version of the head and the tables alone, which a lease that is renewed does not change. What follows from a
     reading and many ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
+    nbytes: of the tables.
     """
 
     data: StudyData
@@ -77,11 +80,22 @@ class Reading:
     version: str
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
     contents: str = ""
+    nbytes: int = 0
     made: Once = field(default_factory=Once, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns what `make` returns, made at the first call with the key. Blocks while it is made: not for the event loop."""
         return self.made.once(key, make)
+
+    def standing(self) -> StudyData:
+        """Returns the study with runs and trials as its charges give them; derived once. Blocks."""
+        return self.once(STANDING, lambda: current(self.data))
+
+    def begin_as(self, before: Reading) -> None:
+        """Derives at once what somebody asked the reading `before` for: whoever asks this one need not wait for it. Blocks."""
+        known = before.made.found(STANDING)
+        if known is not None:
+            self.once(STANDING, lambda: known if self.data is before.data else current(self.data))
 
     async def later(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns the same without blocking the event loop: `make` runs in a thread, once for all who ask."""

@@ -94,8 +94,10 @@ def run(
     context: Context, listener: socket.socket, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
 ) -> None:
     """Serves at a socket until the process is told to end."""
+    from hpo.service import threads
     from hpo.service.app import application
 
+    threads.take_turns()
     ending = context.access.streams.end if context.access else None
     with contextlib.suppress(KeyboardInterrupt):
         Server(application(context), limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])

@@ -8,11 +8,14 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from hpo.files import expanded
+from hpo.service import threads
 from hpo.service.analysis import handing, pool
 from hpo.service.analysis.makers import Kind, kind
 from hpo.service.analysis.shelf import Shelf
@@ -69,9 +72,10 @@ class Analysis:
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic
         self._listeners: set[asyncio.Queue[News]] = set()
+        self._threads = ThreadPoolExecutor(2, "analysis")  # files of large studies: nobody else waits behind them
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._shelf.prepare)
+        await threads.made(self._shelf.prepare, self._threads)
         self._pool.start()
         return self
 
@@ -83,6 +87,7 @@ class Analysis:
             task.cancel()
         await self._pool.close()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
     @property
     def pids(self) -> list[int]:
@@ -134,7 +139,7 @@ class Analysis:
 
     async def _known(self, etag: str, topic: str, how: Kind) -> Made | None:
         """Returns what is made. Raises the problem that it ended with."""
-        made = await asyncio.to_thread(self._found, etag, how)
+        made = await threads.made(lambda: self._found(etag, how), threads.SHORT)
         end = self._ends.get(topic)
         if made is None and end is not None and end.etag == etag and end.counts and end.problem is not None:
             raise end.problem.with_traceback(None)  # many raise it, each with a traceback of its own
@@ -168,13 +173,13 @@ class Analysis:
     async def _make(self, asked: Subject, how: Kind, studies: Sequence[Reading]) -> None:
         began, folder, problem = time.monotonic(), self._shelf.folder(f"{asked.etag}-{uuid.uuid4().hex[:8]}"), None
         try:
-            await asyncio.to_thread(handing.write, folder, studies)
+            await threads.made(partial(handing.write, folder, studies), self._threads)
             del studies  # they may be large, and the process may be busy for long
             problem = await self._ordered(asked, how, str(folder))
         except OSError as error:
             problem = Problem(503, f"the service's cache folder must be writable, but: {error.strerror}; make room")
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, True)
+            await threads.made(lambda: shutil.rmtree(folder, True), self._threads)
             del self._making[asked.etag]
             if self._topics.get(asked.topic) == asked.etag:
                 del self._topics[asked.topic]
@@ -184,7 +189,7 @@ class Analysis:
         while len(self._ends) > KNOWN:
             self._ends.popitem(last=False)
         self._tell(asked, done=True, sentence=None if problem is None else str(problem))
-        await asyncio.to_thread(self._shelf.tidy)
+        await threads.made(self._shelf.tidy, self._threads)
 
     async def _ordered(self, asked: Subject, how: Kind, folder: str) -> Problem | None:
         """Has a process make the analysis; returns the problem where it could not."""

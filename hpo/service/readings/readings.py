@@ -15,7 +15,7 @@ from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
 from hpo.service.readings.study import Plans, StudyLook, Waiting, nobody, nothing, size
-from hpo.store import StoreError, layout
+from hpo.store import StoreError, layout, schema
 from hpo.store.listing import Listing
 from hpo.store.summary import Summary
 
@@ -53,6 +53,7 @@ class Readings:
         self._fitted = 0.0
 
     async def __aenter__(self) -> Self:
+        self._threads.submit(warm_up)
         return self
 
     async def __aexit__(
@@ -140,3 +141,8 @@ class Readings:
         if found != self._last:
             self._last = found
         return self._last
+
+
+def warm_up() -> None:
+    """Makes a first table: the library loads much for it, for which the first reader need not wait."""
+    schema.to_table("runs", [], {})

@@ -29,6 +29,7 @@ class _Told:
     holder: Mapping[str, Any] | None
     signs: Signs
     facts: Facts
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ class StudyLook:
         about = listing.noted(self._place, self._study, _kept(self._place, self._study, told, state), state)
         version = _version(look, about)
         if self._last is None or version != self._last.version:
-            self._last = Reading(look.data, state, about, version, about.figures, look.version)
+            found = Reading(look.data, state, about, version, about.figures, look.version, told.nbytes)
+            if self._last is not None:
+                found.begin_as(self._last)
+            self._last = found
         return self._last
 
     def _planned(self) -> Reading | None:
@@ -84,7 +88,7 @@ class StudyLook:
         told = self._told
         if told is None or told.look is not look or told.holder != holder:
             found = signs.of(self._place, self._study, look.data, held, sealed=look.sealed)
-            told = self._told = _Told(look, holder, found, summary.facts(look.data, found))
+            told = self._told = _Told(look, holder, found, summary.facts(look.data, found), tables(look.data))
         return told
 
 
@@ -108,7 +112,7 @@ def _version(look: Look, about: Summary) -> str:
 
 def size(reading: Reading) -> int:
     """Returns about how many bytes a reading and what was made of it take."""
-    return tables(reading.data) + reading.made.nbytes
+    return reading.nbytes + reading.made.nbytes
 
 
 def tables(data: StudyData) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from hpo.service import answering
+from hpo.service import answering, threads
 from hpo.service.answers import definitions, runs
 from hpo.service.answers.listing import Asked, listed
 from hpo.service.answers.study import study
@@ -64,7 +63,7 @@ def _list(routes: APIRouter, context: Context) -> None:
         found = await context.readings.summaries()
         verdicts.consider(found)
         asked = Asked(search, tuple(state), owner, suite, archived, sort, limit, cursor)
-        body = await asyncio.to_thread(lambda: answering.encoded(listed(found, asked)))
+        body = await threads.made(lambda: answering.encoded(listed(found, asked)), threads.SHORT)
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
 
 
@@ -86,7 +85,7 @@ def _study(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return {"study": study, "runs": runs.run_list(answering.standing(reading))}
+            return {"study": study, "runs": runs.run_list(reading.standing())}
 
         return await answering.answer(request, reading, "runs", make)
 
@@ -120,7 +119,7 @@ def _record(routes: APIRouter, context: Context) -> None:
 
 def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
     """Returns the answer of one study."""
-    return study(reading, answering.standing(reading), verdict)
+    return study(reading, reading.standing(), verdict)
 
 
 async def said(context: Context, reading: Reading) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from hpo.service import answering
+from hpo.service import answering, threads
 from hpo.service.answers import failing, files, progress, runs
 from hpo.service.answers import trials as pages
 from hpo.service.answers.columns import Trials, trials
@@ -89,7 +88,7 @@ def _trials(routes: APIRouter, context: Context) -> None:
                 return files.written(matched.slice(offset, limit), format)
             return answering.encoded(pages.page(known, matched, offset, min(limit or 100, 10_000)))
 
-        body = await asyncio.to_thread(make)
+        body = await threads.made(make)
         name = None if format == "json" else f"{study}-trials.{format}"
         return await answering.compressed(request, body, etag=etag, media=files.MEDIA[format], name=name)
 
@@ -105,7 +104,7 @@ def _trial(routes: APIRouter, context: Context) -> None:
 
         def make() -> dict[str, Any]:
             kept = files.checkpoint(context.settings.store, study, trial)
-            return one_trial(answering.standing(reading), trial, kept)
+            return one_trial(reading.standing(), trial, kept)
 
         return await answering.answer(request, reading, "trial", make, trial, keep=False)
 
@@ -122,7 +121,7 @@ def _trial(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return pages.parallel(answering.standing(reading), table_of(reading), limit)
+            return pages.parallel(reading.standing(), table_of(reading), limit)
 
         return await answering.answer(request, reading, "parallel", make, limit)
 
@@ -146,7 +145,7 @@ def _curves(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return curves(answering.standing(reading), limit, trials=trial, run=run, metric=metric)
+            return curves(reading.standing(), limit, trials=trial, run=run, metric=metric)
 
         options = (tuple(trial), run, metric, limit)
         return await answering.answer(request, reading, "curves", make, *options, keep=not trial)
@@ -179,7 +178,7 @@ def _record(routes: APIRouter, context: Context) -> None:
     async def ledger(request: Request, study: StudyName) -> Response:
         """What every run may spend and what it was charged, shared and wasted epochs apart."""
         reading = await context.readings.reading(study)
-        return await answering.answer(request, reading, "ledger", lambda: runs.ledger(answering.standing(reading)))
+        return await answering.answer(request, reading, "ledger", lambda: runs.ledger(reading.standing()))
 
     @routes.get(
         "/studies/{study}/failures", summary="List failures", response_model=FailuresAnswer,
@@ -206,12 +205,12 @@ def _record(routes: APIRouter, context: Context) -> None:
         if answering.matches(request, etag):
             return answering.unchanged(etag)
         found: pa.Table = getattr(reading.data, table)
-        body = await asyncio.to_thread(files.written, found, format)
+        body = await threads.made(lambda: files.written(found, format))
         name = f"{study}-{table}.{format}"
         return await answering.compressed(request, body, etag=etag, media=files.MEDIA[format], name=name)
 
 
 def table_of(reading: Reading) -> Trials:
     """Returns the trials table of a reading, made once. Blocks."""
-    found: Trials = reading.once("trials", lambda: trials(answering.standing(reading)))
+    found: Trials = reading.once("trials", lambda: trials(reading.standing()))
     return found
