@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +96,8 @@ class Reading:
         """Derives at once what somebody asked the reading `before` for: whoever asks this one need not wait for it. Blocks."""
         known = before.made.found(STANDING)
         if known is not None:
-            self.once(STANDING, lambda: known if self.data is before.data else current(self.data))
+            with suppress(Exception):  # whoever asks meets it
+                self.once(STANDING, lambda: known if self.data is before.data else current(self.data))
 
     async def later(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns the same without blocking the event loop: `make` runs in a thread, once for all who ask."""

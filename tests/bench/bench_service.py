@@ -60,7 +60,7 @@ class Size:
 
 
 WHOLE = Size(rows=100_000, looks=20, pace=60.0, alone=60.0, crowd=600.0, reports=20)
-QUICK = Size(rows=20_000, looks=5, pace=8.0, alone=6.0, crowd=30.0, reports=3)
+QUICK = Size(rows=20_000, looks=5, pace=5.0, alone=5.0, crowd=30.0, reports=3)
 
 
 def looks(rows: int, times: int) -> list[Row]:
@@ -140,23 +140,30 @@ class Driver:
 
 @dataclass
 class Used:
-    """What the service's process used: its memory each second, and its processor time."""
+    """What the service's process used: its memory each second, and its processor time; the driver's pace, whole and by parts."""
 
     memory: list[float] = field(default_factory=list)
     share: float = 0.0
+    pace: float = 0.0
+    paces: list[float] = field(default_factory=list)
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Used]:
-    """Watches the service's process, without those that make analyses."""
+def watched(pid: int, driver: Driver, part: float) -> Iterator[Used]:
+    """Watches the service's process, without those that make analyses, and the driver's pace in parts of so many seconds."""
     process, used, over = psutil.Process(pid), Used(), threading.Event()
+    first = driver.mark()
 
     def busy() -> float:
         return float(sum(process.cpu_times()[:2]))
 
     def watch() -> None:
+        since = first
         while not over.wait(1.0):
             used.memory.append(process.memory_info().rss / 2**20)
+            if time.monotonic() > since[1] + part:
+                used.paces.append(driver.pace(since))
+                since = driver.mark()
 
     thread = threading.Thread(target=watch)
     before, began = busy(), time.monotonic()
@@ -167,6 +174,7 @@ def watched(pid: int) -> Iterator[Used]:
     finally:
         over.set()
         thread.join()
+    used.pace = driver.pace(first)
 
 
 def readers(url: str, seconds: float, *options: object) -> dict[str, Any]:
@@ -183,22 +191,21 @@ def others(reports: int) -> list[str]:
     return [f"small{number:02d}" for number in range(reports - 1)]
 
 
-def crowd(url: str, pid: int, size: Size) -> list[Row]:
-    """The waits of a reader alone, and among 200 while reports are asked for at once; the service's memory and time."""
+def crowd(url: str, pid: int, size: Size, driver: Driver) -> tuple[list[Row], Used]:
+    """The waits of a reader alone, and among 200 while reports are asked for at once; what the service used meanwhile."""
     readers(url, min(5.0, size.alone))  # the first questions have modules imported
     alone = readers(url, size.alone)
     names = ",".join((NAME, *others(size.reports)))
     half = READERS // 2
-    with watched(pid) as used:
+    with watched(pid, driver, size.pace) as used:
         met = readers(
             url, size.crowd, "--readers", half, "--listeners", half, "--reports", names, "--after", size.crowd / 6
         )
     beyond = max(0.0, p99(met["waits"]) - p99(alone["waits"]))
     for sentence in sorted(set(met["failures"]))[:10]:
         print(sentence, file=sys.stderr)
-    grown = used.memory
     ages, made = met["ages"] or [float("nan")], list(met["reports"].values()) or [float("nan")]
-    return [
+    rows = [
         row(f"answer among {READERS} readers and {size.reports} reports, p99 beyond idle's", [beyond], "s", "at most 0.3"),
         row("answer alone, p99", [p99(alone["waits"])], "s"),
         row("answer alone", alone["waits"], "s"),
@@ -211,12 +218,17 @@ def crowd(url: str, pid: int, size: Size) -> list[Row]:
         row(f"{size.reports} reports asked for at once, one of the large study: made", [len(met["reports"])], "reports",
             f"at least {size.reports}"),
         row(f"{size.reports} reports asked for at once, one of the large study", made, "s"),
-        row("memory at the end / after a third of the time",
-            [mean(grown[-len(grown) // 10 :]) / mean(grown[len(grown) // 3 : len(grown) // 3 + len(grown) // 10 + 1])],
-            "ratio", "at most 1.1"),
-        row("memory of the service", grown, "MiB"),
+        row("memory at the end / after a fifth of the time", [_growth(used.memory)], "ratio", "at most 1.1"),
+        row("memory of the service", used.memory, "MiB"),
         row("processor time of the service", [used.share], "cores"),
     ]  # fmt: skip
+    return rows, used
+
+
+def _growth(sizes: list[float]) -> float:
+    """Returns the mean of the last tenth of the sizes, as a part of that of the tenth after a fifth."""
+    tenth = max(1, len(sizes) // 10)
+    return mean(sizes[-tenth:]) / mean(sizes[2 * tenth : 3 * tenth])
 
 
 def alike(url: str, cache: Path, study: str) -> Row:
@@ -260,19 +272,18 @@ def main(quick: bool = False) -> list[Row]:
             service = ServedProcess(store, Path(folder), "--no-token", "--cache", str(cache))
             service.start()
             try:
-                mark = driver.mark()
-                found += crowd(service.url, service.pid, size)
-                during = driver.pace(mark)
+                rows, used = crowd(service.url, service.pid, size, driver)
+                found += rows
                 found.append(alike(service.url, cache, others(size.reports)[0]))
             finally:
                 service.end(signal.SIGTERM)
             after = _rests(driver, size.pace)
     return [
         *found,
-        row("driver's epochs a second, with readers and reports / without", [during / mean((before, after))], "ratio",
+        row("driver's epochs a second, with readers and reports / without", [used.pace / mean((before, after))], "ratio",
             "at least 0.95"),
         row("driver's epochs a second without a service, before and after", [before, after], "epochs"),
-        row("driver's epochs a second with readers and reports", [during], "epochs"),
+        row(f"driver's epochs a second with readers and reports, each {size.pace:g} s", used.paces, "epochs"),
     ]  # fmt: skip
 
 
