@@ -33,6 +33,13 @@ def write_whole(path: Path, content: bytes | memoryview, within: Path | None = N
         stream.write(content)
 
 
+def write_private(path: Path, text: str) -> None:
+    """Writes a file as `write_whole` does, which only its owner may read (mode 0600) from its first byte on."""
+    with appearing(path) as beside:
+        beside.touch(0o600)
+        beside.write_text(text, encoding="utf-8")
+
+
 def create_whole(path: Path, content: bytes | memoryview) -> bool:
     """Writes a new file. Returns False, with nothing changed, if the file exists. Needs hard links."""
     beside = _beside(path)

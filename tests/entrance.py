@@ -7,10 +7,9 @@ import http.client
 import json
 import socket
 import ssl
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from hpo.service.access import Access, Sessions, Tokens
-from hpo.service.access.addresses import listen
 from hpo.service.app import application
-from hpo.service.connections import Limits, Server
+from hpo.service.connections import Limits
 from hpo.service.context import Context
 from tests import serving
 
@@ -58,24 +56,11 @@ def app_of(made: Context) -> FastAPI:
     return app
 
 
-@contextmanager
 def served(
     made: Context, limits: Limits | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> Iterator[int]:
-    """Runs a real server in a thread, and yields its port."""
-    with listen(host, 0) as listener:
-        ending = made.access.streams.end if made.access else None
-        server = Server(app_of(made), limits or Limits(), tls=tls, ending=ending)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(20)
+) -> AbstractContextManager[int]:
+    """Runs a real server of the service with the two routes, and yields its port."""
+    return serving.serving(made, app_of(made), limits=limits, tls=tls, host=host)
 
 
 def ask(

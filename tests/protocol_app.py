@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+from hpo.service.access.addresses import listen
+from tests.serving import in_a_thread
 
 
 class Protocol:
@@ -98,19 +99,8 @@ def problem(status: int, sentence: str, headers: dict[str, str] | None = None, *
 
 
 @contextmanager
-def listening(app: ASGIApp, port: int = 0, **options: Any) -> Iterator[int]:
+def listening(app: ASGIApp, **options: Any) -> Iterator[int]:
     """Runs a real server of an application in a thread and yields its port."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=1, **options
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, **options))
+    with listen("127.0.0.1", 0) as listener, in_a_thread(server, listener) as port:
+        yield port

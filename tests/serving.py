@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hpo.service.access import Access, StoreAudit
@@ -44,17 +48,32 @@ def asking(made: Context) -> Iterator[TestClient]:
 
 
 @contextmanager
-def serving(made: Context) -> Iterator[int]:
-    """Runs a real server in a thread, and yields its port."""
-    with listen("127.0.0.1", 0) as listener:
-        server = Server(application(made), Limits(), ending=made.access.streams.end if made.access else None)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(20)
+def serving(
+    made: Context,
+    app: FastAPI | None = None,
+    *,
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+) -> Iterator[int]:
+    """Runs a real server of a service in a thread, and yields its port. `app`: its application, default the usual one."""
+    ending = made.access.streams.end if made.access else None
+    with listen(host, 0) as listener:
+        server = Server(app or application(made), limits or Limits(), tls=tls, ending=ending)
+        with in_a_thread(server, listener) as port:
+            yield port
+
+
+@contextmanager
+def in_a_thread(server: uvicorn.Server, listener: socket.socket) -> Iterator[int]:
+    """Runs a server at a socket, and yields its port once it answers."""
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -40,7 +40,7 @@ from hpo.cli.submit import submit
 from hpo.cli.token import token
 from hpo.cli.welcome import version, welcome
 from hpo.errors import HpoError, InterruptedStudy, MissingExtra, StudyFailed
-from hpo.files import appearing
+from hpo.files import write_private
 from hpo.text import one_line
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -186,9 +186,8 @@ def _bug(error: Exception) -> int:
     head = f"{command_line()}\nhpo {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n"
     path = Path(tempfile.gettempdir()) / f"hpo-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
-        with appearing(path) as beside:
-            beside.touch(0o600)  # the temporary folder is everybody's; a traceback may quote an address or a path
-            beside.write_bytes((head + told).encode(errors="backslashreplace"))
+        # the temporary folder is everybody's, and a traceback may quote an address or a path
+        write_private(path, (head + told).encode(errors="backslashreplace").decode())
     except OSError:  # a full disk, perhaps the very cause: better a long answer than a lost one
         errors.print(told)
         errors.print(f"hpo: this is a bug in hpo: {said}; please report it with the traceback above")

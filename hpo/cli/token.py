@@ -72,10 +72,10 @@ def revoke(name: NameArgument, store: StoreOption = None, file: FileOption = Non
 def _tokens(store: str | None, file: Path | None) -> tuple[Tokens, str]:
     """Returns the tokens that are meant, and the store that they are for. Raises HpoError where that is not clear."""
     from hpo.service.access import Tokens, tokens
+    from hpo.storage.place import absolute
 
     if store is not None:
-        address = tokens.address(store)
-        return Tokens(file or tokens.default_path(store), seconds=0), address
+        return Tokens(file or tokens.default_path(store), seconds=0), absolute(store)
     if file is not None:
         kept = Tokens(file, seconds=0)
         return kept, kept.store

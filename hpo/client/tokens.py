@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from hpo.client.errors import ServiceError
-from hpo.files import appearing, expanded
+from hpo.files import expanded, write_private
 
 VARIABLE = "HPO_SERVICE_TOKEN"
 FILE = "hpo-arena/service-tokens"  # below XDG_CONFIG_HOME
@@ -37,9 +37,7 @@ def keep(url: httpx.URL, secret: str, environment: Mapping[str, str] = os.enviro
     kept = {**_kept(place), address(url): secret}
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with appearing(place) as beside:
-            beside.touch(0o600)
-            beside.write_text("".join(f"{where} {token}\n" for where, token in kept.items()), encoding="utf-8")
+        write_private(place, "".join(f"{where} {token}\n" for where, token in kept.items()))
     except OSError as error:
         raise ServiceError(f"the file of tokens {place} must be one that can be written, but: {error}") from None
     return place

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from hpo import store as stores
 from hpo.errors import InterruptedStudy, StudyFailed
-from hpo.files import expanded
 from hpo.game.runs import epoch_cost, runs_of
 from hpo.live import code, output
 from hpo.live.dispatch import Dispatch
@@ -22,6 +21,7 @@ from hpo.live.sharing import grows, most, shared
 from hpo.live.stopping import stoppable
 from hpo.live.tracking import tracking
 from hpo.live.validation import validate
+from hpo.storage.place import absolute
 from hpo.store import layout
 from hpo.store.journal import Journal
 from hpo.store.recover import prior_observations
@@ -247,14 +247,10 @@ def _needs(study: Study) -> Needs:
         packages=installed(environment.PACKAGES),
         python=".".join(platform.python_version_tuple()[:2]),
         data_root=study.located()["data"].get("root"),
-        store=_absolute(study.store),
+        store=absolute(study.store),
     )
 
 
 def checkpoint_place(study: Study) -> str:
     """Returns where the study's checkpoints lie: beside its tables."""
-    return f"{_absolute(study.store).rstrip('/')}/{layout.checkpoints(study.study)}"
-
-
-def _absolute(store: str) -> str:
-    return store if "://" in store else str(expanded(store).resolve())
+    return f"{absolute(study.store)}/{layout.checkpoints(study.study)}"

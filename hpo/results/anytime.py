@@ -120,7 +120,9 @@ def epoch_rows(charges: pa.Table, epochs: pa.Table) -> Whole:
     longest = 1 + int(max(trained.max(), wanted.max()))
     cells = stored.codes(epochs.column("trial"), trials) * longest + trained
     attempt = stored.whole(epochs, "attempt") if "attempt" in epochs.schema.names else np.zeros_like(cells)
-    order = np.lexsort((attempt, cells))
+    order = np.argsort(
+        cells * (1 + int(attempt.max())) + attempt
+    )  # one key is sorted faster than two; each is there once
     cells = cells[order]
     code = stored.codes(charges.column("trial"), trials)
     cell = code * longest + wanted

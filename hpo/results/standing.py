@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -73,8 +73,7 @@ def _charged(data: StudyData) -> dict[str, int]:
 # -- trials -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Trial:
+class _Trial(NamedTuple):  # cheap to make: a study may have 100,000
     """What the charges tell of one trial of a run; `best` is NaN, at epoch 0, if no value is finite."""
 
     run: str

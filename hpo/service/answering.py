@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -16,19 +15,12 @@ from starlette.responses import FileResponse, Response
 from hpo import __version__
 from hpo.service import threads
 from hpo.service.context import Made, Making, Reading
-from hpo.text import plain
+from hpo.service.problems import encoded
 
 WORTH = 2_000  # bytes from which on an answer is compressed
 LEVEL = 5
 AGAIN = "2"  # seconds after which to ask again for what is being made
 SHARED = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-
-
-def encoded(value: Any) -> bytes:
-    """Returns a value as JSON; null for numbers that are not finite."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )
 
 
 def tag(*parts: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,21 +20,17 @@ from hpo import __version__
 from hpo.errors import HpoError
 from hpo.service import documented
 from hpo.service.access import middleware
-from hpo.service.answering import encoded
 from hpo.service.context import Context
-from hpo.service.problems import MEDIA, Problem
+from hpo.service.problems import Problem, encoded
 from hpo.service.submitting.checker import close
 from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
 ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs", "drafts", "entrance")
 PAGES = ("pages", "login")  # at the root, and not in the document
-AWAY = "5"  # seconds after which a store that is away may be asked again
-PACKED = (
-    "application/vnd.apache.parquet",
-    "application/x-tar",
-    *DEFAULT_EXCLUDED_CONTENT_TYPES,
-)  # not compressed again
+AWAY_SECONDS = 5  # after which a store that is away may be asked again
+# Media types that are not compressed again; what `answering` compressed is left alone, too.
+PACKED = ("application/vnd.apache.parquet", "application/x-tar", *DEFAULT_EXCLUDED_CONTENT_TYPES)
 OURS = "the service must answer this, but failed; its log has the details. Try again, and report it if it happens again"
 
 log = logging.getLogger("hpo.service")
@@ -54,8 +49,6 @@ def application(context: Context) -> FastAPI:
     )  # fmt: skip
     api = APIRouter(prefix=documented.PREFIX)
     for name in ROUTES:
-        if importlib.util.find_spec(f"hpo.service.routes.{name}") is None:
-            continue
         api.include_router(importlib.import_module(f"hpo.service.routes.{name}").router(context))
     _document(app, api)
     app.include_router(api)
@@ -87,30 +80,17 @@ def _document(app: FastAPI, api: APIRouter) -> None:
 # -- errors -------------------------------------------------------------------------------------------------------
 
 
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return _answer(error)
-
-
-def _answer(problem: Problem) -> Response:
-    return Response(encoded(problem.to_json()), problem.status, problem.headers, media_type=MEDIA)
-
-
-async def _away(request: Request, error: Exception) -> Response:
-    return _answer(Problem(503, str(error), headers={"Retry-After": AWAY}))
-
-
-async def _of_store(request: Request, error: Exception) -> Response:
-    return _answer(Problem(404, str(error)))
-
-
 async def _ours(request: Request, error: Exception) -> Response:
-    return _answer(Problem(422, str(error)))
+    if isinstance(error, Problem):
+        return error.answer()
+    if isinstance(error, Unreachable):
+        return Problem(503, str(error), wait=AWAY_SECONDS).answer()
+    return Problem(404 if isinstance(error, StoreError) else 422, str(error)).answer()
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _answer(Problem(422, sentence(error.errors()[0])))
+    return Problem(422, sentence(error.errors()[0])).answer()
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -119,12 +99,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     path, method = shown(request.url.path, 120), request.method
     told = {404: f"the path must be one of the service's, but got {path}", 405: f"{path} does not take {method}"}
     if error.status_code == 400:  # a body that is no text
-        return _answer(Problem(422, "the body must be JSON as UTF-8, but cannot be read"))
+        return Problem(422, "the body must be JSON as UTF-8, but cannot be read").answer()
     headers = dict(error.headers or {})
     if error.status_code == 405 and (taken := documented.methods(request.app, request.url.path)):
         headers["Allow"] = ", ".join(taken)  # of all routes of this path; the error names those of the first one
-    problem = Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=headers)
-    return _answer(problem)
+    return Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=headers).answer()
 
 
 class Caught:
@@ -149,13 +128,10 @@ class Caught:
             log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
             if began:
                 raise  # the connection must not look as if the answer were whole
-            await _answer(Problem(500, OURS))(scope, receive, send)
+            await Problem(500, OURS).answer()(scope, receive, send)
 
 
 _ANSWERS: dict[Any, Any] = {
-    Problem: _problem,
-    Unreachable: _away,
-    StoreError: _of_store,
     HpoError: _ours,
     RequestValidationError: _invalid,
     HTTPException: _refused,

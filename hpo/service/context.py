@@ -70,9 +70,9 @@ class Settings:
 class Reading:
     """A study as it was read: its tables, its state, and a version that changes with anything of it.
 
-    contents: a version of the head and the tables alone, which a lease that is renewed does not change. What follows from a
-    reading and many ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
-    nbytes: of the tables.
+    contents: a version of the head and the tables alone, which a lease that is renewed does not change. nbytes: of the
+    tables. job: id and page of its newest job, None where the cluster remembers none. What follows from a reading and many
+    ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
     """
 
     data: StudyData
@@ -82,15 +82,17 @@ class Reading:
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
     contents: str = ""
     nbytes: int = 0
+    job: Mapping[str, str] | None = None
     made: Once = field(default_factory=Once, compare=False, repr=False)
+
+    @property
+    def standing(self) -> StudyData:
+        """The study with runs and trials as its charges give them, which are never behind; derived once. Blocks."""
+        return self.once(STANDING, lambda: current(self.data))
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns what `make` returns, made at the first call with the key. Blocks while it is made: not for the event loop."""
         return self.made.once(key, make)
-
-    def standing(self) -> StudyData:
-        """Returns the study with runs and trials as its charges give them; derived once. Blocks."""
-        return self.once(STANDING, lambda: current(self.data))
 
     def begin_as(self, before: Reading) -> None:
         """Derives at once what somebody asked the reading `before` for: whoever asks this one need not wait for it. Blocks."""
@@ -169,13 +171,14 @@ class Analysis(Lasting, Protocol):
     """What takes a processor for a while: made in processes of its own, once for each state of the studies, and kept."""
 
     async def ask(
-        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None, *, old: bool = False
     ) -> Made | Making:
         """Returns an analysis that is there, or starts to make it.
 
         Of a study that runs, one made a moment ago counts: else a study that changes faster than an analysis takes would
-        never have one. Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow
-        none, 503 where its process died or took too long.
+        never have one. `old`: of a study that runs, the last one counts for as long as a newer one is being made.
+        Raises Problem with the sentence that it ended with: 409 or 422 where the studies or options allow none, 503 where
+        its process died or took too long.
         """
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
@@ -221,4 +224,3 @@ class Context:
     audit: Audit
     cluster: Cluster | None = None
     access: Access | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)

@@ -1,11 +1,16 @@
-"""What a request got wrong, as the API answers it: one sentence, by RFC 9457. Pure."""
+"""What a request got wrong, as the API answers it: one sentence, by RFC 9457. Knows no route."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.responses import Response
+
 from hpo.errors import HpoError
+from hpo.text import plain
 
 MEDIA = "application/problem+json"
 
@@ -13,14 +18,22 @@ MEDIA = "application/problem+json"
 class Problem(HpoError):
     """A request that cannot be answered as asked: `status` of HTTP, the sentence, and what else a program may read.
 
-    `more`: further members of the answer, such as the places of mistakes in a study file. `headers`: further headers, such
-    as Retry-After.
+    wait: seconds after which to ask again, as Retry-After. headers: further headers. more: further members of the answer,
+    such as the places of mistakes in a study file.
     """
 
-    def __init__(self, status: int, sentence: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        wait: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(sentence)
         self.status = status
-        self.headers = dict(headers or {})
+        self.headers = dict(headers or {}) | ({} if wait is None else {"Retry-After": str(math.ceil(wait))})
         self.more = more
 
     def to_json(self) -> dict[str, Any]:
@@ -32,6 +45,16 @@ class Problem(HpoError):
             "detail": str(self),
             **self.more,
         }
+
+    def answer(self) -> Response:
+        """Returns the answer."""
+        return Response(encoded(self.to_json()), self.status, self.headers, media_type=MEDIA)
+
+
+def encoded(value: Any) -> bytes:
+    """Returns a value as JSON; null for numbers that are not finite."""
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 TITLES = {

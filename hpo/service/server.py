@@ -15,15 +15,14 @@ from typing import Any
 
 from cluster.addresses import is_loopback
 from hpo.errors import HpoError
-from hpo.files import expanded
+from hpo.files import expanded, write_private
 from hpo.service import access
 from hpo.service.access import tokens as kept_tokens
 from hpo.service.access.addresses import listen
-from hpo.service.access.kept import write_private
 from hpo.service.connections import Limits, Server, open_files
 from hpo.service.context import Context, Settings
 from hpo.storage.errors import Unreachable
-from hpo.storage.place import is_sealed, place
+from hpo.storage.place import absolute, is_sealed, place
 from hpo.text import one_line
 
 
@@ -79,10 +78,9 @@ def opened(settings: Settings, entry: access.Access | None = None) -> Context:
     from hpo.service.submitting.pending import Pending
 
     cluster = LateJobServer(settings.job_server) if settings.job_server else None
-    coming = Pending(cluster, settings) if cluster else None
     return Context(
         settings=settings,
-        readings=Readings(settings, waiting=coming.waiting, plans=coming.planned) if coming else Readings(settings),
+        readings=Readings(settings, jobs=Pending(cluster, settings) if cluster else None),
         analysis=Analysis(settings),
         audit=access.StoreAudit(str(settings.cache) if is_sealed(settings.store) else settings.store),
         cluster=cluster,
@@ -192,7 +190,7 @@ def first_secret(tokens: kept_tokens.Tokens, store: str) -> tuple[str, Path] | N
             return secret, path
     if tokens.all():
         return None
-    _, secret = tokens.add(_user(), "admin", store=kept_tokens.address(store))
+    _, secret = tokens.add(_user(), "admin", store=absolute(store))
     write_private(path, secret + "\n")
     return secret, path
 

@@ -17,11 +17,7 @@ from markupsafe import Markup
 
 from hpo.report import palette
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+HEADERS = {"Cache-Control": "no-store"}  # beside those that every answer gets, the policy among them
 THEME = "hpo_theme"  # the cookie with a reader's choice: the first byte has it, so that no page flashes
 KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
 _FOLDER = resources.files("hpo.service") / "pages"
@@ -45,7 +41,7 @@ def shell(
     name: of the template in pages/shells, and of the script where one is built. framed: with navigation and the reader's
     name, which need a reader who is logged in.
     """
-    root = str(request.scope.get("root_path", "")).rstrip("/")
+    root = root_of(request)
     theme = request.cookies.get(THEME)
     frame = {
         "root": root,
@@ -59,6 +55,11 @@ def shell(
     }
     body = _template(name).render(**values, title=title, root=root)
     return HTMLResponse(_template("frame").render(**frame, body=Markup(body)), status, HEADERS)
+
+
+def root_of(request: Request) -> str:
+    """Returns the path at which a proxy shows the service; empty without one."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Events for many listeners from one source: each is written once, and a slow listener keeps nobody waiting. Knows no HTTP.
+"""Events for many listeners from one source: each is written once, and a slow listener keeps nobody waiting. Knows no study.
 
 A listener is told the newest state, however many it missed, and every piece of news that it missed since the event that
 it names. Ids grow, also over restarts of the service.
@@ -13,9 +13,22 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from starlette.responses import Response, StreamingResponse
+
 KEPT = 200  # pieces of news that a listener may have missed
 QUIET_SECONDS = 15.0  # after which a comment shows that the stream lives
-HEARTBEAT = b": \n\n"
+BEGIN, HEARTBEAT = b"retry: 2000\n\n", b": \n\n"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy passes on each event as it comes
+
+
+def answer(events: AsyncIterator[bytes]) -> Response:
+    """Returns an answer that goes on for as long as there are events."""
+    return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
+
+
+def written(id: str, kind: str, data: bytes) -> bytes:
+    """Returns an event as it is sent; data is one line of JSON."""
+    return f"id: {id}\nevent: {kind}\ndata: ".encode() + data + b"\n\n"
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,7 @@ class Event:
     @classmethod
     def of(cls, number: int, kind: str, data: bytes, digest: str = "") -> Event:
         """Writes an event down; data is one line of JSON."""
-        text = b"id: %d.%b\nevent: %b\ndata: %b\n\n" % (number, digest.encode(), kind.encode(), data)
-        return cls(number, digest, text)
+        return cls(number, digest, written(f"{number}.{digest}", kind, data))
 
 
 class Stream:
@@ -72,7 +84,7 @@ class Stream:
         heard = heard if last else self._number  # a new listener hears no old news
         self._begin()
         try:
-            yield b"retry: 2000\n\n"
+            yield BEGIN
             while True:
                 changed = self._changed
                 for event in self._since(heard, digest):

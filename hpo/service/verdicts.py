@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hpo.service.context import Context, Made, Reading
 from hpo.service.problems import Problem
@@ -60,11 +60,22 @@ async def note(context: Context, reading: Reading, comparison: Made) -> None:
 
 
 async def comparison_of(reading: Reading, made: Made) -> dict[str, str]:
-    """Returns the verdicts of a comparison, read once: in sentences and in a few words."""
-    return await reading.later(("verdict", made.etag), lambda: _verdicts(made))
+    """Returns the verdicts of a comparison, read once: in sentences, in a few words, and as an interim one."""
+    return await reading.later(("verdict", made.etag), lambda: _verdicts(made, reading.summary.runs))
 
 
-def _verdicts(made: Made) -> dict[str, str]:
+def _verdicts(made: Made, runs: int) -> dict[str, str]:
     content = made.content if made.content is not None or made.path is None else made.path.read_bytes()
     found = json.loads(content or b"{}")
-    return {name: found[name] for name in ("verdict", "brief") if name in found}
+    verdicts = {name: found[name] for name in ("verdict", "brief") if name in found}
+    return {**verdicts, "interim": interim(found, runs)} if "verdict" in verdicts else verdicts
+
+
+def interim(comparison: Mapping[str, Any], runs: int) -> str:
+    """Returns what a comparison allows to be said of a study while it runs: it is over the runs that are complete."""
+    done = sum(run["status"] == "complete" for run in comparison["runs"])
+    if comparison.get("failure"):
+        return f"Interim: {comparison['verdict']}"
+    if not done:
+        return f"Interim: none of {runs} runs is complete yet, and only those are compared."
+    return f"Interim, over the {done} of {runs} runs that are complete: {comparison['verdict']}"

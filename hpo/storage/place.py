@@ -70,6 +70,11 @@ def place(uri: str, *, large: bool = False, within: str = "") -> Place:
     return LocalPlace(uri, within)
 
 
+def absolute(uri: str) -> str:
+    """Returns the address in the one form that means the same in every folder: a local one with its links followed."""
+    return uri.rstrip("/") if "://" in uri else str(expanded(uri).resolve())
+
+
 def is_sealed(uri: str) -> bool:
     """Tells whether the address is that of an archive's file, which nothing is written into."""
     return "://" not in uri and is_archive(uri) and not expanded(uri).is_dir()

@@ -176,7 +176,9 @@ def lives(holder: Mapping[str, Any]) -> bool | None:
     mine, theirs = _process(os.getpid()), holder.get("process")
     if not (mine and theirs and mine["system"] == theirs["system"]):
         return None
-    if mine == theirs and holder.get("token") not in _held:
+    if (holder["pid"], theirs) == (os.getpid(), mine) and holder.get(
+        "token"
+    ) not in _held:  # one start is not one process
         return False
     return bool(_process(holder["pid"]) == theirs)
 

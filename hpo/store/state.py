@@ -13,7 +13,8 @@ from hpo.store.lease import FORGOTTEN_SECONDS, TTL_SECONDS
 Word = Literal["queued", "starting", "running", "no sign of life", "stopped", "failed", "complete"]
 WORDS: tuple[Word, ...] = ("queued", "starting", "running", "no sign of life", "stopped", "failed", "complete")
 CLOCKS_SECONDS = 60.0  # by which clocks that agree may seem to differ
-LIVE: tuple[Word, ...] = ("queued", "starting", "running")  # what may become another state without anybody's doing
+PLAYED: tuple[Word, ...] = ("starting", "running")  # a driver lives
+LIVE: tuple[Word, ...] = ("queued", *PLAYED)  # what may become another state without anybody's doing
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hpo.store import signs as reading
 from hpo.store.agreement import REPLAY
 from hpo.store.columns import numbers
 from hpo.store.reader import StudyData
-from hpo.store.state import Signs, State
+from hpo.store.state import PLAYED, Signs, State
 from hpo.text import plain
 
 VERSION = 1
@@ -100,7 +100,7 @@ class Summary(Facts):
             del found[name]
         budget = {"unit": self.unit, "a_run": self.a_run, "total": self.total, "charged": self.charged}
         best = None if self.best is None else asdict(self.best)
-        told = self.figures or {} if self.state.word in ("starting", "running") else {}
+        told = self.figures or {} if self.state.word in PLAYED else {}
         left = {name: told.get(name) for name in ("left_epochs", "seconds_left")}
         answer: dict[str, Any] = plain({**found, **left, "state": self.state.to_json(), "budget": budget, "best": best})
         return answer

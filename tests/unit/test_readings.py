@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tarfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from s3_servers import S3Server
 from hpo.service.context import STANDING, Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings import Readings
+from hpo.service.readings.study import NoJobs
 from hpo.storage.local import LocalPlace
 from hpo.storage.place import place
 from hpo.store import StoreError, Unreachable, layout, listing, notes, read, schema
@@ -176,7 +177,7 @@ def test_a_new_reading_has_derived_what_the_last_one_was_asked_for(tmp_path: Pat
 
         first = await charged(0)
         assert first.made.found(STANDING) is None  # nobody asked
-        assert first.standing().trials.num_rows == 1
+        assert first.standing.trials.num_rows == 1
         second = await charged(1)
         known = second.made.found(STANDING)
         assert known is not None
@@ -185,7 +186,7 @@ def test_a_new_reading_has_derived_what_the_last_one_was_asked_for(tmp_path: Pat
         readings.forget("s")
         third = await readings.reading("s")
         assert third is not second
-        assert third.standing() is known  # its rows are the same
+        assert third.standing is known  # its rows are the same
 
     running(uri, act)
     writer.close(compact=False)
@@ -287,6 +288,13 @@ def test_summaries_change_with_their_studies(tmp_path: Path) -> None:
     running(uri, act)
 
 
+class Queued(NoJobs):
+    """A cluster on which a job for the study waits."""
+
+    def waiting(self) -> Mapping[str, float]:
+        return {"s": 1.7e9}
+
+
 def test_a_queued_study_waits(tmp_path: Path) -> None:
     uri = str(tmp_path)
     writer = open_writer(uri)
@@ -297,7 +305,7 @@ def test_a_queued_study_waits(tmp_path: Path) -> None:
         assert (await readings.reading("s")).state.word == "queued"
         assert (await readings.summaries())[0].state.word == "queued"
 
-    running(uri, act, waiting=lambda: {"s": 1.7e9})
+    running(uri, act, jobs=Queued())
 
 
 def test_a_store_that_is_away_says_so_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

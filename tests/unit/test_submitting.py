@@ -16,7 +16,8 @@ from cluster.job import ATTEMPT, HELPER, OWNER, RETRIES, SERIES, STUDY, Job
 from hpo.service.problems import Problem
 from hpo.service.submitting import quotas
 from hpo.service.submitting.checker import TEXT_BYTES, Checker
-from hpo.service.submitting.drafts import Options, examine
+from hpo.service.submitting.drafts import examine
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import EPOCHS, WORKERS
 from hpo.service.submitting.records import Records, Submitted
 from hpo.service.submitting.rules import Rules, below

@@ -56,7 +56,7 @@ class Access:
             raise Problem(
                 429,
                 f"too many wrong tokens came from {source}; wait {seconds:.0f} s",
-                headers={"Retry-After": f"{seconds + 1:.0f}"},
+                wait=seconds,
             )
         token = self.tokens.find(secret)
         if token is None:

@@ -9,7 +9,6 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hpo.service.access.gate import answer
 from hpo.service.problems import Problem
 
 TEXT_BYTES = 2 * 2**20  # of a body that is no upload of files
@@ -50,7 +49,7 @@ class Bodies:
             if body.refused is None:  # else the route has only made another error of ours
                 raise
         if body.refused is not None and not body.answered:
-            await answer(body.refused.problem)(scope, receive, send)
+            await body.refused.problem.answer()(scope, receive, send)
 
 
 class _Body:

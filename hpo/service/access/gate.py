@@ -6,21 +6,16 @@ from functools import partial
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hpo.service.access.access import Access, Admission, bearer
 from hpo.service.access.kept import AccessError
-from hpo.service.problems import MEDIA, Problem
+from hpo.service.problems import Problem
 
 OPEN = ("/login", "/favicon.ico", "/api/v1/health", "/api/v1/health/ready")
 OPEN_BELOW = "/assets/"
 SAFE = ("GET", "HEAD", "OPTIONS")
-
-
-def answer(problem: Problem) -> Response:
-    """Returns a problem as an answer."""
-    return JSONResponse(problem.to_json(), problem.status, problem.headers, media_type=MEDIA)
 
 
 def path_of(scope: Scope) -> str:
@@ -52,7 +47,7 @@ class Gate:
             self._check(scope)
             admission = None if is_open(path_of(scope)) else self._admitted(scope)
         except Problem as problem:
-            await answer(problem)(scope, receive, send)
+            await problem.answer()(scope, receive, send)
             return
         if admission is not None:
             await self._through(admission, scope, receive, send)
@@ -75,7 +70,7 @@ class Gate:
         try:
             return self._access.admit(Headers(scope=scope), source_of(scope), port_of(scope))
         except AccessError as error:
-            raise Problem(503, f"nobody can be let in now: {error}", headers={"Retry-After": "5"}) from None
+            raise Problem(503, f"nobody can be let in now: {error}", wait=5) from None
 
     def _check(self, scope: Scope) -> None:
         """Raises Problem for what nobody may: another host, a change that another origin asks for."""
@@ -123,11 +118,9 @@ def _ask_to_sign_in(scope: Scope) -> Response:
         query = scope.get("query_string", b"").decode("latin-1")
         there = quote(quote(path) + (f"?{query}" if query else ""), safe="")
         return RedirectResponse(f"{root}/login" + ("" if path == "/" and not query else f"?next={there}"), 303)
-    return answer(
-        Problem(
-            401,
-            "this service needs a token: send `Authorization: Bearer TOKEN`, or open /login in a browser; "
-            "`hpo token add NAME` makes one",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    )
+    return Problem(
+        401,
+        "this service needs a token: send `Authorization: Bearer TOKEN`, or open /login in a browser; "
+        "`hpo token add NAME` makes one",
+        headers={"WWW-Authenticate": "Bearer"},
+    ).answer()

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hpo.errors import HpoError
-from hpo.files import appearing
+from hpo.files import write_private
 from hpo.text import one_line
 
 LOCK_SECONDS = 10.0
@@ -76,13 +76,6 @@ class Kept:
                 self._value = _loaded(self.path)
                 self._seen = seen
         self._looked = time.monotonic()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file of mode 0600, which appears whole."""
-    with appearing(path) as beside:
-        beside.touch(0o600)
-        beside.write_text(text, encoding="utf-8")
 
 
 def _check_mode(path: Path, state: os.stat_result) -> None:

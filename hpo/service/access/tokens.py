@@ -15,6 +15,7 @@ from typing import Any, get_args
 from hpo.files import expanded
 from hpo.service.access.kept import AccessError, Kept
 from hpo.service.context import Role
+from hpo.storage.place import absolute
 from hpo.text import nearest, shown
 
 VARIABLE = "HPO_SERVE_TOKEN"
@@ -142,12 +143,7 @@ def _tokens(value: Mapping[str, Any], path: Path) -> dict[str, Token]:
 def folder(store: str) -> Path:
     """Returns the folder of what a user keeps for the service of a store: outside of it, for its readers may be many."""
     root = expanded(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "hpo-arena" / "service"
-    return root / hashlib.sha256(address(store).encode()).hexdigest()[:16]
-
-
-def address(store: str) -> str:
-    """Returns a store's address in the one form by which its tokens and its cache are found."""
-    return store.rstrip("/") if "://" in store else str(expanded(store).resolve())
+    return root / hashlib.sha256(absolute(store).encode()).hexdigest()[:16]
 
 
 def default_path(store: str) -> Path:

@@ -31,6 +31,7 @@ LATELY_SECONDS, LATELY = (
     30.0,
     4,
 )  # how long one of a study that runs is new enough, also in times of what it took to make
+FRESH_SECONDS = 0.5  # for which a file that was read stays in memory: many ask for the same at once
 RETRY_SECONDS = 30.0  # after a process was lost
 
 
@@ -72,6 +73,7 @@ class Analysis:
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic
         self._listeners: set[asyncio.Queue[News]] = set()
+        self._fresh: dict[str, Made] = {}  # what was found a moment ago
         self._threads = ThreadPoolExecutor(2, "analysis")  # files of large studies: nobody else waits behind them
 
     async def __aenter__(self) -> Self:
@@ -95,22 +97,22 @@ class Analysis:
         return self._pool.pids
 
     async def ask(
-        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None
+        self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None, *, old: bool = False
     ) -> Made | Making:
-        """Returns an analysis that is there, or one of a moment ago if a study runs, or starts to make it."""
+        """Returns an analysis that is there, or an older one if a study runs, or starts to make it."""
         asked, how = self._asked(what, studies, options)
         made = await self._known(asked.etag, asked.topic, how)
         if made is not None:
             return made
-        current = self._topics.get(asked.topic)
-        if asked.changing and current is not None:
-            return self._making[current][0]
-        end = self._ends.get(asked.topic)
-        if asked.changing and end is not None and end.lately:
+        end = self._ends.get(asked.topic) if asked.changing else None
+        if end is not None and end.lately and asked.topic not in self._topics:
             made = await self._known(end.etag, asked.topic, how)
             if made is not None:
                 return made
-        return self._begun(asked, how, studies)[0]
+        current = self._topics.get(asked.topic) if asked.changing else None
+        making = self._begun(asked, how, studies)[0] if current is None else self._making[current][0]
+        last = end.etag if old and end is not None and end.problem is None else None
+        return making if last is None else await self._known(last, asked.topic, how) or making
 
     async def wait(self, what: str, studies: Sequence[Reading], options: Mapping[str, Any] | None = None) -> Made:
         """Returns an analysis of exactly these readings once it is made."""
@@ -139,7 +141,12 @@ class Analysis:
 
     async def _known(self, etag: str, topic: str, how: Kind) -> Made | None:
         """Returns what is made. Raises the problem that it ended with."""
-        made = await threads.made(lambda: self._found(etag, how), threads.SHORT)
+        made = self._fresh.get(etag)
+        if made is None:
+            made = await threads.made(lambda: self._found(etag, how), threads.SHORT)
+        if made is not None and etag not in self._fresh:
+            self._fresh[etag] = made
+            asyncio.get_running_loop().call_later(FRESH_SECONDS, self._fresh.pop, etag, None)
         end = self._ends.get(topic)
         if made is None and end is not None and end.etag == etag and end.counts and end.problem is not None:
             raise end.problem.with_traceback(None)  # many raise it, each with a traceback of its own
@@ -162,7 +169,7 @@ class Analysis:
             if len(self._making) >= WAITING:
                 raise Problem(
                     503, f"at most {WAITING} analyses may wait to be made, and so many do; try again in a minute",
-                    headers={"Retry-After": "60"},
+                    wait=60,
                 )  # fmt: skip
             making = Making(asked.etag, time.time())
             self._making[asked.etag] = making, asyncio.create_task(self._make(asked, how, tuple(studies)))
@@ -204,7 +211,7 @@ class Analysis:
             of = ", ".join(asked.names)
             return Problem(
                 503, f"the {asked.what} of {of} was not made: its process {error}; ask again in half a minute",
-                headers={"Retry-After": f"{RETRY_SECONDS:g}"},
+                wait=RETRY_SECONDS,
             )  # fmt: skip
         return Problem(answer["status"], answer["error"]) if "error" in answer else None
 

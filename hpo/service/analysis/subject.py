@@ -10,8 +10,7 @@ from typing import Any
 
 from hpo import __version__
 from hpo.service.context import Reading
-
-CHANGING = ("starting", "running")
+from hpo.store.state import PLAYED
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def subject(store: str, what: str, studies: Sequence[Reading], options: Mapping[
     names = tuple(reading.data.name for reading in studies)
     topic = [__version__, store, what, given, names]
     contents = [(reading.contents or reading.version, reading.state.word) for reading in studies]
-    changing = any(reading.state.word in CHANGING for reading in studies)
+    changing = any(reading.state.word in PLAYED for reading in studies)
     states = {reading.data.name: reading.state.to_json() for reading in studies}
     return Subject(what, given, names, _digest([topic, contents]), _digest(topic), changing, states)
 

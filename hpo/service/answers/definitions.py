@@ -52,8 +52,8 @@ def _journal(where: Place, study: str) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()[-LINES:]
 
 
-def plan(data: StudyData, allow_code: bool) -> dict[str, Any]:
-    """Returns what the study runs. Raises Problem 409 for one that this version cannot plan, or not without its own code."""
+def loaded(data: StudyData, allow_code: bool) -> Study:
+    """Returns the study, to plan it. Raises Problem 409 where this version cannot, or not without the study's own code."""
     if not allow_code and (name := _own_code(data.definition)):
         raise Problem(
             409,
@@ -62,15 +62,20 @@ def plan(data: StudyData, allow_code: bool) -> dict[str, Any]:
         )
     try:
         document = Document(Path("study.yaml"), to_yaml(file_values(data.definition)).encode())
-        found = Plan.of(Study.of(document, Path()))
+        return Study.of(document, Path())
     except HpoError as error:
         raise Problem(409, f"the study must be one that this version can plan, but: {one_line(error)}") from error
+
+
+def plan(study: Study, estimate: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the study runs, and what that takes."""
+    found = Plan.of(study)
     return {
-        "study": data.name,
+        "study": study.study,
         "rows": [list(row) for row in found.rows],
         "methods": list(found.methods),
         "note": found.note or None,
-        "estimate": None,
+        "estimate": estimate,
     }
 
 

@@ -15,19 +15,19 @@ from hpo.service.answers.runs import run_list, trained_epochs
 from hpo.store import StudyData
 from hpo.store.columns import labels
 from hpo.store.failures import failed_exams, without_result
+from hpo.store.state import PLAYED
 from hpo.study.space_file import entries
 
 if TYPE_CHECKING:
     from hpo.service.context import Reading
 
 OCCUPANCY = ("slots", "busy", "starting", "waiting")
-LIVE = ("starting", "running")
 
 
 def study(reading: Reading, data: StudyData, verdict: str | None) -> dict[str, Any]:
     """Returns all of a study but its tables. `data`: as its charges give it. `verdict`: in sentences, if it is known."""
     definition = data.definition
-    figures = reading.figures if reading.state.word in LIVE else None
+    figures = reading.figures if reading.state.word in PLAYED else None
     return {
         **reading.summary.to_json(),
         "state": reading.state.to_json(),
@@ -39,11 +39,11 @@ def study(reading: Reading, data: StudyData, verdict: str | None) -> dict[str, A
         "looks": looks(data),
         "occupancy": None if figures is None else {name: int(figures.get(name) or 0) for name in OCCUPANCY},
         "physical": _physical(data, figures or {}),
-        "trials": pc.count_distinct(data.trials["trial"]).as_py(),
+        "trials": _trials(data),
         "failure": without_result(data) or None,
         "failed_exams": failed_exams(data) or None,
         "exams": [_exam(row) for row in data.exams.to_pylist()],
-        "job": None,
+        "job": reading.job,
         "verdict_sentence": verdict,
         "space": space(definition),
         "metrics": metrics(data),
@@ -63,6 +63,11 @@ def looks(data: StudyData) -> dict[str, Any]:
     names = labels(data.definition, data.runs)
     drawn = palette.looks(names, sorted(best, key=lambda name: -best[name]))
     return {name: {"tint": look.tint.name, "dash": list(look.dash[1])} for name, look in drawn.items()}
+
+
+def _trials(data: StudyData) -> int:
+    """Returns the number of different trials, also those that failed before any run had asked for a result."""
+    return len({trial for table in (data.trials, data.failures) for trial in pc.unique(table["trial"]).to_pylist()})
 
 
 def _physical(data: StudyData, figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class ForecastAnswer(Answer):
     seconds_an_epoch: float | None
     """Mean time of an epoch; null without epochs to judge by."""
     seconds: float | None
-    """How long it takes on those slots."""
+    """How long it takes on those slots; null where neither they nor the most trials at a time are known."""
     gpu_hours: float | None
     """Hours of GPUs; null without GPUs."""
     studies: list[str]

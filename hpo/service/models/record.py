@@ -5,17 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpo.service.models.answer import Answer
-
-
-class EstimateAnswer(Answer):
-    """What a study will take, judged by epochs trained before."""
-
-    epochs: int
-    """Most epochs to train."""
-    seconds: float | None
-    """How long that takes on the cluster's slots; null without epochs to judge by."""
-    gpu_hours: float | None
-    """Hours of GPUs; null without GPUs or without epochs to judge by."""
+from hpo.service.models.drafts import ForecastAnswer
 
 
 class PlanAnswer(Answer):
@@ -29,8 +19,8 @@ class PlanAnswer(Answer):
     """The methods with their options."""
     note: str | None
     """How the budget covers a grid."""
-    estimate: EstimateAnswer | None
-    """What it will take; null where that is not known."""
+    estimate: ForecastAnswer
+    """What it takes from its beginning to its end."""
 
 
 class DefinitionAnswer(Answer):

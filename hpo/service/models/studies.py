@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hpo.service.models.answer import Answer
-
-Word = Literal["queued", "starting", "running", "no sign of life", "stopped", "failed", "complete"]
+from hpo.store.state import Word
 
 
 class StateAnswer(Answer):

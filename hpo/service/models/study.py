@@ -136,8 +136,8 @@ class ExamAnswer(Answer):
     """The metrics of the test."""
 
 
-class JobAnswer(Answer):
-    """The job of the cluster that plays the study."""
+class JobLink(Answer):
+    """A job of the cluster."""
 
     id: str
     """Its id at the job server."""
@@ -172,10 +172,11 @@ class StudyAnswer(SummaryAnswer):
     """Which final exams failed; null where none did."""
     exams: list[ExamAnswer]
     """The final exams."""
-    job: JobAnswer | None
-    """The job that plays it; null for none."""
+    job: JobLink | None
+    """The newest job that plays it, or played it; null where the cluster remembers none."""
     verdict_sentence: str | None
-    """The verdict in whole sentences; null while it is being made, or where there is nothing to compare."""
+    """The verdict in whole sentences, of a study that runs an interim one, made now and then; null while the first is being
+    made, and where there is nothing to compare."""
     space: list[HyperparameterAnswer]
     """The search space."""
     metrics: list[str]

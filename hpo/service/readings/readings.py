@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
-from hpo.service.readings.study import Plans, StudyLook, Waiting, nobody, nothing, size
+from hpo.service.readings.study import Jobs, NoJobs, StudyLook, size
 from hpo.store import StoreError, layout, schema
 from hpo.store.listing import Listing
 from hpo.store.summary import Summary
@@ -30,8 +31,7 @@ class Readings:
     """Reads each study once for all who ask, and looks again only while somebody does.
 
     seconds: least time between two looks at a study. memory: bytes of all readings that are kept; the one that was asked
-    for longest ago goes first, and one that somebody listens to stays. waiting: tells which studies wait for the cluster;
-    plans: those that are to come.
+    for longest ago goes first, and one that somebody listens to stays. jobs: those of the cluster, None without one.
     """
 
     def __init__(
@@ -40,11 +40,9 @@ class Readings:
         *,
         seconds: float = 2.0,
         memory: int = MEMORY,
-        waiting: Waiting = nobody,
-        plans: Plans = nothing,
+        jobs: Jobs | None = None,
     ) -> None:
-        self._uri, self._seconds, self._memory, self._waiting = settings.store, seconds, memory, waiting
-        self._plans = plans
+        self._uri, self._seconds, self._memory, self._jobs = settings.store, seconds, memory, jobs or NoJobs()
         self._threads = ThreadPoolExecutor(THREADS, "readings")
         self._studies: OrderedDict[str, Newest[Reading]] = OrderedDict()
         self._listing = Listing(settings.store)
@@ -112,7 +110,7 @@ class Readings:
             if len(study) > LONGEST:
                 raise Problem(404, f"a study's name has at most {LONGEST} characters, but this one has {len(study)}")
             try:
-                look = StudyLook(self._uri, layout.checked(study), self._waiting, self._plans)
+                look = StudyLook(self._uri, layout.checked(study), self._jobs)
             except StoreError as error:
                 raise Problem(404, str(error)) from None
             known = self._studies.setdefault(study, Newest(look, self._threads, self._seconds))
@@ -133,14 +131,22 @@ class Readings:
                 pa.default_memory_pool().release_unused()
 
     def _listed(self) -> dict[str, Summary]:
-        found = {summary.study: summary for summary in self._listing.summaries(self._waiting())}
-        unknown = self._plans(
-            lambda name: name not in found or not found[name].metric
-        )  # of these lists know only the job
+        found = {summary.study: summary for summary in self._listing.summaries(self._jobs.waiting())}
+        unknown = self._jobs.planned(lambda name: name not in found or not found[name].metric)  # but for their jobs
         found |= {name: planned.summary for name, planned in unknown.items()}
+        found |= {name: newer for name, one in found.items() if (newer := self._newer(one)) is not None}
         if found != self._last:
             self._last = found
         return self._last
+
+    def _newer(self, listed: Summary) -> Summary | None:
+        """Returns what a reading tells of a driver that died: it did not live to write its last results' summary."""
+        known = self._studies.get(listed.study)
+        reading = None if known is None else known.value
+        if reading is None or listed.state.word != "no sign of life" or reading.state.word != listed.state.word:
+            return None
+        found = reading.summary
+        return replace(found, state=listed.state) if found.trained_epochs > listed.trained_epochs else None
 
 
 def warm_up() -> None:

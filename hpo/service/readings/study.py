@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.service.context import Reading
 from hpo.service.problems import Problem
 from hpo.storage.place import Place, place
 from hpo.store import StudyData, layout, lease, listing, schema, signs, summary
 from hpo.store.growing import GrowingStudy, Look, NoStudy
-from hpo.store.state import Signs, State
+from hpo.store.state import PLAYED, Signs, State
 from hpo.store.summary import Facts, Summary
 
 KEPT = ("owner", "priority", "began", "figures", "sign_of_life")  # facts that only the study's writer knows
 
-Waiting = Callable[[], Mapping[str, float]]  # since when a job that will play a study waits for its turn
 Held = tuple[Mapping[str, Any], float] | None  # what a study's newest lease says, and its age
 
 
@@ -40,14 +39,39 @@ class Planned:
     data: StudyData | None
 
 
-Plans = Callable[[Callable[[str], bool]], Mapping[str, Planned]]  # those among the wanted ones
+class Jobs(Protocol):
+    """What the cluster's jobs tell of studies that the store cannot tell. Every call blocks."""
+
+    def waiting(self) -> Mapping[str, float]:
+        """Returns the studies whose job waits for its turn, each with the time since when."""
+
+    def planned(self, wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
+        """Returns the studies among the wanted ones that a job plays, or was to play lately."""
+
+    def newest(self, study: str) -> Mapping[str, str] | None:
+        """Returns id and page of the study's newest job; None where the cluster remembers none."""
+
+
+class NoJobs:
+    """The jobs of a service without a cluster."""
+
+    def waiting(self) -> Mapping[str, float]:
+        """Returns nothing."""
+        return {}
+
+    def planned(self, wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
+        """Returns nothing."""
+        return {}
+
+    def newest(self, study: str) -> None:
+        """Returns None."""
 
 
 class StudyLook:
     """Looks at a study again and again; returns the same Reading for as long as nothing of the study changes."""
 
-    def __init__(self, uri: str, study: str, waiting: Waiting, plans: Plans) -> None:
-        self._place, self._study, self._waiting, self._plans = place(uri), study, waiting, plans
+    def __init__(self, uri: str, study: str, jobs: Jobs) -> None:
+        self._place, self._study, self._jobs = place(uri), study, jobs
         self._growing = GrowingStudy(self._place, study)
         self._told: _Told | None = None
         self._last: Reading | None = None
@@ -64,24 +88,26 @@ class StudyLook:
             return self._last
         told = self._tell(look, held)
         age = float("inf") if held is None else held[1]
-        state = signs.told(told.signs, age, waiting=self._waiting().get(self._study))
+        state = signs.told(told.signs, age, waiting=self._jobs.waiting().get(self._study))
         about = listing.noted(self._place, self._study, _kept(self._place, self._study, told, state), state)
-        version = _version(look, about)
+        job = self._jobs.newest(self._study)
+        version = _version(look, about, job)
         if self._last is None or version != self._last.version:
-            found = Reading(look.data, state, about, version, about.figures, look.version, told.nbytes)
+            found = Reading(look.data, state, about, version, about.figures, look.version, told.nbytes, job)
             if self._last is not None:
                 found.begin_as(self._last)
             self._last = found
         return self._last
 
     def _planned(self) -> Reading | None:
-        found = self._plans(lambda name: name == self._study).get(self._study)
+        found = self._jobs.planned(lambda name: name == self._study).get(self._study)
         if found is None or found.data is None:
             return None
-        version = hashlib.sha256(repr(found.summary).encode()).hexdigest()[:32]
+        job = self._jobs.newest(self._study)
+        version = hashlib.sha256(repr((found.summary, job)).encode()).hexdigest()[:32]
         if self._last is not None and version == self._last.version:
             return self._last
-        return Reading(found.data, found.summary.state, found.summary, version, contents=version)
+        return Reading(found.data, found.summary.state, found.summary, version, contents=version, job=job)
 
     def _tell(self, look: Look, held: Held) -> _Told:
         holder = None if held is None else held[0]
@@ -98,16 +124,16 @@ def _kept(where: Place, study: str, told: _Told, state: State) -> Facts:
     if found is None:
         return told.facts
     kept = {name: value for name in KEPT if (value := getattr(found[0], name)) is not None}
-    if state.word not in ("starting", "running"):
+    if state.word not in PLAYED:
         kept.pop("figures", None)
     return replace(told.facts, **kept)
 
 
-def _version(look: Look, about: Summary) -> str:
+def _version(look: Look, about: Summary, job: Mapping[str, str] | None) -> str:
     """Returns what changes with the study. When a silent driver was heard last is measured anew at each look."""
     state = about.state
     told: Any = (state.word, state.command) if state.word == "no sign of life" else state
-    return hashlib.sha256(repr((look.version, told, replace(about, state=None))).encode()).hexdigest()[:32]  # type: ignore[arg-type]
+    return hashlib.sha256(repr((look.version, told, replace(about, state=None), job)).encode()).hexdigest()[:32]  # type: ignore[arg-type]
 
 
 def size(reading: Reading) -> int:
@@ -118,13 +144,3 @@ def size(reading: Reading) -> int:
 def tables(data: StudyData) -> int:
     """Returns how many bytes a study's tables take."""
     return sum(getattr(data, table).nbytes for table in schema.TABLES)
-
-
-def nobody() -> Mapping[str, float]:
-    """Says that no study waits: of a service without a cluster."""
-    return {}
-
-
-def nothing(wanted: Callable[[str], bool]) -> Mapping[str, Planned]:
-    """Says that no study is planned: of a service without a cluster."""
-    return {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Request
+from fastapi import APIRouter, Body, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
@@ -16,15 +16,14 @@ from hpo.service.context import Caller, Context
 from hpo.service.documented import errors
 from hpo.service.models.actions import ActedAnswer, SubmissionAsked, SubmittedAnswer, WishesAsked
 from hpo.service.problems import Problem
+from hpo.service.routes.parameters import StudyName
+from hpo.service.submitting.acting import Acting
 from hpo.service.submitting.checker import checker_of
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.submitter import Order, Submitter
 from hpo.text import shown
 
-if TYPE_CHECKING:
-    from hpo.service.submitting.acting import Acting
-
 Runner = Annotated[Caller, Depends(needs("run"))]
-StudyName = Annotated[str, Path(description="Name of a study of the store.", max_length=300, examples=["digits"])]
 Key = Annotated[
     str | None,
     Header(
@@ -55,8 +54,6 @@ BODY = {
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    from hpo.service.submitting.acting import Acting
-
     routes = APIRouter(tags=["actions"])
     submitter = Submitter(context, checker_of(context.settings))
     _submitting(routes, submitter, context.settings.upload_bytes)
@@ -65,8 +62,6 @@ def router(context: Context) -> APIRouter:
 
 
 def _submitting(routes: APIRouter, submitter: Submitter, upload_bytes: int) -> None:
-    from hpo.service.submitting.acting import options_of
-
     @routes.post(
         "/studies", status_code=201, summary="Submit a study", response_model=SubmittedAnswer, openapi_extra=BODY,
         responses=errors(409, 413, 415, 422, 429),
@@ -76,7 +71,7 @@ def _submitting(routes: APIRouter, submitter: Submitter, upload_bytes: int) -> N
         column in `problems`, as from /drafts/check."""
         asked, archive = await received(request, upload_bytes)
         text = asked.text if asked.text is not None else as_text(asked.study)
-        options = options_of(asked.model_dump(exclude={"text", "study"}))
+        options = Options.of(asked.model_dump(exclude={"text", "study"}))
         return await submitter.submit(Order(text, options, caller, key, archive))
 
 

@@ -11,7 +11,7 @@ from hpo.service import answering
 from hpo.service.context import Context
 from hpo.service.documented import errors, making, unchanged
 from hpo.service.models.analyses import ComparisonAnswer, ImportanceAnswer
-from hpo.service.routes.studies import StudyName
+from hpo.service.routes.parameters import StudyName
 from hpo.study.difference import Difference
 
 DifferenceQuery = Annotated[

@@ -15,6 +15,7 @@ from hpo.service.models.drafts import CheckAnswer, DraftAsked, PresetAnswer, Pre
 from hpo.service.problems import Problem
 from hpo.service.submitting.checker import Checker, checker_of
 from hpo.service.submitting.estimate import estimate
+from hpo.service.submitting.options import Options
 from hpo.study.finding import presets
 from hpo.text import nearest, shown
 
@@ -23,7 +24,7 @@ PresetName = Annotated[str, Path(description="Name of a preset.", max_length=200
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    routes, checker, kept = APIRouter(tags=["drafts"]), checker_of(context.settings), list[bytes]()
+    routes, checker = APIRouter(tags=["drafts"]), checker_of(context.settings)
 
     @routes.post("/drafts/check", summary="Check a draft", response_model=CheckAnswer, responses=errors(413, 422, 429))
     async def check(draft: DraftAsked) -> dict[str, Any]:
@@ -36,9 +37,9 @@ def router(context: Context) -> APIRouter:
     )  # fmt: skip
     async def schema(request: Request) -> Response:
         """A JSON schema for an editor: the keys with their meanings, and the names of trainables, methods, data and models."""
-        if not kept:
-            kept.append(await checker.schema())
-        return await answering.compressed(request, kept[0], etag=answering.tag("schema", context.settings.trainables))
+        return await answering.compressed(
+            request, await checker.schema(), etag=answering.tag("schema", context.settings.trainables)
+        )
 
     @routes.get("/presets", summary="List the presets", response_model=PresetsAnswer, responses=errors())
     def listed() -> dict[str, Any]:
@@ -60,8 +61,6 @@ def router(context: Context) -> APIRouter:
 
 async def checked(context: Context, checker: Checker, draft: DraftAsked) -> dict[str, Any]:
     """Returns the answer to a draft."""
-    from hpo.service.submitting.drafts import Options
-
     found = await checker.examine(draft.text, Options(workers=draft.workers))
     plan = None if found.plan is None else {**asdict(found.plan), "note": found.plan.note or None}
     return {

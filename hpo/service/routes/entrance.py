@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from hpo import __version__
 from hpo.service.access import AccessError, Token, Tokens, needs
-from hpo.service.access.tokens import ENVIRONMENT, address
+from hpo.service.access.tokens import ENVIRONMENT
 from hpo.service.context import ROLES, Caller, Context
 from hpo.service.documented import errors
 from hpo.service.models.entrance import (
@@ -24,6 +24,7 @@ from hpo.service.models.entrance import (
 )
 from hpo.service.problems import Problem
 from hpo.storage.errors import StorageError
+from hpo.storage.place import absolute
 
 READY_SECONDS = 5.0
 Viewer = Annotated[Caller, Depends(needs("view"))]
@@ -43,19 +44,19 @@ def router(context: Context) -> APIRouter:
 
 
 def _health(routes: APIRouter, context: Context) -> None:
-    @routes.get("/health", tags=["service"], openapi_extra={"security": []})
+    @routes.get("/health", tags=["service"])
     async def health() -> HealthAnswer:
         """Tells that the service runs. Needs no token."""
         return HealthAnswer()
 
-    @routes.get("/health/ready", tags=["service"], openapi_extra={"security": []})
+    @routes.get("/health/ready", tags=["service"])
     async def ready() -> HealthAnswer:
         """Tells that the service can read its store; 503 while it cannot. Needs no token."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await context.readings.summaries()
         except (StorageError, TimeoutError):
-            raise Problem(503, "the store does not answer now", headers={"Retry-After": "5"}) from None
+            raise Problem(503, "the store does not answer now", wait=5) from None
         return HealthAnswer()
 
     @routes.get("/me", tags=["service"])
@@ -93,7 +94,7 @@ def _tokens(routes: APIRouter, context: Context) -> None:
             raise Problem(409, f"a token's name must be new, but {wanted.name!r} is there already; revoke it first")
         context.audit.write(caller, "add token", token=wanted.name, token_role=wanted.role)
         try:
-            token, secret = kept.add(wanted.name, wanted.role, store=address(context.settings.store))
+            token, secret = kept.add(wanted.name, wanted.role, store=absolute(context.settings.store))
         except AccessError as error:
             raise Problem(409, str(error)) from None
         return NewTokenAnswer(**_shown(token), token=secret)

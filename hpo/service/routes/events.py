@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from hpo.service import answering
 from hpo.service.context import Context, Reading
 from hpo.service.documented import content, errors
-from hpo.service.problems import Problem
-from hpo.service.routes.studies import StudyName, said, whole
-from hpo.service.streams import Stream
+from hpo.service.problems import Problem, encoded
+from hpo.service.routes.parameters import LastEvent, StudyName
+from hpo.service.routes.studies import said, whole
+from hpo.service.streams import Stream, answer
 from hpo.store.errors import StoreError
 
 AGAIN_SECONDS = 2.0  # after which a store that is away is asked again
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-LastHeader = Annotated[str, Header(alias="Last-Event-ID", max_length=200, description="Go on after this event.")]
+REST = 4  # times as long as a large study took to tell passes before it is told again
 LastQuery = Annotated[
     str, Query(alias="last-event-id", max_length=200, description="The same, for clients that cannot set headers.")
 ]
@@ -61,24 +60,20 @@ def router(context: Context) -> APIRouter:
         "/studies/{study}/events", summary="Follow a study", response_class=StreamingResponse,
         responses=content("text/event-stream", OF_STUDY) | errors(404),
     )  # fmt: skip
-    async def of_study(study: StudyName, request: Request, header: LastHeader = "", query: LastQuery = "") -> Response:
+    async def of_study(study: StudyName, request: Request, header: LastEvent = "", query: LastQuery = "") -> Response:
         """What changes of a study, as it changes. After a break, the stream goes on where it ended."""
         await context.readings.reading(study)  # refuses an unknown study before the stream begins
-        return _answer(streams.of_study(study).listen(header or query))
+        return answer(streams.of_study(study).listen(header or query))
 
     @routes.get(
         "/events", summary="Follow all studies", response_class=StreamingResponse,
         responses=content("text/event-stream", OF_ALL) | errors(),
     )  # fmt: skip
-    async def of_all(request: Request, header: LastHeader = "", query: LastQuery = "") -> Response:
+    async def of_all(request: Request, header: LastEvent = "", query: LastQuery = "") -> Response:
         """Each line of the list of studies that changes."""
-        return _answer(streams.of_all().listen(header or query))
+        return answer(streams.of_all().listen(header or query))
 
     return routes
-
-
-def _answer(events: AsyncIterator[bytes]) -> Response:
-    return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _follow_study(context: Context, study: str, stream: Stream) -> None:
@@ -88,20 +83,22 @@ async def _follow_study(context: Context, study: str, stream: Stream) -> None:
         while True:
             try:
                 async for reading in context.readings.changes(study):
+                    began = time.monotonic()
                     await _tell(context, reading, stream)
+                    await asyncio.sleep(REST * (time.monotonic() - began))
                 return
             except StoreError as error:
-                stream.news("trouble", answering.encoded({"detail": str(error)}))
+                stream.news("trouble", encoded({"detail": str(error)}))
                 await asyncio.sleep(AGAIN_SECONDS)
     except Problem as error:
-        stream.news("gone", answering.encoded({"detail": str(error)}))
+        stream.news("gone", encoded({"detail": str(error)}))
     finally:
         news.cancel()
 
 
 async def _tell(context: Context, reading: Reading, stream: Stream) -> None:
     verdict = await said(context, reading)
-    body = await reading.later(("json", "study", verdict), lambda: answering.encoded(whole(reading, verdict)))
+    body = await reading.later(("json", "study", verdict), lambda: encoded(whole(reading, verdict)))
     stream.state("study", body, hashlib.sha256(f"{reading.version}{verdict}".encode()).hexdigest()[:16])
 
 
@@ -109,7 +106,7 @@ async def _follow_news(context: Context, study: str, stream: Stream) -> None:
     async for news in context.analysis.news():
         if study in news.studies:
             told = {"what": news.what, "etag": news.etag, "studies": list(news.studies), "problem": news.sentence}
-            stream.news("made" if news.done else "making", answering.encoded(told))
+            stream.news("made" if news.done else "making", encoded(told))
             if news.done and news.what == "comparison":
                 await _tell(context, await context.readings.reading(study), stream)  # its verdict is there
 
@@ -119,8 +116,8 @@ async def _follow_all(context: Context, stream: Stream) -> None:
     while True:
         try:
             async for summary in context.readings.summary_changes():
-                stream.news("summary", answering.encoded(summary.to_json()))
+                stream.news("summary", encoded(summary.to_json()))
             return
         except StoreError as error:
-            stream.news("trouble", answering.encoded({"detail": str(error)}))
+            stream.news("trouble", encoded({"detail": str(error)}))
             await asyncio.sleep(AGAIN_SECONDS)

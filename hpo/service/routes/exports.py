@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from hpo.service import answering
 from hpo.service.context import Context, Making
 from hpo.service.documented import content, errors, making, unchanged
-from hpo.service.routes.studies import StudyName
+from hpo.service.routes.parameters import StudyName
 
 Figure = Literal["anytime", "curves", "parallel", "importance"]
 # The report is one file that needs no network: its styles are its own, and it runs no script.

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import StreamingResponse
 
 from cluster.job import QUEUE, Job
-from hpo.service.answering import encoded
 from hpo.service.context import Context
 from hpo.service.documented import content, errors
 from hpo.service.models.jobs import JobAnswer, JobsAnswer, LogAnswer
+from hpo.service.problems import encoded
+from hpo.service.routes.parameters import LastEvent
+from hpo.service.streams import BEGIN, HEARTBEAT, answer, written
 from hpo.service.submitting.logs import Logs, Piece
 from hpo.service.submitting.queue import queue_of, studies_of
 
@@ -70,26 +72,26 @@ def _logs(routes: APIRouter, context: Context, logs: Logs | None) -> None:
     async def follow(
         id: JobName,
         offset: Offset = 0,
-        last: Annotated[str, Header(alias="Last-Event-ID", max_length=20, description="Go on after this event.")] = "",
+        last: LastEvent = "",
     ) -> Response:
         """A job's log as it is written; a stream that was broken goes on where it ended."""
         found = await queue_of(context).job(id)
         assert logs is not None
         start = int(last) if last.isascii() and last.isdigit() else offset
         pieces = logs.follow(found.id, start)
-        return StreamingResponse(_events(pieces), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return answer(_events(pieces))
 
 
 async def _events(pieces: AsyncIterator[Piece | None]) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n"
+    yield BEGIN
     async for piece in pieces:
         if piece is None:
-            yield b": alive\n\n"
+            yield HEARTBEAT
             continue
         if piece.text:
-            yield b"id: %d\nevent: log\ndata: %s\n\n" % (piece.next, encoded(shown(piece)))
+            yield written(str(piece.next), "log", encoded(shown(piece)))
         if piece.ended:
-            yield b"id: %d\nevent: end\ndata: {}\n\n" % piece.next
+            yield written(str(piece.next), "end", b"{}")
 
 
 def shown(piece: Piece) -> dict[str, Any]:

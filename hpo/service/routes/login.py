@@ -107,11 +107,11 @@ def local_path(there: str) -> str:
 
 
 def _to(request: Request, path: str) -> RedirectResponse:
-    return RedirectResponse(request.scope.get("root_path", "") + path, 303)
+    return RedirectResponse(shells.root_of(request) + path, 303)
 
 
 def _cookie_path(request: Request) -> str:
-    return request.scope.get("root_path", "") or "/"
+    return shells.root_of(request) or "/"
 
 
 def _known(entry: Access, request: Request) -> bool:

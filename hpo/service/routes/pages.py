@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from hpo.service import shells
+from hpo.service import answering, shells
 from hpo.service.context import Context
 from hpo.storage.place import place
 from hpo.store import StoreError, Unreachable, reader
@@ -78,13 +78,12 @@ def _asset(version: str, name: str, request: Request) -> Response:
         return _nowhere(request, f"The pages have no file {name!r}.")
     headers = {"ETag": f'"{shells.version()}"', "Vary": "Accept-Encoding"}
     headers |= YEAR if version == shells.version() else {"Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if answering.matches(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if answering.takes_gzip(request):
         return Response(made.compressed, headers=headers | {"Content-Encoding": "gzip"}, media_type=made.media)
     return Response(made.content, headers=headers, media_type=made.media)
 
 
 def _icon(request: Request) -> Response:
-    root = str(request.scope.get("root_path", "")).rstrip("/")
-    return RedirectResponse(f"{root}/assets/{shells.version()}/icon.svg")
+    return RedirectResponse(f"{shells.root_of(request)}/assets/{shells.version()}/icon.svg")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from hpo.service import answering, threads
 from hpo.service.answers import definitions, runs
@@ -14,13 +15,14 @@ from hpo.service.answers.study import study
 from hpo.service.context import Context, Made, Reading
 from hpo.service.documented import errors, unchanged
 from hpo.service.models.record import DefinitionAnswer, PlanAnswer
-from hpo.service.models.studies import StudiesAnswer, Word
+from hpo.service.models.studies import StudiesAnswer
 from hpo.service.models.study import RunsAnswer, StudyAnswer
-from hpo.service.problems import Problem
+from hpo.service.problems import Problem, encoded
+from hpo.service.routes.parameters import StudyName
+from hpo.service.submitting.estimate import estimate
 from hpo.service.verdicts import Verdicts, comparison_of
-from hpo.store.state import LIVE
+from hpo.store.state import LIVE, Word
 
-StudyName = Annotated[str, Path(description="Name of the study.", examples=["digits"], max_length=200)]
 Sort = Literal[
     "name", "state", "owner", "began", "updated", "progress", "best",
     "-name", "-state", "-owner", "-began", "-updated", "-progress", "-best",
@@ -63,7 +65,7 @@ def _list(routes: APIRouter, context: Context) -> None:
         found = await context.readings.summaries()
         verdicts.consider(found)
         asked = Asked(search, tuple(state), owner, suite, archived, sort, limit, cursor)
-        body = await threads.made(lambda: answering.encoded(listed(found, asked)), threads.SHORT)
+        body = await threads.made(lambda: encoded(listed(found, asked)), threads.SHORT)
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
 
 
@@ -85,7 +87,7 @@ def _study(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return {"study": study, "runs": runs.run_list(reading.standing())}
+            return {"study": study, "runs": runs.run_list(reading.standing)}
 
         return await answering.answer(request, reading, "runs", make)
 
@@ -99,9 +101,14 @@ def _record(routes: APIRouter, context: Context) -> None:
     )
     async def plan(request: Request, study: StudyName) -> Response:
         """What the study runs, as `hpo check` prints it."""
+        from hpo.service.submitting.drafts import work_of
+
         allow = context.settings.allow_code
         reading = await context.readings.reading(study)
-        return await answering.answer(request, reading, "plan", lambda: definitions.plan(reading.data, allow))
+        loaded = await reading.later("loaded", lambda: definitions.loaded(reading.data, allow))
+        work = await reading.later("work", lambda: work_of(loaded))
+        told = await estimate(context, [work], known=reading)
+        return await answering.answer(request, reading, "plan", lambda: definitions.plan(loaded, asdict(told)), told)
 
     @routes.get(
         "/studies/{study}/definition", summary="Read the definition", response_model=DefinitionAnswer,
@@ -119,17 +126,19 @@ def _record(routes: APIRouter, context: Context) -> None:
 
 def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
     """Returns the answer of one study."""
-    return study(reading, reading.standing(), verdict)
+    return study(reading, reading.standing, verdict)
 
 
 async def said(context: Context, reading: Reading) -> str | None:
-    """Returns the verdict in sentences of a study that is at rest; None while it is being made, and of one that runs."""
-    if reading.state.word in LIVE:
+    """Returns the verdict in sentences, of a study that runs an interim one; None while the first is being made."""
+    live = reading.state.word in LIVE
+    if live and not reading.data.charges.num_rows:  # nothing to compare yet
         return None
     try:
-        found = await context.analysis.ask("comparison", [reading])
+        found = await context.analysis.ask("comparison", [reading], old=True)
     except Problem:
         return None
     if not isinstance(found, Made):
         return None
-    return (await comparison_of(reading, found)).get("verdict")
+    verdicts = await comparison_of(reading, found)
+    return verdicts.get("interim" if live else "verdict")

@@ -19,7 +19,8 @@ from hpo.service.documented import content, errors, unchanged
 from hpo.service.models.curves import AnytimeAnswer, CurvesAnswer, ParallelAnswer
 from hpo.service.models.ledger import FailuresAnswer, LedgerAnswer
 from hpo.service.models.trials import TrialAnswer, TrialsAnswer
-from hpo.service.routes.studies import StudyName
+from hpo.service.problems import encoded
+from hpo.service.routes.parameters import StudyName
 
 TrialName = Annotated[str, Path(description="The trial.", examples=["1ab89db3ee5e3d8c"], max_length=200)]
 Where = Annotated[
@@ -86,7 +87,7 @@ def _trials(routes: APIRouter, context: Context) -> None:
             matched = chosen(known, where, search, sort)
             if format != "json":
                 return files.written(matched.slice(offset, limit), format)
-            return answering.encoded(pages.page(known, matched, offset, min(limit or 100, 10_000)))
+            return encoded(pages.page(known, matched, offset, min(limit or 100, 10_000)))
 
         body = await threads.made(make)
         name = None if format == "json" else f"{study}-trials.{format}"
@@ -104,7 +105,7 @@ def _trial(routes: APIRouter, context: Context) -> None:
 
         def make() -> dict[str, Any]:
             kept = files.checkpoint(context.settings.store, study, trial)
-            return one_trial(reading.standing(), trial, kept)
+            return one_trial(reading.standing, trial, kept)
 
         return await answering.answer(request, reading, "trial", make, trial, keep=False)
 
@@ -121,7 +122,7 @@ def _trial(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return pages.parallel(reading.standing(), table_of(reading), limit)
+            return pages.parallel(reading.standing, table_of(reading), limit)
 
         return await answering.answer(request, reading, "parallel", make, limit)
 
@@ -145,7 +146,7 @@ def _curves(routes: APIRouter, context: Context) -> None:
         reading = await context.readings.reading(study)
 
         def make() -> dict[str, Any]:
-            return curves(reading.standing(), limit, trials=trial, run=run, metric=metric)
+            return curves(reading.standing, limit, trials=trial, run=run, metric=metric)
 
         options = (tuple(trial), run, metric, limit)
         return await answering.answer(request, reading, "curves", make, *options, keep=not trial)
@@ -178,7 +179,7 @@ def _record(routes: APIRouter, context: Context) -> None:
     async def ledger(request: Request, study: StudyName) -> Response:
         """What every run may spend and what it was charged, shared and wasted epochs apart."""
         reading = await context.readings.reading(study)
-        return await answering.answer(request, reading, "ledger", lambda: runs.ledger(reading.standing()))
+        return await answering.answer(request, reading, "ledger", lambda: runs.ledger(reading.standing))
 
     @routes.get(
         "/studies/{study}/failures", summary="List failures", response_model=FailuresAnswer,
@@ -212,5 +213,5 @@ def _record(routes: APIRouter, context: Context) -> None:
 
 def table_of(reading: Reading) -> Trials:
     """Returns the trials table of a reading, made once. Blocks."""
-    found: Trials = reading.once("trials", lambda: trials(reading.standing()))
+    found: Trials = reading.once("trials", lambda: trials(reading.standing))
     return found

@@ -10,11 +10,12 @@ from typing import Any
 from cluster.job import Job
 from hpo.service.context import Caller, Context
 from hpo.service.problems import Problem
-from hpo.service.submitting.drafts import Options
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import explained, queue_of
 from hpo.service.submitting.records import Records, Submitted
 from hpo.service.submitting.submitter import Order, Submitter
 from hpo.store import notes
+from hpo.store.state import LIVE
 from hpo.store.summary import Summary
 from hpo.study.stored import file_values, to_yaml
 
@@ -71,7 +72,7 @@ class Acting:
         options |= {name: value for name, value in wishes.items() if value is not None}
         archive = await asyncio.to_thread(self._files, made.files) if made.files else None
         order = Order(
-            made.text, options_of(options), caller, key=None if key is None else f"continue {study} {key}",
+            made.text, Options.of(options), caller, key=None if key is None else f"continue {study} {key}",
             archive=archive, owner=known.owner or caller.name,
         )  # fmt: skip
         answer = await self._submitter.submit(order)
@@ -80,7 +81,7 @@ class Acting:
     async def archive(self, study: str, caller: Caller, *, archived: bool) -> dict[str, Any]:
         """Puts a study away, so that lists leave it out, or takes it back. Nothing is deleted."""
         known = await self._allowed(study, caller)
-        if known.state.word in ("queued", "starting", "running") and archived:
+        if known.state.word in LIVE and archived:
             raise Problem(
                 409, f"a study must be at rest to be put away, but {study} is {known.state.word}; stop it first"
             )
@@ -132,20 +133,3 @@ class Acting:
             "archived": known.archived if archived is None else archived,
             "job": job,
         }
-
-
-def options_of(given: Mapping[str, Any]) -> Options:
-    """Returns options from JSON, or from the fields of a form. Raises Problem 422."""
-    found = {name: value for name, value in given.items() if value is not None}
-    if (methods := found.get("methods")) is not None:
-        found["methods"] = tuple(_parts(methods)) or None
-    if (seeds := found.get("seeds")) is not None:
-        try:
-            found["seeds"] = tuple(int(seed) for seed in _parts(seeds)) or None
-        except ValueError:
-            raise Problem(422, f"seeds must be whole numbers, a list or `0,1`, but got {seeds!r}") from None
-    return Options(**found)
-
-
-def _parts(given: Any) -> list[Any]:
-    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else list(given)

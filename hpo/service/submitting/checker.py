@@ -13,21 +13,19 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from multiprocessing import connection
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from hpo.files import expanded
 from hpo.service.context import Settings
 from hpo.service.problems import Problem
+from hpo.service.submitting.examined import Examined
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.rules import Rules
-
-if TYPE_CHECKING:
-    from hpo.service.submitting.drafts import Examined, Options
+from hpo.storage.place import absolute
 
 TEXT_BYTES = 256 * 1024  # of a study's text: its reader needs about a second for it
 SECONDS = 60.0  # of a check, the import of PyTorch included
-T = TypeVar("T")
 WAITING = 16  # checks at a time, beyond which one is refused
-
+T = TypeVar("T")
 
 _checkers: dict[Settings, Checker] = {}
 
@@ -47,8 +45,9 @@ def close(settings: Settings) -> None:
 
 def rules_of(settings: Settings) -> Rules:
     """Returns what studies may name."""
-    store = settings.store if "://" in settings.store else str(expanded(settings.store).resolve())
-    return Rules(store, settings.allow_code, settings.trainables, settings.data_roots, settings.stores)
+    return Rules(
+        absolute(settings.store), settings.allow_code, settings.trainables, settings.data_roots, settings.stores
+    )
 
 
 class Checker:
@@ -59,6 +58,7 @@ class Checker:
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._schema: bytes | None = None
 
     async def examine(
         self, text: str, options: Options, *, folder: str | None = None, owner: str | None = None
@@ -70,16 +70,16 @@ class Checker:
         return await self._ran(_examine, text, folder, self.rules, options, owner)
 
     async def schema(self) -> bytes:
-        """Returns the JSON schema of a study file; naming the models takes PyTorch."""
-        from hpo.service.submitting.schema import encoded
+        """Returns the JSON schema of a study file, made once: naming the models takes PyTorch."""
+        if self._schema is None:
+            from hpo.service.submitting.schema import encoded
 
-        return await self._ran(encoded, self.rules.trainables)
+            self._schema = await self._ran(encoded, self.rules.trainables)
+        return self._schema
 
     async def _ran(self, call: Callable[..., T], *arguments: Any) -> T:
         if self._waiting >= WAITING:
-            raise Problem(
-                429, "other studies are being checked; ask again in a few seconds", headers={"Retry-After": "2"}
-            )
+            raise Problem(429, "other studies are being checked; ask again in a few seconds", wait=2)
         self._waiting += 1
         try:
             async with self._turn:

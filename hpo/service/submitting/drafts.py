@@ -6,17 +6,19 @@ Runs in a process of its own (see checker): a text may take long to read, and im
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hpo.api.plan import Plan, SuitePlan
 from hpo.api.submission import name_of
 from hpo.errors import HpoError, StudyError
 from hpo.game.runs import prices
 from hpo.live.validation import validate_for_cluster
+from hpo.service.submitting.examined import FILE, Examined, Found, Outline, Work
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.rules import Forbidden, Rules, outside
 from hpo.storage.errors import Unreachable
 from hpo.store.errors import StoreError
@@ -29,99 +31,6 @@ from hpo.study.stored import to_yaml
 from hpo.study.study import Study
 from hpo.study.yaml_file import Document
 from hpo.text import encodable, one_line, shown
-
-FILE = "study.yaml"  # what a study is called in its job's folder
-Kind = Literal["invalid", "forbidden", "taken", "away"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a submission asks for beside its text; None stands for the study's own."""
-
-    priority: float | None = None
-    queue: str | None = None
-    workers: int | None = None
-    retries: int = 0
-    least: int | None = None
-    methods: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] | None = None
-    budget: int | None = None
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """What they change of the study, as `Study.of` takes it."""
-        return {
-            "methods": None if self.methods is None else list(self.methods),
-            "seeds": None if self.seeds is None else list(self.seeds),
-            "epochs": self.budget,
-            "priority": self.priority,
-            "min_workers": self.least,
-        }
-
-    @property
-    def arguments(self) -> dict[str, float | str | None]:
-        """The options of `hpo run` that say the same."""
-        return {
-            "methods": ",".join(self.methods) if self.methods else None,
-            "seeds": ",".join(map(str, self.seeds)) if self.seeds else None,
-            "budget": self.budget,
-            "workers": self.workers,
-            "priority": self.priority,
-            "least": self.least,
-        }
-
-
-@dataclass(frozen=True)
-class Found:
-    """A problem at a place of the text, counted from 1: invalid, forbidden here, taken (another study has the name), or
-    away (the store does not answer, which says nothing about the study)."""
-
-    line: int
-    column: int
-    message: str
-    kind: Kind = "invalid"
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a study would train: epochs of all runs, and what a trial takes; `workers`: trials that may run at a time."""
-
-    epochs: float
-    trainable: str
-    task: str  # the model and the data, as a summary names them
-    bundles: tuple[dict[str, float], ...]
-    labels: Mapping[str, str]
-    gpus: float
-    workers: int
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A plan as the API shows it."""
-
-    rows: tuple[tuple[str, str], ...]
-    methods: tuple[str, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What was found. `text`: the study as a job is sent it; `studies`: one name, or those of a suite's tasks; `plans`: of
-    each of these what the store will say of it."""
-
-    problems: tuple[Found, ...] = ()
-    name: str | None = None
-    studies: tuple[str, ...] = ()
-    owner: str | None = None
-    store: str | None = None
-    plan: Outline | None = None
-    work: tuple[Work, ...] = ()
-    text: str = ""
-    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    kinds: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kinds", frozenset(one.kind for one in self.problems))
 
 
 def examine(text: str, folder: str | None, rules: Rules, options: Options, owner: str | None = None) -> Examined:
@@ -278,10 +187,3 @@ def _unplaced(error: Exception) -> Found:
 def _name(document: Document | None) -> str | None:
     found = document.values.get("study") if document else None
     return found if isinstance(found, str) else None
-
-
-def sequence(given: Sequence[Any] | str | None) -> tuple[Any, ...] | None:
-    """Returns the parts of `a,b` or of a list; None for nothing."""
-    if given is None or given == "":
-        return None
-    return tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else tuple(given)

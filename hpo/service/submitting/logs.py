@@ -137,7 +137,7 @@ class Logs:
     def _forget(self) -> None:
         over = [job_id for job_id, log in self._logs.items() if log.over]
         if not over:
-            raise Problem(429, f"{LOGS} logs are being read already; ask again later", headers={"Retry-After": "30"})
+            raise Problem(429, f"{LOGS} logs are being read already; ask again later", wait=30)
         oldest = min(over, key=lambda job_id: self._logs[job_id].asked)
         del self._logs[oldest]
         self._path(oldest).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ LATELY = 7 * 24 * 3600.0  # seconds for which a study is shown that ended withou
 
 
 class Pending:
-    """What the cluster and the service's records tell of studies before the store does."""
+    """What the cluster and the service's records tell of studies before the store does; `readings.study.Jobs` of a cluster."""
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._queue, self._store = queue_on(cluster, settings), settings.store
@@ -48,6 +48,11 @@ class Pending:
             for study, job in newest.items()
             if job.status != "SUCCEEDED" and (not job.done or (job.ended or 0) > time.time() - LATELY)
         }
+
+    def newest(self, study: str) -> Mapping[str, str] | None:
+        """Returns id and page of the study's newest job; None where the cluster remembers none, or does not answer."""
+        found = next((job for job in self._jobs() if study in studies_of(job)), None)
+        return None if found is None else {"id": found.id, "page": self._queue.cluster.page(found.id)}
 
     def _jobs(self) -> list[Job]:
         try:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from cluster.errors import ClusterError
@@ -49,7 +49,7 @@ def explained() -> Iterator[None]:
     except NoSuchJob as error:
         raise Problem(404, str(error)) from None
     except HeadUnreachable as error:
-        raise Problem(503, str(error), headers={"Retry-After": "5"}) from None
+        raise Problem(503, str(error), wait=5) from None
     except ClusterError as error:
         raise Problem(409, str(error)) from None
 
@@ -109,19 +109,32 @@ class Queue:
 
 
 class _Lately(Generic[T]):
-    """A value that is found anew only some seconds after it was found last, once for all threads that ask."""
+    """A value that is found anew only some seconds after it was found last, once for all threads that ask.
+
+    So is a problem: a head that is away keeps one waiting, not each who asks in turn.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._until = seconds, float("-inf")
         self._lock = threading.Lock()
         self._value: T | None = None
+        self._problem: Problem | None = None
 
     def get(self, find: Callable[[], T]) -> T:
         with self._lock:
-            if self._value is None or time.monotonic() > self._until:
-                self._value = find()
+            if time.monotonic() > self._until:
+                self._find(find)
                 self._until = time.monotonic() + self._seconds
-            return self._value
+            if self._problem is not None:
+                raise self._problem.with_traceback(None)  # many raise it, each with a traceback of its own
+            return cast(T, self._value)
+
+    def _find(self, find: Callable[[], T]) -> None:
+        self._problem = None
+        try:
+            self._value = find()
+        except Problem as error:
+            self._problem = error
 
     def forget(self) -> None:
         self._until = float("-inf")

@@ -83,6 +83,4 @@ def _epochs(job: Job) -> float:
 
 
 def _full(most: str, got: str) -> Problem:
-    return Problem(
-        429, f"an owner may have {most} here, but {got}; wait, or stop a study", headers={"Retry-After": "60"}
-    )
+    return Problem(429, f"an owner may have {most} here, but {got}; wait, or stop a study", wait=60)

@@ -21,13 +21,14 @@ from hpo.service.context import Caller, Context
 from hpo.service.problems import Problem
 from hpo.service.submitting import quotas
 from hpo.service.submitting.checker import Checker
+from hpo.service.submitting.examined import FILE, Examined
+from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import EPOCHS, STUDIES, WORKERS, Queue, active, explained, queue_of, studies_of
 from hpo.service.submitting.records import Records, Submitted, digest
 from hpo.service.submitting.upload import Limits, unpack
 
 if TYPE_CHECKING:
     from cluster.job import Submission
-    from hpo.service.submitting.drafts import Examined, Options
     from hpo.store.summary import Summary
 
 STATUS = {
@@ -35,7 +36,7 @@ STATUS = {
     "taken": 409,
     "away": 503,
     "invalid": 422,
-}  # of problems, the first that one of them has counts
+}  # of problems; the first kind that is there counts
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ class Submitter:
         if found.problems:
             status = next(status for kind, status in STATUS.items() if kind in found.kinds)
             first = next(one for one in found.problems if STATUS[one.kind] == status)
-            headers = {"Retry-After": "5"} if status == 503 else None
-            raise Problem(status, first.message, headers=headers, problems=[asdict(one) for one in found.problems])
+            wait = 5 if status == 503 else None
+            raise Problem(status, first.message, wait=wait, problems=[asdict(one) for one in found.problems])
         if found.owner != caller.name and not caller.may("admin"):
             raise Problem(
                 403, f"owner must be {caller.name}, the name of your token, but got {found.owner}; leave it out"
@@ -191,7 +192,6 @@ class Submitter:
 
     def _submission(self, found: Examined, options: Options, folder: Path, series: str) -> Submission:
         from hpo.api import submission as submitting
-        from hpo.service.submitting.drafts import FILE
 
         file, store = folder / FILE, found.store or self.store
         write_whole(file, found.text.encode())

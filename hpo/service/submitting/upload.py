@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hpo.service.problems import Problem
-from hpo.service.submitting.drafts import FILE
+from hpo.service.submitting.examined import FILE
 from hpo.text import shown
 
 FILES, BYTES, RATIO, LONGEST = 1000, 90 * 2**20, 200, 200  # files, all together unpacked, unpacked to packed, of a name
