@@ -95,10 +95,11 @@ def run(
     from hpo.service import threads
     from hpo.service.app import application
 
-    threads.take_turns()
+    app = application(context)
+    threads.prepare()
     ending = context.access.streams.end if context.access else None
     with contextlib.suppress(KeyboardInterrupt):
-        Server(application(context), limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])
+        Server(app, limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])
 
 
 def tokens_path(settings: Settings, listening: Listening) -> Path:

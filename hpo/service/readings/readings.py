@@ -16,7 +16,7 @@ from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
 from hpo.service.readings.study import Jobs, NoJobs, StudyLook, size
-from hpo.store import StoreError, layout, schema
+from hpo.store import StoreError, layout
 from hpo.store.listing import Listing
 from hpo.store.summary import Summary
 
@@ -51,7 +51,6 @@ class Readings:
         self._fitted = 0.0
 
     async def __aenter__(self) -> Self:
-        self._threads.submit(warm_up)
         return self
 
     async def __aexit__(
@@ -147,8 +146,3 @@ class Readings:
             return None
         found = reading.summary
         return replace(found, state=listed.state) if found.trained_epochs > listed.trained_epochs else None
-
-
-def warm_up() -> None:
-    """Makes a first table: the library loads much for it, for which the first reader need not wait."""
-    schema.to_table("runs", [], {})
