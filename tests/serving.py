@@ -55,10 +55,11 @@ def serving(
     limits: Limits | None = None,
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[int]:
     """Runs a real server of a service in a thread, and yields its port. `app`: its application, default the usual one."""
     ending = made.access.streams.end if made.access else None
-    with listen(host, 0) as listener:
+    with listen(host, port) as listener:
         server = Server(app or application(made), limits or Limits(), tls=tls, ending=ending)
         with in_a_thread(server, listener) as port:
             yield port

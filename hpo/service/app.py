@@ -28,7 +28,6 @@ from hpo.text import shown
 
 ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs", "drafts", "entrance")
 PAGES = ("pages", "login")  # at the root, and not in the document
-AWAY_SECONDS = 5  # after which a store that is away may be asked again
 # Media types that are not compressed again; what `answering` compressed is left alone, too.
 PACKED = ("application/vnd.apache.parquet", "application/x-tar", *DEFAULT_EXCLUDED_CONTENT_TYPES)
 OURS = "the service must answer this, but failed; its log has the details. Try again, and report it if it happens again"
@@ -84,7 +83,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
         return error.answer()
     if isinstance(error, Unreachable):
-        return Problem(503, str(error), wait=AWAY_SECONDS).answer()
+        return Problem(503, str(error)).answer()
     return Problem(404 if isinstance(error, StoreError) else 422, str(error)).answer()
 
 

@@ -121,14 +121,11 @@ def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422", "")):
         del responses["422"]  # FastAPI's own
-    open_to_all = operation["operationId"].startswith("health")
-    always = ALWAYS_OPEN if open_to_all else ALWAYS
+    always = ALWAYS_OPEN if operation.get("security") == [] else ALWAYS
     taken = (422,) if operation.get("parameters") or operation.get("requestBody") else ()
     for status in (*always, *taken):
         responses.setdefault(str(status), _problem(status))
     operation["responses"] = dict(sorted(responses.items()))
-    if open_to_all:
-        operation["security"] = []
 
 
 def methods(app: FastAPI, path: str) -> list[str]:

@@ -13,13 +13,14 @@ from hpo.errors import HpoError
 from hpo.text import plain
 
 MEDIA = "application/problem+json"
+LATER, AGAIN_SECONDS = (429, 503), 5  # what may be asked again later, by default so soon
 
 
 class Problem(HpoError):
     """A request that cannot be answered as asked: `status` of HTTP, the sentence, and what else a program may read.
 
-    wait: seconds after which to ask again, as Retry-After. headers: further headers. more: further members of the answer,
-    such as the places of mistakes in a study file.
+    wait: seconds after which to ask again, as Retry-After; a few for 429 and 503. headers: further headers. more: further
+    members of the answer, such as the places of mistakes in a study file.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Problem(HpoError):
     ) -> None:
         super().__init__(sentence)
         self.status = status
-        self.headers = dict(headers or {}) | ({} if wait is None else {"Retry-After": str(math.ceil(wait))})
+        self.headers = dict(headers or {})
+        if wait is not None or status in LATER:
+            self.headers.setdefault("Retry-After", str(math.ceil(AGAIN_SECONDS if wait is None else wait)))
         self.more = more
 
     def to_json(self) -> dict[str, Any]:

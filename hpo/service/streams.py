@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,10 @@ KEPT = 200  # pieces of news that a listener may have missed
 QUIET_SECONDS = 15.0  # after which a comment shows that the stream lives
 BEGIN, HEARTBEAT = b"retry: 2000\n\n", b": \n\n"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy passes on each event as it comes
+
+AGAIN_SECONDS = 2.0  # after an error
+
+log = logging.getLogger("hpo.service")
 
 
 def answer(events: AsyncIterator[bytes]) -> Response:
@@ -49,7 +54,7 @@ class Stream:
     """What is told of one thing, such as a study, to any number of listeners.
 
     `pump`: tells the stream what happens, for as long as it runs: it is started for the first listener and ended with the
-    last one. An error that ends it is told as an event of the kind that `trouble` gives, and it is started again later.
+    last one. After an error of ours it is started again, since its listeners would wait for ever.
     """
 
     def __init__(self, pump: Callable[[Stream], Awaitable[None]]) -> None:
@@ -123,8 +128,15 @@ class Stream:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        await self._pump(self)
-        self.end()
+        while True:
+            try:
+                await self._pump(self)
+            except Exception as error:
+                log.error("a stream of events broke, and begins again", exc_info=error)
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                self.end()
+                return
 
     def _leave(self) -> None:
         self._listeners -= 1

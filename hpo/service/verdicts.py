@@ -57,6 +57,9 @@ async def note(context: Context, reading: Reading, comparison: Made) -> None:
         charged = reading.summary.charged
         await asyncio.to_thread(notes.note_verdict, context.settings.store, reading.data.name, said, charged)
         context.readings.forget(reading.data.name)
+        await context.readings.reading(
+            reading.data.name
+        )  # of which the list takes it where the driver's summary is behind
 
 
 async def comparison_of(reading: Reading, made: Made) -> dict[str, str]:

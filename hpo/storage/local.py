@@ -30,11 +30,23 @@ class LocalPlace:
         self.uri = uri
         self.root = expanded(uri).resolve()
         self._within = expanded(within).resolve() if within else None
+        self._was_there = self.root.is_dir()
         for part in (self.root, *self.root.parents):
             if part.is_dir():
                 break
             if part.exists():
                 raise StorageError(f"{part} must be a folder, but it is a file; name another place")
+
+    def check_there(self) -> None:
+        """Raises Unreachable for a folder that was there at an earlier call, or when this began, and is gone: moved away, or
+        its file system is not mounted. One that nobody has made yet is empty.
+        """
+        if self.root.is_dir():
+            self._was_there = True
+        elif self._was_there:
+            raise Unreachable(
+                f"the folder {self.root} must stay where it is, but it is gone; move it back, or mount it"
+            )
 
     def read(self, name: str) -> bytes | None:
         with self._explained(self.root / name, "readable"):

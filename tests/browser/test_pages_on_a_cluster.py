@@ -52,6 +52,8 @@ def test_a_study_is_written_mended_submitted_watched_stopped_and_gone_on_with(se
         expect(page.locator(".state[data-word=complete]").first).to_be_visible(timeout=3 * MINUTE)
         found = service.ask("GET", f"/jobs?study={first}")[1]
         assert found["total"] == 2  # one submission, one going on
+        told = service.ask("GET", f"/studies/{first}")[1]["job"]
+        assert told == {name: found["jobs"][0][name] for name in ("id", "page")}
         page.goto(f"{here}/jobs/{found['jobs'][0]['id']}")
         expect(page.get_by_role("log")).to_contain_text(first, timeout=MINUTE)
         compared(page, here, first, second)

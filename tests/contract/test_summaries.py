@@ -71,8 +71,7 @@ def await_word(uri: str, study: str, word: str) -> None:
 def test_the_word_follows_a_study_from_its_start_to_its_end(uri: str, tmp_path: Path) -> None:
     study = written(tmp_path, "random", failing=0.0).changed(store=uri)
     dispatch = opened(study, environment={"command": "hpo run drawn.yaml"})
-    time.sleep(1.5)  # a round of the delivery
-    assert both(uri, "drawn").word == "starting"
+    await_word(uri, "drawn", "starting")
     assert not play(dispatch, random.Random(0), reports=4)
     dispatch.writer.flush()
     await_word(uri, "drawn", "running")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import signal
 import sys
-import tarfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +27,6 @@ from hpo.store import StudyData, read, schema
 from hpo.store.state import State
 from tests.synthetic_study import played, write_study
 
-RECORDED = Path(__file__).parents[1] / "recorded_stores" / "complete.tar.gz"
 OVER = State("complete", None, "It is complete.")
 RUNNING = State("running", None, "It runs.")
 
@@ -47,18 +44,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+Act = Callable[[Analysis], Coroutine[Any, Any, None]]
+
+
 def reading(data: StudyData, version: str = "1", state: State = OVER) -> Reading:
     return Reading(data, state, None, version, contents=version)  # type: ignore[arg-type]  # makers need no summary
 
 
-def recorded(folder: Path) -> StudyData:
-    """Unpacks a small recorded store, and returns its study."""
-    with tarfile.open(RECORDED) as archive:
-        archive.extractall(folder, filter="data")
-    return read(str(folder / "store"))
-
-
-def running(store: str, cache: Path, act: Callable[[Analysis], Coroutine[Any, Any, None]], **options: Any) -> None:
+def running(store: str, cache: Path, act: Act, **options: Any) -> None:
     """Runs `act` with analyses whose processes end with it."""
 
     async def whole() -> None:
@@ -68,6 +61,16 @@ def running(store: str, cache: Path, act: Callable[[Analysis], Coroutine[Any, An
     asyncio.run(whole())
 
 
+@pytest.fixture(scope="module")
+def asking(store: str, cache: Path) -> Iterator[Callable[[Act], None]]:
+    """Runs tests one after another with the same analyses, whose one process is warm after the first of them."""
+    with asyncio.Runner() as runner:
+        analysis = Analysis(Settings(store, cache), processes=1, nice=0)
+        runner.run(analysis.__aenter__())
+        yield lambda act: runner.run(act(analysis))
+        runner.run(analysis.__aexit__(None, None, None))
+
+
 def test_reports_that_are_asked_for_at_once_are_the_same_to_the_byte(store: str, tmp_path: Path) -> None:
     write_study(str(tmp_path / "few"), played("few", methods=("grid", "random"), budget=32, seeds=(0,)))
     data = read(str(tmp_path / "few"))
@@ -75,16 +78,16 @@ def test_reports_that_are_asked_for_at_once_are_the_same_to_the_byte(store: str,
     alone = page(data, found, importance_or_none(data, seed=0), command=command_of(data, store))
 
     async def act(analysis: Analysis) -> None:
-        asked = [analysis.wait("report", [reading(data, str(number))]) for number in range(8)]
+        asked = [analysis.wait("report", [reading(data, str(number))]) for number in range(4)]
         made = await asyncio.gather(*asked)
         assert len(analysis.pids) == 2
         assert {one.content for one in made} == {alone.encode()}
-        assert len({one.etag for one in made}) == 8
+        assert len({one.etag for one in made}) == 4
 
     running(store, tmp_path, act, processes=2)
 
 
-def test_everything_can_be_made(store: str, cache: Path) -> None:
+def test_everything_can_be_made(store: str, asking: Callable[[Act], None]) -> None:
     one, two = (reading(read(store, name)) for name in ("one", "two"))
 
     async def act(analysis: Analysis) -> None:
@@ -108,27 +111,18 @@ def test_everything_can_be_made(store: str, cache: Path) -> None:
         assert b"\\begin{tab" in ((await analysis.wait("latex", [one])).content or b"")
         assert b"</html>" in ((await analysis.wait("report", [one, two])).content or b"")
 
-    running(store, cache, act, processes=1)
+    asking(act)
 
 
-def test_a_bundle_is_made_of_the_store_as_it_is(tmp_path: Path) -> None:
-    data = recorded(tmp_path)
-
-    async def act(analysis: Analysis) -> None:
-        made = await analysis.wait("bundle", [reading(data)])
-        with tarfile.open(fileobj=io.BytesIO(made.content or b"")) as archive:
-            assert "recorded/study.json" in archive.getnames()
-
-    running(str(tmp_path / "store"), tmp_path, act, processes=1)
-
-
-def test_what_was_made_survives_a_restart_and_serves_other_services(store: str, cache: Path) -> None:
+def test_what_was_made_survives_a_restart_and_serves_other_services(
+    store: str, cache: Path, asking: Callable[[Act], None]
+) -> None:
     one = reading(read(store, "one"))
 
     async def first(analysis: Analysis) -> None:
         await analysis.wait("comparison", [one])
 
-    running(store, cache, first, processes=1)
+    asking(first)
 
     async def second(analysis: Analysis) -> None:
         assert isinstance(await analysis.ask("comparison", [one]), Made)
@@ -136,17 +130,17 @@ def test_what_was_made_survives_a_restart_and_serves_other_services(store: str, 
         assert isinstance(await analysis.ask("comparison", [replace(one, state=RUNNING)]), Making)
         await analysis.wait("comparison", [replace(one, contents="2")])
 
-    async def both() -> None:
-        settings = Settings(store, cache)
-        async with Analysis(settings, processes=1, nice=0) as here, Analysis(settings, nice=0) as there:
-            await second(here)
-            assert isinstance(await there.ask("comparison", [replace(one, contents="2")]), Made)
+    async def other(analysis: Analysis) -> None:
+        assert isinstance(await analysis.ask("comparison", [replace(one, contents="2")]), Made)
 
-    asyncio.run(both())
+    running(store, cache, second, processes=1)
+    asking(other)
 
 
-def test_many_who_ask_have_one_made_and_listeners_learn_of_it(store: str, tmp_path: Path) -> None:
-    one = reading(read(store, "one"))
+def test_many_who_ask_have_one_made_and_listeners_learn_of_it(
+    store: str, cache: Path, asking: Callable[[Act], None]
+) -> None:
+    one = reading(read(store, "one"), "many")
 
     async def act(analysis: Analysis) -> None:
         async with aclosing(analysis.news()) as news:
@@ -160,33 +154,33 @@ def test_many_who_ask_have_one_made_and_listeners_learn_of_it(store: str, tmp_pa
         made = await analysis.ask("comparison", [one])
         assert isinstance(made, Made)
         assert made.etag == asked[0].etag
-        assert len(list((tmp_path / "made").iterdir())) == 1
-        assert list((tmp_path / "asked").iterdir()) == []
+        assert len(list((cache / "made").glob(f"{made.etag}*"))) == 1
+        assert list((cache / "asked").iterdir()) == []
 
-    running(store, tmp_path, act, processes=2)
+    asking(act)
 
 
 def test_a_study_that_changes_faster_than_it_is_analysed_has_an_analysis_of_a_moment_ago(
-    store: str, tmp_path: Path
+    store: str, asking: Callable[[Act], None]
 ) -> None:
-    data = read(store, "one")
+    data = read(store, "two")
 
     async def act(analysis: Analysis) -> None:
-        first = await analysis.ask("comparison", [reading(data, "1", RUNNING)])
-        second = await analysis.ask("comparison", [reading(data, "2", RUNNING)])
+        first = await analysis.ask("comparison", [reading(data, "fast 1", RUNNING)])
+        second = await analysis.ask("comparison", [reading(data, "fast 2", RUNNING)])
         assert isinstance(first, Making)
         assert second == first  # the one under way is awaited
-        while isinstance(found := await analysis.ask("comparison", [reading(data, "3", RUNNING)]), Making):
+        while isinstance(found := await analysis.ask("comparison", [reading(data, "fast 3", RUNNING)]), Making):
             await asyncio.sleep(0.02)
         assert found.etag == first.etag
-        over = await analysis.ask("comparison", [reading(data, "4")])
+        over = await analysis.ask("comparison", [reading(data, "fast 4")])
         assert over.etag != first.etag
         assert isinstance(over, Making)  # a study that is over has its own
 
-    running(store, tmp_path, act, processes=1)
+    asking(act)
 
 
-def test_a_sentence_says_why_there_is_none(store: str, tmp_path: Path) -> None:
+def test_a_sentence_says_why_there_is_none(store: str, asking: Callable[[Act], None]) -> None:
     data = read(store, "one")
     empty = replace(data, **{table: getattr(data, table).slice(0, 0) for table in schema.TABLES})
 
@@ -210,17 +204,17 @@ def test_a_sentence_says_why_there_is_none(store: str, tmp_path: Path) -> None:
             with pytest.raises(Problem, match=words):
                 await analysis.ask(what, studies, options)
 
-    running(store, tmp_path, act, processes=1)
+    asking(act)
 
 
-def test_a_process_that_dies_is_replaced_and_who_asked_is_told(store: str, tmp_path: Path) -> None:
+def test_a_process_that_dies_is_replaced_and_who_asked_is_told(store: str, asking: Callable[[Act], None]) -> None:
     data = read(store, "one")
 
     async def act(analysis: Analysis) -> None:
-        await analysis.wait("comparison", [reading(data)])
+        await analysis.wait("comparison", [reading(data, "dies")])
         (pid,) = analysis.pids
         os.kill(pid, signal.SIGSTOP)  # it takes no order
-        making = asyncio.ensure_future(analysis.wait("report", [reading(data, "2")]))
+        making = asyncio.ensure_future(analysis.wait("report", [reading(data, "dies 2")]))
         await asyncio.sleep(0.3)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(
@@ -228,32 +222,32 @@ def test_a_process_that_dies_is_replaced_and_who_asked_is_told(store: str, tmp_p
         ) as caught:
             await making
         assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "30")
-        await analysis.wait("comparison", [reading(data, "3")])
+        await analysis.wait("comparison", [reading(data, "dies 3")])
         (other,) = analysis.pids
         assert other != pid
         os.kill(other, signal.SIGKILL)  # while it has nothing to do
         await asyncio.sleep(0.3)
-        await analysis.wait("comparison", [reading(data, "4")])
+        await analysis.wait("comparison", [reading(data, "dies 4")])
 
-    running(store, tmp_path, act, processes=1)
+    asking(act)
 
 
-def test_a_process_that_hangs_is_stopped(store: str, tmp_path: Path) -> None:
+def test_a_process_that_hangs_is_stopped(store: str, asking: Callable[[Act], None]) -> None:
     data = read(store, "one")
 
     async def act(analysis: Analysis) -> None:
-        await analysis.wait("comparison", [reading(data)])
+        await analysis.wait("comparison", [reading(data, "hangs")])
         (pid,) = analysis.pids
         os.kill(pid, signal.SIGSTOP)
         (servant,) = analysis._pool._servants
         limit, servant._limit = servant._limit, 2.0
         with pytest.raises(Problem, match="took longer than 2 s and was stopped"):
-            await analysis.wait("comparison", [reading(data, "2")])
+            await analysis.wait("comparison", [reading(data, "hangs 2")])
         servant._limit = limit
-        await analysis.wait("comparison", [reading(data, "3")])
+        await analysis.wait("comparison", [reading(data, "hangs 3")])
         assert pid not in analysis.pids
 
-    running(store, tmp_path, act, processes=1)
+    asking(act)
 
 
 def test_the_processes_end_with_the_service_however_it_ends(store: str, tmp_path: Path) -> None:
@@ -309,11 +303,7 @@ def test_a_cache_that_cannot_be_written_is_told(store: str, tmp_path: Path) -> N
     running(store, tmp_path / "file", act, processes=1)
 
 
-def test_only_this_user_reads_the_cache(store: str, tmp_path: Path) -> None:
-    async def act(analysis: Analysis) -> None:
-        assert {folder.name: folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()} == {
-            "made": 0o700,
-            "asked": 0o700,
-        }
-
-    running(store, tmp_path, act, processes=1)
+def test_only_this_user_reads_the_cache(tmp_path: Path) -> None:
+    Shelf(tmp_path, 1).prepare()
+    modes = {folder.name: folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()}
+    assert modes == {"made": 0o700, "asked": 0o700}

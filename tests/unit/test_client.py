@@ -1,4 +1,4 @@
-"""The client and `hpo --service URL` against a real `hpo serve` process, over a store that has no cluster."""
+"""The client and `hpo --service URL` against a real server, over a store that has no cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,14 @@ from hpo.cli.app import main
 from hpo.client import Client, NotAllowed, NotFound, NotSignedIn, Standing
 from hpo.errors import InterruptedStudy, StudyFailed
 from hpo.live.dispatch import Dispatch
+from hpo.service.access import Access, Sessions, Tokens
 from hpo.store import schema
 from hpo.study.study import Study
-from tests.served_process import ROOT, ServedProcess
+from tests.serving import context, serving
 from tests.synthetic_study import played, write_study
 from tests.without_ray import dispatching, train
 
+ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "tests/recorded_stores"
 STUDY = """
 study: learning
@@ -42,14 +44,28 @@ owner: "Zoë <script>"
 """
 
 
-@dataclass
 class Served:
-    process: ServedProcess
-    store: Path
-    secrets: dict[str, str]
+    """The service of a store, which a test may end and start again at the same port, with a token of each role."""
+
+    def __init__(self, store: Path, folder: Path) -> None:
+        self.store, self._folder, self._open, self._port = store, folder, ExitStack(), 0
+        tokens = Tokens(folder / "tokens.json")
+        self.secrets = {role: tokens.add(f"{role}er", role)[1] for role in ("view", "run", "admin")}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        access = Access(Tokens(self._folder / "tokens.json"), Sessions(self._folder / "sessions.json"))
+        made = context(self.store, self._folder / "cache", access=access)
+        self._port = self._open.enter_context(serving(made, port=self._port))
+
+    def end(self) -> None:
+        self._open.close()
 
     def client(self, who: str = "view", **options: float) -> Client:
-        return hpo.connect(self.process.url, token=self.secrets[who], **options)
+        return hpo.connect(self.url, token=self.secrets[who], **options)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +78,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     play(dispatch)
     dispatch.finish(complete=True)
     write_study(str(store), played("under-way", budget=48, seeds=(0,)), charges=100)
-    process = ServedProcess(store, folder)
-    secrets = {role: process.token(f"{role}er", role) for role in ("view", "run", "admin")}
-    process.start()
-    yield Served(process, store, secrets)
-    process.end()
+    found = Served(store, folder)
+    found.start()
+    yield found
+    found.end()
 
 
 def written(folder: Path, store: Path, name: str = "learning") -> Study:
@@ -127,7 +142,7 @@ def test_studies_are_listed_filtered_and_named(served: Served) -> None:
     assert [each["study"] for each in client.studies(search="learn")] == ["learning"]
     assert [each["study"] for each in client.studies(state="complete", sort="name")] == ["digits", "learning"]
     assert client["digits"].state.word == "complete"
-    assert client["digits"].url == f"{served.process.url}/studies/digits"
+    assert client["digits"].url == f"{served.url}/studies/digits"
     assert str(client["under-way"].state) in ("stopped", "no sign of life")
     assert client.me()["role"] == "view"
 
@@ -140,11 +155,9 @@ def test_a_study_that_is_not_there_is_not_found(served: Served, name: str) -> No
     assert name not in served.client() or name == ""
 
 
-def test_report_and_bundle_are_fetched_once_they_are_made(served: Served, tmp_path: Path) -> None:
+def test_a_report_is_fetched_once_it_is_made(served: Served, tmp_path: Path) -> None:
     study = served.client()["learning"]
     assert "<html" in study.report(tmp_path / "new" / "report.html").read_text()[:200]
-    bundle = study.bundle(tmp_path / "learning.tar.gz")
-    assert hpo.open(bundle)["learning"].compare().verdict == study.compare().verdict
     with pytest.raises(hpo.HpoError, match="must be a file that can be written"):
         study.report(tmp_path)
 
@@ -161,7 +174,7 @@ def test_watch_and_wait_end_with_what_is_over(served: Served) -> None:
 def test_a_token_must_be_there_be_right_and_may_only_what_its_role_includes(served: Served) -> None:
     for token in ("", "wrong-token-of-some-length"):
         with pytest.raises(NotSignedIn, match="give a token by HPO_SERVICE_TOKEN"):
-            hpo.connect(served.process.url, token=token).me()
+            hpo.connect(served.url, token=token).me()
     with pytest.raises(NotAllowed):
         served.client("view")["digits"].archive()
     with pytest.raises(NotAllowed):
@@ -180,9 +193,9 @@ def test_a_watch_outlives_a_restart_of_the_service(served: Served, tmp_path: Pat
     watching = threading.Thread(target=lambda: [seen.append(each) for each in study.watch()], daemon=True)
     watching.start()
     until(lambda: bool(seen))
-    served.process.end()
+    served.end()
     play(dispatch, epochs=20)
-    served.process.start()
+    served.start()
     before = len(seen)
     until(lambda: len(seen) > before)
     play(dispatch)
@@ -215,7 +228,7 @@ def command(served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     def run(*words: object, who: str = "view", local: bool = False) -> tuple[int, str, str]:
         if not local:
             monkeypatch.setenv("HPO_SERVICE_TOKEN", served.secrets.get(who, who))
-        service = [] if local else ["--service", served.process.url]
+        service = [] if local else ["--service", served.url]
         with pytest.raises(SystemExit) as ended:
             main([*service, *map(str, words)])
         told = capsys.readouterr()
@@ -226,8 +239,7 @@ def command(served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [*(("compare", format) for format in ("table", "json", "csv", "markdown", "latex")), ("importance", "table"),
-     ("importance", "json")],
+    [*(("compare", format) for format in ("table", "json", "csv", "markdown", "latex")), ("importance", "json")],
 )  # fmt: skip
 def test_results_are_printed_as_beside_the_store(command: Hpo, served: Served, name: str, format: str) -> None:
     options = ["--runs", "--all-tables", "--target", "0.5"] if name == "compare" else ["--no-pairs"]
@@ -298,8 +310,9 @@ def test_studies_are_listed_as_a_table_and_as_json(command: Hpo) -> None:
     assert {"digits", "learning"} <= {each["study"] for each in found}
 
 
-def test_a_bundle_is_fetched_and_verifies(command: Hpo) -> None:
+def test_a_bundle_is_fetched_and_opens(command: Hpo, served: Served) -> None:
     assert command("bundle", "learning", "-o", "learning.tar.gz")[:2] == (0, "learning.tar.gz\n")
+    assert hpo.open("learning.tar.gz")["learning"].compare().verdict == served.client()["learning"].compare().verdict
     code, _, told = command("bundle", "learning", "-o", "learning.zip")
     assert (code, "must end in .tar.gz" in told) == (2, True)
 
@@ -311,9 +324,9 @@ def test_login_keeps_a_token_that_is_right_and_no_other(
         monkeypatch.setattr("sys.stdin", io.StringIO(secret + "\n"))
         assert command("login")[0] == code
     monkeypatch.delenv("HPO_SERVICE_TOKEN")
-    assert hpo.connect(served.process.url).me()["name"] == "runer"
+    assert hpo.connect(served.url).me()["name"] == "runer"
     kept = tmp_path / "config" / "hpo-arena" / "service-tokens"
-    assert kept.read_text() == f"{served.process.url} {served.secrets['run']}\n"
+    assert kept.read_text() == f"{served.url} {served.secrets['run']}\n"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +359,7 @@ def test_commands_of_a_service_say_that_they_need_one(
 ) -> None:
     code, _, told = command("watch", "digits", local=True)
     assert (code, "`hpo watch` asks a service: hpo --service URL watch" in told) == (2, True)
-    monkeypatch.setenv("HPO_SERVICE", served.process.url)
+    monkeypatch.setenv("HPO_SERVICE", served.url)
     monkeypatch.setenv("HPO_SERVICE_TOKEN", served.secrets["view"])
     assert "digits" in command("studies", local=True)[1]
     assert "asha" in command("methods", local=True)[1]  # this machine's, as ever
@@ -382,7 +395,7 @@ def test_a_machine_needs_neither_ray_nor_torch(served: Served, tmp_path: Path) -
     file = tmp_path / "mine.yaml"
     file.write_text(STUDY)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_SERVICE_TOKEN": served.secrets["view"]}
-    words = [sys.executable, "-c", ALONE, str(file), served.process.url]
+    words = [sys.executable, "-c", ALONE, str(file), served.url]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("all done without ray torch\n")

@@ -1,8 +1,12 @@
-"""The OpenAPI document, and the service held to it: requests made from the document, answers checked against it."""
+"""The OpenAPI document, and the service held to it: requests made from the document, answers checked against it.
+
+The long run, some minutes: HPO_TEST_EXAMPLES=100 python -m pytest tests/unit/test_openapi.py
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +25,7 @@ from tests.synthetic_study import played, write_study
 
 SECRET = "a-token-of-some-length"
 ENDLESS = ("/events", "/follow")  # streams, which have tests of their own
-EXAMPLES = {GenerationMode.POSITIVE: 3, GenerationMode.NEGATIVE: 2}  # of each route
+EXAMPLES = int(os.environ.get("HPO_TEST_EXAMPLES", "1"))  # of each route, of either kind; the long run: 100
 # A column, a cursor or a name is any text for the document, and the service refuses what is none: that is no mistake.
 LENIENT = ("positive_data_acceptance", "max_response_time")
 
@@ -106,7 +110,7 @@ def _ask(operation: Any, mode: GenerationMode, headers: dict[str, str], checks: 
     options = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
     @seed(1)
-    @settings(max_examples=EXAMPLES[mode], phases=[Phase.explicit, Phase.generate], **options)
+    @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate], **options)
     @given(case=cases)
     def ask(case: schemathesis.Case) -> None:
         if mode is GenerationMode.POSITIVE and "study" in (case.path_parameters or {}):

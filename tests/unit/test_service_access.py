@@ -20,6 +20,7 @@ from fastapi.routing import iter_route_contexts
 
 from hpo.service.access import Access, AccessError, Names, Sessions, Tokens
 from hpo.service.access.attempts import WINDOW_SECONDS, WRONG, Attempts
+from hpo.service.access.sessions import OF_ONE
 from hpo.service.access.tokens import default_path
 from hpo.service.routes.login import local_path
 from tests.entrance import SECRET, app_of, ask, context, entry, log_in, served
@@ -342,6 +343,15 @@ def test_two_services_of_a_host_keep_their_sessions_apart(port, access, tmp_path
         assert ask(second, "/api/v1/me", Cookie=one)[0] == 401
 
 
+def test_one_token_cannot_end_the_sessions_of_others(tmp_path):
+    tokens, sessions = Tokens(tmp_path / "tokens.json"), Sessions(tmp_path / "sessions.json", look=0)
+    alice, bob = (tokens.add(name, "view")[0] for name in ("alice", "bob"))
+    kept, first = sessions.begin(alice), sessions.begin(bob)
+    many = [sessions.begin(bob) for _ in range(OF_ONE)]
+    assert sessions.find(kept) == alice.digest
+    assert [sessions.find(each) for each in (first, *many)] == [None, *[bob.digest] * OF_ONE]
+
+
 # -- other origins, other names ---------------------------------------------------------------------------------------
 
 
@@ -383,6 +393,25 @@ def test_a_foreign_page_cannot_log_a_browser_in(port):
         status, got, _ = ask(port, "/login", "POST", body=f"token={SECRET}", **FORM, **headers)
         assert (status, got["set-cookie"]) == (403, None)
         assert ask(port, "/logout", "POST", **headers)[0] == 403
+
+
+def test_pages_at_another_port_of_a_public_name_are_foreign():
+    names, host = Names(("hpo.example.org",), reachable=True), {"host": "10.0.0.1:8080"}  # as behind a proxy
+    assert names.foreign(host | {"origin": "https://hpo.example.org"}) is False
+    assert names.foreign({"host": "hpo.example.org:8080", "origin": "http://hpo.example.org:8080"}) is False
+    for origin in ("http://hpo.example.org:8888", "https://hpo.example.org:x", "https://hpo.example.org.evil"):
+        assert names.foreign(host | {"origin": origin}) is True, origin
+        assert names.foreign(host | {"origin": origin, "sec-fetch-site": "same-site"}) is True, origin
+
+
+def test_a_link_of_another_page_logs_nobody_in_unasked(port):
+    path = f"/login?token={SECRET}%3C&next=/compare"
+    status, headers, body = ask(port, path, Sec_Fetch_Site="cross-site")
+    assert (status, headers["set-cookie"]) == (200, None)
+    assert 'value="a-token-of-the-environment&lt;"' in body
+    assert "Another page led here" in body
+    status, headers, _ = ask(port, f"/login?token={SECRET}", Sec_Fetch_Site="none")  # typed in, or opened by a terminal
+    assert (status, headers["set-cookie"] is not None) == (303, True)
 
 
 @pytest.mark.parametrize(
@@ -649,3 +678,45 @@ def test_files_of_tokens_are_never_those_of_a_store(tmp_path):
     path = Path(default_path(str(tmp_path)))
     assert not path.is_relative_to(tmp_path)
     assert os.path.expanduser("~") in str(path) or os.environ.get("XDG_CONFIG_HOME", "\0") in str(path)
+
+
+# -- a store that is away ---------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_is_moved_away_is_away_and_not_empty(tmp_path):
+    (tmp_path / "results").mkdir()
+    access = entry(tmp_path)
+    with served(context(tmp_path, access)) as port:
+        assert ask(port, "/api/v1/health/ready")[0] == 200
+        (tmp_path / "results").rename(tmp_path / "elsewhere")
+        deadline = time.monotonic() + 10
+        while (found := ask(port, "/api/v1/health/ready"))[0] == 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (found[0], found[1]["retry-after"]) == (503, "5")
+        for path in ("/api/v1/studies", "/api/v1/studies/digits", "/api/v1/studies/digits/events"):
+            status, headers, body = ask(port, path, token=SECRET)
+            assert (status, "is gone" in body, headers["retry-after"]) == (503, True, "5"), path
+        log_in(port, SECRET)  # which the audit log would have written down
+        assert not (tmp_path / "results").exists()
+        assert ask(port, "/api/v1/tokens", "POST", body={"name": "x", "role": "view"}, token=SECRET)[0] == 503
+        (tmp_path / "elsewhere").rename(tmp_path / "results")
+        while ask(port, "/api/v1/health/ready")[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert ask(port, "/api/v1/studies", token=SECRET)[0] == 200
+
+
+# -- uploads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1_001, 3 * 2**20])
+def test_an_upload_has_the_size_that_the_service_takes(tmp_path, size):
+    (tmp_path / "results").mkdir()
+    part = b'--b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+    with served(context(tmp_path, entry(tmp_path), upload_bytes=1_000)) as port:
+        for length, status, said in ((size, 413, "at most"), (1_000, 409, "--address")):  # no cluster to submit to
+            files = part % (b"files", b'; filename="f.zip"\r\nContent-Type: application/zip', b"x" * length)
+            body = part % (b"study", b"", b"study: x") + files + b"--b--\r\n"
+            form = {"Content_Type": "multipart/form-data; boundary=b"}
+            found = ask(port, "/api/v1/studies", "POST", body=body, token=SECRET, **form)
+            assert (found[0], said in found[2]) == (status, True), found[2]
+    assert list((tmp_path / "cache").glob("submitting-*")) == []

@@ -322,11 +322,11 @@ def test_the_space_tells_conditions(conditional: StudyData) -> None:
 
 
 def test_a_plan_imports_no_code_of_the_study(conditional: StudyData) -> None:
-    assert definitions.plan(definitions.planned(conditional, allow_code=False), {})["methods"]
+    assert definitions.plan(definitions.loaded(conditional, allow_code=False), {})["methods"]
     for change in ({"trainable": "evil:Class"}, {"methods": [{"name": "evil:make", "label": "evil", "options": {}}]}):
         evil = replace(conditional, definition={**conditional.definition, **change})
         with pytest.raises(Problem, match="needs its own code, evil:") as refused:
-            definitions.planned(evil, allow_code=False)
+            definitions.loaded(evil, allow_code=False)
         assert refused.value.status == 409
 
 

@@ -184,8 +184,10 @@ def test_a_driver_that_was_killed_gives_no_sign_of_life_and_its_command_goes_on(
                     (one,) = found["studies"]
                     return all(one[name] == dead[name] for name in ("trained_epochs", "progress", "budget", "best"))
 
-                (one,) = until(client, "/studies", listed)["studies"]
-                assert one["state"]["word"] == "no sign of life"
+                (one,) = until(client, "/studies", lambda found: listed(found) and found["studies"][0]["verdict"])[
+                    "studies"
+                ]
+                assert (one["state"]["word"], one["verdict"]) == ("no sign of life", "nothing to compare with")
         finally:
             driver.kill()
 

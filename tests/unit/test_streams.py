@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hpo.service import streams
 from hpo.service.streams import HEARTBEAT, KEPT, Stream
 
 
@@ -147,5 +148,23 @@ def test_a_source_that_ends_ends_the_stream_after_its_last_word() -> None:
         stream = Stream(pump)
         found = [block async for block in stream.listen()]
         assert [parsed(b)["data"] for b in found if b.startswith(b"id:")] == ["bye"]
+
+    played(scenario)
+
+
+def test_a_source_that_breaks_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "AGAIN_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        tries = []
+
+        async def pump(stream: Stream) -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                raise KeyError("a bug")
+            stream.state("study", b"1", "a")
+            await asyncio.sleep(3600)
+
+        assert [e["data"] for e in await take(Stream(pump).listen(), 1)] == ["1"]
 
     played(scenario)

@@ -163,8 +163,8 @@ def test_a_check_runs_in_a_process_that_ends_with_a_study_that_takes_too_long(tm
             assert (await checker.examine(GOOD, Options())).problems == ()
             with pytest.raises(Problem, match="at most"):
                 await checker.examine("#" * (TEXT_BYTES + 1), Options())
-            checker._seconds = 0.01
-            with pytest.raises(Problem, match=r"within 0\.01 s"):
+            checker._seconds = 0.0
+            with pytest.raises(Problem, match="within 0 s"):
                 await checker.examine(GOOD, Options())
         finally:
             checker.close()

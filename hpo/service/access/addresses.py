@@ -78,12 +78,15 @@ class Names:
             return None if site is None else True
         try:
             there = urlsplit(origin)
-            name = there.hostname or ""
+            name, port = there.hostname or "", there.port
         except ValueError:
             return True
         if there.scheme not in ("http", "https") or not there.netloc:
             return True  # among them `null`, which sandboxed frames send
-        return there.netloc.lower() != headers.get("host", "").lower() and name not in self._public
+        if there.netloc.lower() == headers.get("host", "").lower():
+            return False
+        # A proxy may have changed the host, but it is not at a port at which any user of its machine may serve pages.
+        return port is not None or name not in self._public
 
     @property
     def _public(self) -> set[str]:

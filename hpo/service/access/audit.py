@@ -15,7 +15,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.service.context import Caller
@@ -48,7 +47,7 @@ class StoreAudit:
     def __init__(self, uri: str) -> None:
         where = place(uri)
         if isinstance(where, LocalPlace):
-            self._log: _Log = _Lines(where.root / FOLDER / "log.jsonl")
+            self._log: _Log = _Lines(where)
         else:
             from hpo.storage.s3 import S3Place  # needs boto3
 
@@ -82,10 +81,11 @@ class StoreAudit:
 class _Lines:
     """Entries as lines of a file. A cursor is the place in the file before which the next page ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, where: LocalPlace) -> None:
+        self._where, self._path = where, where.root / FOLDER / "log.jsonl"
 
     def add(self, entry: bytes) -> None:
+        self._where.check_there()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab+") as stream:

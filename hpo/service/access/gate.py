@@ -70,7 +70,7 @@ class Gate:
         try:
             return self._access.admit(Headers(scope=scope), source_of(scope), port_of(scope))
         except AccessError as error:
-            raise Problem(503, f"nobody can be let in now: {error}", wait=5) from None
+            raise Problem(503, f"nobody can be let in now: {error}") from None
 
     def _check(self, scope: Scope) -> None:
         """Raises Problem for what nobody may: another host, a change that another origin asks for."""

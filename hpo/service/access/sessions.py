@@ -12,7 +12,7 @@ from hpo.service.access.kept import Kept
 from hpo.service.access.tokens import LOOK_SECONDS, Token, digest_of
 
 SESSION_SECONDS = 7 * 86400.0
-MOST = 2000  # sessions at a time; a new one ends the oldest
+MOST, OF_ONE = 2000, 50  # sessions at a time, and those of one token; a new one ends the oldest
 
 
 class Sessions:
@@ -26,10 +26,11 @@ class Sessions:
         """Begins a session of a token, and returns its secret."""
         secret, now = secrets.token_urlsafe(32), time.time()
         with self._kept.changing() as value:
-            live = {key: entry for key, entry in value.items() if _is_live(entry, now)}
-            newest = sorted(live.items(), key=lambda item: item[1]["ends"])[-(MOST - 1) :]
+            live = sorted((item for item in value.items() if _is_live(item[1], now)), key=lambda item: item[1]["ends"])
+            mine = [key for key, entry in live if entry.get("token") == token.digest]
+            others = [(key, entry) for key, entry in live if key not in mine[: -(OF_ONE - 1)]]
             value.clear()
-            value.update(newest)
+            value.update(others[-(MOST - 1) :])
             value[digest_of(secret)] = {"token": token.digest, "ends": now + self.seconds}
         return secret
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import time
 import uuid
@@ -22,6 +23,7 @@ from hpo.service.analysis.shelf import Shelf
 from hpo.service.analysis.subject import Subject, subject
 from hpo.service.context import Made, Making, News, Reading, Settings
 from hpo.service.problems import Problem
+from hpo.text import one_line
 
 SIZE = 2 * 2**30
 IN_MEMORY = 8 * 2**20  # bytes of the largest content that is handed out as such
@@ -33,6 +35,8 @@ LATELY_SECONDS, LATELY = (
 )  # how long one of a study that runs is new enough, also in times of what it took to make
 FRESH_SECONDS = 0.5  # for which a file that was read stays in memory: many ask for the same at once
 RETRY_SECONDS = 30.0  # after a process was lost
+
+log = logging.getLogger("hpo.service")
 
 
 @dataclass
@@ -68,7 +72,10 @@ class Analysis:
     ) -> None:  # fmt: skip
         self._store = settings.store
         self._shelf = Shelf(expanded(settings.cache), size)
-        self._pool = pool.Pool(processes or pool.processes(), limit, nice)
+        many = processes or pool.processes()
+        self._pool = pool.Pool(many, limit, nice)
+        # A copy of each study waits on disk: of those for the next orders alone, long ones and short ones apart.
+        self._handed = {long: asyncio.Semaphore(many + 1) for long in (False, True)}
         self._making: dict[str, tuple[Making, asyncio.Task[None]]] = {}
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic
@@ -178,15 +185,15 @@ class Analysis:
         return self._making[asked.etag]
 
     async def _make(self, asked: Subject, how: Kind, studies: Sequence[Reading]) -> None:
-        began, folder, problem = time.monotonic(), self._shelf.folder(f"{asked.etag}-{uuid.uuid4().hex[:8]}"), None
+        began, problem, held = time.monotonic(), None, [studies]
+        del studies  # they may be large, and the process may be busy for long
         try:
-            await threads.made(partial(handing.write, folder, studies), self._threads)
-            del studies  # they may be large, and the process may be busy for long
-            problem = await self._ordered(asked, how, str(folder))
-        except OSError as error:
-            problem = Problem(503, f"the service's cache folder must be writable, but: {error.strerror}; make room")
+            async with self._handed[how.long]:
+                problem = await self._handed_over(asked, how, held.pop())
+        except Exception as error:
+            log.error("the %s of %s failed", asked.what, ", ".join(asked.names), exc_info=error)
+            problem = Problem(500, f"the {asked.what} must be made, but failed; the service's log has the details")
         finally:
-            await threads.made(lambda: shutil.rmtree(folder, True), self._threads)
             del self._making[asked.etag]
             if self._topics.get(asked.topic) == asked.etag:
                 del self._topics[asked.topic]
@@ -197,6 +204,19 @@ class Analysis:
             self._ends.popitem(last=False)
         self._tell(asked, done=True, sentence=None if problem is None else str(problem))
         await threads.made(self._shelf.tidy, self._threads)
+
+    async def _handed_over(self, asked: Subject, how: Kind, studies: Sequence[Reading]) -> Problem | None:
+        """Writes the studies down for a process, and has it make the analysis; returns the problem where it could not."""
+        folder = self._shelf.folder(f"{asked.etag}-{uuid.uuid4().hex[:8]}")
+        try:
+            await threads.made(partial(handing.write, folder, studies), self._threads)
+            del studies
+            return await self._ordered(asked, how, str(folder))
+        except OSError as error:
+            why = error.strerror or one_line(error)
+            return Problem(503, f"the service's cache folder must be writable, but: {why}; make room")
+        finally:
+            await threads.made(lambda: shutil.rmtree(folder, True), self._threads)
 
     async def _ordered(self, asked: Subject, how: Kind, folder: str) -> Problem | None:
         """Has a process make the analysis; returns the problem where it could not."""

@@ -14,6 +14,9 @@ from hpo.errors import HpoError, StudyError
 from hpo.service.analysis import handing, makers
 from hpo.store import Unreachable
 from hpo.store.state import State
+from hpo.text import cut
+
+LONGEST = 2000  # characters of a sentence: an answer is one line, which the service reads whole
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         asked = makers.Asked(studies, order["options"], order["store"], told)
         makers.kind(order["what"], order["options"]).make(asked, Path(order["path"]))
     except HpoError as error:
-        return {"error": str(error), "status": _status(error)}
+        return {"error": cut(str(error), LONGEST), "status": _status(error)}
     except OSError as error:
         return {
             "error": f"the service's cache folder must be writable, but: {error.strerror}; make room",
@@ -43,7 +46,10 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         }
     except Exception as error:
         traceback.print_exc()
-        return {"error": f"the service has a bug: {type(error).__name__}: {error}; its log has more", "status": 500}
+        return {
+            "error": f"the service has a bug: {type(error).__name__}: {cut(str(error), LONGEST)}; its log has more",
+            "status": 500,
+        }
     return {}
 
 

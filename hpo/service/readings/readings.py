@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import pyarrow as pa
 
@@ -16,6 +17,8 @@ from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
 from hpo.service.readings.study import Jobs, NoJobs, StudyLook, size
+from hpo.storage.local import LocalPlace
+from hpo.storage.place import place
 from hpo.store import StoreError, layout
 from hpo.store.listing import Listing
 from hpo.store.summary import Summary
@@ -24,6 +27,7 @@ THREADS = 4  # looks at a time: a store that is silent must not hold up all of t
 MEMORY = 512 * 2**20
 LEAST = 2**16  # bytes that a study counts as at least, so that there are not very many
 FIT_SECONDS = 1.0
+Kind = TypeVar("Kind")
 LONGEST = 200  # characters of a name that is looked for: no file system has longer ones
 
 
@@ -43,10 +47,12 @@ class Readings:
         jobs: Jobs | None = None,
     ) -> None:
         self._uri, self._seconds, self._memory, self._jobs = settings.store, seconds, memory, jobs or NoJobs()
+        where = place(settings.store)
+        self._folder = where if isinstance(where, LocalPlace) else None
         self._threads = ThreadPoolExecutor(THREADS, "readings")
         self._studies: OrderedDict[str, Newest[Reading]] = OrderedDict()
         self._listing = Listing(settings.store)
-        self._summaries = Newest(self._listed, self._threads, seconds)
+        self._summaries = Newest(partial(self._there, self._listed), self._threads, seconds)
         self._last: dict[str, Summary] = {}
         self._fitted = 0.0
 
@@ -112,7 +118,7 @@ class Readings:
                 look = StudyLook(self._uri, layout.checked(study), self._jobs)
             except StoreError as error:
                 raise Problem(404, str(error)) from None
-            known = self._studies.setdefault(study, Newest(look, self._threads, self._seconds))
+            known = self._studies.setdefault(study, Newest(partial(self._there, look), self._threads, self._seconds))
         self._studies.move_to_end(study)
         return known
 
@@ -129,6 +135,12 @@ class Readings:
                 total -= sizes[name]
                 pa.default_memory_pool().release_unused()
 
+    def _there(self, look: Callable[[], Kind]) -> Kind:
+        """Returns what a look finds. Raises Unreachable where the store was moved away: its studies are not gone."""
+        if self._folder is not None:
+            self._folder.check_there()
+        return look()
+
     def _listed(self) -> dict[str, Summary]:
         found = {summary.study: summary for summary in self._listing.summaries(self._jobs.waiting())}
         unknown = self._jobs.planned(lambda name: name not in found or not found[name].metric)  # but for their jobs
@@ -139,10 +151,11 @@ class Readings:
         return self._last
 
     def _newer(self, listed: Summary) -> Summary | None:
-        """Returns what a reading tells of a driver that died: it did not live to write its last results' summary."""
+        """Returns what the tables tell of a driver that died: its last summary may be behind them, or ahead."""
         known = self._studies.get(listed.study)
         reading = None if known is None else known.value
         if reading is None or listed.state.word != "no sign of life" or reading.state.word != listed.state.word:
             return None
-        found = reading.summary
-        return replace(found, state=listed.state) if found.trained_epochs > listed.trained_epochs else None
+        if reading.summary.sign_of_life != listed.sign_of_life:  # another driver has come and died since
+            return None
+        return replace(reading.summary, state=listed.state, archived=listed.archived, tag=listed.tag)

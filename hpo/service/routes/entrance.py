@@ -27,6 +27,7 @@ from hpo.storage.errors import StorageError
 from hpo.storage.place import absolute
 
 READY_SECONDS = 5.0
+OPEN: dict[str, Any] = {"security": []}  # to everybody, without a token
 Viewer = Annotated[Caller, Depends(needs("view"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
 
@@ -44,19 +45,19 @@ def router(context: Context) -> APIRouter:
 
 
 def _health(routes: APIRouter, context: Context) -> None:
-    @routes.get("/health", tags=["service"])
+    @routes.get("/health", tags=["service"], openapi_extra=OPEN)
     async def health() -> HealthAnswer:
         """Tells that the service runs. Needs no token."""
         return HealthAnswer()
 
-    @routes.get("/health/ready", tags=["service"])
+    @routes.get("/health/ready", tags=["service"], openapi_extra=OPEN)
     async def ready() -> HealthAnswer:
         """Tells that the service can read its store; 503 while it cannot. Needs no token."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await context.readings.summaries()
         except (StorageError, TimeoutError):
-            raise Problem(503, "the store does not answer now", wait=5) from None
+            raise Problem(503, "the store does not answer now") from None
         return HealthAnswer()
 
     @routes.get("/me", tags=["service"])

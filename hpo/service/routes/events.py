@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from typing import Annotated, Any
@@ -108,7 +109,8 @@ async def _follow_news(context: Context, study: str, stream: Stream) -> None:
             told = {"what": news.what, "etag": news.etag, "studies": list(news.studies), "problem": news.sentence}
             stream.news("made" if news.done else "making", encoded(told))
             if news.done and news.what == "comparison":
-                await _tell(context, await context.readings.reading(study), stream)  # its verdict is there
+                with contextlib.suppress(Problem, StoreError):  # of a store that is away the stream is told besides
+                    await _tell(context, await context.readings.reading(study), stream)  # its verdict is there
 
 
 async def _follow_all(context: Context, stream: Stream) -> None:

@@ -20,6 +20,7 @@ from hpo.storage.errors import StorageError
 
 FORM_BYTES = 8192
 NOTE_SECONDS = 3.0  # that a log-in waits for the audit log
+FOREIGN = "Another page led here, with a token. Log in only if you know whose token it is."
 
 
 def router(context: Context) -> APIRouter:
@@ -39,6 +40,8 @@ def router(context: Context) -> APIRouter:
         there = local_path(next)
         if entry.tokens is None or (not token and _known(entry, request)):
             return _to(request, there)
+        if token and entry.names.foreign(request.headers):  # else any page could log a reader in as somebody else
+            return _page(context, request, there, FOREIGN, token=token)
         return await enter(request, token, there) if token else _page(context, request, there)
 
     @routes.post("/login", include_in_schema=False)
@@ -59,11 +62,14 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _page(context: Context, request: Request, there: str, problem: str = "", status: int = 200) -> Response:
+def _page(
+    context: Context, request: Request, there: str, problem: str = "", status: int = 200, token: str = ""
+) -> Response:
     store = context.settings.store.rstrip("/").rpartition("/")[2]  # where it lies is nobody's business before
     return shells.shell(
-        request, "login", title="Log in", status=status, framed=False, next=there, problem=problem, store=store
-    )
+        request, "login", title="Log in", status=status, framed=False, next=there, problem=problem, store=store,
+        token=token,
+    )  # fmt: skip
 
 
 async def _begun(context: Context, entry: Access, request: Request, secret: str, there: str) -> Response:

@@ -33,7 +33,7 @@ class Acting:
         """Asks a study's job to stop, with its later attempts, and waits a little for its end."""
         await self._allowed(study, caller)
         queue = queue_of(self._context)
-        await asyncio.to_thread(lambda: queue.look(anew=True))
+        await queue.ask(queue.look, True)
         retried = await queue.retried()
         found = [job for job in await queue.of_study(study) if not job.done or job.series in retried]
         if not found:
@@ -44,14 +44,14 @@ class Acting:
         job = found[0]
         if job.id not in self._stopping:
             await self._note(caller, "stop", study, job=job.id)
-            task = asyncio.create_task(asyncio.to_thread(queue.cluster.stop, job.series))
+            task = asyncio.create_task(queue.ask(queue.cluster.stop, job.series))
             self._stopping[job.id] = task
             task.add_done_callback(lambda _: self._stopping.pop(job.id, None))
         with explained():
             done, _ = await asyncio.wait({self._stopping.get(job.id) or task}, timeout=STOPPING)
             for ended in done:
                 job = ended.result()
-        await asyncio.to_thread(lambda: queue.look(anew=True))
+        await queue.ask(queue.look, True)
         return await self._answer(study, job.id)
 
     async def go_on(self, study: str, caller: Caller, wishes: Mapping[str, Any], key: str | None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Acting:
                 409, f"a study must have something left to do, but {study} is complete; submit it with more seeds"
             )
         made = await asyncio.to_thread(self._submitted, study, known.suite)
-        if made is None:
+        if made is None or made.owner != (known.owner or made.owner):  # nobody goes on with what another one asked for
             definition = (await self._context.readings.reading(study)).data.definition
             values = file_values(definition)
             values.pop("store", None)  # it may be called otherwise where it was written from

@@ -62,7 +62,7 @@ async def estimate(
 async def _slots(context: Context, work: Work) -> int | None:
     try:
         queue = queue_of(context)
-        return await asyncio.to_thread(queue.slots, work.bundles, work.labels) or None
+        return await queue.ask(queue.slots, work.bundles, work.labels) or None
     except Problem:
         return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import shutil
 import threading
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
+from cluster.job import NoSuchJob
 from hpo.service.problems import Problem
 from hpo.service.submitting.records import digest
 
@@ -21,11 +24,14 @@ if TYPE_CHECKING:
 PIECE = 256 * 1024  # bytes of an answer
 MOST = 64 * 2**20  # bytes of a log that are kept
 LOGS = 32  # logs that are read at a time
+UNASKED, AGAIN = 60.0, 3.0  # seconds: after which nobody looks at a log, and after which one that broke is read on
 PAUSE, QUIET, PATIENCE = (
     0.3,
     0.7,
     5.0,
 )  # seconds: between looks at the file, after which a log has told all, for the first words
+
+log = logging.getLogger("hpo.service")
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,18 @@ class Piece:
 
 
 class Log:
-    """A job's log, read by one thread until the job has ended, whoever looks."""
+    """A job's log, read by one thread until the job has ended, whoever looks.
+
+    broken: it was not read to its end, and must be read anew. left: others took its place.
+    """
 
     def __init__(self, cluster: Cluster, job_id: str, path: Path) -> None:
-        self._cluster, self._job_id, self._path = cluster, job_id, path
+        self._cluster, self._job_id = cluster, job_id
         self._changed = time.monotonic()
-        self.over, self.asked = False, time.monotonic()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
+        self.over, self.broken, self.left, self.asked = False, False, False, time.monotonic()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        self._file = path.open("x+b", buffering=0)  # those who look go on when the name is gone
         self._thread = threading.Thread(target=self._read, daemon=True, name=f"log of {job_id}")
         self._thread.start()
 
@@ -53,18 +63,16 @@ class Log:
         """Returns when all is there that the log has now."""
         began = time.monotonic()
         while not self.over and time.monotonic() - began < PATIENCE:
-            if self._path.stat().st_size and time.monotonic() - self._changed > QUIET:
+            if self._size and time.monotonic() - self._changed > QUIET:
                 return
             await asyncio.sleep(0.05)
 
     def piece(self, offset: int) -> Piece:
         """Returns what follows `offset`; of a negative one, the last so many bytes from the beginning of a line."""
         self.asked = time.monotonic()
-        over, size = self.over, self._path.stat().st_size  # in this order: what was over before has no further bytes
+        over, size = self.over, self._size  # in this order: what was over before has no further bytes
         from_end, offset = offset < 0, max(0, size + offset) if offset < 0 else min(offset, size)
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            found = file.read(PIECE)
+        found = os.pread(self._file.fileno(), PIECE, offset)
         if from_end and offset > 0:
             skipped = found.find(b"\n") + 1
             offset, found = offset + skipped, found[skipped:]
@@ -73,22 +81,50 @@ class Log:
         return Piece(found.decode("utf-8", "replace"), end, over and end >= size)
 
     def _read(self) -> None:
-        """Appends what the job writes."""
-        left = MOST
+        """Appends what the job writes, and goes on after a break for as long as somebody looks."""
+        seen = 0
         try:
-            with self._path.open("ab", buffering=0) as file:
-                for text in self._cluster.follow(self._job_id):
-                    content = text.encode("utf-8", "replace")[:left]
-                    file.write(content)
-                    self._changed, left = time.monotonic(), left - len(content)
-                    if left <= 0:
-                        file.write(b"\n... the rest is in Ray's own log of the job\n")
-                        break
-        except (ClusterError, OSError) as error:
-            with self._path.open("ab") as file:
-                file.write(f"\n... the log cannot be read on: {error}\n".encode())
+            while True:
+                try:
+                    position = 0
+                    for text in self._cluster.follow(self._job_id):  # from the log's beginning
+                        fresh = text[max(0, seen - position) :]
+                        position += len(text)
+                        seen = max(seen, position)
+                        if not self._take(fresh):
+                            return
+                    return
+                except NoSuchJob as error:
+                    self._take(f"\n... the log cannot be read on: {error}\n")
+                    return
+                except ClusterError:
+                    if self.idle:
+                        self.broken = True
+                        return
+                    time.sleep(AGAIN)
+        except OSError as error:  # a disk that is full
+            self.broken = True
+            log.warning("the log of job %s cannot be kept: %s", self._job_id, error)
         finally:
             self.over = True
+
+    def _take(self, text: str) -> bool:
+        """Writes what is new; tells whether more is wanted."""
+        content = text.encode("utf-8", "replace")[: MOST - self._size]
+        self._file.write(content)
+        self._changed = time.monotonic()
+        if self._size >= MOST:
+            self._file.write(b"\n... the rest is in Ray's own log of the job\n")
+        return self._size < MOST and not self.left
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody looked lately."""
+        return self.left or time.monotonic() - self.asked > UNASKED
+
+    @property
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
 
 
 class Logs:
@@ -101,17 +137,17 @@ class Logs:
 
     async def piece(self, job_id: str, offset: int) -> Piece:
         """Returns what follows an offset of a job's log. Raises Problem."""
-        log = self._log(job_id)
-        await log.settled()
-        return await asyncio.to_thread(log.piece, offset)
+        found = self._log(job_id)
+        await found.settled()
+        return await asyncio.to_thread(found.piece, offset)
 
     async def follow(self, job_id: str, offset: int) -> AsyncIterator[Piece | None]:
         """Yields the log from an offset on, piece by piece, until the job has ended; None, as a sign of life, in between."""
-        log, quiet = self._log(job_id), time.monotonic()
+        read, quiet = self._log(job_id), time.monotonic()
         if offset < 0:
-            await log.settled()
+            await read.settled()
         while True:
-            found = await asyncio.to_thread(log.piece, offset)
+            found = await asyncio.to_thread(read.piece, offset)
             offset = found.next
             if found.text or found.ended:
                 quiet = time.monotonic()
@@ -125,6 +161,8 @@ class Logs:
                 await asyncio.sleep(PAUSE)
 
     def _log(self, job_id: str) -> Log:
+        if job_id in self._logs and self._logs[job_id].broken:
+            del self._logs[job_id]
         if job_id not in self._logs:
             if len(self._logs) >= LOGS:
                 self._forget()
@@ -135,11 +173,11 @@ class Logs:
         return self._folder / f"{digest(job_id)}.log"  # whoever reaches the job server may give a job any id
 
     def _forget(self) -> None:
-        over = [job_id for job_id, log in self._logs.items() if log.over]
-        if not over:
+        free = [job_id for job_id, each in self._logs.items() if each.over or each.idle]
+        if not free:
             raise Problem(429, f"{LOGS} logs are being read already; ask again later", wait=30)
-        oldest = min(over, key=lambda job_id: self._logs[job_id].asked)
-        del self._logs[oldest]
+        oldest = min(free, key=lambda job_id: self._logs[job_id].asked)
+        self._logs.pop(oldest).left = True
         self._path(oldest).unlink(missing_ok=True)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from cluster.job import QUEUE, Job
 from hpo.service.context import Cluster, Settings
-from hpo.service.problems import Problem
 from hpo.service.readings.study import Planned
 from hpo.service.submitting.queue import queue_on, studies_of
 from hpo.service.submitting.records import Records, Submitted
@@ -28,7 +27,7 @@ class Pending:
         self._records: dict[str, Submitted | None] = {}  # by study and series: a series' record does not change
 
     def waiting(self) -> Mapping[str, float]:
-        """Returns since when studies wait whose job waits for its turn; nothing while the head does not answer."""
+        """Returns since when studies wait whose job waits for its turn; while the head does not answer, as it said last."""
         return {
             study: job.started or time.time()
             for job in reversed(self._jobs())
@@ -55,10 +54,7 @@ class Pending:
         return None if found is None else {"id": found.id, "page": self._queue.cluster.page(found.id)}
 
     def _jobs(self) -> list[Job]:
-        try:
-            return [job for job in self._queue.look() if job.helper is None]
-        except Problem:
-            return []
+        return [job for job in self._queue.known() if job.helper is None]
 
     def _planned(self, study: str, job: Job) -> Planned:
         made = self._submitted(study, job)

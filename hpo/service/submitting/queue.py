@@ -6,8 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Generic, TypeVar, cast
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from cluster.errors import ClusterError
@@ -19,6 +20,9 @@ from hpo.service.submitting.rules import below
 from hpo.text import shown
 
 SECONDS, NODES_SECONDS = 2.0, 20.0  # that a look at the jobs and at the nodes counts for
+PATIENCE = 0.5  # seconds that whoever can do without the newest jobs waits for them
+THREADS = 16
+REST = 4  # times as long as a look took that failed passes before the next one
 KINDS = 100  # of trials whose slots are kept
 T = TypeVar("T")
 # notes of a submission: the studies, the most trials at a time, the epochs planned
@@ -49,7 +53,7 @@ def explained() -> Iterator[None]:
     except NoSuchJob as error:
         raise Problem(404, str(error)) from None
     except HeadUnreachable as error:
-        raise Problem(503, str(error), wait=5) from None
+        raise Problem(503, str(error)) from None
     except ClusterError as error:
         raise Problem(409, str(error)) from None
 
@@ -60,10 +64,18 @@ class Queue:
     def __init__(self, cluster: Cluster, stores: Sequence[str]) -> None:
         self.cluster, self._stores = cluster, tuple(stores)
         self._jobs, self._slots = _Lately[list[Job]](SECONDS), dict[str, _Lately[int]]()
+        self._threads = ThreadPoolExecutor(THREADS, "cluster")
+
+    async def ask(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Returns an answer of the cluster without blocking the event loop.
+
+        In threads of its own: a head that is silent holds up nothing that needs the store alone.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
 
     async def jobs(self) -> list[Job]:
         """Returns the attempts at studies, newest first, as they were within the last seconds. Raises Problem."""
-        return [job for job in await asyncio.to_thread(self.look) if job.helper is None]
+        return [job for job in await self.ask(self.look) if job.helper is None]
 
     async def job(self, name: str) -> Job:
         """Returns a job by its id, or the last attempt of a series. Raises Problem 404."""
@@ -80,14 +92,21 @@ class Queue:
 
     async def retried(self) -> set[str]:
         """Returns the series whose next attempt comes by itself."""
-        return {job.series for job in await asyncio.to_thread(self.look) if job.helper == RETRIES and not job.done}
+        return {job.series for job in await self.ask(self.look) if job.helper == RETRIES and not job.done}
 
-    def look(self, *, anew: bool = False) -> list[Job]:
+    def look(self, anew: bool = False) -> list[Job]:
         """Returns all jobs that play studies of the service's stores, helpers too. Blocks."""
         if anew:
             self._jobs.forget()
+        return self._jobs.get(self._found)
+
+    def known(self) -> list[Job]:
+        """Returns the jobs as `look` does, or as they were when the head last answered; none before. Blocks for a moment."""
+        return self._jobs.soon(self._found, PATIENCE) or []
+
+    def _found(self) -> list[Job]:
         with explained():
-            return self._jobs.get(lambda: self._ours(self.cluster.jobs()))
+            return self._ours(self.cluster.jobs())
 
     def slots(self, bundles: Sequence[Mapping[str, float]], labels: Mapping[str, str]) -> int:
         """Returns how many trials of this kind the cluster's nodes, as they are now, hold at a time. Blocks."""
@@ -111,33 +130,57 @@ class Queue:
 class _Lately(Generic[T]):
     """A value that is found anew only some seconds after it was found last, once for all threads that ask.
 
-    So is a problem: a head that is away keeps one waiting, not each who asks in turn.
+    An error counts as long, and longer where it took long: a head that is away holds up one who asks, and not each in turn.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._until = seconds, float("-inf")
+        self._began = self._forgotten = float("-inf")  # when the last look began, and before when none counts
         self._lock = threading.Lock()
         self._value: T | None = None
-        self._problem: Problem | None = None
+        self._error: Problem | None = None
+        self._thread: threading.Thread | None = None
 
     def get(self, find: Callable[[], T]) -> T:
         with self._lock:
-            if time.monotonic() > self._until:
+            if self._outdated:
                 self._find(find)
-                self._until = time.monotonic() + self._seconds
-            if self._problem is not None:
-                raise self._problem.with_traceback(None)  # many raise it, each with a traceback of its own
-            return cast(T, self._value)
+            if self._error is not None:
+                raise self._error.with_traceback(None)  # many raise it, each with a traceback of its own
+            assert self._value is not None
+            return self._value
+
+    def soon(self, find: Callable[[], T], patience: float) -> T | None:
+        """Returns the value, an older one if a new one takes longer than `patience` seconds; None before the first one."""
+        if self._outdated:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._refresh, args=(find,), daemon=True, name="a look at the cluster"
+                )
+                self._thread.start()
+            self._thread.join(patience)
+        return self._value
+
+    def _refresh(self, find: Callable[[], T]) -> None:
+        with suppress(Problem):
+            self.get(find)
 
     def _find(self, find: Callable[[], T]) -> None:
-        self._problem = None
+        self._began = time.monotonic()
         try:
-            self._value = find()
+            self._value, self._error = find(), None
         except Problem as error:
-            self._problem = error
+            self._error = error
+        now = time.monotonic()
+        self._until = now + self._seconds + (0.0 if self._error is None else REST * (now - self._began))
+
+    @property
+    def _outdated(self) -> bool:
+        return self._began <= self._forgotten or time.monotonic() > self._until
 
     def forget(self) -> None:
-        self._until = float("-inf")
+        """Has the next who asks wait for a look that begins after this call."""
+        self._forgotten = time.monotonic()
 
 
 def studies_of(job: Job) -> tuple[str, ...]:

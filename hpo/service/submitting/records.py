@@ -3,6 +3,8 @@
 .service/keys/<digest>.json      an idempotency key: the digest of what was asked, and the answer once there is one
 .service/studies/<study>.json    what was last submitted under a name: its text, options, owner and files
 .service/files/<digest>.zip      the files that came with a study
+
+Keys, and files that no study was last submitted with, are deleted after a month.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from hpo.storage.place import Place, place
 from hpo.store.layout import checked
 
 ROOT = ".service"
+KEPT_SECONDS = 30 * 86400.0  # nobody sends a request again after so long
+_AGING = ("keys", "files")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -86,13 +90,27 @@ class Records:
     def keep_files(self, archive: bytes) -> str:
         """Keeps an archive and returns its digest."""
         name = digest(archive)
-        if self._place.read(self._files(name)) is None:
-            self._place.replace(self._files(name), archive)
+        self._place.replace(self._files(name), archive)  # also one that is there: it is young again
         return name
 
     def files(self, name: str) -> bytes | None:
         """Returns an archive by its digest."""
         return self._place.read(self._files(name))
+
+    def tidy(self, seconds: float = KEPT_SECONDS) -> None:
+        """Deletes keys of that age, and files that no study was last submitted with."""
+        keys, files = (
+            [entry for entry in self._place.entries(f"{ROOT}/{what}") if entry.age > seconds] for what in _AGING
+        )
+        for entry in keys:
+            self._place.delete(entry.name)
+        if not files:
+            return
+        records = (self._place.read(name) for name in self._place.names(f"{ROOT}/studies"))
+        needed = {self._files(str(Submitted.from_json(content).files)) for content in records if content is not None}
+        for entry in files:
+            if entry.name not in needed:
+                self._place.delete(entry.name)
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         self._place.replace(name, json.dumps(value, sort_keys=True).encode())

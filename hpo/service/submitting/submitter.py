@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,13 @@ from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import EPOCHS, STUDIES, WORKERS, Queue, active, explained, queue_of, studies_of
 from hpo.service.submitting.records import Records, Submitted, digest
 from hpo.service.submitting.upload import Limits, unpack
+from hpo.storage.place import place
+from hpo.store import layout
+from hpo.store.errors import StoreError
+from hpo.store.summary import Facts, from_bytes
 
 if TYPE_CHECKING:
     from cluster.job import Submission
-    from hpo.store.summary import Summary
 
 STATUS = {
     "forbidden": 403,
@@ -68,6 +72,8 @@ class Submitter:
     def __init__(self, context: Context, checker: Checker) -> None:
         self._context, self._checker = context, checker
         self._turn = asyncio.Lock()
+        self._tidied = float("-inf")
+        self._tidying: asyncio.Task[None] | None = None
         self.store = checker.rules.store
 
     async def submit(self, order: Order) -> dict[str, Any]:
@@ -95,7 +101,7 @@ class Submitter:
         if answered is not None:
             return dict(answered)
         series = new_series(found.name or "", key[:12])
-        made = await asyncio.to_thread(self._known, queue, series)
+        made = await queue.ask(self._known, queue, series)
         if made is None:
             workers = await self._room(queue, found, order)
             await asyncio.to_thread(self._note, order, found, series)
@@ -105,13 +111,25 @@ class Submitter:
             for name in dict.fromkeys((found.name or "", *found.studies)):
                 await asyncio.to_thread(records.keep_submitted, name, kept)
             with explained():
-                made = await asyncio.to_thread(self._sent, queue, found, order, workers, folder, series)
-            await asyncio.to_thread(lambda: queue.look(anew=True))
+                made = await queue.ask(self._sent, queue, found, order, workers, folder, series)
+            await queue.ask(queue.look, True)
             for name in found.studies:
                 self._context.readings.forget(name)
         answer = self._answer(found, made)
         await asyncio.to_thread(records.keep_answer, key, order.body, answer)
+        self._tidy(records)
         return answer
+
+    def _tidy(self, records: Records) -> None:
+        """Begins, once a day, to delete records that nobody needs any more."""
+        if time.monotonic() < self._tidied + quotas.DAY or (self._tidying is not None and not self._tidying.done()):
+            return
+
+        def tidy() -> None:
+            with suppress(StoreError):
+                records.tidy()
+
+        self._tidied, self._tidying = time.monotonic(), asyncio.create_task(asyncio.to_thread(tidy))
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
@@ -124,8 +142,7 @@ class Submitter:
         if found.problems:
             status = next(status for kind, status in STATUS.items() if kind in found.kinds)
             first = next(one for one in found.problems if STATUS[one.kind] == status)
-            wait = 5 if status == 503 else None
-            raise Problem(status, first.message, wait=wait, problems=[asdict(one) for one in found.problems])
+            raise Problem(status, first.message, problems=[asdict(one) for one in found.problems])
         if found.owner != caller.name and not caller.may("admin"):
             raise Problem(
                 403, f"owner must be {caller.name}, the name of your token, but got {found.owner}; leave it out"
@@ -134,21 +151,32 @@ class Submitter:
         if settings.queue and order.options.queue not in (None, settings.queue) and not caller.may("admin"):
             raise Problem(403, f"queue must be {settings.queue} here, but got {order.options.queue}; leave it out")
         known = {summary.study: summary for summary in await self._context.readings.summaries()}
-        for name in found.studies:
+        for name in dict.fromkeys((found.name or "", *found.studies)):  # a suite is recorded under its own name, too
             self._check_owner(known.get(name), caller)
+        if found.store not in (None, self.store):
+            await asyncio.to_thread(self._check_elsewhere, str(found.store), found.studies, caller)
         return found
 
     @staticmethod
-    def _check_owner(known: Summary | None, caller: Caller) -> None:
+    def _check_owner(known: Facts | None, caller: Caller) -> None:
         if known is not None and known.owner != caller.name and not caller.may("admin"):
             raise Problem(
                 403, f"study {known.study} must be yours to go on with it, but it belongs to {known.owner or 'nobody'}; "
                 "give yours another name"
             )  # fmt: skip
 
+    @classmethod
+    def _check_elsewhere(cls, store: str, studies: Sequence[str], caller: Caller) -> None:
+        """Checks the owners of studies in another store that the service allows; whose one is, its summary tells."""
+        where = place(store)
+        for name in studies:
+            if where.read(layout.head(name)) is not None:
+                found = from_bytes(where.read(layout.summary(name)))
+                cls._check_owner(found[0] if found else Facts(study=name), caller)
+
     async def _room(self, queue: Queue, found: Examined, order: Order) -> int | None:
         """Returns the most trials that the job may train at a time. Raises Problem where a job plays the study, and 429."""
-        jobs = await asyncio.to_thread(lambda: queue.look(anew=True))
+        jobs = await queue.ask(queue.look, True)
         for job in active(jobs).values():
             if twice := sorted(set(studies_of(job)) & set(found.studies)):
                 raise Problem(
