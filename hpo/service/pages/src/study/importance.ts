@@ -11,6 +11,8 @@ import { amongst, within } from "./trials_filters.js";
 import type { TrialsPanel } from "./trials_panel.js";
 import type { View } from "./view.js";
 
+const FEWEST = 12; // as hpo/results/importance.py has it; below it the service is not asked
+
 export class ImportancePanel {
   readonly element = h("section.panel.wide", { "aria-labelledby": "importance-heading" });
   private readonly problem = h("div", { hidden: true });
@@ -31,6 +33,7 @@ export class ImportancePanel {
   }
 
   async show(study: StudyDetail): Promise<void> {
+    if (study.trials - study.failed_trials < FEWEST) return trouble(this.problem, new Error(`Importance needs at least ${FEWEST} trials with a value.`));
     try {
       const found = await get<Importance>(`${studyPath(this.study)}/importance`, { waiting: () => (this.wait.hidden = this.content.hidden === false) });
       trouble(this.problem, null);
