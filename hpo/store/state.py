@@ -128,7 +128,7 @@ def _living(signs: Signs, now: float) -> State:
     return State(
         "starting",
         signs.began,
-        f"{signs.who} {'has been preparing' if since else 'prepares'} it{since}; no epoch has arrived yet",
+        f"{signs.who} {'has been preparing' if since else 'prepares'} it{since}; no epoch has arrived since",
     )
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from playwright.sync_api import Page, TimeoutError, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests import s3_servers
 from tests.bench.shown_stores import LONG, drivers, write_large, write_many, write_recorded, write_shapes
@@ -167,12 +168,12 @@ def take(page: Page, watching: Watched, url: str, one: Picture, path: Path) -> N
 
 
 def _settle(page: Page) -> None:
-    """Waits until nothing on the page is still being made, for a while at most."""
-    with suppress(TimeoutError):
-        page.wait_for_function(
-            "![...document.querySelectorAll('main')].some((one) => /being (made|worked out|read)/.test(one.innerText))",
-            timeout=30_000,
-        )
+    """Waits until nothing on the page is still being made, for a while at most. Polls: the pages' policy forbids to be asked."""
+    until = time.monotonic() + 30
+    while page.evaluate("/being (made|worked out|read)/.test(document.querySelector('main').innerText)"):
+        if time.monotonic() > until:
+            break
+        page.wait_for_timeout(300)
     page.wait_for_timeout(700)
 
 
