@@ -280,7 +280,7 @@ class Comparison:
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
             "constraints": list(self.constraints), "feasibility": [asdict(run) for run in self.feasibility],
             "objectives": [found.to_json() for found in self.objectives],
-            **({"states": {name: state.to_json() for name, state in self.states.items()}} if self.states else {}),
+            **({"states": {name: str(state.word) for name, state in self.states.items()}} if self.states else {}),
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

@@ -92,7 +92,7 @@ class Trainable(tune.Trainable):
         pruned = self.config["rate"] == 1.0 and self.epoch == 2
         return {"val_loss": loss, "done": pruned or self.epoch == self.config["fixed"]["epochs"]}
 
-ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+ray.init("local", num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
 tune.Tuner(
     tune.with_resources(Trainable, {"cpu": 1}),
     param_space={"net": {"rate": tune.grid_search([0.001, 0.01, 0.1, 1.0])}, "fixed": {"epochs": 4}},
