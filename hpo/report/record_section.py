@@ -29,8 +29,12 @@ def ledger(data: StudyData) -> Section:
     again = int(pc.sum(pc.greater(data.epochs["attempt"], 0)).as_py() or 0)
     trained, charged = data.epochs.num_rows - again, sum(run["charged_epochs"] for run in data.runs.to_pylist())
     lead = (
-        f"{charged:,} epochs were charged to {_count(data.runs.num_rows, 'run')}, and {trained:,} were trained: a "
-        "configuration that several runs ask for is trained once and charged to each of them."
+        "No epoch has been charged yet."
+        if not charged
+        else (
+            f"{charged:,} epochs were charged to {_count(data.runs.num_rows, 'run')}, and {trained:,} were trained: a "
+            "configuration that several runs ask for is trained once and charged to each of them."
+        )
     )
     lead += f" After faults, {again:,} were trained again; these are charged to no run." if again else ""
     return Section("ledger", "The ledger", [Text(f"{lead} {_budgets(data)}".rstrip()), table(ledger_table(data))])
@@ -46,10 +50,10 @@ def _budgets(data: StudyData) -> str:
     if whole == len(runs):
         said = f"Every run {'that has begun ' if missing else ''}used exactly its budget." if runs else ""
         return f"{said} {unbegun}".strip()
-    under_way = sum(run["status"] != "complete" and _spent(run)[0] < _spent(run)[1] for run in runs)
-    ended = len(runs) - whole - under_way
+    left = sum(run["status"] != "complete" and _spent(run)[0] < _spent(run)[1] for run in runs)
+    ended = len(runs) - whole - left
     told = [f"{whole} of {_count(len(runs), 'run')} used exactly the budget"]
-    told += [f"{under_way} {'is' if under_way == 1 else 'are'} under way"] if under_way else []
+    told += [f"{left} {'has' if left == 1 else 'have'} some of it left"] if left else []
     told += [f"{ended} ended before it, for the reason under remark"] if ended > 0 else []
     return f"{'; '.join(told)}. {unbegun}".rstrip()
 

@@ -29,6 +29,11 @@ def count(value: int, one: str, many: str) -> str:
     return f"{number(value)} {one if value == 1 else many}"
 
 
+def about(value: int, one: str, many: str) -> str:
+    """Returns an estimated number with its noun: about 1,200 seeds; over 10,000 seeds."""
+    return f"{'' if value > MOST else 'about '}{count(value, one, many)}"
+
+
 def span(low: int, high: int) -> str:
     """Returns a range of whole numbers: 4 to 8; 4 if its ends are the same."""
     return number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"

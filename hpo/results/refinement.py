@@ -13,7 +13,7 @@ from hpo.errors import HpoError
 from hpo.results import statistics
 from hpo.results.importance import Importance, TooFewTrials
 from hpo.results.margin import margin
-from hpo.results.phrases import number
+from hpo.results.phrases import about
 from hpo.results.sign_flips import sign_flips
 from hpo.results.statistics import Vector, mean_interval
 from hpo.results.values import UNDECIDED, Interval
@@ -160,7 +160,7 @@ class Refinement:
         seen = "1 pair does" if top.pairs == 1 else f"{top.pairs} pairs do"
         more = f"at least {statistics.fewest_pairs()} pairs are needed"
         if top.more is not None:
-            more = f"detecting a gain of {self.point:.3g} would take about {number(top.more)} more"
+            more = f"detecting a gain of {self.point:.3g} would take {about(top.more, 'more', 'more')}"
         elif top.pairs >= statistics.fewest_pairs():
             more = (
                 "name the smallest gain that matters (difference in the study) to learn how many more would detect it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hpo.results.phrases import below, between, block_words, budgets, count, joined, sentence, span
+from hpo.results.phrases import about, below, between, block_words, budgets, count, joined, sentence, span
 from hpo.results.sign_flips import smallest_p
 from hpo.results.statistics import ALPHA, fewest_pairs
 
@@ -170,8 +170,8 @@ def _undecided(comparison: Comparison, tables: Mapping[str, Sequence[PairTest]])
         return f"{start}, although a difference of {comparison.point:.3g} would probably have been detected."
     spread = "" if low == high else f" ({span(low, high)}, as far as the spread of results is known)"
     return (
-        f"{start}{end} Detecting a difference of {comparison.point:.3g} would take about "
-        f"{count(more, f'more {one}', f'more {many}')}{spread}."
+        f"{start}{end} Detecting a difference of {comparison.point:.3g} would take "
+        f"{about(more, f'more {one}', f'more {many}')}{spread}."
     )
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from hpo import __version__
+from hpo.service import threads
 from hpo.service.context import Made, Making, Reading
 from hpo.service.problems import encoded
 
@@ -68,7 +69,7 @@ async def compressed(
     headers = attachment(name) if name else {}
     if len(body) < WORTH or not takes_gzip(request) or not _shrinks(media):
         return _response(body, etag, media, headers)
-    return _response(await asyncio.to_thread(gzip.compress, body, LEVEL), etag, media, headers, packed=True)
+    return _response(await threads.made(lambda: gzip.compress(body, LEVEL)), etag, media, headers, packed=True)
 
 
 async def made(request: Request, found: Made | Making, what: str, *, name: str | None = None) -> Response:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo import __version__
 from hpo.errors import HpoError
-from hpo.service import documented
+from hpo.service import documented, shells
 from hpo.service.access import middleware
 from hpo.service.context import Context
 from hpo.service.problems import Problem, encoded
@@ -95,6 +95,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     """Answers for a path that leads nowhere, a method that a path does not take, and the like."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and _reads(request):
+        return shells.shell(request, "message", title="Not found", status=404, message="The service has no such page.")
     path, method = shown(request.url.path, 120), request.method
     told = {404: f"the path must be one of the service's, but got {path}", 405: f"{path} does not take {method}"}
     if error.status_code == 400:  # a body that is no text
@@ -103,6 +105,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     if error.status_code == 405 and (taken := documented.methods(request.app, request.url.path)):
         headers["Allow"] = ", ".join(taken)  # of all routes of this path; the error names those of the first one
     return Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=headers).answer()
+
+
+def _reads(request: Request) -> bool:
+    """Tells whether a person with a browser asks, rather than a program."""
+    return "text/html" in request.headers.get("accept", "") and "/api/" not in request.url.path
 
 
 class Caught:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
+from hpo.results.standing import current
 from hpo.service.once import Once
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 Role = Literal["view", "run", "admin"]
+STANDING = "standing"
 ROLES: tuple[Role, ...] = ("view", "run", "admin")  # each may what those before it may
 
 
@@ -67,9 +70,9 @@ class Settings:
 class Reading:
     """A study as it was read: its tables, its state, and a version that changes with anything of it.
 
-    contents: a version of the head and the tables alone, which a lease that is renewed does not change. job: id and page of
-    its newest job, None where the cluster remembers none. What follows from a
-    reading and many ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
+    contents: a version of the head and the tables alone, which a lease that is renewed does not change. nbytes: of the
+    tables. job: id and page of its newest job, None where the cluster remembers none. What follows from a reading and many
+    ask for (its JSON text, its curves) is made once: `text = await reading.later("detail", make)`.
     """
 
     data: StudyData
@@ -78,19 +81,25 @@ class Reading:
     version: str
     figures: Mapping[str, Any] | None = None  # what its driver wrote lately
     contents: str = ""
+    nbytes: int = 0
     job: Mapping[str, str] | None = None
     made: Once = field(default_factory=Once, compare=False, repr=False)
 
     @property
     def standing(self) -> StudyData:
         """The study with runs and trials as its charges give them, which are never behind; derived once. Blocks."""
-        from hpo.results.standing import current
-
-        return self.once("standing", lambda: current(self.data))
+        return self.once(STANDING, lambda: current(self.data))
 
     def once(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns what `make` returns, made at the first call with the key. Blocks while it is made: not for the event loop."""
         return self.made.once(key, make)
+
+    def begin_as(self, before: Reading) -> None:
+        """Derives at once what somebody asked the reading `before` for: whoever asks this one need not wait for it. Blocks."""
+        known = before.made.found(STANDING)
+        if known is not None:
+            with suppress(Exception):  # whoever asks meets it
+                self.once(STANDING, lambda: known if self.data is before.data else current(self.data))
 
     async def later(self, key: Hashable, make: Callable[[], Kind]) -> Kind:
         """Returns the same without blocking the event loop: `make` runs in a thread, once for all who ask."""

@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from hpo.service import threads
+
 Kind = TypeVar("Kind")
 
 MEMORY = 128 * 2**20
@@ -43,12 +45,17 @@ class Once:
         future, mine = self._entry(key)
         if mine:
             # Shielded: others wait for the value even if this caller is cancelled, as a client that hangs up is.
-            await asyncio.shield(asyncio.to_thread(self._make, key, make, future))
+            await asyncio.shield(threads.made(partial(self._make, key, make, future), threads.SHORT))
         elif not future.done():
             there = asyncio.Event()
             future.add_done_callback(partial(_wake, asyncio.get_running_loop(), there))
             await there.wait()
         return cast(Kind, future.result())
+
+    def found(self, key: Hashable) -> Any:
+        """Returns the key's value if it is there, else None."""
+        future = self._found.get(key)
+        return future.result() if future is not None and future.done() and future.exception() is None else None
 
     @property
     def nbytes(self) -> int:

@@ -92,11 +92,14 @@ def run(
     context: Context, listener: socket.socket, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None
 ) -> None:
     """Serves at a socket until the process is told to end."""
+    from hpo.service import threads
     from hpo.service.app import application
 
+    app = application(context)
+    threads.prepare()
     ending = context.access.streams.end if context.access else None
     with contextlib.suppress(KeyboardInterrupt):
-        Server(application(context), limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])
+        Server(app, limits or Limits(), tls=tls, ending=ending).run(sockets=[listener])
 
 
 def tokens_path(settings: Settings, listening: Listening) -> Path:

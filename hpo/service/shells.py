@@ -84,11 +84,12 @@ def assets() -> dict[str, Asset]:
 
 
 def colours() -> str:
-    """Returns the palette as CSS variables: light, dark, or as the system has it where a reader chose neither."""
+    """Returns the palette as CSS variables: light, dark, or as the system has it where a reader chose neither;
+    light on paper."""
     light = "color-scheme:light;" + "".join(f"--{tint.name}:{tint.light};" for tint in palette.TINTS)
     dark = "color-scheme:dark;" + "".join(f"--{tint.name}:{tint.dark};" for tint in palette.TINTS)
     system = f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
-    return f":root{{{light}}}\n:root[data-theme=dark]{{{dark}}}\n{system}\n"
+    return f":root{{{light}}}\n@media screen{{:root[data-theme=dark]{{{dark}}}}}\n{system}\n"
 
 
 @cache

@@ -123,8 +123,14 @@ def _over(signs: Signs) -> State:
 def _living(signs: Signs, now: float) -> State:
     since = "" if signs.began is None else f" since {at(signs.began, now)}"
     if signs.trained:
-        return State("running", signs.began, f"{signs.who} plays it{since}")
-    return State("starting", signs.began, f"{signs.who} prepares it{since}; no epoch has arrived yet")
+        return State(
+            "running", signs.began, f"{signs.who} has been playing it{since}" if since else f"{signs.who} plays it"
+        )
+    return State(
+        "starting",
+        signs.began,
+        f"{signs.who} {'has been preparing' if since else 'prepares'} it{since}; no epoch has arrived since",
+    )
 
 
 def _silent(signs: Signs, silent: float, there: bool | None, now: float) -> State:

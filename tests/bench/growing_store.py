@@ -18,11 +18,15 @@ from hpo.study.values import Charge, EpochRecord, RunKey, TrialKey
 from tests.bench import large_store
 from tests.bench.large_store import KINDS
 
-NAME = "big"
+NAME, RUN = "big", RunKey("method0", 0)
+EPOCHS = 20  # of a trial
+WORK = 40_000  # numbers that an epoch's computing adds up: some milliseconds
+REST_SECONDS = 0.015  # that a driver waits for the next epoch's result
+SNAPSHOT_SECONDS = 5.0
 
 
 class Growing:
-    """The one writer of a study of about `rows` epochs; `grow` adds some, with their charges and the snapshots."""
+    """The one writer of a study of about `rows` epochs. `step` adds an epoch with its charge; every 20 are a trial."""
 
     def __init__(self, uri: str, rows: int = 100_000, seed: int = 0) -> None:
         large_store.write(uri, NAME, trials=max(1, rows // 1000), seed=seed)
@@ -38,43 +42,73 @@ class Growing:
         data = read(uri, NAME)
         self._trials, self._runs = data.trials.to_pydict(), data.runs.to_pylist()
         self._order = data.charges.num_rows
+        self._number = 1 + max(data.trials["number"].to_pylist())
+        self._key = self._next_trial()
         self.added = 0
 
-    def grow(self, epochs: int = 20, *, flush: bool = True) -> None:
-        """Adds a trial of so many epochs, each with its charge; with `flush` the store has them when this returns."""
-        config = {"learning_rate": float(self._rng.random()), "batch_size": 16, "layers": "9"}
-        key = TrialKey("grown", config, self._order, 20)
-        for epoch in range(1, epochs + 1):
-            value = float(self._rng.random())
-            measured = {"val_accuracy": value, "loss": 1.0, "val_loss": 1.0}
-            self._writer.epoch(key, EpochRecord(key.id, epoch, measured, 0.1, 0, "host:1"))
-            self._writer.charge(Charge(RunKey("method0", 0), self._order, key.id, self._order, epoch, 1.0, value))
-            self._order += 1
-            self.added += 1
-        self._writer.snapshot(dict(self._trials), self._runs)
-        if flush:
-            self._writer.flush()
+    def step(self) -> None:
+        """Adds an epoch of the trial under way, or the first one of the next trial."""
+        epoch = self.added % EPOCHS + 1
+        if epoch == 1 and self.added:
+            self._number += 1
+            self._key = self._next_trial()
+        value = float(self._rng.random())
+        measured = {"val_accuracy": value, "loss": 1.0, "val_loss": 1.0}
+        self._writer.epoch(self._key, EpochRecord(self._key.id, epoch, measured, 0.1, 0, "host:1"))
+        self._writer.charge(Charge(RUN, self._order, self._key.id, self._number, epoch, 1.0, value))
+        self._order += 1
+        self.added += 1
+        if epoch == EPOCHS:
+            self._note_trial(value)
+
+    def grow(self, epochs: int = EPOCHS) -> None:
+        """Adds so many epochs and a snapshot; the store has them when this returns."""
+        for _ in range(epochs):
+            self.step()
+        self.snapshot()
+        self._writer.flush()
+
+    def snapshot(self) -> None:
+        """Hands the writer all trials and runs as they are."""
+        self._writer.snapshot({name: list(cells) for name, cells in self._trials.items()}, self._runs)
 
     def close(self) -> None:
         """Gives the lease back."""
         self._writer.close(compact=False)
 
+    def _next_trial(self) -> TrialKey:
+        config = {"learning_rate": float(self._rng.random()), "batch_size": 16, "layers": "9"}
+        return TrialKey("grown", config, self._number, EPOCHS)
 
-def main(uri: str, rows: int, epochs_a_second: int = 20) -> None:
-    """Plays a driver that never rests until its standard input ends; prints how many steps of work it did a second.
+    def _note_trial(self, value: float) -> None:
+        row = {name: cells[-1] for name, cells in self._trials.items()} | {
+            "run": str(RUN), "method": RUN.method, "seed": RUN.seed, "number": self._number, "trial": self._key.id,
+            "status": "completed", "epochs": EPOCHS, "best_epoch": EPOCHS, "best_value": value,
+        }  # fmt: skip
+        for name, cells in self._trials.items():
+            cells.append(row[name])
 
-    Each second it adds some epochs; between these it computes.
+
+def main(uri: str, rows: int) -> None:
+    """Plays a driver until its standard input ends; answers each line with its epochs until then and the clock's time.
+
+    For each epoch it computes a little, writes it down, and waits for the next one: what holds it up makes it slower for
+    good, since it does not catch up.
     """
     growing = Growing(uri, rows)
     print("ready", flush=True)
-    began, steps, due = time.monotonic(), 0, 0.0
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        sum(number * number for number in range(20_000))
-        steps += 1
+    due = 0.0
+    while True:
+        sum(number * number for number in range(WORK))
+        growing.step()
         if time.monotonic() > due:
-            due = time.monotonic() + 1.0
-            growing.grow(epochs_a_second, flush=False)
-    print(steps / (time.monotonic() - began), flush=True)
+            growing.snapshot()
+            due = time.monotonic() + SNAPSHOT_SECONDS
+        time.sleep(REST_SECONDS)
+        if select.select([sys.stdin], [], [], 0)[0]:
+            if not sys.stdin.readline():
+                break
+            print(growing.added, time.monotonic(), flush=True)
     growing.close()
 
 

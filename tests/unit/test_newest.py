@@ -14,6 +14,7 @@ import pytest
 
 from hpo.service.once import Once
 from hpo.service.readings.newest import REST, Newest
+from hpo.service.threads import made as made_in_a_thread
 from hpo.store import Unreachable
 
 
@@ -221,6 +222,20 @@ def test_who_hangs_up_does_not_take_the_value_from_others() -> None:
         await asyncio.sleep(0.02)
         first.cancel()
         assert await second == 7
+
+    asyncio.run(act())
+
+
+def test_what_takes_long_does_not_hold_up_what_many_ask_for() -> None:
+    async def act() -> None:
+        over = threading.Event()
+        long = [asyncio.ensure_future(made_in_a_thread(over.wait)) for _ in range(20)]
+        waits = [asyncio.ensure_future(asyncio.to_thread(over.wait)) for _ in range(50)]  # as of a store that is silent
+        try:
+            assert await asyncio.wait_for(Once().later("key", lambda: 7), 20) == 7
+        finally:
+            over.set()
+        assert all(await asyncio.gather(*long, *waits))
 
     asyncio.run(act())
 

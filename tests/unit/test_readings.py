@@ -14,7 +14,7 @@ import pytest
 from faulty_proxy import faulty
 from s3_servers import S3Server
 
-from hpo.service.context import Settings
+from hpo.service.context import STANDING, Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings import Readings
 from hpo.service.readings.study import NoJobs
@@ -161,6 +161,35 @@ def test_the_version_changes_with_anything_of_the_study(tmp_path: Path) -> None:
         await changed(contents=False)
 
     running(uri, act)
+
+
+def test_a_new_reading_has_derived_what_the_last_one_was_asked_for(tmp_path: Path) -> None:
+    uri = str(tmp_path)
+    writer = open_writer(uri, budget={"epochs": 4})
+
+    async def act(readings: Readings) -> None:
+        async def charged(number: int) -> Reading:
+            epoch(writer, number, 1)
+            charge(writer, number, number, 1)
+            writer.flush()
+            readings.forget("s")
+            return await readings.reading("s")
+
+        first = await charged(0)
+        assert first.made.found(STANDING) is None  # nobody asked
+        assert first.standing.trials.num_rows == 1
+        second = await charged(1)
+        known = second.made.found(STANDING)
+        assert known is not None
+        assert known.trials.num_rows == 2
+        notes.archive(uri, "s", by="somebody")
+        readings.forget("s")
+        third = await readings.reading("s")
+        assert third is not second
+        assert third.standing is known  # its rows are the same
+
+    running(uri, act)
+    writer.close(compact=False)
 
 
 def test_a_study_that_is_deleted_is_gone_and_another_of_its_name_is_another(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_ledger_of_an_unfinished_study_follows_its_charges(tmp_path):
     section = ledger(unfinished)
     assert section.parts[0].text.startswith("700 epochs were charged to 8 runs, and ")
     assert section.parts[0].text.endswith(
-        "7 of 8 runs used exactly the budget; 1 is under way. 4 runs of the study have not begun."
+        "7 of 8 runs used exactly the budget; 1 has some of it left. 4 runs of the study have not begun."
     )
     rows = {row[0]: row for row in ledger_table(unfinished).rows}
     assert rows["bayesian/1"][:4] == ("bayesian/1", "partial", 96, 28)

@@ -9,11 +9,14 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from hpo.files import expanded
+from hpo.service import threads
 from hpo.service.analysis import handing, pool
 from hpo.service.analysis.makers import Kind, kind
 from hpo.service.analysis.shelf import Shelf
@@ -30,6 +33,7 @@ LATELY_SECONDS, LATELY = (
     30.0,
     4,
 )  # how long one of a study that runs is new enough, also in times of what it took to make
+FRESH_SECONDS = 0.5  # for which a file that was read stays in memory: many ask for the same at once
 RETRY_SECONDS = 30.0  # after a process was lost
 
 log = logging.getLogger("hpo.service")
@@ -76,9 +80,11 @@ class Analysis:
         self._topics: dict[str, str] = {}  # topic -> ETag of what is being made
         self._ends: OrderedDict[str, _End] = OrderedDict()  # by topic
         self._listeners: set[asyncio.Queue[News]] = set()
+        self._fresh: dict[str, Made] = {}  # what was found a moment ago
+        self._threads = ThreadPoolExecutor(2, "analysis")  # files of large studies: nobody else waits behind them
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._shelf.prepare)
+        await threads.made(self._shelf.prepare, self._threads)
         self._pool.start()
         return self
 
@@ -90,6 +96,7 @@ class Analysis:
             task.cancel()
         await self._pool.close()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
     @property
     def pids(self) -> list[int]:
@@ -141,7 +148,12 @@ class Analysis:
 
     async def _known(self, etag: str, topic: str, how: Kind) -> Made | None:
         """Returns what is made. Raises the problem that it ended with."""
-        made = await asyncio.to_thread(self._found, etag, how)
+        made = self._fresh.get(etag)
+        if made is None:
+            made = await threads.made(lambda: self._found(etag, how), threads.SHORT)
+        if made is not None and etag not in self._fresh:
+            self._fresh[etag] = made
+            asyncio.get_running_loop().call_later(FRESH_SECONDS, self._fresh.pop, etag, None)
         end = self._ends.get(topic)
         if made is None and end is not None and end.etag == etag and end.counts and end.problem is not None:
             raise end.problem.with_traceback(None)  # many raise it, each with a traceback of its own
@@ -191,20 +203,20 @@ class Analysis:
         while len(self._ends) > KNOWN:
             self._ends.popitem(last=False)
         self._tell(asked, done=True, sentence=None if problem is None else str(problem))
-        await asyncio.to_thread(self._shelf.tidy)
+        await threads.made(self._shelf.tidy, self._threads)
 
     async def _handed_over(self, asked: Subject, how: Kind, studies: Sequence[Reading]) -> Problem | None:
         """Writes the studies down for a process, and has it make the analysis; returns the problem where it could not."""
         folder = self._shelf.folder(f"{asked.etag}-{uuid.uuid4().hex[:8]}")
         try:
-            await asyncio.to_thread(handing.write, folder, studies)
+            await threads.made(partial(handing.write, folder, studies), self._threads)
             del studies
             return await self._ordered(asked, how, str(folder))
         except OSError as error:
             why = error.strerror or one_line(error)
             return Problem(503, f"the service's cache folder must be writable, but: {why}; make room")
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, True)
+            await threads.made(lambda: shutil.rmtree(folder, True), self._threads)
 
     async def _ordered(self, asked: Subject, how: Kind, folder: str) -> Problem | None:
         """Has a process make the analysis; returns the problem where it could not."""

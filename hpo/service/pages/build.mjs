@@ -8,7 +8,7 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "built");
-const PAGES = ["studies", "study", "trial", "compare", "submit", "access", "log", "login"];
+const PAGES = ["studies", "study", "trial", "compare", "submit", "access", "log", "message"];
 
 // What the bundles are made from; hpo's tests compute the same digest (tests/unit/test_page_bundles.py).
 function digest() {

@@ -28,6 +28,7 @@ class _Told:
     holder: Mapping[str, Any] | None
     signs: Signs
     facts: Facts
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ class StudyLook:
         job = self._jobs.newest(self._study)
         version = _version(look, about, job)
         if self._last is None or version != self._last.version:
-            self._last = Reading(look.data, state, about, version, about.figures, look.version, job)
+            found = Reading(look.data, state, about, version, about.figures, look.version, told.nbytes, job)
+            if self._last is not None:
+                found.begin_as(self._last)
+            self._last = found
         return self._last
 
     def _planned(self) -> Reading | None:
@@ -110,7 +114,7 @@ class StudyLook:
         told = self._told
         if told is None or told.look is not look or told.holder != holder:
             found = signs.of(self._place, self._study, look.data, held, sealed=look.sealed)
-            told = self._told = _Told(look, holder, found, summary.facts(look.data, found))
+            told = self._told = _Told(look, holder, found, summary.facts(look.data, found), tables(look.data))
         return told
 
 
@@ -134,7 +138,7 @@ def _version(look: Look, about: Summary, job: Mapping[str, str] | None) -> str:
 
 def size(reading: Reading) -> int:
     """Returns about how many bytes a reading and what was made of it take."""
-    return tables(reading.data) + reading.made.nbytes
+    return reading.nbytes + reading.made.nbytes
 
 
 def tables(data: StudyData) -> int:

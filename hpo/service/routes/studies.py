@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from hpo.service import answering
+from hpo.service import answering, threads
 from hpo.service.answers import definitions, runs
 from hpo.service.answers.listing import Asked, listed
 from hpo.service.answers.study import study
@@ -66,7 +65,7 @@ def _list(routes: APIRouter, context: Context) -> None:
         found = await context.readings.summaries()
         verdicts.consider(found)
         asked = Asked(search, tuple(state), owner, suite, archived, sort, limit, cursor)
-        body = await asyncio.to_thread(lambda: encoded(listed(found, asked)))
+        body = await threads.made(lambda: encoded(listed(found, asked)), threads.SHORT)
         return await answering.compressed(request, body, etag=answering.tag(hashlib.sha256(body).hexdigest()))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from hpo.service import answering
+from hpo.service import answering, threads
 from hpo.service.answers import failing, files, progress, runs
 from hpo.service.answers import trials as pages
 from hpo.service.answers.columns import Trials, trials
@@ -90,7 +89,7 @@ def _trials(routes: APIRouter, context: Context) -> None:
                 return files.written(matched.slice(offset, limit), format)
             return encoded(pages.page(known, matched, offset, min(limit or 100, 10_000)))
 
-        body = await asyncio.to_thread(make)
+        body = await threads.made(make)
         name = None if format == "json" else f"{study}-trials.{format}"
         return await answering.compressed(request, body, etag=etag, media=files.MEDIA[format], name=name)
 

@@ -35,7 +35,7 @@ class Tokens {
   constructor(private readonly changed: () => void) {
     const name = h("input", { id: "token-name", required: true, maxlength: "64", pattern: "[A-Za-z0-9_][A-Za-z0-9._@\\-]*", autocomplete: "off", title: "Letters, digits, . _ - and @" });
     const role = h("select", { id: "token-role" }, ...Object.entries(ROLES).map(([value, about]) => h("option", { value }, `${value}: ${about}`)));
-    const form = h("form.chooser", {}, h("label", { for: "token-name" }, "Name"), name, h("label", { for: "token-role" }, "Role"), role, h("button.primary", { type: "submit" }, "Add token"));
+    const form = h("form.chooser", {}, h("span.check", {}, h("label", { for: "token-name" }, "Name"), name), h("span.check", {}, h("label", { for: "token-role" }, "Role"), role), h("button.primary", { type: "submit" }, "Add token"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.add(name.value.trim(), role.value).then((done) => done && form.reset());
@@ -134,7 +134,7 @@ class Audit {
 function auditRow(entry: Entry): HTMLTableRowElement {
   const details = Object.entries(entry.detail ?? {}).map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
   const who = h("td", {}, entry.who, " ", h("span.role", {}, entry.role));
-  return h("tr", {}, h("td.when", {}, moment(entry.time)), who, h("td", {}, entry.what), h("td", {}, entry.study ?? ""), h("td.note", {}, details.join(", ")), h("td.mono", {}, entry.from));
+  return h("tr", {}, h("td.when", {}, moment(entry.time)), who, h("td.when", {}, entry.what), h("td", {}, entry.study ?? ""), h("td.note", {}, details.join(", ")), h("td.mono", {}, entry.from));
 }
 
 async function start(): Promise<void> {

@@ -5,9 +5,9 @@ import { chooser } from "./compare_chooser.js";
 import { methodsTable, pairsTable, type Comparison } from "./compare_tables.js";
 import { announce, byId, copyButton, h, put } from "./dom.js";
 import { saveTable } from "./download.js";
-import { count } from "./format.js";
+import { counted } from "./format.js";
 import { frame, me, trouble } from "./frame.js";
-import { looksOf } from "./looks.js";
+import { lookKey, looksOf } from "./looks.js";
 import type { Look, Me } from "./models.js";
 import { smallCurves, type MethodCurve } from "./small_curves.js";
 
@@ -17,6 +17,9 @@ interface Anytime {
   metric: string;
   methods: MethodCurve[];
 }
+
+const NOTES = 3;
+const LONG = 180; // letters of a sentence that is not set strong
 
 class ComparePage {
   private readonly problem = h("div", { hidden: true });
@@ -63,8 +66,8 @@ class ComparePage {
     put(byId("actions"), ...downloads(comparison, studies, given));
     put(
       this.result,
-      h("p.verdict", {}, comparison.verdict),
-      ...(comparison.notes ?? []).map((note) => h("p.note", {}, note)),
+      verdictOf(comparison.verdict),
+      ...notesOf(comparison.notes ?? []),
       h("section", { "aria-labelledby": "curves-heading" }, h("h2", { id: "curves-heading" }, "Best value so far"), legend(methods, looks), curves),
       methodsTable(comparison, looks),
       pairsTable(comparison),
@@ -81,13 +84,26 @@ class ComparePage {
   }
 }
 
+// The first sentence says it, the others how sure that is.
+function verdictOf(text: string): HTMLElement {
+  const end = text.search(/\.(\s|$)/) + 1 || text.length;
+  return h("p.verdict", {}, end < LONG ? h("strong", {}, text.slice(0, end)) : text.slice(0, end), text.slice(end));
+}
+
+// Many methods over many tasks leave many notes: the first are shown, the others on demand.
+function notesOf(notes: readonly string[]): HTMLElement[] {
+  const shown = (some: readonly string[]) => some.map((note) => h("p.note", {}, note));
+  if (notes.length <= NOTES + 1) return shown(notes);
+  return [...shown(notes.slice(0, NOTES)), h("details", {}, h("summary", {}, `${notes.length - NOTES} more notes`), ...shown(notes.slice(NOTES)))];
+}
+
 function caption(answer: Anytime): string {
   const runs = Math.max(0, ...answer.methods.map((one) => one.runs));
-  return `${answer.metric}, ${answer.mode}, over ${answer.unit}; ${count(runs)} runs a method`;
+  return `${answer.metric}, ${answer.mode}, over ${answer.unit}; ${counted(runs, "run")} a method`;
 }
 
 function legend(methods: readonly string[], looks: ReadonlyMap<string, Look>): HTMLElement {
-  return h("ul.legend", { "aria-label": "Methods" }, ...methods.map((method) => h("li", {}, h(`span.key.tint-${looks.get(method)?.tint ?? "other"}`), method)));
+  return h("ul.legend", { "aria-label": "Methods" }, ...methods.map((method) => h("li", {}, lookKey(looks.get(method)), method)));
 }
 
 function downloads(comparison: Comparison, studies: string[], given: Record<string, string | string[] | null>): HTMLElement[] {

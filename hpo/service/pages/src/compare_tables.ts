@@ -2,6 +2,7 @@
 
 import { h, type Child } from "./dom.js";
 import { count, number } from "./format.js";
+import { lookKey } from "./looks.js";
 import type { Look } from "./models.js";
 
 export interface MethodRow {
@@ -52,7 +53,7 @@ export function methodsTable(comparison: Comparison, looks: ReadonlyMap<string, 
   const rows = [...comparison.methods].sort((a, b) => (a.mean_rank ?? Infinity) - (b.mean_rank ?? Infinity));
   const aggregates = new Map(comparison.aggregates?.methods.map((one) => [one.method, one]));
   const exam = rows.some((row) => row.test_mean !== null);
-  const head: Child[] = [column("method"), column("mean rank", true), column(`mean ${comparison.metric}`, true), column("95 % interval", true)];
+  const head: Child[] = [column("method"), column("mean rank", true), column(`mean ${comparison.metric}`, true), column("95% interval", true)];
   if (several && aggregates.size) head.push(column("interquartile mean", true));
   if (several) head.push(...tasks.map((task) => column(task, true)));
   if (exam) head.push(column("final exam", true));
@@ -66,7 +67,7 @@ export function methodsTable(comparison: Comparison, looks: ReadonlyMap<string, 
     if (exam) cells.push(cell(number(row.test_mean)));
     const runs = row.partial ? `${count(row.runs)} + ${count(row.partial)} partial` : count(row.runs);
     cells.push(cell(number(row.best)), cell(runs), cell(count(row.trials)), cell(count(row.failed_trials)));
-    return h("tr", {}, h("th", { scope: "row" }, h(`span.key.tint-${looks.get(row.method)?.tint ?? "other"}`), row.method), ...cells);
+    return h("tr", {}, h("th", { scope: "row" }, lookKey(looks.get(row.method)), row.method), ...cells);
   });
   return section("methods", several ? `Methods over ${count(tasks.length)} tasks` : "Methods", head, body);
 }
@@ -76,11 +77,11 @@ export function pairsTable(comparison: Comparison): HTMLElement | null {
   const several = comparison.tasks.length > 1;
   const improvements = new Map(comparison.aggregates?.improvements.map((one) => [`${one.a}|${one.b}`, one]));
   const more = comparison.point === null ? `more ${comparison.blocks}s needed` : `more ${comparison.blocks}s needed for ${number(comparison.point, 3)}`;
-  const head: Child[] = [column("methods"), column("verdict"), column("difference", true), column("95 % interval", true), column("p adjusted", true), column("chances: better, equal, worse", true), column(more, true)];
+  const head: Child[] = [column("methods"), column("verdict"), column("difference", true), column("95% interval", true), column("p adjusted", true), column("chances: better, equal, worse", true), column(more, true)];
   if (several && improvements.size) head.push(column("probability of improvement", true));
   const body = comparison.tests.map((test) => {
     const improvement = improvements.get(`${test.a}|${test.b}`);
-    const chances = test.chances ? ["a better", "equivalent", "b better"].map((one) => Math.round(100 * (test.chances?.[one] ?? 0))).join(" · ") + " %" : "–";
+    const chances = test.chances ? ["a better", "equivalent", "b better"].map((one) => Math.round(100 * (test.chances?.[one] ?? 0))).join(" · ") + "%" : "–";
     const cells: Child[] = [
       h("td", {}, said(test)), cell(signed(test.difference)), cell(interval(test.ci95)), cell(number(test.p_adjusted, 2)), cell(chances), cell(needed(test)),
     ];

@@ -20,6 +20,13 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : Math.round(value).toLocaleString(LANGUAGE);
 }
 
+const MOST = 10_000; // estimates above it say no more than that they are large
+
+// "about 1,200", "over 10,000".
+export function about(value: number): string {
+  return value > MOST ? `over ${count(MOST)}` : `about ${count(value)}`;
+}
+
 // "1 run", "2 runs".
 export function counted(value: number, noun: string, plural = `${noun}s`): string {
   return `${count(value)} ${value === 1 ? noun : plural}`;
@@ -42,6 +49,13 @@ export function duration(seconds: number | null | undefined): string {
   return joined(Math.floor(whole / DAY), "d", Math.floor((whole % DAY) / HOUR), "h");
 }
 
+// About 40 s, 23 min, 3 h 20 min: an estimate, with no more figures than it deserves.
+export function roughly(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NONE;
+  const step = seconds < 30 ? 1 : seconds < 90 ? 5 : seconds < HOUR ? MINUTE : seconds < DAY ? 5 * MINUTE : HOUR;
+  return duration(Math.max(1, Math.round(seconds / step) * step));
+}
+
 function joined(large: number, unit: string, small: number, smaller: string): string {
   return small ? `${large} ${unit} ${small} ${smaller}` : `${large} ${unit}`;
 }
@@ -51,11 +65,18 @@ export function ago(time: number | null | undefined, now = Date.now() / 1000): s
   if (time === null || time === undefined) return NONE;
   const passed = now - time;
   if (passed < 5) return "just now";
-  if (passed < MINUTE) return `${Math.floor(passed)} s ago`;
-  if (passed < HOUR) return `${Math.floor(passed / MINUTE)} min ago`;
-  if (passed < 2 * DAY) return `${Math.floor(passed / HOUR)} h ago`;
-  if (passed < 60 * DAY) return `${Math.floor(passed / DAY)} d ago`;
-  return day(time);
+  return passed < 60 * DAY ? `${oneUnit(passed)} ago` : day(time);
+}
+
+// "for 14 s", "for 3 h": how long something lasts already.
+export function lasting(time: number | null | undefined, now = Date.now() / 1000): string {
+  return time === null || time === undefined ? NONE : `for ${oneUnit(Math.max(1, now - time))}`;
+}
+
+function oneUnit(passed: number): string {
+  if (passed < MINUTE) return `${Math.floor(passed)} s`;
+  if (passed < HOUR) return `${Math.floor(passed / MINUTE)} min`;
+  return passed < 2 * DAY ? `${Math.floor(passed / HOUR)} h` : `${Math.floor(passed / DAY)} d`;
 }
 
 // 2026-11-27 06:15, in the reader's time zone.

@@ -38,6 +38,7 @@ class LogPage {
   private readonly text = h("pre.log-text", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Log" });
   private readonly follow = h("input", { type: "checkbox", id: "follow" });
   private readonly whole = h("button", { type: "button", onclick: () => void this.begin(0) }, "From the beginning");
+  private readonly reading = h("div");
   private next = 0;
   private stop: () => void = () => undefined;
 
@@ -51,11 +52,13 @@ class LogPage {
       this.follow.checked = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 30;
     });
     const tools = h("div.log-tools", {}, h("span.check", {}, this.follow, h("label", { for: "follow" }, "Stay at the end")), this.whole, h("a.button", { href: api(`${this.path}/log`), target: "_blank", rel: "noopener" }, "As JSON"));
-    place.append(this.facts, this.problem, tools, this.text);
+    this.reading.append(tools, this.text);
+    place.append(this.facts, this.problem, this.reading);
   }
 
   async start(): Promise<void> {
     if (!(await me()).cluster) {
+      this.reading.hidden = true;
       trouble(this.problem, new Error("This service has no cluster: it was started without --address, so it knows no jobs."));
       return;
     }

@@ -1,4 +1,4 @@
-// A small picture of anytime curves: the mean of each method as a step line, its 95 % interval as a band. Plain SVG.
+// A small picture of anytime curves: the mean of each method as a step line, its 95% interval as a band. Plain SVG.
 
 import { h, put, s } from "./dom.js";
 import { number } from "./format.js";
@@ -19,15 +19,18 @@ const LEFT = 46;
 const RIGHT = 8;
 const TOP = 8;
 const BOTTOM = 24;
+const MOST_BANDS = 8;
 
 // A figure with its caption, which draws itself anew as its width changes.
 export function smallCurves(title: HTMLElement, caption: string, curves: readonly MethodCurve[], looks: ReadonlyMap<string, Look>, mode: "max" | "min"): HTMLElement {
+  const head = h("figcaption", {}, title, h("span.note", {}, caption));
+  if (!curves.some((curve) => curve.x.length)) return h("figure", {}, head, h("p.note", {}, "No epoch has been charged yet."));
   const frame = h("div.small-curve");
   const best = [...curves].sort((a, b) => ((b.mean.at(-1) ?? 0) - (a.mean.at(-1) ?? 0)) * (mode === "max" ? 1 : -1));
   const said = best.map((curve) => `${curve.method} ${number(curve.mean.at(-1))}`).join(", ");
   const draw = (width: number) => put(frame, picture(Math.max(220, width), curves, looks, `Mean best value so far. At the end: ${said}`));
   new ResizeObserver(([entry]) => entry && draw(Math.round(entry.contentRect.width))).observe(frame);
-  return h("figure", {}, h("figcaption", {}, title, h("span.note", {}, caption)), frame);
+  return h("figure", {}, head, frame);
 }
 
 function picture(width: number, curves: readonly MethodCurve[], looks: ReadonlyMap<string, Look>, label: string): SVGSVGElement {
@@ -47,7 +50,7 @@ function picture(width: number, curves: readonly MethodCurve[], looks: ReadonlyM
   const plot = s("svg", { x: LEFT, y: TOP, width: wide, height: tall, viewBox: `${LEFT} ${TOP} ${wide} ${tall}` }); // it clips
   svg.append(plot);
   const tint = (method: string) => `tint-${looks.get(method)?.tint ?? "other"}`;
-  for (const curve of curves) {
+  for (const curve of curves.filter((one) => banded(curves, looks, one))) {
     const ahead = steps(curve.x, curve.high, right, x, y);
     const back = steps(curve.x, curve.low, right, x, y).reverse();
     plot.append(s("path", { class: `band ${tint(curve.method)}`, d: `M${[...ahead, ...back].join("L")}Z` }));
@@ -58,6 +61,11 @@ function picture(width: number, curves: readonly MethodCurve[], looks: ReadonlyM
     plot.append(s("path", { class: `line ${tint(curve.method)}`, d, "stroke-dasharray": dash }, s("title", {}, `${curve.method}: ${number(curve.mean.at(-1))}`)));
   }
   return svg;
+}
+
+// Bands of many grey methods would hide all lines: of them only the lines are drawn.
+function banded(curves: readonly MethodCurve[], looks: ReadonlyMap<string, Look>, curve: MethodCurve): boolean {
+  return curves.length <= MOST_BANDS || (looks.get(curve.method)?.tint ?? "other") !== "other";
 }
 
 // The corners of a curve that holds each value until the next one.

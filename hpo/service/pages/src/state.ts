@@ -1,7 +1,7 @@
 // A study's state as every page shows it: an icon and the word, never a colour alone.
 
 import { h, put, s } from "./dom.js";
-import { ago, moment } from "./format.js";
+import { ago, lasting, moment } from "./format.js";
 import type { State, Word } from "./models.js";
 
 export const WORDS: readonly Word[] = ["running", "starting", "queued", "no sign of life", "failed", "stopped", "complete"];
@@ -32,8 +32,8 @@ export function stateBadge(state: State, element: HTMLElement = h("span")): HTML
   return element;
 }
 
-// "since 5 min ago", which its title says as a time; keeps itself up to date through `refreshTimes`.
-export function timeElement(time: number | null, element: HTMLTimeElement = h("time")): HTMLTimeElement {
+// "5 min ago" (`lasts`: "for 5 min"), which its title says as a time; keeps itself up to date through `refreshTimes`.
+export function timeElement(time: number | null, element: HTMLTimeElement = h("time"), lasts = false): HTMLTimeElement {
   if (time === null) {
     put(element, "–");
     delete element.dataset["time"];
@@ -44,13 +44,20 @@ export function timeElement(time: number | null, element: HTMLTimeElement = h("t
     element.dateTime = new Date(time * 1000).toISOString();
     element.title = moment(time);
   }
-  put(element, ago(time));
+  if (lasts) element.dataset["lasts"] = "";
+  else delete element.dataset["lasts"];
+  tell(element);
   return element;
 }
 
-// Renews every "... ago" of the page.
+function tell(element: HTMLTimeElement): void {
+  const time = Number(element.dataset["time"]);
+  put(element, element.dataset["lasts"] === undefined ? ago(time) : lasting(time));
+}
+
+// Renews every "... ago" and "for ..." of the page.
 export function refreshTimes(): void {
   for (const element of document.querySelectorAll<HTMLTimeElement>("time[data-time]")) {
-    put(element, ago(Number(element.dataset["time"])));
+    tell(element);
   }
 }

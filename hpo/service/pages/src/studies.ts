@@ -114,6 +114,7 @@ class StudiesPage {
     const summaries = this.shown.flatMap((study) => this.summaries.get(study) ?? []);
     keyed(this.rows, summaries, (one) => one.study, (one) => makeRow(one, this.actions), (row, one) => changeRow(row, one, this.actions));
     this.table.hidden = !summaries.length;
+    this.table.classList.toggle("unowned", summaries.every((one) => !one.owner)); // a column of nothing says nothing
     this.keys.hidden = !summaries.length;
     this.instead.hidden = summaries.length > 0;
     if (!summaries.length) {

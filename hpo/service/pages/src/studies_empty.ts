@@ -15,6 +15,7 @@ export function emptyStore(who: Me): HTMLElement {
     who.can.includes("run") && who.cluster
       ? h("p", {}, h("a.button.primary", { href: page("/submit", { preset: "digits" }) }, "Submit a study"), " runs it on the cluster of this service.")
       : null,
+    h("p.note", {}, h("a", { href: page("/", { archived: 1 }) }, "Archived studies")),
   );
 }
 

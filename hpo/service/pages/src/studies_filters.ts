@@ -6,6 +6,7 @@ import { count } from "./format.js";
 import type { Studies, Word } from "./models.js";
 import { stateIcon, WORDS } from "./state.js";
 
+const FILTERS = ["q", "state", "owner", "suite", "archived"];
 export const NEWEST = "-updated";
 
 export interface Filters {
@@ -82,7 +83,7 @@ export function filters(load: () => void): Filters {
     chips,
     owner.element,
     suite.element,
-    h("span.check", {}, archived, h("label", { for: "archived" }, "Archived too")),
+    h("span.check", {}, archived, h("label", { for: "archived" }, "Archived")),
   );
   show();
   return {
@@ -99,8 +100,8 @@ export function filters(load: () => void): Filters {
         sort: query.get("sort") ?? NEWEST,
       };
     },
-    active: () => ["q", "state", "owner", "suite"].some((name) => address().has(name)),
-    clear: () => change((query) => ["q", "state", "owner", "suite"].forEach((name) => query.delete(name))),
+    active: () => FILTERS.some((name) => address().has(name)),
+    clear: () => change((query) => FILTERS.forEach((name) => query.delete(name))),
     offer: (answer) => {
       for (const [word, button] of buttons) {
         const number = answer.counts?.[word];

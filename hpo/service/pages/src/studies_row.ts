@@ -2,7 +2,7 @@
 
 import { page, studyPath } from "./api.js";
 import { h, put, vary } from "./dom.js";
-import { count, counted, duration, number, percent } from "./format.js";
+import { count, counted, number, percent, roughly } from "./format.js";
 import type { Summary } from "./models.js";
 import { stateBadge, timeElement } from "./state.js";
 import type { Filters } from "./studies_filters.js";
@@ -23,6 +23,7 @@ const COLUMNS: readonly (readonly [string, string | null, string])[] = [
   ["Updated", "updated", ""],
 ];
 const LIVING: readonly string[] = ["starting", "running", "no sign of life"];
+const LASTING: readonly string[] = ["queued", ...LIVING];
 const DOWN_FIRST = ["progress", "best", "updated", "began"]; // these are asked for from the top
 
 // The heads of the columns, whose buttons order the list.
@@ -86,14 +87,15 @@ export function changeRow(row: HTMLTableRowElement, summary: Summary, actions: R
   }
   put(part(".name .sub"), [summary.task, summary.trainable].filter(Boolean).join(" · "));
   stateBadge(summary.state, part(".word .state"));
-  timeElement(summary.state.since, part<HTMLTimeElement>(".word time"));
+  timeElement(summary.state.since, part<HTMLTimeElement>(".word time"), LASTING.includes(summary.state.word));
   part(".word .sub").hidden = summary.state.since === null;
   put(part(".owner"), summary.owner ?? "");
+  part(".owner").title = summary.owner ?? "";
   showShape(part(".shape"), summary);
   showProgress(part(".progress"), summary);
   put(part(".best .value"), summary.best ? number(summary.best.value) : "–");
   put(part(".best .sub"), summary.best?.method ?? "");
-  part(".best").title = summary.best ? `${summary.metric} (${summary.mode}): ${summary.best.value}` : "";
+  part(".best").title = summary.best ? `${summary.metric} (${summary.mode}): ${summary.best.value}, by ${summary.best.method}` : "";
   put(part(".verdict-cell"), summary.verdict ?? "");
   timeElement(summary.updated, part<HTMLTimeElement>(".updated time"));
   timeElement(summary.sign_of_life, part<HTMLTimeElement>(".life time"));
@@ -116,7 +118,7 @@ function showProgress(cell: HTMLElement, summary: Summary): void {
   vary(bar, "--share", share);
   const whole = budget.total === null || budget.charged >= budget.total;
   const charged = whole ? number(budget.charged) : `${number(budget.charged)} / ${number(budget.total)}`;
-  put(text, seconds === null ? `${percent(share)} · ${charged} ${budget.unit}` : `${percent(share)} · about ${duration(seconds)} left`);
+  put(text, seconds === null ? `${percent(share)} · ${charged} ${budget.unit}` : `${percent(share)} · about ${roughly(seconds)} left`);
   const physical = left === null ? "" : `; ${count(trained)} epochs trained, at most ${count(left)} left`;
   cell.title = `${charged} ${budget.unit} charged, ${count(summary.runs_complete)} of ${counted(summary.runs, "run")} complete${physical}`;
 }

@@ -66,7 +66,8 @@ class StudyPage {
         void methods.show(study);
         void ledger.show(study);
         exams.show(study);
-        ledger.widen(exams.element.hidden);
+        const beside = !exams.element.hidden && !exams.broad;
+        ledger.widen(!beside);
       },
       trials: withTrials(() => undefined),
       parallel: withTrials((study) => void parallel.show(study)),

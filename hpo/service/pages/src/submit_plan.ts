@@ -1,7 +1,7 @@
 // The plan of a study: what it runs, and what that is likely to take.
 
 import { h } from "./dom.js";
-import { count, counted, duration, number } from "./format.js";
+import { count, counted, duration, number, roughly } from "./format.js";
 
 export interface Plan {
   rows: [string, string][];
@@ -34,7 +34,7 @@ function estimateView(estimate: Estimate): HTMLElement {
   const fact = (name: string, value: string) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
   const { slots, studies } = estimate;
   const judged = studies.length
-    ? `Judged by ${studies.join(", ")}: ${duration(estimate.seconds_an_epoch)} an epoch${slots === null ? "" : `, on ${counted(slots, "slot")}`}.`
+    ? `Judged by ${studies.join(", ")}: ${duration(estimate.seconds_an_epoch)} an epoch${slots === null ? ", with a slot for each trial that the study can train at a time" : `, on ${counted(slots, "slot")}`}.`
     : "No epoch of this task was trained in this store before, so its time is not known.";
   return h(
     "div",
@@ -43,7 +43,7 @@ function estimateView(estimate: Estimate): HTMLElement {
       "dl.facts",
       {},
       fact("epochs at most", count(estimate.epochs)),
-      fact("time, about", estimate.seconds === null ? "not known" : duration(estimate.seconds)),
+      fact("time, about", estimate.seconds === null ? "not known" : roughly(estimate.seconds)),
       estimate.gpu_hours === null ? null : fact("GPU hours, about", number(estimate.gpu_hours, 3)),
     ),
     h("p.note", {}, judged),
@@ -54,7 +54,7 @@ function estimateView(estimate: Estimate): HTMLElement {
 export function planRows(plan: Plan, estimate: Estimate | null): HTMLElement {
   const found: [string, string][] = [...plan.rows];
   if (estimate) {
-    const time = estimate.seconds === null ? "time not known" : `about ${duration(estimate.seconds)}`;
+    const time = estimate.seconds === null ? "time not known" : `about ${roughly(estimate.seconds)}`;
     const gpus = estimate.gpu_hours === null ? "" : `, ${number(estimate.gpu_hours, 3)} GPU hours`;
     found.push(["estimate", `${counted(estimate.epochs, "epoch")} at most, ${time}${gpus}`]);
   }

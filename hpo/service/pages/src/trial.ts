@@ -42,7 +42,7 @@ class TrialPage {
   }
 
   fail(error: unknown, study?: StudyDetail): void {
-    this.place();
+    if (!this.placed) put(this.root, this.head, this.problem);
     trouble(this.problem, error, () => void (study ? this.show(study) : begin()));
     if (error instanceof ApiProblem && error.status === 404) this.problem.append(h("a", { href: page(studyPath(this.study)) }, this.study));
   }

@@ -77,7 +77,7 @@ export class StudyActions {
       });
       return h("li", {}, link, hint ? h("span.note", {}, ` ${hint}`) : null);
     };
-    const both = (name: string) => h("li", {}, `${name}: `, ...["csv", "parquet"].flatMap((kind) => [plainLink(kind.toUpperCase(), api(`${base}/tables/${name}`, { format: kind })), " "]));
+    const both = (name: string) => h("li", {}, `${name}: `, ...[["csv", "CSV"], ["parquet", "Parquet"]].flatMap(([kind, label]) => [plainLink(label as string, api(`${base}/tables/${name}`, { format: kind })), " "]));
     const figures = (name: string) => h("li", {}, `${name}: `, ...["svg", "png"].flatMap((kind) => [awaited(kind.toUpperCase(), api(`${base}/figures/${name}.${kind}`), status), " "]));
     const menu = h(
       "details.menu", {}, h("summary.button", {}, "Download"),
@@ -122,7 +122,8 @@ async function fetched(href: string, status: HTMLElement, label: string): Promis
         continue;
       }
       if (!answer.ok) throw new ApiProblem(answer.status, await reason(answer));
-      const name = /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? href.split("/").pop()?.split("?")[0] ?? "download";
+      const named = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
+      const name = named ? decodeURIComponent(named) : href.split("/").pop()?.split("?")[0] ?? "download";
       const url = URL.createObjectURL(await answer.blob());
       const link = h("a", { href: url, download: name });
       link.click();

@@ -39,12 +39,10 @@ export class Chart {
 
   redraw(): void {
     if (!this.build || !this.element.clientWidth) return;
-    if (!this.drawn) {
-      this.drawn = echarts.init(this.element, null, { renderer: "svg" });
-      for (const action of this.ready.splice(0)) action(this.drawn);
-    }
+    this.drawn ??= echarts.init(this.element, null, { renderer: "svg" });
     this.width = this.element.clientWidth;
     this.drawn.setOption({ ...common(), ...this.build() }, { notMerge: false, replaceMerge: ["series", "xAxis", "yAxis"] });
+    for (const action of this.ready.splice(0)) action(this.drawn); // a brush needs its axes
   }
 
   private fit(): void {

@@ -2,7 +2,7 @@
 
 import { page, studyPath } from "../api.js";
 import { announce, copyButton, h, put, vary } from "../dom.js";
-import { count, counted, duration, number, percent } from "../format.js";
+import { count, counted, number, percent, roughly } from "../format.js";
 import { stateBadge, timeElement } from "../state.js";
 import type { StudyDetail } from "./answers.js";
 
@@ -21,6 +21,7 @@ export class StudyHeader {
   private readonly verdict = h("p.verdict");
   private readonly trouble = h("p.trouble", { hidden: true });
   private readonly command = h("div.command", { hidden: true });
+  private readonly code = h("code");
   private readonly charged = new Meter("Charged");
   private readonly trained = new Meter("Trained");
   private readonly facts = h("dl.facts");
@@ -39,7 +40,7 @@ export class StudyHeader {
     });
     const title = h("div.title", {}, h("h1", {}, study), h("span.state-line", {}, this.badge, h("span.note", {}, this.how, this.since)));
     const crumb = h("p.crumb", {}, h("a", { href: page("/") }, "Studies"));
-    this.command.append(h("code"), copyButton(() => this.commandText));
+    this.command.append(h("span.note", {}, "To go on:"), this.code, copyButton(() => this.commandText));
     this.element.append(
       crumb, h("div.title-line", {}, title, this.actions), this.sentence, this.trouble, this.verdict, this.more, this.command,
       h("div.meters", {}, this.charged.element, this.trained.element), this.facts,
@@ -67,7 +68,7 @@ export class StudyHeader {
     this.verdict.classList.toggle("open", !study.verdict_sentence);
     this.commandText = study.state.command ?? "";
     this.command.hidden = !this.commandText;
-    put(this.command.firstElementChild as HTMLElement, this.commandText);
+    put(this.code, this.commandText);
     this.drawMeters(study);
     this.drawFacts(study);
   }
@@ -98,7 +99,7 @@ export class StudyHeader {
     if (live && now) said.push(`${count(now.busy)} of ${counted(now.slots, "slot")} busy${now.starting ? `, ${count(now.starting)} starting` : ""}${now.waiting ? `, ${count(now.waiting)} waiting` : ""}`);
     if (live && speed) said.push(`${number(speed, 2)} epochs a second`);
     const share = left === null ? (study.state.word === "complete" ? 1 : null) : trained / Math.max(1, trained + left);
-    this.trained.show(share, said, live && seconds !== null ? `about ${duration(seconds)} left` : "");
+    this.trained.show(share, said, live && seconds !== null ? `about ${roughly(seconds)} left` : "");
   }
 
   private drawFacts(study: StudyDetail): void {
@@ -106,11 +107,11 @@ export class StudyHeader {
     const link = best?.trial ? h("a", { href: page(`${studyPath(this.study)}/trials/${encodeURIComponent(best.trial)}`) }, number(best.value)) : number(best?.value);
     timeElement(study.updated, this.updated);
     const facts: [string, (Node | string)[]][] = [
-      [`best ${study.metric}`, best ? [link as Node | string, " ", h("span.note", {}, best.method)] : ["–"]],
+      [`best ${study.metric}`, best ? [link as Node | string, " ", h("span.note", { title: best.method }, best.method)] : ["–"]],
       ["task", [study.task ?? study.trainable ?? "–"]],
       ["methods × seeds", [`${count(study.methods.length)} × ${count(study.seeds)}`]],
       ["budget a run", [study.budget.a_run === null ? "–" : `${cut(study.budget.a_run)} ${study.budget.unit}`]],
-      ["trials", [`${count(study.trials)}${study.failed_trials ? `, ${count(study.failed_trials)} failed` : ""}`]],
+      ["trials", [`${count(study.trials)}${study.failed_trials ? `, ${study.failed_trials === study.trials ? "all" : count(study.failed_trials)} failed` : ""}`]],
       ["owner", [study.owner ?? "–"]],
       ["changed", [this.updated]],
     ];

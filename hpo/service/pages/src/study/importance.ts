@@ -11,6 +11,8 @@ import { amongst, within } from "./trials_filters.js";
 import type { TrialsPanel } from "./trials_panel.js";
 import type { View } from "./view.js";
 
+const FEWEST = 12; // as hpo/results/importance.py has it; below it the service is not asked
+
 export class ImportancePanel {
   readonly element = h("section.panel.wide", { "aria-labelledby": "importance-heading" });
   private readonly problem = h("div", { hidden: true });
@@ -31,6 +33,7 @@ export class ImportancePanel {
   }
 
   async show(study: StudyDetail): Promise<void> {
+    if (study.trials - study.failed_trials < FEWEST) return trouble(this.problem, new Error(`Importance needs at least ${FEWEST} trials with a value.`));
     try {
       const found = await get<Importance>(`${studyPath(this.study)}/importance`, { waiting: () => (this.wait.hidden = this.content.hidden === false) });
       trouble(this.problem, null);
@@ -112,8 +115,8 @@ class MarginalChart {
     const line = colour("accent");
     const places = marginal.mean.map((_, place) => place).filter((place) => marginal.mean[place] !== null);
     const points = (sign: number) => places.map((place) => [x(place), marginal.mean[place]! + sign * (marginal.std[place] ?? 0)] as [number, number]);
-    const band = { id: "band", type: "custom", silent: true, z: 1, clip: true, data: [[x(0), 0]], renderItem: (_: unknown, tools: CustomSeriesRenderItemAPI) => ({ type: "polygon", silent: true, shape: { points: [...points(1), ...points(-1).reverse()].map((point) => tools.coord(point)) }, style: { fill: line, opacity: 0.14 } }) };
-    const whiskers = { id: "band", type: "custom", silent: true, z: 1, data: points(1), renderItem: (_: unknown, tools: CustomSeriesRenderItemAPI) => {
+    const band = { id: "band", type: "custom", silent: true, z: 1, zlevel: 0, clip: true, data: [[x(0), 0]], renderItem: (_: unknown, tools: CustomSeriesRenderItemAPI) => ({ type: "polygon", silent: true, shape: { points: [...points(1), ...points(-1).reverse()].map((point) => tools.coord(point)) }, style: { fill: line, opacity: 0.14 } }) };
+    const whiskers = { id: "band", type: "custom", silent: true, z: 1, zlevel: 0, data: points(1), renderItem: (_: unknown, tools: CustomSeriesRenderItemAPI) => {
       const [low, high] = [tools.coord(points(-1)[_index(_)] ?? [0, 0]), tools.coord(points(1)[_index(_)] ?? [0, 0])];
       return { type: "line", silent: true, shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: line, opacity: 0.5, lineWidth: 2 } };
     } };

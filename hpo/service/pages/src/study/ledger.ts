@@ -7,6 +7,7 @@ import { trouble } from "../frame.js";
 import { methodName, type Looks } from "./looks.js";
 import type { Exam, Ledger, LedgerRow, StudyDetail } from "./answers.js";
 
+const BESIDE = 4; // metrics of an exam that fit beside the ledger
 const MANY = 12; // runs that are shown one by one
 
 interface Line extends LedgerRow {
@@ -109,6 +110,7 @@ export class ExamsPanel {
   private readonly body = h("tbody");
   private readonly head = h("thead");
   private readonly trouble = h("p.trouble", { hidden: true });
+  private metrics: string[] = [];
 
   constructor(private readonly study: string) {
     const scroll = h("div.scroll.long", { tabindex: 0, role: "group", "aria-labelledby": "exams-heading" }, h("table", {}, this.head, this.body));
@@ -116,16 +118,22 @@ export class ExamsPanel {
     this.element.append(h("h2", { id: "exams-heading" }, "Final exams"), this.trouble, scroll, note);
   }
 
+  // Whether it has too many columns to stand beside the ledger.
+  get broad(): boolean {
+    return this.metrics.length > BESIDE;
+  }
+
   show(study: StudyDetail): void {
+    this.metrics = [...new Set(study.exams.flatMap((exam) => Object.keys(exam.metrics)))].slice(0, 8);
     this.element.hidden = !study.exams.length && !study.failed_exams;
+    this.element.classList.toggle("wide", this.broad);
     this.trouble.hidden = !study.failed_exams;
     put(this.trouble, study.failed_exams ?? "");
-    const metrics = [...new Set(study.exams.flatMap((exam) => Object.keys(exam.metrics)))].slice(0, 8);
-    const heads = ["winner of", "exam", "epoch", ...metrics.map((name) => name.replace(/^test_/, "test "))];
+    const heads = ["winner of", "exam", "epoch", ...this.metrics.map((name) => name.replace(/^test_/, "test "))];
     put(this.head, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name))));
     const winners = new Map<string, string[]>();
     for (const run of study.run_list) if (run.incumbent) winners.set(run.incumbent, [...(winners.get(run.incumbent) ?? []), run.run]);
-    put(this.body, ...study.exams.map((exam) => this.row(exam, metrics, winners.get(exam.trial) ?? [])));
+    put(this.body, ...study.exams.map((exam) => this.row(exam, this.metrics, winners.get(exam.trial) ?? [])));
   }
 
   private row(exam: Exam, metrics: string[], runs: string[]): HTMLTableRowElement {

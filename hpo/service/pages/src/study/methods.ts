@@ -2,7 +2,7 @@
 
 import { get, studyPath } from "../api.js";
 import { h, keyed, put } from "../dom.js";
-import { count, number } from "../format.js";
+import { about, count, number } from "../format.js";
 import { breaking, swatch } from "./looks.js";
 import { cell, figure, row, scrolled, type Head } from "./tables.js";
 import type { Anytime, Comparison, MethodRow, StudyDetail } from "./answers.js";
@@ -141,7 +141,7 @@ export class MethodsPanel {
       cell(test.verdict.replace(/^a /, `${test.a} `).replace(/^b /, `${test.b} `)), figure(test.verdict === "undecided" ? count(test.more_blocks) : "–"),
     ));
     const open = this.pairs.open;
-    put(this.pairs, h("summary", {}, `All ${comparison.tests.length} pairs`), scrolled("All pairs of methods", heads, rows));
+    put(this.pairs, h("summary", {}, comparison.tests.length === 1 ? "The pair" : `All ${count(comparison.tests.length)} pairs`), scrolled("All pairs of methods", heads, rows));
     this.pairs.open = open;
   }
 }
@@ -168,7 +168,7 @@ export function against(comparison: Comparison, best: string, method: string): s
   if (test.verdict === "equivalent") return "equivalent";
   if (test.verdict === "undecided") {
     const more = test.more_blocks;
-    return more === null ? "undecided" : `undecided: about ${count(more)} more ${comparison.blocks}s`;
+    return more === null ? "undecided" : `undecided: ${about(more)} more ${comparison.blocks}s`;
   }
   const better = test.verdict === "a better" ? test.a : test.b;
   return `${better === best ? "worse" : "better"}${test.p_adjusted === null ? "" : `, p ${number(test.p_adjusted, 2)}`}`;

@@ -2,7 +2,7 @@
 
 import { get, studyPath } from "../api.js";
 import { copyButton, h, put } from "../dom.js";
-import { counted, duration, number } from "../format.js";
+import { clock, counted, moment, number, roughly } from "../format.js";
 import { trouble } from "../frame.js";
 import type { Definition, Plan, StudyDetail } from "./answers.js";
 
@@ -41,7 +41,7 @@ export class RecordPanel {
       h("h3", {}, "The command that repeats it"), block(definition.command, "Command"), job,
       definition.warnings.length ? h("div.trouble", {}, ...definition.warnings.map((text) => h("p", {}, text))) : null,
       plan ? h("h3", {}, "Plan") : null, plan ? pairs(plan.rows) : null, plan?.note ? h("p.note", {}, plan.note) : null, plan?.estimate ? h("p.note", {}, estimated(plan.estimate)) : null,
-      h("h3", {}, "Last lines of the log"), definition.journal.length ? block(definition.journal.join("\n"), "Log") : h("p.note", {}, "The driver has written no line."),
+      h("h3", {}, "Last lines of the log"), definition.journal.length ? block(definition.journal.map(legible).join("\n"), "Log") : h("p.note", {}, "The driver has written no line."),
       folded("definition", "Definition as a study file", block(definition.yaml, "Definition")),
       folded("environment", "Environment", pairs(environment.map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]))),
       h("p.note", {}, "Digest of the definition ", h("code", {}, definition.digest)),
@@ -50,9 +50,27 @@ export class RecordPanel {
   }
 }
 
+// A line of the driver's log as people read it: when, what, and what goes with it.
+export function legible(line: string): string {
+  try {
+    const { time, event, ...facts } = JSON.parse(line) as { time: number; event: string } & Record<string, unknown>;
+    const told = Object.entries(facts).filter(([, value]) => value !== "" && value !== null).map(([name, value]) => `${name.replaceAll("_", " ")} ${shown(value)}`);
+    return `${moment(time)}:${clock(time).slice(-2)}  ${event}${told.length ? `: ${told.join(", ")}` : ""}`;
+  } catch {
+    return line;
+  }
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "number") return number(value);
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.map(shown).join(" ");
+  return `(${Object.entries(value as object).map(([name, one]) => `${name} ${shown(one)}`).join(", ")})`;
+}
+
 function estimated(estimate: NonNullable<Plan["estimate"]>): string {
   const parts = [`at most ${counted(estimate.epochs, "epoch")}`];
-  if (estimate.seconds !== null) parts.push(`about ${duration(estimate.seconds)}`);
+  if (estimate.seconds !== null) parts.push(`about ${roughly(estimate.seconds)}`);
   if (estimate.gpu_hours !== null) parts.push(`${number(estimate.gpu_hours, 2)} GPU hours`);
   return `As planned: ${parts.join(", ")}.`;
 }

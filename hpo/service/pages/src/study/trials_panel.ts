@@ -19,6 +19,9 @@ export class TrialsPanel {
   private readonly table: VirtualTable<TrialRow>;
   private readonly chosen = h("div.selection", { hidden: true });
   private readonly problem = h("div", { hidden: true });
+  private readonly none = h("p.note", { hidden: true }, "No trial yet: the first one appears here as soon as its first epoch is charged.");
+  private readonly keys: HTMLElement;
+  private readonly wait = h("p.wait", {}, "The trials are being read …");
   private asked = "";
   private tell = false;
   private readonly waiting: ((columns: Column[]) => void)[] = [];
@@ -36,11 +39,13 @@ export class TrialsPanel {
       open: (row, aside) => window.open(trialPage(study, row.cells["trial"] ?? ""), aside ? "_blank" : "_self", aside ? "noopener" : ""),
       selected: (rows) => this.select(rows),
       trouble: (error) => {
+        this.wait.hidden = true;
         if (!isAbort(error)) trouble(this.problem, error, () => this.table.reload());
       },
     });
-    const keys = h("p.note", {}, "A trial that several runs asked for has a row for each. Arrow keys move, Space selects, Enter opens a trial or sorts by a heading.");
-    this.element.append(this.filters.element, this.problem, this.chosen, this.table.element, keys);
+    this.keys = h("p.note", {}, "A trial that several runs asked for has a row for each. Arrow keys move, Space selects, Enter opens a trial or sorts by a heading.");
+    this.element.append(this.filters.element, this.problem, this.chosen, this.table.element, this.keys, this.none, this.wait);
+    this.reveal(0);
   }
 
   get sort(): string {
@@ -67,6 +72,11 @@ export class TrialsPanel {
     this.table.reload(afresh);
   }
 
+  // A table of nothing is no table.
+  private reveal(total: number): void {
+    for (const part of [this.filters.element, this.table.element, this.keys]) part.hidden = !total;
+  }
+
   private query(): Record<string, string | string[]> {
     return { where: this.view.filters.map(written), search: this.view.text("search"), sort: this.sort };
   }
@@ -77,6 +87,9 @@ export class TrialsPanel {
     this.columns = found.columns;
     this.filters.setColumns(found.columns);
     this.table.setColumns(tableColumns(found.columns));
+    this.reveal(found.total);
+    this.none.hidden = found.total > 0;
+    this.wait.hidden = true;
     const text = this.filters.say(found.matched, found.total);
     if (this.tell) announce(text);
     this.tell = false;

@@ -168,7 +168,7 @@ export class VirtualTable<Row> {
   private arrived(rows: Row[]): void {
     const { matched } = this.pages;
     this.element.setAttribute("aria-rowcount", String(matched + 1));
-    vary(this.body, "--tall", `${matched * ROW}px`);
+    vary(this.element, "--tall", `${matched * ROW}px`);
     this.active.row = Math.min(this.active.row, matched);
     for (const row of rows) if (this.selection.has(this.options.key(row))) this.selection.set(this.options.key(row), row);
     this.draw();

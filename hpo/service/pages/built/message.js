@@ -1,0 +1,1 @@
+import{L as m}from"./chunk-PQQZGEUY.js";m();

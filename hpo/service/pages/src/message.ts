@@ -1,0 +1,5 @@
+// A page that only says something, such as that there is no such study.
+
+import { frame } from "./frame.js";
+
+frame();
