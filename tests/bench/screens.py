@@ -21,9 +21,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.sync_api import Page, sync_playwright
+from shown_stores import LONG, drivers, write_large, write_many, write_recorded, write_shapes
 
 from tests import s3_servers
-from tests.bench.shown_stores import LONG, drivers, write_large, write_many, write_recorded, write_shapes
 from tests.browser.conftest import CHROMIUM, QUIET, Watched
 from tests.served_process import ServedProcess
 from tests.synthetic_study import played, write_study

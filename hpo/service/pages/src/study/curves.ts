@@ -33,6 +33,8 @@ export class CurvesPanel {
     this.metric.addEventListener("change", () => view.set({ metric: this.metric.value }));
     const tools = h("div.tools", {}, h("label", { for: "curves-run" }, "Run "), this.run, h("label", { for: "curves-metric" }, "Metric "), this.metric, this.chosen);
     this.element.append(h("div.panel-head", {}, h("h2", { id: "curves-heading" }, "Learning curves"), tools), this.problem, this.chart.element, this.key, this.note, this.table);
+    this.chart.element.hidden = this.key.hidden = true;
+    put(this.note, "The curves are being read …");
     this.table.addEventListener("toggle", () => this.drawTable());
     this.chart.when((drawn) => {
       drawn.on("mouseover", (event) => this.highlight(String(event.seriesId ?? "").split("|")[1] ?? null));
