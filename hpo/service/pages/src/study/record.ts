@@ -65,6 +65,8 @@ function shown(value: unknown): string {
   if (typeof value === "number") return number(value);
   if (typeof value === "string") return value;
   if (Array.isArray(value)) return value.map(shown).join(" ");
+  const values = Object.values(value as object);
+  if (values.length > 4 && values.every((one) => typeof one === "number")) return `${number(values.reduce((sum, one) => sum + (one as number), 0))} in ${values.length}`; // such as of each run
   return `(${Object.entries(value as object).map(([name, one]) => `${name} ${shown(one)}`).join(", ")})`;
 }
 
