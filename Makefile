@@ -1,6 +1,6 @@
-# Targets: demo, test, test-quick, coverage, soak, s3, hosts, lint, docs, pages, bench, gpu, image, lock, dist, api. All but pages, gpu and image first install
+# Targets: demo, test, test-quick, coverage, journeys, soak, s3, hosts, lint, docs, pages, bench, gpu, image, lock, dist, api. All but pages, gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
-# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, soak, s3, hosts and gpu. With
+# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, journeys, soak, s3, hosts and gpu. With
 # CPU=1 TORCH_INDEX=URL a new .venv takes the CPU builds of the locked torch and torchvision from that index, without a check
 # of their hashes, and no CUDA libraries; a CPU build that is already in .venv stays, too.
 
@@ -11,11 +11,11 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet) --disable-pip-version-check
 CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise SystemExit("+cpu" not in version("torch"))'
 
-.PHONY: demo test test-quick soak s3 hosts lint docs pages bench gpu image launch lock dist coverage api clean
+.PHONY: demo test test-quick journeys soak s3 hosts lint docs pages bench gpu image launch lock dist coverage api clean
 
 # One process more than cores, because tests of clusters wait for most of their time; tests/conftest.py orders the files.
 PROCESSES = $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))')
-TEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not bench and not soak and not s3 and not gpu and not hosts"
+TEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not bench and not soak and not s3 and not gpu and not hosts and not journey"
 VARIANT ?= cpu
 DIGITS := tests/recorded_stores/digits.tar.gz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
@@ -40,6 +40,9 @@ test: .venv/ready ## one file at a time in each of up to four processes, the lon
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not hosts" tests/unit tests/contract
+
+journeys: .venv/ready ## whole stories on real clusters and in Chromium (the service from submission to comparison, Slurm, compose, autoscaler): ten minutes
+	$(BIN)/python -m pytest -m journey
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk
 	$(BIN)/python -m pytest -m soak

@@ -264,6 +264,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the contract of `hpo compare --format json` and further keys; null for numbers that are not finite."""
+        going = {name: str(state.word) for name, state in self.states.items() if state.word != "complete"}
         found = {
             "study": self.study, "metric": self.metric, "mode": self.mode, "budget_epochs": self.budget_epochs,
             "verdict": self.verdict, "brief": brief(self), "notes": list(self.notes), "tasks": list(self.tasks),
@@ -280,7 +281,7 @@ class Comparison:
             "failure": self.failure or None, "failed_exams": self.failed_exams or None,
             "constraints": list(self.constraints), "feasibility": [asdict(run) for run in self.feasibility],
             "objectives": [found.to_json() for found in self.objectives],
-            **({"states": {name: str(state.word) for name, state in self.states.items()}} if self.states else {}),
+            **({"states": going} if going else {}),
         }  # fmt: skip
         answer: dict[str, Any] = plain(found)
         return answer

@@ -14,6 +14,8 @@ import pytest
 from tests.serving import context, serving
 from tests.synthetic_study import played, write_study
 
+pytestmark = pytest.mark.journey
+
 STUDY = "/studies/four"
 PAGES = {
     "/": ".studies tbody tr",

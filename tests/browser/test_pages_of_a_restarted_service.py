@@ -11,6 +11,8 @@ from hpo.study.study import Study
 from tests.served_process import ServedProcess
 from tests.without_ray import dispatching, train
 
+pytestmark = pytest.mark.journey
+
 SECOND = 1000.0
 STUDY = """
 study: restarted

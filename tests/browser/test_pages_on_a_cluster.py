@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from ray_head import Head
 from ray_service import Service, study
 
+pytestmark = pytest.mark.journey
+
 MINUTE = 60_000.0
 
 

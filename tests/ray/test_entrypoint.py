@@ -71,6 +71,7 @@ def test_only_failures_that_may_pass_fail_the_job(server: JobServer, command: st
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.journey
 def test_a_stopped_job_lets_its_driver_finish(server: JobServer) -> None:
     job = server.submit(submission("sh -c 'trap \"echo wrote; exit 130\" INT TERM; echo runs; sleep 100 & wait'"))
     end = time.monotonic() + 120

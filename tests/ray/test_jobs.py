@@ -262,6 +262,7 @@ def scraped(head: Head) -> dict[str, float]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.journey
 def test_a_study_stopped_as_a_job_and_resumed(head: Head, server: JobServer, tmp_path: Path) -> None:
     (tmp_path / "instant.yaml").write_text(
         INSTANT.format(seconds=1.0, fail_share=0, epochs=40, seeds="[0]", clock="virtual")
@@ -348,6 +349,7 @@ def states(listed: str) -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.journey
 def test_a_queued_study_survives_its_client_and_its_driver_and_keeps_its_secrets(
     head: Head, server: JobServer, tmp_path: Path
 ) -> None:

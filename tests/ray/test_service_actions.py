@@ -19,6 +19,8 @@ from ray_head import Head
 from ray_nodes import BIN
 from ray_service import Service, study
 
+pytestmark = pytest.mark.journey
+
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:

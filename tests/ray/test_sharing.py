@@ -156,6 +156,7 @@ def results(store: Path) -> tuple[list[Any], list[Any]]:
         pytest.param(True, id="autoscaler 2"),
     ],
 )
+@pytest.mark.journey
 def test_a_cluster_without_nodes_grows_for_a_study_and_shrinks_after_it(second: bool, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(STUDY)

@@ -68,6 +68,7 @@ def all_gone(script: Child) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.journey
 def test_head_serves_a_store_and_starts_the_service_again(folder: Path) -> None:
     port, gcs = free_ports(2)
     health = f"http://127.0.0.1:{port}/api/v1/health"
@@ -239,6 +240,7 @@ def test_slurm_job_without_its_store_is_requeued(folder: Path, code: int, restar
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.journey
 def test_slurm_job_out_of_time_is_requeued_and_resumes(folder: Path) -> None:
     number = slurm_job_number()
     variables = slurm(folder, number)
@@ -276,6 +278,7 @@ def test_slurm_job_out_of_time_is_requeued_and_resumes(folder: Path) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.journey
 def test_the_steps_of_compose(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.server import ThreadedMotoServer
 

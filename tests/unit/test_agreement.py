@@ -30,8 +30,9 @@ def part(study: Study, environment: dict[str, Any] | None = None, reports: int =
 
 
 def files(study: Study) -> dict[str, bytes]:
-    """The study's files, but for its leases."""
-    paths = [path for path in Path(study.store).rglob("*") if path.is_file() and path.parent.name != "lease"]
+    """The study's files, but for what tells whether its driver lives: leases, and the summary that names them."""
+    told = ("lease", ".studies")
+    paths = [path for path in Path(study.store).rglob("*") if path.is_file() and path.parent.name not in told]
     return {str(path): path.read_bytes() for path in paths}
 
 

@@ -67,7 +67,7 @@ def service(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     made = serving.context(tmp_path / "store", tmp_path / "cache", access=access, stores=(str(other),))
     jobs = JobList()
     coming = Pending(jobs, made.settings)
-    readings = Readings(made.settings, seconds=0.05, waiting=coming.waiting, plans=coming.planned)
+    readings = Readings(made.settings, seconds=0.05, jobs=coming)
     made = dataclasses.replace(made, cluster=jobs, readings=readings)
     with pytest.MonkeyPatch.context() as patched, asking(made) as client:
         patched.setattr(queue, "SECONDS", 0.05)

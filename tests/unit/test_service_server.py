@@ -286,7 +286,9 @@ def test_behind_a_proxy_at_a_path(folder, kept):
         assert ask(port, f"{below}/", Cookie=cookie, **forwarded)[0] == 200
         assert ask(port, f"{below}/api/v1/me", **forwarded)[0] == 401
         assert ask(port, "/team/hpoapi/v1/me", **forwarded)[0] in (303, 401)
-    with served(made) as port:  # nobody is believed whom the service was not told of
+    with served(
+        context(folder, access, root_path="/team/hpo")
+    ) as port:  # nobody is believed whom the service was not told of
         answer = ask(
             port, f"{below}/login", "POST", body=f"token={SECRET}", Origin="https://hpo.example.org",
             Content_Type="application/x-www-form-urlencoded", **forwarded,
