@@ -109,7 +109,8 @@ def test_a_process_that_cannot_compute_any_more_ends_and_another_one_trains_its_
     assert answers["dying:Dying"].returncode == 0, answers["dying:Dying"].stderr
     assert (tmp_path / "died").exists()
     assert dying["failed_trials"] == 0
-    assert (dying["charged_epochs"], dying["wasted_epochs"], sound["wasted_epochs"]) == (36, 2, 0)
+    assert (dying["charged_epochs"], sound["wasted_epochs"]) == (36, 0)
+    assert dying["wasted_epochs"] <= 2  # none where epochs were slow enough to keep a checkpoint after each
     assert [row["value"] for row in rows(tmp_path / "dying", "charges")] == [
         row["value"] for row in rows(tmp_path / "curve", "charges")
     ]
