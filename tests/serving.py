@@ -22,6 +22,7 @@ from hpo.service.app import application
 from hpo.service.connections import Limits, Server
 from hpo.service.context import Context, Settings
 from hpo.service.readings import Readings
+from hpo.service.submitting.checker import Checker
 
 API = "/api/v1"
 
@@ -36,6 +37,7 @@ def context(
         readings=Readings(made, seconds=seconds),
         analysis=Analysis(made, processes=1, nice=0),
         audit=StoreAudit(str(uri)),
+        checker=Checker(made),
         access=access,
     )
 

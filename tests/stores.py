@@ -15,7 +15,8 @@ import pytest
 import s3_servers
 from s3_servers import KEY, SECRET, S3Server
 
-from hpo.store import StudyWriter
+from hpo.storage.place import place
+from hpo.store import StudyWriter, schema
 from hpo.study.values import Charge, EpochRecord, RunKey, TrialKey
 
 PLACES = ("local", "moto", pytest.param("radosgw", marks=pytest.mark.s3))  # the real one: `make s3`
@@ -105,3 +106,10 @@ def cells(data: Any) -> list[tuple[str, int, int]]:
     """Returns the epochs that a study has: trial, epoch, attempt, sorted."""
     columns = [data.epochs[name].to_pylist() for name in ("trial", "epoch", "attempt")]
     return sorted(zip(*columns, strict=True))
+
+
+def everything(uri: str) -> dict[str, bytes | None]:
+    """All files of the study but its leases, with their contents."""
+    where = place(uri)
+    names = [n for folder in (*schema.TABLES, "spool") for n in where.names(f"s/{folder}")] + ["s/study.json"]
+    return {name: where.read(name) for name in names}

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,3 +237,33 @@ def write_study(uri: str, tables: Tables, *, charges: int | None = None) -> None
             writer.exam(row)
         writer.snapshot(rows["trials"], rows["runs"])
     writer.close(compact=charges is None)
+
+
+def minimised(tables: Tables) -> Tables:
+    """Returns the study with a loss, which is minimised, as its metric."""
+    for row in tables.rows["charges"]:
+        row["value"] = 2 - 1.8 * row["value"]
+    for row in tables.rows["trials"]:
+        row["best_value"] = row["best_value"] and 2 - 1.8 * row["best_value"]
+    for row in tables.rows["runs"]:
+        row["incumbent_value"] = 2 - 1.8 * row["incumbent_value"]
+    tables.definition.update(metric="val_loss", mode="min")
+    return tables
+
+
+def nothing_trained(tables: Tables, why: Callable[[int], str]) -> Tables:
+    """Returns the study as it is where no trial trains; `why` gives the reason of a trial by its number."""
+    rows = tables.rows
+    for row in rows["trials"]:
+        row |= {"status": "failed", "kind": "error", "reason": why(row["number"])}
+        row |= {"epochs": 0, "best_value": None, "best_epoch": None}
+    reasons = {row["trial"]: row["reason"] for row in rows["trials"]}
+    rows["failures"] = [
+        {"study": tables.name, "trial": trial, "epoch": 0, "kind": "error", "reason": reason}
+        for trial, reason in reasons.items()
+    ]
+    rows |= {"charges": [], "epochs": [], "exams": []}
+    for row in rows["runs"]:
+        row |= {"status": "partial", "charged_epochs": 0, "incumbent_trial": None, "incumbent_value": None}
+        row |= {"failed_trials": row["trials"], "reason": "no trial trained"}
+    return tables

@@ -22,7 +22,6 @@ from hpo.service import documented, shells
 from hpo.service.access import middleware
 from hpo.service.context import Context
 from hpo.service.problems import Problem, encoded
-from hpo.service.submitting.checker import close
 from hpo.store.errors import StoreError, Unreachable
 from hpo.text import shown
 
@@ -63,9 +62,9 @@ def application(context: Context) -> FastAPI:
 def _lifespan(context: Context) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with context.readings, context.analysis:
-            yield
-        close(context.settings)
+        with contextlib.closing(context.checker):
+            async with context.readings, context.analysis:
+                yield
 
     return lifespan
 

@@ -15,6 +15,8 @@ from hpo.service.once import Once
 if TYPE_CHECKING:
     from cluster.job import Job, Submission
     from hpo.service.access import Access
+    from hpo.service.submitting.checker import Checker
+    from hpo.service.submitting.queue import Queue
     from hpo.store import StudyData
     from hpo.store.state import State
     from hpo.store.summary import Summary
@@ -216,11 +218,16 @@ class Audit(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """What every route may use. `access`: None lets everybody of this machine do everything."""
+    """What every route may use.
+
+    checker: looks at the texts of studies. queue: the jobs of the cluster, None without one. access: None lets everybody of
+    this machine do everything.
+    """
 
     settings: Settings
     readings: Readings
     analysis: Analysis
     audit: Audit
-    cluster: Cluster | None = None
+    checker: Checker
+    queue: Queue | None = None
     access: Access | None = None

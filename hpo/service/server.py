@@ -74,16 +74,19 @@ def opened(settings: Settings, entry: access.Access | None = None) -> Context:
     """Returns what the routes of a store's service may use. `entry`: None lets everybody of this machine in."""
     from hpo.service.analysis import Analysis
     from hpo.service.readings import Readings
+    from hpo.service.submitting.checker import Checker
     from hpo.service.submitting.late import LateJobServer
     from hpo.service.submitting.pending import Pending
+    from hpo.service.submitting.queue import Queue
 
-    cluster = LateJobServer(settings.job_server) if settings.job_server else None
+    queue = Queue(LateJobServer(settings.job_server), settings) if settings.job_server else None
     return Context(
         settings=settings,
-        readings=Readings(settings, jobs=Pending(cluster, settings) if cluster else None),
+        readings=Readings(settings, jobs=Pending(queue, settings.store) if queue else None),
         analysis=Analysis(settings),
         audit=access.StoreAudit(str(settings.cache) if is_sealed(settings.store) else settings.store),
-        cluster=cluster,
+        checker=Checker(settings),
+        queue=queue,
         access=entry,
     )
 
@@ -153,6 +156,7 @@ def _check(listening: Listening, tokens: kept_tokens.Tokens | None, store: str) 
 
 
 def _check_store(store: str) -> None:
+    """Raises StoreError for a store that never can be read; prints a note about one that does not answer now."""
     try:
         place(store).folders()
     except Unreachable as error:
@@ -176,6 +180,8 @@ def _say_where(
         lines.append(
             "note: tokens travel readable by others: give --tls-cert and --tls-key, or --trusted-proxy ADDRESS"
         )
+    if "://" not in settings.store and not expanded(settings.store).exists():
+        lines.append(f"note: there is no {settings.store} yet; its studies show once `hpo run` writes there")
     print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 

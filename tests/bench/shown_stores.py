@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from hpo.store import StudyWriter, notes
 from hpo.study.values import Charge, EpochRecord, RunKey
 from tests.bench import large_store
-from tests.synthetic_study import ENVIRONMENT, KINDS, Tables, played, write_study
+from tests.synthetic_study import ENVIRONMENT, KINDS, Tables, minimised, nothing_trained, played, write_study
 
 RECORDED = Path(__file__).parents[1] / "recorded_stores"
 MARKUP = "<img src=x onerror=alert(1)> & ünï 数据 \u202e"
@@ -43,51 +43,15 @@ def write_shapes(uri: str) -> None:
     )
     write_study(uri, played("one-run", methods=("random",), seeds=(0,), budget=16))
     write_study(uri, minimised(played("least-loss", budget=96)))
-    write_study(uri, nothing_trained(played("nothing-trained", budget=24, seeds=(0,))))
+    write_study(uri, nothing_trained(played("nothing-trained", budget=24, seeds=(0,)), missing))
     write_study(uri, played(LONG, methods=("grid", "<b>bold</b> 数据"), seeds=(0, 1), budget=48))
     write_study(uri, played("put-away", budget=32, seeds=(0, 1)))
     notes.archive(uri, "put-away", by="ana")
 
 
-def minimised(tables: Tables) -> Tables:
-    """The study with the loss as its metric."""
-    for row in tables.rows["charges"]:
-        row["value"] = 2 - 1.8 * row["value"]
-    for row in tables.rows["trials"]:
-        row["best_value"] = row["best_value"] and 2 - 1.8 * row["best_value"]
-    for row in tables.rows["runs"]:
-        row["incumbent_value"] = 2 - 1.8 * row["incumbent_value"]
-    tables.definition.update(metric="val_loss", mode="min")
-    return tables
-
-
-def nothing_trained(tables: Tables) -> Tables:
-    """The study as it is where no trial trains, for two reasons."""
-    rows = tables.rows
-    for row in rows["trials"]:
-        reason = (
-            MARKUP
-            if row["number"] % 5 == 0
-            else f"FileNotFoundError: [Errno 2] No such file or directory: '/data/{row['number']}'"
-        )
-        row |= {
-            "status": "failed",
-            "kind": "error",
-            "reason": reason,
-            "epochs": 0,
-            "best_value": None,
-            "best_epoch": None,
-        }
-    reasons = {row["trial"]: row["reason"] for row in rows["trials"]}
-    rows["failures"] = [
-        {"study": tables.name, "trial": trial, "epoch": 0, "kind": "error", "reason": reason}
-        for trial, reason in reasons.items()
-    ]
-    rows |= {"charges": [], "epochs": [], "exams": []}
-    for row in rows["runs"]:
-        row |= {"status": "partial", "charged_epochs": 0, "incumbent_trial": None, "incumbent_value": None}
-        row |= {"failed_trials": row["trials"], "reason": "no trial trained"}
-    return tables
+def missing(number: int) -> str:
+    """Why a trial fails, for one of two reasons."""
+    return MARKUP if number % 5 == 0 else f"FileNotFoundError: [Errno 2] No such file or directory: '/data/{number}'"
 
 
 def write_recorded(folder: Path) -> None:

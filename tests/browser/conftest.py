@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import context, serving
+
 AXE = Path(__file__).with_name("axe.min.js")  # axe-core, by its own licence: see NOTICE
 
 CHROMIUM = next(
@@ -72,5 +74,31 @@ def watched(chromium):
             yield Watched(context.new_page(), allowed)
         finally:
             context.close()
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def port(folder, tmp_path_factory):
+    """The port of a service of the store that the module's fixture `folder` makes."""
+    with serving(context(folder, tmp_path_factory.mktemp("cache"))) as number:
+        yield number
+
+
+@pytest.fixture(scope="module")
+def seen(request, watched, port):
+    """seen(path, width, scheme) as a context: a page of the service that has asked for nothing else.
+
+    It shows what the module's `ready(path)` selects, where that selects something.
+    """
+
+    @contextmanager
+    def opened(path: str, width: int = 1280, scheme: str = "light") -> Iterator[Watched]:
+        here = f"http://127.0.0.1:{port}"
+        with watched((f"{here}/", f"blob:{here}/"), width, scheme) as watching:
+            watching.page.goto(here + path)
+            if selected := request.module.ready(path):
+                watching.page.locator(selected).first.wait_for(timeout=60_000)
+            yield watching
 
     return opened

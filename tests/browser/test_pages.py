@@ -53,7 +53,7 @@ def seen(watched, port, access):
 
     @contextmanager
     def opened(path: str, role: str = "admin", width: int = 1280, scheme: str = "light") -> Iterator[Watched]:
-        secret = next(secrets) if (secrets := _secret(access, role)) else SECRET
+        secret = new_secret(access, f"reader-{role}", role)
         here = f"http://127.0.0.1:{port}"
         with watched((f"{here}/", f"blob:{here}/"), width, scheme) as watching:
             watching.page.goto(f"{here}/login?token={secret}&next=/login-done")
@@ -64,10 +64,11 @@ def seen(watched, port, access):
     return opened
 
 
-def _secret(access, role):
-    name = f"reader-{role}"
-    access.tokens.revoke(name) if any(token.name == name for token in access.tokens.all()) else None
-    return iter([access.tokens.add(name, role)[1]])
+def new_secret(access, name, role):
+    """The secret of a new token of that name; an older one is revoked."""
+    if any(token.name == name for token in access.tokens.all()):
+        access.tokens.revoke(name)
+    return access.tokens.add(name, role)[1]
 
 
 def rows(page):
@@ -219,6 +220,7 @@ def test_a_new_study_appears_by_itself(seen, store):
         watching.page.locator("#connection[data-state=live]").wait_for()
         write_study(str(store), played("delta", budget=16, seeds=(0,)))
         rows(watching.page).filter(has_text="delta").wait_for(timeout=30_000)
+        assert "delta" in names(watching.page)
 
 
 def test_rows_are_walked_and_selected_by_keys_and_compared(seen):

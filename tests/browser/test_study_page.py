@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.serving import context, serving
-from tests.synthetic_study import KINDS, SPACE, played, write_study
+from tests.synthetic_study import KINDS, SPACE, minimised, nothing_trained, played, write_study
 
 MARKUP = "<img src=x onerror=alert(1)> & ünï 数据 \u202e"
 TABS = ("overview", "trials", "curves", "parallel", "importance", "failures", "record")
@@ -22,37 +20,13 @@ def folder(tmp_path_factory):
     write_study(store, played("four", budget=96))
     write_study(store, played("twenty", methods=tuple(f"method-{'long-' * (i % 4)}{i}" for i in range(20)), budget=32))
     write_study(store, minimised(played("loss", budget=48)))
-    write_study(store, failing(played("failing", budget=24, seeds=(0,))))
+    write_study(
+        store,
+        nothing_trained(played("failing", budget=24, seeds=(0,)), lambda number: f"ValueError: no file /data/{number}"),
+    )
     write_study(store, named(played("markup", methods=("grid", "<b>bold</b> 数据"), seeds=(0, 1), budget=48)))
     write_study(store, played("growing", budget=96), charges=400)
     return store
-
-
-def minimised(tables):
-    for row in tables.rows["charges"]:
-        row["value"] = 2 - 1.8 * row["value"]
-    for row in tables.rows["trials"]:
-        row["best_value"] = row["best_value"] and 2 - 1.8 * row["best_value"]
-    for row in tables.rows["runs"]:
-        row["incumbent_value"] = 2 - 1.8 * row["incumbent_value"]
-    tables.definition.update(metric="val_loss", mode="min")
-    return tables
-
-
-def failing(tables):
-    rows = tables.rows
-    for row in rows["trials"]:
-        row |= {"status": "failed", "kind": "error", "reason": f"ValueError: no file /data/{row['number']}"}
-        row |= {"epochs": 0, "best_value": None, "best_epoch": None}
-    reasons = {row["trial"]: row["reason"] for row in rows["trials"]}
-    rows["failures"] = [
-        {"study": tables.name, "trial": trial, "epoch": 0, "kind": "error", "reason": reason}
-        for trial, reason in reasons.items()
-    ]
-    rows |= {"charges": [], "epochs": [], "exams": []}
-    for row in rows["runs"]:
-        row |= {"status": "partial", "charged_epochs": 0, "incumbent_trial": None, "incumbent_value": None}
-    return tables
 
 
 def named(tables):
@@ -63,25 +37,8 @@ def named(tables):
     return tables
 
 
-@pytest.fixture(scope="module")
-def port(folder, tmp_path_factory):
-    with serving(context(folder, tmp_path_factory.mktemp("cache"))) as number:
-        yield number
-
-
-@pytest.fixture(scope="module")
-def seen(watched, port):
-    """seen(path, width, scheme) as a context: a page of the service that has asked for nothing else."""
-
-    @contextmanager
-    def opened(path, width=1280, scheme="light"):
-        here = f"http://127.0.0.1:{port}"
-        with watched((f"{here}/", f"blob:{here}/"), width, scheme) as watching:
-            watching.page.goto(here + path)
-            watching.page.locator(".study-top, .trial-top").wait_for()
-            yield watching
-
-    return opened
+def ready(path):
+    return ".study-top, .trial-top"
 
 
 def filtered(page):
@@ -313,7 +270,9 @@ def test_a_trial_says_what_it_is_and_who_asked_for_it(seen, width, scheme):
 
 def test_a_trial_that_is_not_there_is_said_in_a_sentence(seen):
     with seen("/studies/four/trials/0123456789abcdef") as watching:
-        watching.page.locator(".trouble", has_text="0123456789abcdef").wait_for()
+        told = watching.page.locator(".trouble", has_text="0123456789abcdef")
+        told.wait_for()
+        assert "must be" in told.inner_text()
 
 
 def test_what_is_made_on_demand_is_downloaded_once_it_is_there(seen, tmp_path):

@@ -163,3 +163,12 @@ def test_impossible_root_paths_are_refused(path):
 
 def test_root_paths_lose_their_last_slash():
     assert [_checked_root(path) for path in ("", "/", "/hpo", "/a/b-c_d/")] == ["", "", "/hpo", "/a/b-c_d"]
+
+
+def test_a_store_that_is_not_there_yet_is_served_and_told(home):
+    (home / "results").rmdir()
+    with hpo_serve("--no-token") as (process, port, _):
+        assert process.stderr is not None
+        assert "every user of this machine" in process.stderr.readline()
+        assert process.stderr.readline().startswith("note: there is no results yet")
+        assert ask(port, "/api/v1/studies")[0] == 200

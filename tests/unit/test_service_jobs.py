@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from job_list import JobList
 
 from hpo.service.access import Access, Tokens
-from hpo.service.context import Context
+from hpo.service.context import Context, Settings
 from hpo.service.readings import Readings
 from hpo.service.submitting import logs as kept_logs
 from hpo.service.submitting import queue
@@ -66,9 +66,9 @@ def service(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     access = Access(Tokens(tmp_path / "tokens.json", seconds=0))
     made = serving.context(tmp_path / "store", tmp_path / "cache", access=access, stores=(str(other),))
     jobs = JobList()
-    coming = Pending(jobs, made.settings)
-    readings = Readings(made.settings, seconds=0.05, jobs=coming)
-    made = dataclasses.replace(made, cluster=jobs, readings=readings)
+    waiting = Queue(jobs, made.settings)
+    readings = Readings(made.settings, seconds=0.05, jobs=Pending(waiting, made.settings.store))
+    made = dataclasses.replace(made, queue=waiting, readings=readings)
     with pytest.MonkeyPatch.context() as patched, asking(made) as client:
         patched.setattr(queue, "SECONDS", 0.05)
         yield Asked(made, client, jobs)
@@ -134,7 +134,7 @@ def test_a_look_that_began_before_a_change_does_not_count(tmp_path: Path) -> Non
                 go.wait(20)
             return found
 
-    looked = Queue(Slow(), (str(tmp_path),))
+    looked = Queue(Slow(), Settings(str(tmp_path), tmp_path))
     first = threading.Thread(target=looked.look)
     first.start()
     assert began.wait(20)

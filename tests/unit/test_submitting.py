@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cluster.job import ATTEMPT, HELPER, OWNER, RETRIES, SERIES, STUDY, Job
+from hpo.service.context import Settings
 from hpo.service.problems import Problem
 from hpo.service.submitting import quotas
 from hpo.service.submitting.checker import TEXT_BYTES, Checker
@@ -167,7 +168,7 @@ def test_code_of_a_stranger_is_not_imported_where_any_code_may_be_submitted(tmp_
 
 def test_a_check_runs_in_a_process_that_ends_with_a_study_that_takes_too_long(tmp_path: Path) -> None:
     async def play() -> None:
-        checker = Checker(Rules(str(tmp_path)), seconds=30)
+        checker = Checker(Settings(str(tmp_path), tmp_path), seconds=30)
         try:
             assert (await checker.examine(GOOD, Options())).problems == ()
             with pytest.raises(Problem, match="at most"):

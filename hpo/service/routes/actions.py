@@ -18,7 +18,6 @@ from hpo.service.models.actions import ActedAnswer, SubmissionAsked, SubmittedAn
 from hpo.service.problems import Problem
 from hpo.service.routes.parameters import StudyName
 from hpo.service.submitting.acting import Acting
-from hpo.service.submitting.checker import checker_of
 from hpo.service.submitting.options import Options
 from hpo.service.submitting.submitter import Order, Submitter
 from hpo.text import shown
@@ -55,7 +54,7 @@ BODY = {
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["actions"])
-    submitter = Submitter(context, checker_of(context.settings))
+    submitter = Submitter(context)
     _submitting(routes, submitter, context.settings.upload_bytes)
     _acting(routes, Acting(context, submitter))
     return routes

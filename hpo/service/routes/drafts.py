@@ -13,7 +13,6 @@ from hpo.service.context import Context
 from hpo.service.documented import errors, unchanged
 from hpo.service.models.drafts import CheckAnswer, DraftAsked, PresetAnswer, PresetsAnswer, SchemaAnswer
 from hpo.service.problems import Problem
-from hpo.service.submitting.checker import Checker, checker_of
 from hpo.service.submitting.estimate import estimate
 from hpo.service.submitting.options import Options
 from hpo.study.finding import presets
@@ -24,12 +23,12 @@ PresetName = Annotated[str, Path(description="Name of a preset.", max_length=200
 
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
-    routes, checker = APIRouter(tags=["drafts"]), checker_of(context.settings)
+    routes = APIRouter(tags=["drafts"])
 
     @routes.post("/drafts/check", summary="Check a draft", response_model=CheckAnswer, responses=errors(413, 422, 429))
     async def check(draft: DraftAsked) -> dict[str, Any]:
         """All that is wrong with a study's text, with line and column, in the words of `hpo check`; else its plan."""
-        return await checked(context, checker, draft)
+        return await checked(context, draft)
 
     @routes.get(
         "/drafts/schema", summary="Read the schema of a study file", response_model=SchemaAnswer,
@@ -38,7 +37,7 @@ def router(context: Context) -> APIRouter:
     async def schema(request: Request) -> Response:
         """A JSON schema for an editor: the keys with their meanings, and the names of trainables, methods, data and models."""
         return await answering.compressed(
-            request, await checker.schema(), etag=answering.tag("schema", context.settings.trainables)
+            request, await context.checker.schema(), etag=answering.tag("schema", context.settings.trainables)
         )
 
     @routes.get("/presets", summary="List the presets", response_model=PresetsAnswer, responses=errors())
@@ -59,9 +58,9 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-async def checked(context: Context, checker: Checker, draft: DraftAsked) -> dict[str, Any]:
+async def checked(context: Context, draft: DraftAsked) -> dict[str, Any]:
     """Returns the answer to a draft."""
-    found = await checker.examine(draft.text, Options(workers=draft.workers))
+    found = await context.checker.examine(draft.text, Options(workers=draft.workers))
     plan = None if found.plan is None else {**asdict(found.plan), "note": found.plan.note or None}
     return {
         "ok": not found.problems,

@@ -69,7 +69,7 @@ def _health(routes: APIRouter, context: Context) -> None:
             can=[role for role in ROLES if caller.may(role)],
             store=context.settings.store,
             version=__version__,
-            cluster=context.cluster is not None,
+            cluster=context.queue is not None,
             session="authorization" not in request.headers and _asks_for_tokens(context),
         )
 

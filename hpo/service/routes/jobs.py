@@ -30,7 +30,7 @@ FOLLOWED = "`log`: a piece, as GET /jobs/{id}/log answers it. `end`: the job has
 def router(context: Context) -> APIRouter:
     """Returns the routes."""
     routes = APIRouter(tags=["jobs"])
-    logs = None if context.cluster is None else Logs(context.cluster, context.settings.cache / "logs")
+    logs = None if context.queue is None else Logs(context.queue.cluster, context.settings.cache / "logs")
     _jobs(routes, context)
     _logs(routes, context, logs)
     return routes
@@ -118,5 +118,5 @@ def told(context: Context, job: Job, retried: Collection[str] = ()) -> dict[str,
         "ended": job.ended,
         "exit_code": job.exit_code,
         "message": job.message,
-        "page": context.cluster.page(job.id) if context.cluster else "",
+        "page": context.queue.cluster.page(job.id) if context.queue else "",
     }

@@ -27,18 +27,6 @@ def router(context: Context) -> APIRouter:
     """Returns the routes: pages, which lie at the root."""
     routes, entry = APIRouter(), context.access or Access()
 
-    async def enter(request: Request, secret: str, there: str) -> Response:
-        try:
-            return await _begun(context, entry, request, secret, there)
-        except AccessError as error:  # a disk that is full, a file that somebody broke
-            print(f"hpo: nobody can log in: {error}", file=sys.stderr)
-            problem = Problem(503, "Nobody can log in now; the service's log says why.")
-        except Problem as refused:
-            problem = refused
-        answer = _page(context, request, there, str(problem), problem.status)
-        answer.headers.update(problem.headers)
-        return answer
-
     @routes.get("/login", include_in_schema=False)
     async def login_page(request: Request, token: str = "", next: str = "/") -> Response:
         there = local_path(next)
@@ -46,13 +34,15 @@ def router(context: Context) -> APIRouter:
             return _to(request, there)
         if token and entry.names.foreign(request.headers):  # else any page could log a reader in as somebody else
             return _page(context, request, there, FOREIGN, token=token)
-        return await enter(request, token, there) if token else _page(context, request, there)
+        return await _entered(context, entry, request, token, there) if token else _page(context, request, there)
 
     @routes.post("/login", include_in_schema=False)
     async def login(request: Request) -> Response:
         form = await _form(request)
         there = local_path(form.get("next", "/"))
-        return _to(request, there) if entry.tokens is None else await enter(request, form.get("token", ""), there)
+        if entry.tokens is None:
+            return _to(request, there)
+        return await _entered(context, entry, request, form.get("token", ""), there)
 
     @routes.post("/logout", include_in_schema=False)
     async def logout(request: Request) -> Response:
@@ -74,6 +64,20 @@ def _page(
         request, "login", title="Log in", status=status, framed=False, next=there, problem=problem, store=store,
         token=token,
     )  # fmt: skip
+
+
+async def _entered(context: Context, entry: Access, request: Request, secret: str, there: str) -> Response:
+    """Logs a browser in and sends it on, or shows why not."""
+    try:
+        return await _begun(context, entry, request, secret, there)
+    except AccessError as error:  # a disk that is full, a file that somebody broke
+        print(f"hpo: nobody can log in: {error}", file=sys.stderr)
+        problem = Problem(503, "Nobody can log in now; the service's log says why.")
+    except Problem as refused:
+        problem = refused
+    answer = _page(context, request, there, str(problem), problem.status)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 async def _begun(context: Context, entry: Access, request: Request, secret: str, there: str) -> Response:

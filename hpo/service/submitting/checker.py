@@ -27,21 +27,6 @@ SECONDS = 60.0  # of a check, the import of PyTorch included
 WAITING = 16  # checks at a time, beyond which one is refused
 T = TypeVar("T")
 
-_checkers: dict[Settings, Checker] = {}
-
-
-def checker_of(settings: Settings) -> Checker:
-    """Returns the service's checker, the same for all routes."""
-    if settings not in _checkers:
-        _checkers[settings] = Checker(rules_of(settings))
-    return _checkers[settings]
-
-
-def close(settings: Settings) -> None:
-    """Ends the process of the service's checker, if it has one."""
-    if checker := _checkers.pop(settings, None):
-        checker.close()
-
 
 def rules_of(settings: Settings) -> Rules:
     """Returns what studies may name."""
@@ -53,8 +38,8 @@ def rules_of(settings: Settings) -> Rules:
 class Checker:
     """Looks at texts in a process of its own, which starts with the first one. A check that takes too long ends it."""
 
-    def __init__(self, rules: Rules, *, seconds: float = SECONDS) -> None:
-        self.rules, self._seconds = rules, seconds
+    def __init__(self, settings: Settings, *, seconds: float = SECONDS) -> None:
+        self.rules, self._seconds = rules_of(settings), seconds
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
         self._waiting = 0

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from cluster.job import QUEUE, Job
-from hpo.service.context import Cluster, Settings
 from hpo.service.readings.study import Planned
-from hpo.service.submitting.queue import queue_on, studies_of
+from hpo.service.submitting.queue import Queue, studies_of
 from hpo.service.submitting.records import Records, Submitted
 from hpo.store import StudyData, schema
 from hpo.store.errors import StoreError
@@ -22,8 +21,8 @@ LATELY = 7 * 24 * 3600.0  # seconds for which a study is shown that ended withou
 class Pending:
     """What the cluster and the service's records tell of studies before the store does; `readings.study.Jobs` of a cluster."""
 
-    def __init__(self, cluster: Cluster, settings: Settings) -> None:
-        self._queue, self._store = queue_on(cluster, settings), settings.store
+    def __init__(self, queue: Queue, store: str) -> None:
+        self._queue, self._store = queue, store
         self._records: dict[str, Submitted | None] = {}  # by study and series: a series' record does not change
 
     def waiting(self) -> Mapping[str, float]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from cluster.errors import ClusterError
 from cluster.job import CANCEL, RETRIES, HeadUnreachable, Job, NoSuchJob
@@ -28,21 +27,12 @@ T = TypeVar("T")
 # notes of a submission: the studies, the most trials at a time, the epochs planned
 STUDIES, WORKERS, EPOCHS = "hpo_studies", "hpo_workers", "hpo_epochs"
 
-_queues: WeakKeyDictionary[Cluster, Queue] = WeakKeyDictionary()
-
 
 def queue_of(context: Context) -> Queue:
-    """Returns the queue of the service's cluster, the same for all routes. Raises Problem for a service without one."""
-    if context.cluster is None:
+    """Returns the queue of the service's cluster. Raises Problem for a service without one."""
+    if context.queue is None:
         raise Problem(409, "the service must be connected to a cluster, but was started without --address")
-    return queue_on(context.cluster, context.settings)
-
-
-def queue_on(cluster: Cluster, settings: Settings) -> Queue:
-    """Returns the queue of a cluster, always the same one."""
-    if cluster not in _queues:
-        _queues[cluster] = Queue(cluster, (settings.store, *settings.stores))
-    return _queues[cluster]
+    return context.queue
 
 
 @contextmanager
@@ -61,8 +51,8 @@ def explained() -> Iterator[None]:
 class Queue:
     """The jobs of a cluster that play studies of the service's stores."""
 
-    def __init__(self, cluster: Cluster, stores: Sequence[str]) -> None:
-        self.cluster, self._stores = cluster, tuple(stores)
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self.cluster, self._stores = cluster, (settings.store, *settings.stores)
         self._jobs, self._slots = _Lately[list[Job]](SECONDS), dict[str, _Lately[int]]()
         self._threads = ThreadPoolExecutor(THREADS, "cluster")
 

@@ -21,7 +21,6 @@ from hpo.files import write_whole
 from hpo.service.context import Caller, Context
 from hpo.service.problems import Problem
 from hpo.service.submitting import quotas
-from hpo.service.submitting.checker import Checker
 from hpo.service.submitting.examined import FILE, Examined
 from hpo.service.submitting.options import Options
 from hpo.service.submitting.queue import EPOCHS, STUDIES, WORKERS, Queue, active, explained, queue_of, studies_of
@@ -70,12 +69,12 @@ class Submitter:
     and a job's id follows from its key, so that the head itself refuses a second one.
     """
 
-    def __init__(self, context: Context, checker: Checker) -> None:
-        self._context, self._checker = context, checker
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._turn = asyncio.Lock()
         self._tidied = float("-inf")
         self._tidying: asyncio.Task[None] | None = None
-        self.store = checker.rules.store
+        self.store = context.checker.rules.store
 
     async def submit(self, order: Order) -> dict[str, Any]:
         """Returns the answer for a study that is submitted, or was with the same key. Raises Problem."""
@@ -141,7 +140,7 @@ class Submitter:
     async def _examined(self, order: Order, folder: Path) -> Examined:
         """Returns what the check finds, with the study's owner. Raises Problem with all problems of the text."""
         caller = order.caller
-        found = await self._checker.examine(
+        found = await self._context.checker.examine(
             order.text, order.options, folder=str(folder), owner=order.owner or caller.name
         )
         if found.problems:
@@ -263,7 +262,7 @@ class Submitter:
             "owner": found.owner,
             "state": "queued",
             "url": f"{root}/studies/{found.studies[0]}",
-            "page": self._context.cluster.page(job.id) if self._context.cluster else None,
+            "page": queue_of(self._context).cluster.page(job.id),
         }
 
     def _unpacked(self, archive: bytes | None) -> Path:
