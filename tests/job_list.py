@@ -56,7 +56,7 @@ class JobList:
     def series(self, name: str) -> list[Job]:
         return [self.job(name)]
 
-    def stop(self, job_id: str) -> Job:
+    def stop(self, job_id: str, *, hurry: threading.Event | None = None) -> Job:
         return self.end(self.job(job_id).id)
 
     def logs(self, job_id: str) -> str:

@@ -8,13 +8,18 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import s3_servers
 import stores
 
+from hpo.service import connections
 from hpo.service.access import AccessError, AddressTaken, Tokens, UnsafeAddress
 from hpo.service.access.addresses import listen
 from hpo.service.access.bodies import FRAME_BYTES, TEXT_BYTES, Bodies
@@ -23,7 +28,7 @@ from hpo.service.context import Settings
 from hpo.service.server import CertificateError, Listening, first_secret, serve, tls_context
 from hpo.store import StoreError
 from tests import serving
-from tests.entrance import SECRET, ask, context, entry, log_in, raw, served
+from tests.entrance import SECRET, app_of, ask, context, entry, log_in, raw, served
 
 QUICK = {"header_seconds": 0.4, "idle_seconds": 0.3, "stuck_seconds": 0.5}
 HEAD = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n"
@@ -201,6 +206,36 @@ def test_one_connection_too_many_is_told_so(folder):
         deadline = time.monotonic() + 10
         while ask(port, "/api/v1/health")[0] != 200:
             assert time.monotonic() < deadline
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_an_answer_when_the_service_ends_is_told_so(folder, monkeypatch):
+    monkeypatch.setattr(connections, "END_SECONDS", 0.1)
+    made, began = context(folder, entry(folder)), threading.Event()
+    app = app_of(made)
+
+    @app.get("/api/v1/waiting")
+    async def waiting():
+        began.set()
+        await asyncio.sleep(60)
+
+    with ThreadPoolExecutor(1) as asked:
+        with serving.serving(made, app) as port:
+            answer = asked.submit(ask, port, "/api/v1/waiting", token=SECRET)
+            assert began.wait(20)
+        status, headers, body = answer.result(20)
+    assert (status, headers["retry-after"], "ends" in body) == (503, "5", True)
+
+
+def test_a_process_ends_although_a_silent_cluster_or_store_was_asked():
+    code = (
+        "import threading; from hpo.service.threads import Unawaited; began = threading.Event(); "
+        "asked = Unawaited(1, 'asked'); asked.submit(lambda: began.set() or threading.Event().wait()); began.wait()"
+    )
+    where = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=where, timeout=20, check=False).returncode == 0
 
 
 # -- TLS, proxies -----------------------------------------------------------------------------------------------------
