@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import socket
@@ -18,13 +19,16 @@ from pathlib import Path
 import pytest
 import s3_servers
 import stores
+from fastapi.testclient import TestClient
 
-from hpo.service import connections
+from hpo.service import connections, threads
 from hpo.service.access import AccessError, AddressTaken, Tokens, UnsafeAddress
 from hpo.service.access.addresses import listen
 from hpo.service.access.bodies import FRAME_BYTES, TEXT_BYTES, Bodies
 from hpo.service.connections import Limits
 from hpo.service.context import Settings
+from hpo.service.on_ray import Arguments
+from hpo.service.on_ray import application as on_ray
 from hpo.service.server import CertificateError, Listening, first_secret, serve, tls_context
 from hpo.store import StoreError
 from tests import serving
@@ -359,6 +363,32 @@ def test_who_finds_the_store_away_can_log_in_and_is_told(tmp_path, monkeypatch):
         assert "must answer" in json.loads(body)["detail"]
         names = [token["name"] for token in json.loads(ask(port, "/api/v1/tokens", Cookie=cookie)[2])["tokens"]]
         assert names == ["environment", "alice"]
+
+
+# -- under Ray Serve --------------------------------------------------------------------------------------------------
+
+
+def test_a_replica_is_prepared_for_many_readers_as_a_server_is(tmp_path):
+    (tmp_path / "results").mkdir()
+    words = {
+        "store": str(tmp_path / "results"),
+        "tokens": str(tmp_path / "tokens.json"),
+        "cache": str(tmp_path / "cache"),
+    }
+    with pytest.raises(UnsafeAddress, match="there must be a token"):
+        on_ray(Arguments(**words))
+    _, secret = Tokens(tmp_path / "tokens.json").add("anna", "view")
+    before = sys.getswitchinterval()
+    try:
+        with TestClient(on_ray(Arguments(**words, public_name="lab")), base_url="http://lab") as client:
+            assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {secret}"}).json()["name"] == "anna"
+        assert sys.getswitchinterval() == pytest.approx(threads.SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)
+        deadline = time.monotonic() + 20
+        while not gc.get_freeze_count() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        gc.unfreeze()
 
 
 # -- what is refused before anything is served ------------------------------------------------------------------------
