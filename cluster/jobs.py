@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -144,38 +145,39 @@ class JobServer:
             raise NoSuchJob(f"there is no job {name!r} at {self.url}; `hpo jobs` lists all jobs")
         return sorted(found, key=lambda job: (job.helper or "", job.attempt))
 
-    def stop(self, job_id: str, *, wait: float = STOP_SECONDS + 15) -> Job:
+    def stop(self, job_id: str, *, wait: float = STOP_SECONDS + 15, hurry: threading.Event | None = None) -> Job:
         """Stops a series in an orderly way, by its name or the id of one of its jobs, and waits until it has ended.
 
-        First what would submit the next attempt, then the driver. Does nothing to jobs that have ended. Returns the last
-        attempt.
+        First what would submit the next attempt, then the driver. Does nothing to jobs that have ended. Once `hurry` is set,
+        it still asks each to stop, but waits for none. Returns the last attempt.
         """
+        hurry = hurry or threading.Event()
         for job in self.series(job_id):
             if job.helper == RETRIES and not job.done:
-                self._stop(job, wait)
+                self._stop(job, wait, hurry)
         last = next(job for job in reversed(self.series(job_id)) if job.helper is None)
-        return last if last.done else self._stop(last, wait)
+        return last if last.done else self._stop(last, wait, hurry)
 
-    def _stop(self, job: Job, wait: float) -> Job:
+    def _stop(self, job: Job, wait: float, hurry: threading.Event) -> Job:
         """Stops a job. One that still waits for its node or its place gets no signal: a small job takes it away."""
         if job.status == "PENDING":
             with suppress(JobError):  # somebody else may have sent it
                 self.send(request.cancellation(job), {})
         until = time.monotonic() + wait
-        while job.status == "PENDING" and time.monotonic() < until:
-            time.sleep(POLL_SECONDS)
+        while job.status == "PENDING" and time.monotonic() < until and not hurry.wait(POLL_SECONDS):
             job = self.job(job.id)
         with self._explained(job.id):
             self._client.stop_job(_plain(job.id))
-        return self.wait(job.id, until - time.monotonic())
+        return self.wait(job.id, until - time.monotonic(), hurry)
 
-    def wait(self, job_id: str, seconds: float) -> Job:
-        """Returns the job once it has ended. Raises JobError after `seconds`."""
-        until = time.monotonic() + seconds
+    def wait(self, job_id: str, seconds: float, hurry: threading.Event | None = None) -> Job:
+        """Returns the job once it has ended, or as it is once `hurry` is set. Raises JobError after `seconds`."""
+        until, hurry = time.monotonic() + seconds, hurry or threading.Event()
         while not (job := self.job(job_id)).done:
             if time.monotonic() > until:
                 raise JobError(f"job {job_id} must end within {seconds:.0f} s, but is still {job.status.lower()}")
-            time.sleep(POLL_SECONDS)
+            if hurry.wait(POLL_SECONDS):
+                break
         return job
 
     # -- the wire -------------------------------------------------------------------------------------------------

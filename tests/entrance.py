@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from hpo.service.access import Access, Sessions, Tokens
 from hpo.service.app import application
@@ -22,6 +22,7 @@ from hpo.service.connections import Limits
 from hpo.service.context import Context
 from tests import serving
 
+LARGE = 32 * 2**20  # bytes: more than what the system holds between two sockets
 SECRET = "a-token-of-the-environment"
 
 
@@ -37,7 +38,7 @@ def context(folder: Path, access: Access | None, **settings: Any) -> Context:
 
 
 def app_of(made: Context) -> FastAPI:
-    """Returns the service with two further routes: one that says what it was sent, and one that never ends."""
+    """Returns the service with further routes: one that says what it was sent, one that never ends, two that take long."""
     app = application(made)
 
     async def echo(request: Request) -> dict[str, Any]:
@@ -51,6 +52,17 @@ def app_of(made: Context) -> FastAPI:
     async def stream() -> StreamingResponse:
         return StreamingResponse(ticking(), media_type="text/event-stream")
 
+    def large() -> Response:
+        return Response(bytes(LARGE))
+
+    def file() -> FileResponse:
+        path = made.settings.cache / "large"
+        with path.open("wb") as stream:
+            stream.truncate(LARGE)
+        return FileResponse(path)
+
+    app.add_api_route("/api/v1/large", large, include_in_schema=False)
+    app.add_api_route("/api/v1/file", file, include_in_schema=False)
     app.add_api_route("/api/v1/echo", echo, methods=["GET", "POST"], include_in_schema=False)
     app.add_api_route("/api/v1/ticking", stream, include_in_schema=False)
     return app
@@ -59,7 +71,7 @@ def app_of(made: Context) -> FastAPI:
 def served(
     made: Context, limits: Limits | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AbstractContextManager[int]:
-    """Runs a real server of the service with the two routes, and yields its port."""
+    """Runs a real server of the service with these routes, and yields its port."""
     return serving.serving(made, app_of(made), limits=limits, tls=tls, host=host)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,7 @@ class JobList:
 
     def end(self, job_id: str, status: str = "STOPPED") -> Job:
         """Lets a job end."""
-        ended = dataclasses.replace(self.job(job_id), status=status)
+        ended = dataclasses.replace(self.job(job_id), status=status, ended=time.time())
         self.known = [ended if job.id == job_id else job for job in self.known]
         return ended
 
@@ -56,7 +57,7 @@ class JobList:
     def series(self, name: str) -> list[Job]:
         return [self.job(name)]
 
-    def stop(self, job_id: str) -> Job:
+    def stop(self, job_id: str, *, hurry: threading.Event | None = None) -> Job:
         return self.end(self.job(job_id).id)
 
     def logs(self, job_id: str) -> str:

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp
 from hpo.service.access.addresses import listen
 from tests.serving import in_a_thread
 
+LARGE = 24 * 2**20  # bytes of a bundle
+
 
 class Protocol:
     """The application and what it has seen: `asked` counts the requests by path, `headers` are those of the last one."""
@@ -58,6 +60,20 @@ class Protocol:
 
     async def _text(self, request: Request) -> Response:
         return PlainTextResponse("hello")
+
+    async def _bundle(self, request: Request) -> Response:
+        """Is made first, breaks off, and then is sent whole: LARGE bytes, which do not come packed."""
+        asked = self.asked[request.url.path]
+        if asked < 2:
+            return JSONResponse({"making": True}, 202, headers={"Retry-After": "0"})
+
+        async def content() -> AsyncIterator[bytes]:
+            for number in range(LARGE // 2**20):
+                if asked < 3 and number == 3:
+                    raise ConnectionAbortedError
+                yield bytes([asked]) * 2**20
+
+        return StreamingResponse(content(), headers={"Content-Length": str(LARGE)})
 
     async def _foreign(self, request: Request) -> Response:
         return RedirectResponse(f"{self.elsewhere}/api/v1/token?secret=1")

@@ -64,6 +64,11 @@ class Service:
         os.killpg(self.child.process.pid, signal.SIGKILL)
         self.child.process.wait(20)
 
+    def end(self) -> None:
+        """Tells the process to end, and waits until it has."""
+        self.child.process.terminate()
+        self.child.process.wait(20)
+
     def start(self) -> None:
         self.child = self._started()
 

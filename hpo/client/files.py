@@ -10,15 +10,15 @@ from cluster.packing import pack
 from hpo.client.errors import ServiceError
 from hpo.client.transport import Transport
 from hpo.errors import HpoError
-from hpo.files import write_whole
+from hpo.files import appearing
 from hpo.text import one_line
 
 
 def download(transport: Transport, path: str, to: Path) -> Path:
     """Writes what the service answers, once it is made, into a file, and returns the file's path."""
-    content = transport.get(path).content
     try:
-        write_whole(to, content)
+        with appearing(to) as beside, beside.open("wb") as stream:
+            transport.ask("GET", path, into=stream)
     except OSError as error:
         raise ServiceError(f"{to} must be a file that can be written, but it is not: {one_line(error)}") from None
     return to

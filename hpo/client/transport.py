@@ -9,9 +9,9 @@ import ssl
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -25,6 +25,7 @@ PASSING = (502, 503, 504)  # statuses of a service that is about to answer again
 LIMITS = httpx.Timeout(60.0, connect=10.0)
 PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between two tries
 REDIRECTS = 5
+PIECE = 2**18  # bytes of a download in memory
 MAKING_SECONDS = 900.0  # patience with an analysis that is being made
 
 
@@ -60,32 +61,35 @@ class Transport:
             )
         return found
 
-    def ask(self, method: str, path: str, *, again: bool = True, **options: Any) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, *, again: bool = True, into: IO[bytes] | None = None, **options: Any
+    ) -> httpx.Response:
         """Sends a request below the API's root and returns its answer, a good one; waits for what is being made (202).
 
-        Tries again while the service does not answer, unless `again` is false: the request must not count twice. Raises
-        ServiceError.
+        Tries again while the service does not answer, unless `again` is false: the request must not count twice. `into`: a
+        file for the answer's content, which then never is in memory as a whole. Raises ServiceError.
         """
         end = time.monotonic() + MAKING_SECONDS
-        while (answer := self._patiently(method, path, again, options)).status_code == 202:
+        while (answer := self._patiently(method, path, again, into, options)).status_code == 202:
             if time.monotonic() > end:
                 raise ServiceAway(f"{path} must be made within {MAKING_SECONDS:g} s, but is not; ask again later", 202)
             time.sleep(_retry_after(answer, 1.0))
         return answer
 
-    def _patiently(self, method: str, path: str, again: bool, options: Mapping[str, Any]) -> httpx.Response:
+    def _patiently(
+        self, method: str, path: str, again: bool, into: IO[bytes] | None, options: Mapping[str, Any]
+    ) -> httpx.Response:
         """Sends a request until an answer comes that waiting does not change."""
         began, pause = time.monotonic(), PAUSE
         while True:
             wait = pause
             try:
-                answer = self._once(method, path, options)
+                answer = self._once(method, path, into, options)
             except httpx.TransportError as error:
                 trouble = self.trouble(error)
                 if not (again and self._reached) or isinstance(trouble, NotTrusted):
                     raise trouble from None
             else:
-                self._reached = True
                 if answer.is_success or answer.status_code == 304:
                     return answer
                 trouble, wait = errors.of(answer, str(self.url)), _retry_after(answer, pause)
@@ -123,17 +127,30 @@ class Transport:
         reason = str(error) or type(error).__name__
         return ServiceAway(f"the service must answer, but {self.url} does not: {reason}; is `hpo serve` running there?")
 
-    def _once(self, method: str, path: str, options: Mapping[str, Any]) -> httpx.Response:
+    def _once(self, method: str, path: str, into: IO[bytes] | None, options: Mapping[str, Any]) -> httpx.Response:
         """Sends a request once; follows the service's own redirects of a GET."""
-        answer = self._http.request(method, self.address(path), **options)
+        answer = self._taken(self._http.build_request(method, self.address(path), **options), into)
         for _ in range(REDIRECTS):
             if not answer.has_redirect_location:
                 return answer
             target = answer.url.join(answer.headers["location"])
             if method != "GET" or _origin(target) != _origin(self.url):
                 raise self._elsewhere(answer)
-            answer = self._http.request(method, target, headers=options.get("headers"))
+            answer = self._taken(self._http.build_request(method, target, headers=options.get("headers")), into)
         raise ServiceError(f"{self.url} must answer, but redirects more than {REDIRECTS} times")
+
+    def _taken(self, request: httpx.Request, into: IO[bytes] | None) -> httpx.Response:
+        """Sends a request, and reads the answer: what was asked for into a file, where there is one, in place of the last try."""
+        with closing(self._http.send(request, stream=True)) as answer:
+            self._reached = True
+            if into is None or answer.status_code != 200:
+                answer.read()
+            else:
+                into.seek(0)
+                into.truncate()
+                for piece in answer.iter_bytes(PIECE):
+                    into.write(piece)
+        return answer
 
     def _elsewhere(self, answer: httpx.Response) -> ServiceError:
         target = answer.url.join(answer.headers["location"]).copy_with(query=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import logging
@@ -29,6 +30,7 @@ ROUTES = ("studies", "tables", "analyses", "exports", "events", "actions", "jobs
 PAGES = ("pages", "login")  # at the root, and not in the document
 # Media types that are not compressed again; what `answering` compressed is left alone, too.
 PACKED = ("application/vnd.apache.parquet", "application/x-tar", *DEFAULT_EXCLUDED_CONTENT_TYPES)
+ENDS = "the service must go on to answer this, but it ends; try again"
 OURS = "the service must answer this, but failed; its log has the details. Try again, and report it if it happens again"
 
 log = logging.getLogger("hpo.service")
@@ -63,7 +65,7 @@ def _lifespan(context: Context) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.closing(context.checker):
-            async with context.readings, context.analysis:
+            async with context.readings, context.analysis, context.queue or contextlib.nullcontext():
                 yield
 
     return lifespan
@@ -112,7 +114,10 @@ def _reads(request: Request) -> bool:
 
 
 class Caught:
-    """Answers for a bug of ours: one sentence, while the log gets the traceback. Stands within all other middleware."""
+    """Answers for a bug of ours, while the log gets the traceback, and for the service's end: one sentence each.
+
+    Stands within all other middleware.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -127,6 +132,10 @@ class Caught:
 
         try:
             await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            if began or scope["type"] != "http":
+                raise
+            await Problem(503, ENDS).answer()(scope, receive, send)
         except Exception as error:
             if scope["type"] != "http":
                 raise

@@ -72,7 +72,7 @@ def application(arguments: Arguments) -> FastAPI:
     """
     import os
 
-    from hpo.service import access
+    from hpo.service import access, threads
     from hpo.service.access import tokens as kept
     from hpo.service.app import application as assembled
     from hpo.service.server import opened
@@ -86,6 +86,7 @@ def application(arguments: Arguments) -> FastAPI:
             f"head makes one, or set {kept.VARIABLE} for it"
         )
     names = access.Names(_parts(arguments.public_name), reachable=True)
+    threads.prepare()
     return assembled(opened(settings, access.Access(tokens, access.Sessions(settings.cache / "sessions.json"), names)))
 
 

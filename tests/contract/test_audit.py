@@ -76,8 +76,9 @@ def test_a_cursor_of_no_page_is_refused(uri: str) -> None:
     log = StoreAudit(uri)
     log.write(ALICE, "log in")
     for cursor in ("-1", "../x", "1e9", "9" * 30, "\x00", "\N{ARABIC-INDIC DIGIT ONE}", ""):
-        with pytest.raises(Problem, match="a cursor must be one that a page of the log gave"):
+        with pytest.raises(Problem, match="cursor must be the `next` of an answer") as refused:
             log.entries(10, cursor)
+        assert refused.value.status == 422  # as of the list of studies
 
 
 def test_an_entry_that_a_crash_cut_off_harms_no_other(tmp_path: Path) -> None:

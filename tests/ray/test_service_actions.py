@@ -133,11 +133,21 @@ def test_studies_outlive_the_service_that_submitted_them(service: Service, head:
     service.until(lambda: service.word("second") == "complete")
     status, told = ask("POST", "/studies/second/continue")
     assert (status, "complete" in told["detail"]) == (409, True)
-    status, again = ask("POST", "/studies/first/continue", body={}, Idempotency_Key="k3")
+    status, again = ask("POST", "/studies/first/continue", body={"retries": 1}, Idempotency_Key="k3")
     assert (status, again["job"] != first["job"]) == (200, True), again
-    assert ask("POST", "/studies/first/continue", body={}, Idempotency_Key="k3")[1]["job"] == again["job"]
+    assert ask("POST", "/studies/first/continue", body={"retries": 1}, Idempotency_Key="k3")[1]["job"] == again["job"]
     service.until(lambda: service.charged("first") > charged)
-    assert ask("POST", "/studies/first/stop", "root")[0] == 200
+
+    # A service that is told to end waits for no job, but asks each to stop that it was to stop.
+    log = service.store / ".audit" / "log.jsonl"
+    with ThreadPoolExecutor(1) as asked:
+        stop = asked.submit(ask, "POST", "/studies/first/stop", "root")
+        service.until(lambda: '"who": "root"' in log.read_text())
+        service.end()
+        assert stop.result()[0] == 503
+    service.start()
+    service.until(lambda: service.word("first") == "stopped")
+    assert all(job.done for job in server.series(again["job"]))
     with urllib.request.urlopen(
         urllib.request.Request(
             f"http://127.0.0.1:{service.port}/api/v1/jobs/{first['job']}/log/follow",

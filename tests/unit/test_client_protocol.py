@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
 
 import pytest
 
 import hpo
 from hpo.client import NotAllowed, NotFound, NotSignedIn, NotTrusted, Refused, ServiceAway, ServiceError, tokens
 from hpo.client.events import events, lines, parsed
+from hpo.client.files import download
 from hpo.client.transport import service_address
-from tests.protocol_app import Protocol, listening
+from tests.protocol_app import LARGE, Protocol, listening
 
 SECRET = "a-token-of-some-length"
 
@@ -56,6 +58,27 @@ def test_a_store_that_stays_away_is_told_by_the_services_own_sentence(client):
 def test_what_is_being_made_is_waited_for(client, service):
     assert client.transport.json("GET", "/making") == {"ok": True}
     assert service.asked["/api/v1/making"] == 3
+
+
+def test_a_download_is_never_in_memory_as_a_whole_and_begins_again_where_it_broke_off(client, service, tmp_path):
+    to = tmp_path / "new" / "digits.tar.gz"
+    tracemalloc.start()
+    try:
+        client.study("digits").bundle(to)
+        assert tracemalloc.get_traced_memory()[1] < LARGE
+    finally:
+        tracemalloc.stop()
+    assert (to.stat().st_size, set(to.read_bytes())) == (LARGE, {3})
+    assert [path.name for path in to.parent.iterdir()] == [to.name]
+
+
+def test_a_download_that_cannot_be_had_leaves_nothing(client, tmp_path):
+    with pytest.raises(NotFound):
+        download(client.transport, "/404", tmp_path / "report.html")
+    (tmp_path / "file").touch()
+    with pytest.raises(ServiceError, match="must be a file that can be written"):
+        client.study("digits").bundle(tmp_path / "file" / "digits.tar.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

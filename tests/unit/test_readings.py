@@ -288,6 +288,21 @@ def test_summaries_change_with_their_studies(tmp_path: Path) -> None:
     running(uri, act)
 
 
+def test_a_list_and_a_page_tell_the_same_end(tmp_path: Path) -> None:
+    uri = str(tmp_path)
+    write_study(uri, played("over", methods=("random",), budget=8, seeds=(0,)))
+    writer = open_writer(uri)
+    epoch(writer, 0, 1)
+    writer.close(compact=False)
+
+    async def act(readings: Readings) -> None:
+        for listed in await readings.summaries():
+            assert (await readings.reading(listed.study)).state == listed.state
+            assert listed.state.since is not None
+
+    running(uri, act)
+
+
 class Queued(NoJobs):
     """A cluster on which a job for the study waits."""
 

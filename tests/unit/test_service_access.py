@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from hpo.service.access import Access, Names, Sessions, Tokens
+from hpo.service.access import Access, Names, Sessions, Tokens, bodies
 from hpo.service.access.attempts import WINDOW_SECONDS, WRONG, Attempts
 from hpo.service.access.sessions import OF_ONE
+from hpo.service.access.streams import Streams
 from hpo.service.routes.login import local_path
-from tests.entrance import SECRET, app_of, ask, context, entry, log_in, served
+from tests.entrance import LARGE, SECRET, app_of, ask, context, entry, log_in, served
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 
@@ -32,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def access(folder):
-    return entry(folder)
+    return entry(folder, streams=Streams(0.1))
 
 
 @pytest.fixture(scope="module")
@@ -522,6 +524,21 @@ def test_logging_out_ends_the_streams_of_the_session(port, secrets):
         stream.read()
 
 
+@pytest.mark.parametrize("path", ["large", "file"])
+def test_a_download_breaks_off_when_its_token_is_revoked(port, access, path):
+    _, secret = access.tokens.add("loader", "view")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", f"/api/v1/{path}", headers={"Authorization": f"Bearer {secret}"})
+    with connection.getresponse() as answer:
+        assert (answer.status, answer.length) == (200, LARGE)
+        assert answer.read(1000) == bytes(1000)
+        Tokens(access.tokens.path).revoke("loader")
+        time.sleep(0.5)  # as a slow client does
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+    connection.close()
+
+
 def test_streams_end_when_the_service_does(tmp_path):
     (tmp_path / "results").mkdir()
     with ExitStack() as after:
@@ -596,6 +613,29 @@ def test_a_store_that_is_moved_away_is_away_and_not_empty(tmp_path):
 
 
 # -- uploads ----------------------------------------------------------------------------------------------------------
+
+
+def test_uploads_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr(bodies, "UPLOADS", 1)
+    monkeypatch.setattr(bodies, "TURN_SECONDS", 0.3)
+    (tmp_path / "results").mkdir()
+    form = {"Content_Type": "multipart/form-data; boundary=b"}
+
+    def begun(port: int, *headers: str) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", port), timeout=20)
+        lines = ["Host: localhost", "Content-Length: 99", "Content-Type: multipart/form-data; boundary=b", *headers]
+        client.sendall("\r\n".join(["POST /api/v1/echo HTTP/1.1", *lines, "", "--b"]).encode())
+        return client
+
+    with served(context(tmp_path, entry(tmp_path))) as port:
+        with begun(port), begun(port, f"Authorization: Bearer {SECRET}") as holds:  # who is nobody takes no place
+            deadline, status = time.monotonic() + 20, 200
+            while status == 200 and time.monotonic() < deadline:  # until the other one is being received
+                status, headers, said = ask(port, "/api/v1/echo", "POST", body=b"--b--", token=SECRET, **form)
+            assert (status, headers["retry-after"], "at a time" in said) == (503, "5", True)
+            assert ask(port, "/api/v1/echo", "POST", body=b"--b--", token=SECRET)[0] == 200  # no upload
+            holds.shutdown(socket.SHUT_RDWR)
+        assert ask(port, "/api/v1/echo", "POST", body=b"--b--", token=SECRET, **form)[0] == 200
 
 
 @pytest.mark.parametrize("size", [1_001, 3 * 2**20])

@@ -101,6 +101,22 @@ def test_a_study_of_another_store_is_its_owners_too(service: Asked, other: Path)
     assert service("anna", "/studies", text=text)[0] == 201
 
 
+def test_a_study_that_goes_to_another_store_is_listed_as_its_job_is(service: Asked, other: Path) -> None:
+    status, made = service("anna", "/studies", text=STUDY.format(name="away") + f"store: {other}\n")
+    assert (status, service.context.queue is not None) == (201, True), made
+    for ends, word in ((None, "running"), ("SUCCEEDED", "complete"), ("STOPPED", "stopped"), ("FAILED", "failed")):
+        if ends:
+            service.jobs.end(made["job"], ends)
+        service.context.queue.look(anew=True)
+        service.context.readings.forget("away")
+        listed = next(one for one in service("bob", "/studies")[1]["studies"] if one["study"] == "away")
+        page = service("bob", "/studies/away")[1]
+        assert listed["state"] == page["state"]
+        assert (page["state"]["word"], str(other) in page["state"]["sentence"]) == (word, True)
+        assert (page["methods"], page["job"]["id"]) == (["random"], made["job"])
+    assert service("anna", "/studies/away/plan")[0] == 200
+
+
 # -- a head that is silent --------------------------------------------------------------------------------------------
 
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import socket
 import ssl
 import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import s3_servers
 import stores
+from fastapi.testclient import TestClient
 
+from hpo.service import connections, threads
 from hpo.service.access import AccessError, AddressTaken, Tokens, UnsafeAddress
 from hpo.service.access.addresses import listen
 from hpo.service.access.bodies import FRAME_BYTES, TEXT_BYTES, Bodies
 from hpo.service.connections import Limits
 from hpo.service.context import Settings
+from hpo.service.on_ray import Arguments
+from hpo.service.on_ray import application as on_ray
 from hpo.service.server import CertificateError, Listening, first_secret, serve, tls_context
 from hpo.store import StoreError
 from tests import serving
-from tests.entrance import SECRET, ask, context, entry, log_in, raw, served
+from tests.entrance import SECRET, app_of, ask, context, entry, log_in, raw, served
 
 QUICK = {"header_seconds": 0.4, "idle_seconds": 0.3, "stuck_seconds": 0.5}
 HEAD = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n"
@@ -203,6 +212,36 @@ def test_one_connection_too_many_is_told_so(folder):
             assert time.monotonic() < deadline
 
 
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_an_answer_when_the_service_ends_is_told_so(folder, monkeypatch):
+    monkeypatch.setattr(connections, "END_SECONDS", 0.1)
+    made, began = context(folder, entry(folder)), threading.Event()
+    app = app_of(made)
+
+    @app.get("/api/v1/waiting")
+    async def waiting():
+        began.set()
+        await asyncio.sleep(60)
+
+    with ThreadPoolExecutor(1) as asked:
+        with serving.serving(made, app) as port:
+            answer = asked.submit(ask, port, "/api/v1/waiting", token=SECRET)
+            assert began.wait(20)
+        status, headers, body = answer.result(20)
+    assert (status, headers["retry-after"], "ends" in body) == (503, "5", True)
+
+
+def test_a_process_ends_although_a_silent_cluster_or_store_was_asked():
+    code = (
+        "import threading; from hpo.service.threads import Unawaited; began = threading.Event(); "
+        "asked = Unawaited(1, 'asked'); asked.submit(lambda: began.set() or threading.Event().wait()); began.wait()"
+    )
+    where = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=where, timeout=20, check=False).returncode == 0
+
+
 # -- TLS, proxies -----------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +363,32 @@ def test_who_finds_the_store_away_can_log_in_and_is_told(tmp_path, monkeypatch):
         assert "must answer" in json.loads(body)["detail"]
         names = [token["name"] for token in json.loads(ask(port, "/api/v1/tokens", Cookie=cookie)[2])["tokens"]]
         assert names == ["environment", "alice"]
+
+
+# -- under Ray Serve --------------------------------------------------------------------------------------------------
+
+
+def test_a_replica_is_prepared_for_many_readers_as_a_server_is(tmp_path):
+    (tmp_path / "results").mkdir()
+    words = {
+        "store": str(tmp_path / "results"),
+        "tokens": str(tmp_path / "tokens.json"),
+        "cache": str(tmp_path / "cache"),
+    }
+    with pytest.raises(UnsafeAddress, match="there must be a token"):
+        on_ray(Arguments(**words))
+    _, secret = Tokens(tmp_path / "tokens.json").add("anna", "view")
+    before = sys.getswitchinterval()
+    try:
+        with TestClient(on_ray(Arguments(**words, public_name="lab")), base_url="http://lab") as client:
+            assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {secret}"}).json()["name"] == "anna"
+        assert sys.getswitchinterval() == pytest.approx(threads.SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)
+        deadline = time.monotonic() + 20
+        while not gc.get_freeze_count() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        gc.unfreeze()
 
 
 # -- what is refused before anything is served ------------------------------------------------------------------------

@@ -136,8 +136,12 @@ def _last_lines(stream: Any, end: int, limit: int) -> tuple[list[bytes], int]:
 
 def _place(cursor: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", cursor):
-        raise Problem(400, f"a cursor must be one that a page of the log gave, but got {shown(cursor)}")
+        raise _foreign(cursor)
     return int(cursor)
+
+
+def _foreign(cursor: str) -> Problem:
+    return Problem(422, f"cursor must be the `next` of an answer, but got {shown(cursor)}; leave it out to begin anew")
 
 
 class _Objects:
@@ -155,7 +159,7 @@ class _Objects:
 
     def page(self, limit: int, cursor: str | None) -> tuple[list[bytes], str | None]:
         if cursor is not None and not _NAME.fullmatch(cursor):
-            raise Problem(400, f"a cursor must be one that a page of the log gave, but got {shown(cursor)}")
+            raise _foreign(cursor)
         names = self._where.first(FOLDER, limit + 1, after=cursor or "")
         chosen: Sequence[str] = names[:limit]
         with ThreadPoolExecutor(self._where.streams) as pool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Self, TypeVar
 
 import pyarrow as pa
 
+from hpo.service import threads
 from hpo.service.context import Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings.newest import Newest
@@ -49,7 +49,7 @@ class Readings:
         self._uri, self._seconds, self._memory, self._jobs = settings.store, seconds, memory, jobs or NoJobs()
         where = place(settings.store)
         self._folder = where if isinstance(where, LocalPlace) else None
-        self._threads = ThreadPoolExecutor(THREADS, "readings")
+        self._threads = threads.Unawaited(THREADS, "readings")
         self._studies: OrderedDict[str, Newest[Reading]] = OrderedDict()
         self._listing = Listing(settings.store)
         self._summaries = Newest(partial(self._there, self._listed), self._threads, seconds)
@@ -62,7 +62,7 @@ class Readings:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
 
     async def summaries(self) -> Sequence[Summary]:
         """Returns the summaries of all studies, archived ones too, from one listing of the store."""

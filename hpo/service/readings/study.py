@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from hpo.service.context import Reading
 from hpo.service.problems import Problem
-from hpo.storage.place import Place, place
+from hpo.storage.place import place
 from hpo.store import StudyData, layout, lease, listing, schema, signs, summary
 from hpo.store.growing import GrowingStudy, Look, NoStudy
 from hpo.store.state import PLAYED, Signs, State
@@ -88,8 +88,9 @@ class StudyLook:
             return self._last
         told = self._tell(look, held)
         age = float("inf") if held is None else held[1]
-        state = signs.told(told.signs, age, waiting=self._jobs.waiting().get(self._study))
-        about = listing.noted(self._place, self._study, _kept(self._place, self._study, told, state), state)
+        kept = summary.from_bytes(self._place.read(layout.summary(self._study)))
+        state = signs.told(_as_listed(told.signs, kept), age, waiting=self._jobs.waiting().get(self._study))
+        about = listing.noted(self._place, self._study, _kept(told, kept, state), state)
         job = self._jobs.newest(self._study)
         version = _version(look, about, job)
         if self._last is None or version != self._last.version:
@@ -118,9 +119,15 @@ class StudyLook:
         return told
 
 
-def _kept(where: Place, study: str, told: _Told, state: State) -> Facts:
+def _as_listed(found: Signs, kept: tuple[Facts, Signs] | None) -> Signs:
+    """Returns the signs with the last one as the driver's own summary has it, as lists do, once that driver has ended."""
+    if kept is None or not (found.released and kept[1].released) or found.began != kept[1].began:
+        return found
+    return replace(found, last=kept[1].last)
+
+
+def _kept(told: _Told, found: tuple[Facts, Signs] | None, state: State) -> Facts:
     """Returns the study's facts with what its writer keeps beside the tables; figures only of a study that is played."""
-    found = summary.from_bytes(where.read(layout.summary(study)))
     if found is None:
         return told.facts
     kept = {name: value for name in KEPT if (value := getattr(found[0], name)) is not None}

@@ -116,7 +116,7 @@ def _tokens(routes: APIRouter, context: Context) -> None:
 
 
 def _audit(routes: APIRouter, context: Context) -> None:
-    @routes.get("/audit", tags=["access"], responses=errors(400))
+    @routes.get("/audit", tags=["access"], responses=errors(422))
     def audit(
         caller: Admin,
         limit: Annotated[int, Query(ge=1, le=500, description="The most entries of a page.")] = 100,

@@ -44,7 +44,7 @@ class Acting:
         job = found[0]
         if job.id not in self._stopping:
             await self._note(caller, "stop", study, job=job.id)
-            task = asyncio.create_task(queue.ask(queue.cluster.stop, job.series))
+            task = queue.begin(queue.stop(job.series))
             self._stopping[job.id] = task
             task.add_done_callback(lambda _: self._stopping.pop(job.id, None))
         with explained():

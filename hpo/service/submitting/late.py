@@ -42,8 +42,8 @@ class LateJobServer:
     def series(self, name: str) -> list[Job]:
         return self._server.series(name)
 
-    def stop(self, job_id: str) -> Job:
-        return self._server.stop(job_id)
+    def stop(self, job_id: str, *, hurry: threading.Event | None = None) -> Job:
+        return self._server.stop(job_id, hurry=hurry)
 
     def logs(self, job_id: str) -> str:
         return self._server.logs(job_id)

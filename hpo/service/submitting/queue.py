@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Generic, TypeVar
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from cluster.errors import ClusterError
 from cluster.job import CANCEL, RETRIES, HeadUnreachable, Job, NoSuchJob
 from cluster.slots import NodeResources, Request, capacity
+from hpo.service import threads
 from hpo.service.context import Cluster, Context, Settings
 from hpo.service.problems import Problem
 from hpo.service.submitting.rules import below
@@ -20,6 +22,7 @@ from hpo.text import shown
 
 SECONDS, NODES_SECONDS = 2.0, 20.0  # that a look at the jobs and at the nodes counts for
 PATIENCE = 0.5  # seconds that whoever can do without the newest jobs waits for them
+ACT_SECONDS = 3.0  # that acts under way have once the service ends
 THREADS = 16
 REST = 4  # times as long as a look took that failed passes before the next one
 KINDS = 100  # of trials whose slots are kept
@@ -49,12 +52,45 @@ def explained() -> Iterator[None]:
 
 
 class Queue:
-    """The jobs of a cluster that play studies of the service's stores."""
+    """The jobs of a cluster that play studies of the service's stores.
+
+    The service's end waits for no answer of the cluster, and only a little for an act: a submission comes to its end, and
+    a stop is sent, while the head sees to it that the job ends.
+    """
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self.cluster, self._stores = cluster, (settings.store, *settings.stores)
         self._jobs, self._slots = _Lately[list[Job]](SECONDS), dict[str, _Lately[int]]()
-        self._threads = ThreadPoolExecutor(THREADS, "cluster")
+        self._threads = threads.Unawaited(THREADS, "cluster")
+        self._acts: set[asyncio.Task[Any]] = set()
+        self._ending = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        if self._acts:
+            await asyncio.wait(self._acts, timeout=ACT_SECONDS)
+        self._threads.shutdown(wait=False)
+
+    def begin(self, act: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins an act on the cluster, which goes on even if whoever asked for it hangs up."""
+        task = asyncio.create_task(act)
+        self._acts.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._acts.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone, and asyncio complains of errors that nobody met
+
+    async def stop(self, series: str) -> Job:
+        """Stops a series and returns its last attempt once that has ended, or as it is when the service ends."""
+        return await self.ask(partial(self.cluster.stop, series, hurry=self._ending))
 
     async def ask(self, question: Callable[..., T], *arguments: Any) -> T:
         """Returns an answer of the cluster without blocking the event loop.

@@ -78,7 +78,11 @@ class Submitter:
 
     async def submit(self, order: Order) -> dict[str, Any]:
         """Returns the answer for a study that is submitted, or was with the same key. Raises Problem."""
-        queue, records = queue_of(self._context), await asyncio.to_thread(Records, self.store)
+        queue = queue_of(self._context)
+        return await asyncio.shield(queue.begin(self._submitted(order, queue)))  # its files are needed until it is sent
+
+    async def _submitted(self, order: Order, queue: Queue) -> dict[str, Any]:
+        records = await asyncio.to_thread(Records, self.store)
         key = digest(order.caller.name, order.key or secrets.token_hex(16))
         answered = await asyncio.to_thread(records.answer, key, order.body)
         if answered is not None:
