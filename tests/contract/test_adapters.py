@@ -20,6 +20,7 @@ from tests.documented import ROOT
 from trainables import load
 from trainables.contract import verify
 from trainables.errors import BadStudy, Diverged, InvalidConfig, UnknownHyperparameter
+from trainables.given import name_of
 from trainables.task import Task
 
 pytestmark = pytest.mark.usefixtures("one_thread", "offline")
@@ -59,13 +60,13 @@ def made(name, config, *, epochs=4, seed=0, **task):
 def test_the_documented_example_keeps_the_contract_as_it_stands(page, tmp_path):
     module, call = DOCUMENTED[page]
     path = ROOT / "docs" / "tutorials" / f"{page}.md"
-    code, *check = documented.blocks(path, ("python",))
+    code, *more = documented.blocks(path, ("python",))
     assert len([line for line in code.splitlines() if line.strip()]) < 40
     (tmp_path / f"{module}.py").write_text(code)
     if call:
         verify(call[0], call[1])
-    else:
-        exec(check[0], {})
+    for block in more:  # a call of `verify`, or a study of a notebook's objective
+        exec(block, {"__name__": "__main__"})
     sys.modules.pop(module)
 
 
@@ -157,6 +158,28 @@ def test_an_objective_without_reports_is_one_epoch():
         one.train_epoch()
     assert error.value.location == ("budget", "max_epochs")
     assert made("optuna:training_code.objectives:Objective", {"x": 0.5}, epochs=1).train_epoch() == {"value": 1.5}
+
+
+def test_an_objective_of_a_notebook_or_an_object_with_a_state_keeps_the_contract():
+    width = 3
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0.0, 1.0)
+        for step in range(4):
+            x += random.random() / width
+            trial.report(x, step)
+        return x
+
+    class Shifted:
+        def __init__(self, by):
+            self.by = by
+
+        def __call__(self, trial):
+            return objective(trial) + self.by
+
+    for each in (objective, Shifted(2.0), Shifted(2.0).__call__, lambda trial: objective(trial)):
+        verify({"optuna": each}, {"x": 0.5})
+    assert name_of({"optuna": Shifted(2.0)}) == name_of({"optuna": Shifted(2.0)}) != name_of({"optuna": Shifted(3.0)})
 
 
 def test_an_objective_that_prunes_itself_is_invalid_and_one_that_reports_nan_has_diverged():
