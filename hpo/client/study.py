@@ -141,11 +141,9 @@ class ServedStudy:
 
         return Table(self._reading.table(name), name)
 
-    def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
-        """Compares the methods, as `hpo compare` does; see `Results.compare`."""
-        return self.results.compare(target=target, workers=workers, difference=difference)
+    def compare(self, **options: Any) -> Comparison:
+        """Compares the methods, as `hpo compare` does; options as for `Results.compare`."""
+        return self.results.compare(**options)
 
     def importance(self, *, pairs: bool = True, seed: int = 0) -> Importance:
         """Tells which hyperparameters mattered, as `hpo importance` does. Raises HpoError for too few trials."""

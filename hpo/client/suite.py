@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.client.study import PATIENCE, ServedStudy, Standing
 
@@ -39,11 +39,9 @@ class ServedSuite(Mapping[str, ServedStudy]):
 
         return SuiteResults(self.name, {name: study.results for name, study in self._studies.items()})
 
-    def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
-        """Compares the methods over the tasks, as `hpo compare` does."""
-        return self.results.compare(target=target, workers=workers, difference=difference)
+    def compare(self, **options: Any) -> Comparison:
+        """Compares the methods over the tasks, as `hpo compare` does; options as for `Results.compare`."""
+        return self.results.compare(**options)
 
     def wait(self, patience: float = PATIENCE) -> dict[str, Standing]:
         """Waits until all its studies are complete, and returns how each stands; see `ServedStudy.wait`."""

@@ -13,7 +13,9 @@ import pytest
 from conftest import rows
 from interrupted_study import kill, opened, play
 from training_code import objectives
+from without_ray import dispatching, play_to_the_end
 
+import hpo
 from hpo.study.study import Study
 from tests import documented
 from tests.documented import ROOT
@@ -218,6 +220,25 @@ def test_a_module_without_a_test_cannot_be_tested():
     trainable.train_epoch()
     with pytest.raises(BadStudy, match=r"must have a test for the final test, but: No `test_step\(\)`"):
         trainable.test()
+
+
+def test_several_validation_loaders_have_a_metric_each_which_a_study_can_name(tmp_path):
+    name = "lightning:training_code.lightning_modules:Several"
+    plain = made("lightning:training_code.lightning_modules:Tested", {}).train_epoch()
+    trainable = made(name, {})
+    metrics = trainable.train_epoch()
+    first, second = (f"val_loss/dataloader_idx_{i}" for i in range(2))
+    assert metrics.keys() == {"train_loss", "draw", first, second, "near_size", "far_size"}
+    assert metrics[first] == plain["val_loss"] != metrics[second]
+    assert trainable.test() == {f"test_loss/dataloader_idx_{i}": metrics[each] for i, each in enumerate((first, second))}
+    study = hpo.Study(
+        name="several", trainable=name, space={"rate": hpo.Float(0.01, 0.1)}, budget={"epochs": 2, "max_epochs": 2},
+        methods=["random"], metric=second, final={"seeds": 1}, store=tmp_path / "store",
+    )  # fmt: skip
+    assert study.mode == "min"
+    play_to_the_end(dispatching(study))
+    found = hpo.open(tmp_path / "store")["several"]
+    assert found.compare(constraints=f"{first}<=9").runs[0].incumbent.test.keys() >= {"test_loss/dataloader_idx_1"}
 
 
 def test_modules_of_the_package_pytorch_lightning_are_trained_by_its_trainer(tmp_path):

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import stores
 from conftest import environment, hpo, rows
+from ray_nodes import somebodys_cluster
 from without_ray import dispatching, play_to_the_end
 
 from hpo.live import code
@@ -80,3 +82,20 @@ def test_killed_it_goes_on_as_if_nothing_had_happened(kind, go_on, tmp_path, mon
     assert [row for row in rows(store, "charges", "given") if row in before] == before
     wasted = sum(read(str(store), "given").runs["wasted_epochs"].to_pylist())
     assert wasted > 0 if kind == "optuna" else wasted <= 4, "those of two trials since their checkpoints"
+
+
+@pytest.mark.journey
+@pytest.mark.timeout(300)
+def test_the_code_reaches_every_node_of_a_cluster_and_a_store_on_s3(tmp_path, monkeypatch):
+    """Two nodes with one slot each, so that both train; the command line reads the code from S3."""
+    file, store = tmp_path / "given.yaml", stores.bucket(stores.server("moto"), tmp_path, monkeypatch)
+    with somebodys_cluster({"num_cpus": 1}, {"num_cpus": 1}) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        killed("tune", file, store)
+        before = rows(store, "charges", "given")
+        by_the_command_line(file, store)
+    assert verify(store) == []
+    found = read(store, "given")
+    assert len(set(found.epochs["worker"].to_pylist())) > 1
+    assert found.runs["charged_epochs"].to_pylist() == [16]
+    assert [row for row in rows(store, "charges", "given") if row in before] == before
