@@ -230,7 +230,9 @@ def test_several_validation_loaders_have_a_metric_each_which_a_study_can_name(tm
     first, second = (f"val_loss/dataloader_idx_{i}" for i in range(2))
     assert metrics.keys() == {"train_loss", "draw", first, second, "near_size", "far_size"}
     assert metrics[first] == plain["val_loss"] != metrics[second]
-    assert trainable.test() == {f"test_loss/dataloader_idx_{i}": metrics[each] for i, each in enumerate((first, second))}
+    assert trainable.test() == {
+        f"test_loss/dataloader_idx_{i}": metrics[each] for i, each in enumerate((first, second))
+    }
     study = hpo.Study(
         name="several", trainable=name, space={"rate": hpo.Float(0.01, 0.1)}, budget={"epochs": 2, "max_epochs": 2},
         methods=["random"], metric=second, final={"seeds": 1}, store=tmp_path / "store",
