@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from hpo.client.study import PATIENCE, ServedStudy, Standing
 
 if TYPE_CHECKING:
     from hpo.api.suite import SuiteResults
-    from hpo.api.summaries import Comparison
+    from hpo.api.summaries import Compared, Comparison
 
 
 class ServedSuite(Mapping[str, ServedStudy]):
@@ -39,7 +39,7 @@ class ServedSuite(Mapping[str, ServedStudy]):
 
         return SuiteResults(self.name, {name: study.results for name, study in self._studies.items()})
 
-    def compare(self, **options: Any) -> Comparison:
+    def compare(self, **options: Unpack[Compared]) -> Comparison:
         """Compares the methods over the tasks, as `hpo compare` does; options as for `Results.compare`."""
         return self.results.compare(**options)
 
