@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo import methods as methods
+    from hpo.api.objective import space_of as space_of
     from hpo.api.replaying import replay as replay
     from hpo.api.results import Results as Results
     from hpo.api.running import run as run
@@ -34,6 +35,7 @@ _PLACES = {
     "Float": "hpo.api.space",
     "Int": "hpo.api.space",
     "Choice": "hpo.api.space",
+    "space_of": "hpo.api.objective",
     "run": "hpo.api.running",
     "open": "hpo.api.stores:open_store",
     "replay": "hpo.replay:",
@@ -47,7 +49,7 @@ _PLACES = {
 
 __all__ = [
     "Choice", "Float", "HpoError", "Int", "Results", "Study", "Suite", "__version__", "checkpoint", "connect", "methods", "open",
-    "replay", "run",
+    "replay", "run", "space_of",
 ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""A script as a user writes one: its function is in no module, and is given to a study as an object.
+"""A script as a user writes one, and a notebook's cell: its functions are in no module, and are given to a study as objects.
 
-    python tests/given_study.py KIND STUDY STORE WORKERS      KIND: begins_anew or tune
+    python tests/given_study.py KIND STUDY STORE WORKERS SECONDS [FACTOR]      KIND: optuna or tune
 
-Writes the study file, and plays it unless there are no workers.
+Writes a study file, and runs the study.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ import numpy as np
 from ray import tune
 from ray.tune import Checkpoint
 
-from hpo.live.session import play
-from hpo.study.study import Study
-from trainables import given
+import hpo
 
 STUDY = """
 study: given
 trainable: {trainable}
 space: {{rate: {{type: float, low: 0.1, high: 1.0}}}}
-fixed: {{seconds: {seconds}}}
 budget: {{epochs: 16, max_epochs: 4}}
 methods: [{{asha: {{eta: 2}}}}]
 parallelism: 2
+metric: value
+mode: max
 """
+
+SECONDS, FACTOR = 0.0, 1.0
 
 Step = tuple[float, float]
 
 
 def step(x: float, rate: float) -> Step:
     """Returns the next state and its value; draws from NumPy's global generator, as much of others' code does."""
-    x += rate * float(np.random.rand())
+    time.sleep(SECONDS)
+    x += FACTOR * rate * float(np.random.rand())
     return x, 1 - 1 / (1 + x)
 
 
-def begins_anew(config, *, seed):
-    x = 0.0
-    while True:
-        time.sleep(config["seconds"])
-        x, value = step(x, config["rate"])
-        yield {"val_accuracy": value}
+def for_optuna(trial):
+    rate, x, value = trial.suggest_float("rate", 0.1, 1.0), 0.0, 0.0
+    for epoch in range(4):
+        x, value = step(x, rate)
+        trial.report(value, epoch)
+    return value
 
 
 def for_tune(config):
@@ -54,23 +56,19 @@ def for_tune(config):
             x = json.loads(Path(folder, "x.json").read_text())
     Path("saved").mkdir(exist_ok=True)
     while True:
-        time.sleep(config["seconds"])
         x, value = step(x, config["rate"])
         Path("saved", "x.json").write_text(json.dumps(x))
-        tune.report({"val_accuracy": value}, checkpoint=Checkpoint.from_directory("saved"))
+        tune.report({"value": value}, checkpoint=Checkpoint.from_directory("saved"))
 
 
-NAMES = {
-    "begins_anew": lambda: given.name_of(begins_anew),
-    "tune": lambda: given.name_of(for_tune, "tune"),
-}
-
-
-def main(kind: str, file: str, store: str, workers: int, seconds: float) -> None:
-    Path(file).write_text(STUDY.format(trainable=NAMES[kind](), seconds=seconds))
-    study = Study.load(file, store=store)
-    play([study], address=None, workers=workers, quiet=True, command="the script again")
-
+TRAINABLES = {"optuna": for_optuna, "tune": for_tune}
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    kind, file, store = sys.argv[1:4]
+    SECONDS, FACTOR = float(sys.argv[5]), float(sys.argv[6]) if len(sys.argv) > 6 else 1.0
+    study = hpo.Study(
+        name="given", trainable={kind: TRAINABLES[kind]}, space={"rate": hpo.Float(0.1, 1.0)}, metric="value", mode="max",
+        budget={"epochs": 16, "max_epochs": 4}, methods=[{"asha": {"eta": 2}}], parallelism=2,
+    )  # fmt: skip
+    Path(file).write_text(STUDY.format(trainable=study.trainable))
+    hpo.run(study, store=store, workers=int(sys.argv[4]), quiet=True)

@@ -32,7 +32,7 @@ Metrics = dict[str, float]
 
 
 def verify(
-    trainable: str | type[Any] | Callable[..., Any],
+    trainable: str | type[Any] | Callable[..., Any] | Mapping[str, Any],
     config: Mapping[str, Any],
     *,
     task: Mapping[str, Any] | None = None,
@@ -40,11 +40,10 @@ def verify(
 ) -> None:
     """Trains `config` for four epochs in several ways and compares the metrics bitwise, except those of time.
 
-    `trainable` is a name that a study may give, or a class or a function. `task` is a `Task`, or the mapping of which
-    `Task.from_json` makes one; its sections must be JSON-able.
+    `trainable` is a name that a study may give, a class or a function, or {kind: function}. `task` is a `Task`, or the mapping
+    of which `Task.from_json` makes one; its sections must be JSON-able.
     """
-    name = trainable if isinstance(trainable, str) else given.name_of(trainable)
-    case = _Case(name, dict(config), Task.from_json(task or {}), seed)
+    case = _Case(given.name_of(trainable), dict(config), Task.from_json(task or {}), seed)
     whole = case.metrics()
     case.values(whole)
     case.same_again(whole)

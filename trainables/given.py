@@ -8,12 +8,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import cloudpickle
 
-from hpo.text import one_line, shown
+from hpo.text import meant, one_line, shown
+from trainables.adapters import KINDS
 from trainables.code_digest import code_digest, importable, in_parts
 from trainables.errors import BadTrainable
 
@@ -28,18 +28,35 @@ def name_of(found: Any, kind: str = "") -> str:
     """Returns the name by which a study carries a class or a function, which this process then knows by it.
 
     What other processes can import is "module:name"; anything else, such as a lambda or a notebook's function, is
-    "given:NAME@DIGEST", with the digest of its code and of all that the code refers to. `kind`: one of `adapters.KINDS`.
-    Raises BadTrainable for an object of another type, and for code that cannot move to another process.
+    "given:NAME@DIGEST", with the digest of its code and of all that the code refers to. `kind`: one of `adapters.KINDS`,
+    which {kind: object} gives too; a name stays as it is. Raises BadTrainable for an object of another type, and for code
+    that cannot move to another process.
     """
-    if not isinstance(found, type | FunctionType | partial):
-        raise BadTrainable(f"a trainable must be a class, a function or a name, but got {shown(found)}")
+    if isinstance(found, Mapping):
+        kind, found = _kind_and_object(found)
     before = f"{kind}:" if kind else ""
-    if name := importable(found):
+    if not callable(found) and not isinstance(found, str):
+        raise BadTrainable(f"a trainable must be a class, a function or a name, but got {shown(found)}")
+    if name := found if isinstance(found, str) else importable(found):
         return before + name
     name = f"{KIND}{_called(found)}@{code_digest(found)}"
     if name not in _objects:
         _codes[name], _objects[name] = _pickled(found), found
     return before + name
+
+
+def _kind_and_object(given: Mapping[Any, Any]) -> tuple[str, Any]:
+    """Returns the kind of code and the object of a trainable that was given as {kind: object}."""
+    if len(given) != 1:
+        raise BadTrainable(
+            f'a trainable with its kind must be one pair, such as {{"optuna": objective}}, but got {shown(given)}'
+        )
+    kind, found = next(iter(given.items()))
+    if kind not in KINDS:
+        raise BadTrainable(
+            f"a trainable's kind must be one of {', '.join(KINDS)}, but got {shown(kind)}{meant(kind, KINDS)}"
+        )
+    return kind, found
 
 
 def of(name: str) -> str:
@@ -92,8 +109,9 @@ def _code(name: str) -> bytes:
 
 
 def _called(found: Any) -> str:
-    """Returns the name of a class or function, of a partial one too."""
-    return str(getattr(found, "func", found).__name__).strip("<>")
+    """Returns the name of a class or function, of a partial one too, or that of an object's class."""
+    found = found.func if isinstance(found, partial) else found
+    return str(getattr(found, "__name__", type(found).__name__)).strip("<>")
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from hpo.api.best import Best
+from hpo.api.objective import space_of
 from hpo.api.plan import Plan, SuitePlan
 from hpo.api.plots import Plots
 from hpo.api.replaying import ReplayResults, replay
@@ -30,6 +31,7 @@ NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("hpo.Float", Float, ()),
     ("hpo.Int", Int, ()),
     ("hpo.Choice", Choice, ()),
+    ("hpo.space_of", space_of, None),
     ("hpo.run", run, None),
     ("hpo.open", open_store, None),
     ("hpo.replay", replay, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hpo.api.tables import Table
 from hpo.results.compare import compare
 from hpo.results.importance import importance, importance_or_none
 from hpo.results.standing import current
+from hpo.results.view import PLAIN, View
 from hpo.store import StudyData
 
 
@@ -61,16 +63,22 @@ class Results:
         return Table(self.data.charges, "charges")
 
     def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
+        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None,
+        objectives: str | Sequence[str] | None = None, reference: Sequence[float] | None = None,
+        constraints: str | Sequence[str] = (),
+    ) -> Comparison:  # fmt: skip
         """Compares the methods, as `hpo compare` does.
 
         `target`: count the epochs until the metric reaches it. `workers`: estimate the time of each method alone on so many.
-        `difference`: the smallest that matters, 0.005 or "1 %" (default: the study's).
+        `difference`: the smallest that matters, 0.005 or "1 %" (default: the study's). `objectives`: two stored metrics whose
+        Pareto fronts to find, ["val_accuracy", "train_seconds"], each as NAME:min or NAME:max where its name does not tell
+        which is better; `reference`: the reference point of their hypervolumes (default: beyond all fronts). `constraints`:
+        count only configurations within these bounds, ["val_latency <= 20"]. Raises HpoError for what the store lacks.
         """
-        if (target, workers, difference) == (None, None, None):
+        view = View.read(objectives, reference, constraints)
+        if view == PLAIN and (target, workers, difference) == (None, None, None):
             return self._comparison
-        return Comparison.of(compare(self.data, target=target, workers=workers, difference=difference))
+        return Comparison.of(view.compared([self.data], target=target, workers=workers, difference=difference)[0])
 
     @cached_property
     def _comparison(self) -> Comparison:

@@ -26,7 +26,8 @@ class Study(study.Study):
     """What is searched, with which methods, under which budget.
 
     Built from Python values, whose names and meanings are the keys of a study file (`name` is the file's `study`), or read
-    from one by `Study.load`. None stands for the default. Relative paths start at the working folder.
+    from one by `Study.load`. None stands for the default. Relative paths start at the working folder. `trainable` may also be
+    a class or a function, or one with its kind: `{"optuna": objective}`, `{"tune": train}`, `{"lightning": build}`.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Study(study.Study):
         space: Mapping[str, Any],  # domains, or entries as in a file; `candidates`: a list, a file or a table
         budget: Mapping[str, float],
         methods: Sequence[str | Mapping[str, Options | None]],
-        trainable: str | type | Callable[..., Any] | None = None,
+        trainable: str | type | Callable[..., Any] | Mapping[str, Any] | None = None,
         data: Options | None = None,
         model: Options | None = None,
         fixed: Options | None = None,
@@ -61,7 +62,7 @@ class Study(study.Study):
     ) -> None:
         """Validates the values as `Study.load` validates a file's. Raises StudyError, one sentence."""
         given = {key: value for key, value in locals().items() if key not in ("self", "__class__", "name")}
-        if trainable is not None and not isinstance(trainable, str):
+        if trainable is not None:
             given["trainable"] = name_of(trainable)
         given["space"] = {key: _entry(value) for key, value in space.items()} if isinstance(space, Mapping) else space
         values = {key: _plain(value) for key, value in given.items() if value is not None}
@@ -89,10 +90,10 @@ class Study(study.Study):
         """
         from trainables.given import of
 
-        if of(self.trainable):
+        if given := of(self.trainable):
             raise StudyError(
                 f"a study file must name its trainable, but {self.trainable} was given as an object; put it into a module "
-                'and give it as trainable="module:name"'
+                f'and give it as trainable="{self.trainable.removesuffix(given)}module:name"'
             )
         text = yaml_text(keys_given(self))
         if path is not None:

@@ -13,8 +13,8 @@ from hpo.api.stores import NoSuchStudy
 from hpo.api.study import Study, keys_given
 from hpo.api.summaries import Comparison, Importance
 from hpo.errors import StudyError
-from hpo.results.compare import compare_many
 from hpo.results.importance import importance_or_none
+from hpo.results.view import View
 from hpo.study import suite
 from hpo.text import nearest, shown
 
@@ -84,11 +84,14 @@ class SuiteResults(Mapping[str, Results]):
         return len(self._found)
 
     def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
+        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None,
+        objectives: str | Sequence[str] | None = None, reference: Sequence[float] | None = None,
+        constraints: str | Sequence[str] = (),
+    ) -> Comparison:  # fmt: skip
         """Compares the methods over the tasks, as `hpo compare` does; options as for `Results.compare`."""
         data = [found.data for found in self._found.values()]
-        return Comparison.of(compare_many(data, target=target, workers=workers, difference=difference))
+        view = View.read(objectives, reference, constraints)
+        return Comparison.of(view.compared(data, target=target, workers=workers, difference=difference)[0])
 
     def importance(self) -> dict[str, Importance]:
         """Tells which hyperparameters mattered, for each task with enough trials."""

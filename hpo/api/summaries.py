@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypedDict
 
 import pyarrow as pa
 
 from hpo.api.tables import Table
 from hpo.results import importance, values
+
+
+class Compared(TypedDict, total=False):
+    """The options of `Results.compare`, which explains them."""
+
+    target: float | None
+    workers: int | None
+    difference: float | str | None
+    objectives: str | Sequence[str] | None
+    reference: Sequence[float] | None
+    constraints: str | Sequence[str]
+
 
 Format: TypeAlias = Literal["table", "json", "csv", "markdown", "latex", "html"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpo.cli.objectives import PLAIN, ConstraintOption, ObjectivesOption, ReferenceOption, View
+from hpo.cli.objectives import ConstraintOption, ObjectivesOption, ReferenceOption
 from hpo.cli.options import (
     AllTablesOption,
     EveryOption,
@@ -26,6 +26,7 @@ from hpo.cli.options import (
     out,
     writing,
 )
+from hpo.results.view import PLAIN, View
 
 if TYPE_CHECKING:
     from hpo.results.values import Comparison

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stdout
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,9 +62,8 @@ def _all(address: str | None, store: str | None) -> Iterator[Finding]:
 
     yield _of("Python", sys.version.split()[0], environment.check_python)
     yield _packages()
-    versions = environment.versions()
-    torch = versions.get("torch", "")
-    yield _of("torch", f"torch {torch} with torchvision {versions.get('torchvision')}", environment.check_torch)
+    torch = environment.versions().get("torch", "")
+    yield _torch()
     told = machine()
     seen = environment.gpus_of_torch() if told["gpus"] and torch else None
     yield of_gpus(told, torch, seen, hidden=os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"))
@@ -85,6 +85,16 @@ def _of(subject: str, says: str, check: Callable[[], None]) -> Finding:
     except HpoError as error:
         return Finding("problem", subject, str(error))
     return Finding("ok", subject, says)
+
+
+def _torch() -> Finding:
+    """Judges torch: a pair that does not match is broken; one that is missing stops only what is trained with it."""
+    versions = environment.versions()
+    pair = {name: versions.get(name) for name in ("torch", "torchvision")}
+    found = _of("torch", " with ".join(f"{name} {version}" for name, version in pair.items()), environment.check_torch)
+    if all(pair.values()):
+        return found
+    return replace(found, level="note", says=f"{found.says}. Trainables that need none run without")
 
 
 def _packages() -> Finding:

@@ -88,7 +88,7 @@ def init(
 
 
 def _objective(name: str, objective: str) -> list[proposal.Part]:
-    """Calls an objective of Optuna to find its space. Raises HpoError where there is none, or it suggests nothing."""
+    """Calls an objective of Optuna to find its space. Raises HpoError where there is none."""
     from hpo.study.objective_proposal import for_objective
     from trainables import load
 
@@ -101,8 +101,6 @@ def _objective(name: str, objective: str) -> list[proposal.Part]:
     seen = space_of(found.objective)
     for remark in seen.remarks:
         errors.print(f"note: {encodable(remark)}")
-    if not seen.space:
-        raise HpoError(f"{objective} must suggest a hyperparameter before its first report, but it suggests none")
     return for_objective(name, trainable, seen)
 
 

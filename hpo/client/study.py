@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import quote
 
 from hpo.client.errors import NotFound, ServiceError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpo.api.best import Best
     from hpo.api.plots import Plots
     from hpo.api.results import Results
-    from hpo.api.summaries import Comparison, Importance
+    from hpo.api.summaries import Compared, Comparison, Importance
     from hpo.api.tables import Table
     from hpo.client.client import Client
     from hpo.client.job import Job
@@ -141,11 +141,9 @@ class ServedStudy:
 
         return Table(self._reading.table(name), name)
 
-    def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
-        """Compares the methods, as `hpo compare` does; see `Results.compare`."""
-        return self.results.compare(target=target, workers=workers, difference=difference)
+    def compare(self, **options: Unpack[Compared]) -> Comparison:
+        """Compares the methods, as `hpo compare` does; options as for `Results.compare`."""
+        return self.results.compare(**options)
 
     def importance(self, *, pairs: bool = True, seed: int = 0) -> Importance:
         """Tells which hyperparameters mattered, as `hpo importance` does. Raises HpoError for too few trials."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from hpo.client.study import PATIENCE, ServedStudy, Standing
 
 if TYPE_CHECKING:
     from hpo.api.suite import SuiteResults
-    from hpo.api.summaries import Comparison
+    from hpo.api.summaries import Compared, Comparison
 
 
 class ServedSuite(Mapping[str, ServedStudy]):
@@ -39,11 +39,9 @@ class ServedSuite(Mapping[str, ServedStudy]):
 
         return SuiteResults(self.name, {name: study.results for name, study in self._studies.items()})
 
-    def compare(
-        self, *, target: float | None = None, workers: int | None = None, difference: float | str | None = None
-    ) -> Comparison:
-        """Compares the methods over the tasks, as `hpo compare` does."""
-        return self.results.compare(target=target, workers=workers, difference=difference)
+    def compare(self, **options: Unpack[Compared]) -> Comparison:
+        """Compares the methods over the tasks, as `hpo compare` does; options as for `Results.compare`."""
+        return self.results.compare(**options)
 
     def wait(self, patience: float = PATIENCE) -> dict[str, Standing]:
         """Waits until all its studies are complete, and returns how each stands; see `ServedStudy.wait`."""

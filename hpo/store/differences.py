@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hpo.text import shown
+from trainables.given import of
 
 FIXED = (  # the parts that results depend on: a stored study keeps them
     *("trainable", "data", "model", "fixed", "early_stopping", "space", "parallelism", "clock", "metric", "mode"),
@@ -26,4 +27,6 @@ def _differing(name: str, stored: Any, given: Any) -> Iterator[str]:
         for key in [*given, *(key for key in stored if key not in given)]:
             yield from _differing(f"{name}.{key}", stored.get(key), given.get(key))
     elif stored != given or type(stored) is not type(given):
+        if of(str(stored)) and of(str(given)):
+            name = "the code of its trainable, or in a value that this code refers to"
         yield f"{name} ({shown(stored, 60)} there, {shown(given, 60)} here)"

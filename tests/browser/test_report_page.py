@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.cli.objectives import View
 from hpo.report import write_html
 from hpo.report.palette import contrast
 from hpo.results.compare import compare
 from hpo.results.importance import importance_or_none
+from hpo.results.view import View
 from tests.synthetic_study import synthetic_study
 
 SIZES = [(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")]

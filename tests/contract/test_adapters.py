@@ -13,13 +13,16 @@ import pytest
 from conftest import rows
 from interrupted_study import kill, opened, play
 from training_code import objectives
+from without_ray import dispatching, play_to_the_end
 
+import hpo
 from hpo.study.study import Study
 from tests import documented
 from tests.documented import ROOT
 from trainables import load
 from trainables.contract import verify
 from trainables.errors import BadStudy, Diverged, InvalidConfig, UnknownHyperparameter
+from trainables.given import name_of
 from trainables.task import Task
 
 pytestmark = pytest.mark.usefixtures("one_thread", "offline")
@@ -59,13 +62,13 @@ def made(name, config, *, epochs=4, seed=0, **task):
 def test_the_documented_example_keeps_the_contract_as_it_stands(page, tmp_path):
     module, call = DOCUMENTED[page]
     path = ROOT / "docs" / "tutorials" / f"{page}.md"
-    code, *check = documented.blocks(path, ("python",))
+    code, *more = documented.blocks(path, ("python",))
     assert len([line for line in code.splitlines() if line.strip()]) < 40
     (tmp_path / f"{module}.py").write_text(code)
     if call:
         verify(call[0], call[1])
-    else:
-        exec(check[0], {})
+    for block in more:  # a call of `verify`, or a study of a notebook's objective
+        exec(block, {"__name__": "__main__"})
     sys.modules.pop(module)
 
 
@@ -159,6 +162,28 @@ def test_an_objective_without_reports_is_one_epoch():
     assert made("optuna:training_code.objectives:Objective", {"x": 0.5}, epochs=1).train_epoch() == {"value": 1.5}
 
 
+def test_an_objective_of_a_notebook_or_an_object_with_a_state_keeps_the_contract():
+    width = 3
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0.0, 1.0)
+        for step in range(4):
+            x += random.random() / width
+            trial.report(x, step)
+        return x
+
+    class Shifted:
+        def __init__(self, by):
+            self.by = by
+
+        def __call__(self, trial):
+            return objective(trial) + self.by
+
+    for each in (objective, Shifted(2.0), Shifted(2.0).__call__, lambda trial: objective(trial)):
+        verify({"optuna": each}, {"x": 0.5})
+    assert name_of({"optuna": Shifted(2.0)}) == name_of({"optuna": Shifted(2.0)}) != name_of({"optuna": Shifted(3.0)})
+
+
 def test_an_objective_that_prunes_itself_is_invalid_and_one_that_reports_nan_has_diverged():
     with pytest.raises(InvalidConfig, match="must leave pruning to the study, but it pruned itself: negative"):
         made("optuna:training_code.objectives:pruned", {"x": -0.5}).train_epoch()
@@ -195,6 +220,27 @@ def test_a_module_without_a_test_cannot_be_tested():
     trainable.train_epoch()
     with pytest.raises(BadStudy, match=r"must have a test for the final test, but: No `test_step\(\)`"):
         trainable.test()
+
+
+def test_several_validation_loaders_have_a_metric_each_which_a_study_can_name(tmp_path):
+    name = "lightning:training_code.lightning_modules:Several"
+    plain = made("lightning:training_code.lightning_modules:Tested", {}).train_epoch()
+    trainable = made(name, {})
+    metrics = trainable.train_epoch()
+    first, second = (f"val_loss/dataloader_idx_{i}" for i in range(2))
+    assert metrics.keys() == {"train_loss", "draw", first, second, "near_size", "far_size"}
+    assert metrics[first] == plain["val_loss"] != metrics[second]
+    assert trainable.test() == {
+        f"test_loss/dataloader_idx_{i}": metrics[each] for i, each in enumerate((first, second))
+    }
+    study = hpo.Study(
+        name="several", trainable=name, space={"rate": hpo.Float(0.01, 0.1)}, budget={"epochs": 2, "max_epochs": 2},
+        methods=["random"], metric=second, final={"seeds": 1}, store=tmp_path / "store",
+    )  # fmt: skip
+    assert study.mode == "min"
+    play_to_the_end(dispatching(study))
+    found = hpo.open(tmp_path / "store")["several"]
+    assert found.compare(constraints=f"{first}<=9").runs[0].incumbent.test.keys() >= {"test_loss/dataloader_idx_1"}
 
 
 def test_modules_of_the_package_pytorch_lightning_are_trained_by_its_trainer(tmp_path):

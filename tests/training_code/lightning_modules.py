@@ -70,6 +70,22 @@ class Tested(Net):
         return self._loader(2)
 
 
+class Several(Tested):
+    """The same with two loaders for validation and for the test, by whose numbers Lightning names what is logged."""
+
+    def validation_step(self, batch, index, dataloader_idx=0):
+        self._loss(batch, "val")
+        self.log(f"{('near', 'far')[dataloader_idx]}_size", float(len(batch[0])), add_dataloader_idx=False)
+
+    def test_step(self, batch, index, dataloader_idx=0):
+        self._loss(batch, "test")
+
+    def val_dataloader(self):
+        return [self._loader(1), self._loader(2)]
+
+    test_dataloader = val_dataloader
+
+
 def build(config, max_epochs):
     assert max_epochs == 4
     return Tested(**config), None, {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5}

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from s3_servers import KEY, SECRET, moto
+from typer.testing import CliRunner
 
 from cluster import probe
 from cluster.findings import (
@@ -33,6 +34,7 @@ from cluster.findings import (
 )
 from cluster.needs import Needs, Node, Report
 from cluster.slots import NodeResources
+from hpo.cli.app import app
 from hpo.storage.errors import StorageError
 from hpo.storage.examine import examine
 from hpo.study import environment
@@ -210,6 +212,16 @@ def test_what_stops_a_study_is_a_problem_with_a_remedy_and_exit_code_1(tmp_path)
     assert "problem cluster: a Ray cluster must answer at 127.0.0.1:1, but none does" in said
     assert "must be a folder, but it is a file" in said
     assert "5 problems" in said
+
+
+def test_without_torch_which_the_base_lacks_a_study_can_run(monkeypatch):
+    monkeypatch.setattr(environment, "PACKAGES", ("ray", "numpy"))
+    monkeypatch.setenv("COLUMNS", "500")
+    done = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
+    assert done.exit_code == 0, done.stdout
+    said = " ".join(done.stdout.split())
+    assert "note torch: fine-tuning needs torch and torchvision, but torch is not installed: pip install" in said
+    assert "Trainables that need none run without" in said
 
 
 def test_gpus_that_torch_cannot_start_are_a_problem(tmp_path):

@@ -229,7 +229,8 @@ def test_values_count_by_what_they_hold(make):
 
 def test_what_can_be_imported_goes_by_its_name():
     assert given.name_of(Curves) == "trainables.curves:Curves"
-    assert given.name_of(Curves, "tune") == "tune:trainables.curves:Curves"
+    assert given.name_of(Curves, "tune") == given.name_of({"tune": Curves}) == "tune:trainables.curves:Curves"
+    assert given.name_of({"optuna": "module:objective"}) == "optuna:module:objective"
     assert given.codes("trainables.curves:Curves") == {}
 
 
@@ -249,6 +250,13 @@ FOUND_BY_NAME.__module__ = "__main__"
     ("found", "message"),
     [
         (3, "a trainable must be a class, a function or a name, but got 3"),
+        ({"tune": 3}, "a trainable must be a class, a function or a name, but got 3"),
+        ({}, 'a trainable with its kind must be one pair, such as {"optuna": objective}, but got {}'),
+        (
+            {"optna": id},
+            "a trainable's kind must be one of generator, tune, optuna, lightning, huggingface, but got 'optna'; did you mean "
+            "'optuna'?",
+        ),
         (lambda config: LOCK, "all that a trainable refers to must be able to move to another process, but <unlocked"),
         (
             lambda config: FOUND_BY_NAME,

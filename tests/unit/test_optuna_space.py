@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from training_code import objectives
 
+import hpo
 from hpo import cli
 from hpo.study.study import Study
 from trainables.adapters.optuna_space import space_of
@@ -76,6 +77,38 @@ def test_init_writes_a_study_of_an_objective_that_loads(capsys, tmp_path, monkey
     said = " ".join((tmp_path / "mine.yaml").read_text().replace("\n#", "").split())
     assert "Not seen: what it suggests later, or only where two choices differ from their first at once." in said
     assert "b does not work here" in said
+
+
+def test_python_finds_the_space_of_a_notebooks_objective_and_warns_of_what_it_could_not_see():
+    def objective(trial):
+        kind, rate = trial.suggest_categorical("kind", ["a", "b"]), trial.suggest_float("rate", 0.1, 1.0)
+        return rate / (kind == "a")
+
+    with pytest.warns(UserWarning, match=r"With kind = b it raised: .*What it suggests after that is missing"):
+        space = hpo.space_of(objective)
+    study = hpo.Study(
+        name="mine", trainable={"optuna": objective}, space=space, budget={"epochs": 3, "max_epochs": 1}, methods=["grid"],
+        metric="value", mode="min",
+    )  # fmt: skip
+    assert study.trainable.startswith("optuna:given:objective@")
+    assert study.space.names == ("kind", "rate")
+    with pytest.raises(hpo.HpoError, match=r'was given as an object; .* trainable="optuna:module:name"'):
+        study.to_yaml()
+    assert hpo.space_of("training_code.objectives:two") == {"x": {"type": "int", "low": 0, "high": 10, "step": 5}}
+
+
+@pytest.mark.parametrize(
+    ("objective", "sentence"),
+    [
+        (lambda trial: 3, r"before its first report, but it suggests none$"),
+        (lambda trial: trial.nothing, "but it suggests none: it raised '?_Asking'? object has no attribute 'nothing'"),
+        ("training_code.objectives:gone", "training_code.objectives has no 'gone'"),
+        (3, "a trainable must be a class, a function or a name, but got 3"),
+    ],
+)
+def test_python_refuses_what_is_no_objective_with_one_sentence(objective, sentence):
+    with pytest.raises(hpo.HpoError, match=sentence):
+        hpo.space_of(objective)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.cli.objectives import PLAIN, View
+import hpo
+from hpo.api.suite import SuiteResults
 from hpo.errors import HpoError
 from hpo.report.comparison_tables import render_comparison
 from hpo.report.html import page, tasks_page
@@ -22,6 +23,7 @@ from hpo.results.compare import compare
 from hpo.results.constraints import BadConstraint, Constraint, constrained, feasible
 from hpo.results.measured import UnknownMeasure, measured, names
 from hpo.results.pareto import BadObjectives, Objective, hypervolume, nondominated, objectives, pareto, reference
+from hpo.results.view import PLAIN, View
 from hpo.store import columns as stored
 from tests.conftest import hpo as run_cli
 from tests.simulated import simulated_study
@@ -313,3 +315,37 @@ def test_the_command_line_takes_objectives_and_constraints(tmp_path):
 def test_a_reference_point_needs_objectives():
     with pytest.raises(HpoError, match="--objectives"):
         View.read(None, "0,0", [])
+
+
+def test_python_takes_lists_and_answers_as_the_command(data):
+    results = hpo.Results(data)
+    options = {
+        "objectives": ["val_accuracy", "val_latency"],
+        "reference": (0.1, 50),
+        "constraints": ["val_latency<=14"],
+    }
+    found = results.compare(**options)
+    same = View.read("val_accuracy,val_latency", "0.1,50", ["val_latency<=14"]).compared([data])[0]
+    assert found.to_json() == same.to_json()
+    assert "hypervolume" in repr(found)
+    assert results.compare().objectives == (), "what was asked for once does not stay"
+    assert results.compare(constraints="val_latency<=14").to_json()["constraints"] == ["val_latency <= 14"]
+    several = SuiteResults("both", {"a": results, "b": hpo.Results(replace(data, name="b"))}).compare(**options)
+    assert [front.study for front in several.objectives] == [data.name, "b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"objectives": ["val_accuracy"]}, "objectives must be two different names"),
+        ({"objectives": ["val_accuracy", "odd"]}, "odd:min or odd:max"),
+        ({"objectives": ["val_accuracy", "gone:min"]}, "gone"),
+        ({"objectives": "val_accuracy,val_latency", "reference": [0.5]}, "a reference point must be two numbers"),
+        ({"reference": (0, 0)}, "a reference point is that of two objectives, but there are none"),
+        ({"constraints": ["val_latency=1"]}, "a constraint must be a metric"),
+        ({"constraints": "gone<=1"}, "gone"),
+    ],
+)
+def test_python_refuses_what_the_command_refuses(data, options, sentence):
+    with pytest.raises(HpoError, match=sentence):
+        hpo.Results(data).compare(**options)

@@ -19,6 +19,7 @@ from optuna.trial import FixedTrial
 from hpo.text import one_line
 from trainables.adapters.generators import Generators
 from trainables.adapters.paused import Ended
+from trainables.errors import BadTrainable
 
 CALLS = 60
 COUNTING_SECONDS = 10.0
@@ -46,7 +47,10 @@ class _Call:
 
 
 def space_of(objective: Callable[..., Any]) -> FoundSpace:
-    """Calls an objective with the middle of each range and the first of each choice, then with each other choice."""
+    """Calls an objective with the middle of each range and the first of each choice, then with each other choice.
+
+    Raises BadTrainable where it suggests nothing.
+    """
     calls: list[_Call] = []
     waiting: deque[dict[str, Any]] = deque([{}])
     tried: set[tuple[str, str]] = set()
@@ -64,6 +68,11 @@ def space_of(objective: Callable[..., Any]) -> FoundSpace:
     ]
     if waiting:
         remarks.append(f"It was called {CALLS} times; {len(waiting)} further branches were not tried.")
+    if not calls[0].asked:
+        why = f": it raised {calls[0].error}" if calls[0].error else ""
+        raise BadTrainable(
+            f"an objective must suggest a hyperparameter before its first report, but it suggests none{why}"
+        )
     return FoundSpace(_space(calls, remarks), calls[0].reports, remarks)
 
 

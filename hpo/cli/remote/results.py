@@ -18,7 +18,7 @@ from hpo.cli.compare import (
     show_tasks,
 )
 from hpo.cli.importance import ForestSeedOption, PairsOption, show_importance
-from hpo.cli.objectives import ConstraintOption, ObjectivesOption, ReferenceOption, View
+from hpo.cli.objectives import ConstraintOption, ObjectivesOption, ReferenceOption
 from hpo.cli.options import (
     AllTablesOption,
     FormatOption,
@@ -33,6 +33,7 @@ from hpo.cli.remote.connection import connected
 from hpo.cli.remote.studies import NameArgument
 from hpo.cli.stores import ExportFormat
 from hpo.errors import HpoError
+from hpo.results.view import View
 
 if TYPE_CHECKING:
     from hpo.client import Client, ServedStudy
