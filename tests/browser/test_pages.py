@@ -31,6 +31,7 @@ def store(tmp_path_factory):
     for name, charges in (("alpha", None), ("beta", None), ("gamma", 30)):
         write_study(str(folder), played(name, budget=16, seeds=(0, 1)), charges=charges)
         tell(folder, name, owner={"alpha": "ana", "beta": "bo", "gamma": BOLD}[name])
+    tell(folder, "gamma", charged=30)
     return folder
 
 
