@@ -75,10 +75,13 @@ def _verdicts(made: Made, runs: int) -> dict[str, str]:
 
 
 def interim(comparison: Mapping[str, Any], runs: int) -> str:
-    """Returns what a comparison allows to be said of a study while it runs: it is over the runs that are complete."""
+    """Returns what a comparison allows to be said of a study with runs to go: it is over those that are complete.
+
+    Why there is no result is no verdict, so it stays as it is.
+    """
     done = sum(run["status"] == "complete" for run in comparison["runs"])
     if comparison.get("failure"):
-        return f"Interim: {comparison['verdict']}"
+        return str(comparison["verdict"])
     if not done:
         return f"Interim: none of {runs} runs is complete yet, and only those are compared."
     return f"Interim, over the {done} of {runs} runs that are complete: {comparison['verdict']}"

@@ -46,10 +46,21 @@ class Watched:
     def __init__(self, page, allowed):
         self.page = page
         self.complaints = []
+        self._allowed = allowed
+        self._watch(page)
+
+    def tab(self):
+        """Opens another tab beside the page, which is watched as well."""
+        page = self.page.context.new_page()
+        self._watch(page)
+        return page
+
+    def _watch(self, page):
         page.on("console", lambda m: self.complaints.append(said(m)) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
-            "request", lambda request: None if request.url.startswith(allowed) else self.complaints.append(request.url)
+            "request",
+            lambda request: None if request.url.startswith(self._allowed) else self.complaints.append(request.url),
         )
 
     def inaccessible(self):

@@ -31,6 +31,7 @@ def store(tmp_path_factory):
     for name, charges in (("alpha", None), ("beta", None), ("gamma", 30)):
         write_study(str(folder), played(name, budget=16, seeds=(0, 1)), charges=charges)
         tell(folder, name, owner={"alpha": "ana", "beta": "bo", "gamma": BOLD}[name])
+    tell(folder, "gamma", charged=30)
     return folder
 
 
@@ -170,6 +171,22 @@ def test_a_row_says_what_a_reader_asks_first(seen):
         assert re.search(r"stopped|no sign of life", killed.inner_text())
         assert BOLD in killed.inner_text()  # a name is text, never markup
         assert watching.page.locator("main b").count() == 0
+
+
+def test_an_interim_verdict_begins_with_that_word(seen):
+    with seen("/") as watching:
+        told = watching.page.locator
+        expect(told("[data-key=gamma] .verdict-cell")).to_have_text("interim too early to say", timeout=60_000)
+        expect(told("[data-key=alpha] .verdict-cell")).to_have_text(re.compile("^undecided"), timeout=60_000)
+    with seen("/studies/gamma") as watching:
+        expect(watching.page.locator(".verdict.interim")).to_have_text(
+            re.compile("^Interim: none of 8 runs is"), timeout=60_000
+        )
+        assert watching.inaccessible() == []
+    with seen("/compare?study=alpha&study=gamma") as watching:
+        expect(watching.page.locator(".verdict.interim")).to_have_text(
+            re.compile("^Interim, as gamma is not complete: "), timeout=60_000
+        )
 
 
 def test_filters_order_and_search_are_in_the_address_and_the_back_button_undoes_them(seen):

@@ -6,6 +6,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.synthetic_study import KINDS, SPACE, minimised, nothing_trained, played, write_study
 
@@ -49,6 +50,32 @@ def filters(page):
     return parse_qs(urlsplit(page.url).query).get("where", [])
 
 
+def shown(page, column):
+    """The values of a column in the rows that the table shows: there are some."""
+    page.locator(".grid-body .grid-row:not(.waiting)").first.wait_for()
+    heads = [text.split("\n")[0] for text in page.locator("[role=columnheader]").all_inner_texts()]
+    cells = page.locator(
+        f".grid-body .grid-row:not(.waiting) [aria-colindex='{heads.index(column) + 1}']"
+    ).all_inner_texts()
+    assert cells
+    return [float(cell) for cell in cells]
+
+
+def handles(page):
+    """The two ends of each brush on the axes, by which it is dragged."""
+    return page.locator("#panel-parallel .chart svg path[fill-opacity='0']")
+
+
+def to_line(page, panel, width):
+    """Moves the pointer onto a chart's first line of this width."""
+    chart = page.locator(f"#panel-{panel} .chart").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    line = chart.locator(f"svg path[fill=none][stroke-width='{width}']").first
+    x, y = line.evaluate("line => (at => [at.x, at.y])(line.getPointAtLength(0.8 * line.getTotalLength()))")
+    page.mouse.move(box["x"] + x, box["y"] + y)
+
+
 def drawn(page, panel):
     chart = page.locator(f"#panel-{panel} .chart svg").first
     chart.wait_for()
@@ -72,6 +99,8 @@ def test_every_tab_is_whole_accessible_and_quiet(seen, study, width, scheme):
             page.wait_for_load_state("load")
             assert urlsplit(page.url).fragment == tab
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.reload()
+        expect(page.locator(f"#tab-{TABS[-1]}")).to_be_in_viewport(ratio=0.9)  # of tabs that do not all fit
         page.locator("#tab-overview").click()
         page.locator(".methods tbody tr").first.wait_for()
         assert watching.inaccessible() == []
@@ -183,10 +212,43 @@ def test_brushing_an_axis_filters_the_table_and_a_link_shows_the_same_brush(seen
         page.mouse.move(left, box["y"] + 220, steps=3)
         page.mouse.up()
         filtered(page).filter(has_text="learning_rate from").wait_for()
+        page.wait_for_timeout(500)  # a slow drag is taken in parts
         assert [one.split(":")[:2] for one in filters(page)] == [["learning_rate", "ge"], ["learning_rate", "le"]]
+        low, high = (float(one.split(":")[2]) for one in filters(page))
         said = filtered(page).inner_text()
         page.locator("#tab-trials").click()
         assert filtered(page).inner_text() == said
+        assert all(low <= value <= high for value in shown(page, "learning_rate"))
+        page.locator("#tab-parallel").click()
+        page.reload()
+        drawn(page, "parallel")
+        expect(handles(page)).to_have_count(2)
+        page.mouse.click(left, box["y"] + 300)
+        filtered(page).filter(has_text="All").wait_for()
+        assert filters(page) == []
+        assert watching.complaints == []
+
+
+def test_brushing_a_curve_of_importance_filters_the_table(seen):
+    with seen("/studies/four#importance") as watching:
+        page = watching.page
+        for name in ("learning_rate", "optimizer"):
+            figure = page.locator("#panel-importance figure", has_text=name)
+            figure.locator("svg").wait_for()
+            figure.scroll_into_view_if_needed()
+            box = figure.locator(".chart").bounding_box()
+            page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 50)
+            page.mouse.down()
+            page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 55, steps=3)
+            page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 60, steps=3)
+            page.mouse.up()
+            filtered(page).filter(has_text=name).wait_for()
+            page.wait_for_timeout(500)
+        rate, to, choice = filters(page)
+        low, high = float(rate.removeprefix("learning_rate:ge:")), float(to.removeprefix("learning_rate:le:"))
+        names = choice.removeprefix("optimizer:in:").split(",")
+        assert 0 < len(names) < 4
+        assert all(low <= value <= high for value in shown(page, "learning_rate"))
         assert watching.complaints == []
 
 
@@ -216,6 +278,50 @@ def test_a_growing_study_is_renewed_in_place(seen, folder):
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------
+
+
+def test_curves_are_highlighted_by_pointer_and_by_keyboard(seen):
+    with seen("/studies/four") as watching:
+        page = watching.page
+        drawn(page, "overview")
+        strong = page.locator("#panel-overview .chart svg path[stroke-width='3.2']")
+        page.get_by_role("button", name="bayesian").focus()
+        expect(strong).to_have_count(1)
+        page.keyboard.press("Tab")
+        expect(strong).to_have_count(1)  # the next method's
+        page.locator(".methods tbody tr").first.hover()
+        expect(strong).to_have_count(1)
+        page.locator("#anytime-heading").hover()
+        expect(strong).to_have_count(0)
+        to_line(page, "overview", 2.2)
+        expect(page.locator(".methods tr.pointed")).to_have_count(1)
+        expect(strong).to_have_count(1)
+        page.locator("#tab-curves").click()
+        drawn(page, "curves")
+        alone = page.locator("#panel-curves .chart svg path[stroke-width='3']")
+        told = page.locator("#panel-curves .told")
+        page.locator("#panel-curves summary").focus()
+        page.keyboard.press("Enter")
+        expect(alone).to_have_count(0)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('#panel-curves tbody tr') !== null")
+        expect(alone).to_have_count(1)
+        expect(told).to_contain_text(page.evaluate("document.activeElement.textContent"))
+        page.locator("#panel-curves summary").focus()
+        expect(alone).to_have_count(0)
+        expect(told).to_have_text("")
+        page.locator("#panel-curves tbody tr").nth(2).hover()
+        expect(alone).to_have_count(1)
+        page.locator("#curves-heading").hover()
+        expect(alone).to_have_count(0)
+        to_line(page, "curves", 1.3)
+        expect(alone).to_have_count(1)
+        trial = told.inner_text().split(" · ")[1]
+        page.mouse.down()
+        page.mouse.up()
+        page.locator(".trial-top h1", has_text=trial).wait_for()
+        assert watching.complaints == []
 
 
 def test_pointing_at_a_method_and_choosing_it_unfolds_its_seeds(seen):

@@ -118,7 +118,7 @@ def test_a_suite_is_listed_and_compared_as_tasks(client: TestClient) -> None:
     assert told(client, "/comparison?study=first&study=second")["tasks"] == ["first", "second"]
 
 
-def test_a_study_that_runs_has_an_interim_verdict_until_its_driver_ends(tmp_path: Path) -> None:
+def test_a_study_has_an_interim_verdict_until_every_run_is_complete(tmp_path: Path) -> None:
     methods = [{"label": name, "name": name, "options": {}} for name in ("random", "asha")]
     writer = stores.open_writer(
         str(tmp_path / "results"), "live", methods=methods, seeds=[0], budget={"epochs": 8, "max_epochs": 8}
@@ -139,6 +139,8 @@ def test_a_study_that_runs_has_an_interim_verdict_until_its_driver_ends(tmp_path
         assert found["verdict_sentence"] == said  # the last one, while the next is being made
         writer.close(compact=False)
         assert until(client, "/studies/live", lambda found: found["state"]["word"] == "stopped")["verdict"] is None
+        found = until(client, "/studies/live", lambda found: found["verdict_sentence"])
+        assert found["verdict_sentence"] == said  # it may go on
 
 
 KILLED = """

@@ -175,8 +175,8 @@ class StudyAnswer(SummaryAnswer):
     job: JobLink | None
     """The newest job that plays it, or played it; null where the cluster remembers none."""
     verdict_sentence: str | None
-    """The verdict in whole sentences, of a study that runs an interim one, made now and then; null while the first is being
-    made, and where there is nothing to compare."""
+    """The verdict in whole sentences, an interim one until every run is complete, made now and then while the study runs;
+    null while the first is being made, and where there is nothing to compare."""
     space: list[HyperparameterAnswer]
     """The search space."""
     metrics: list[str]

@@ -127,7 +127,7 @@ def whole(reading: Reading, verdict: str | None) -> dict[str, Any]:
 
 
 async def said(context: Context, reading: Reading) -> str | None:
-    """Returns the verdict in sentences, of a study that runs an interim one; None while the first is being made."""
+    """Returns the verdict in sentences, an interim one until every run is complete; None while the first is being made."""
     live = reading.state.word in LIVE
     if live and not reading.data.charges.num_rows:  # nothing to compare yet
         return None
@@ -138,4 +138,5 @@ async def said(context: Context, reading: Reading) -> str | None:
     if not isinstance(found, Made):
         return None
     verdicts = await comparison_of(reading, found)
-    return verdicts.get("interim" if live else "verdict")
+    over = not live and reading.summary.runs_complete == reading.summary.runs
+    return verdicts.get("verdict" if over else "interim")

@@ -1,1 +1,1 @@
-import{L as m}from"./chunk-PQQZGEUY.js";m();
+import{M as m}from"./chunk-XCU5YRME.js";m();

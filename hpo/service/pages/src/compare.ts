@@ -2,14 +2,15 @@
 
 import { ApiProblem, api, get, isAbort, page, studyPath } from "./api.js";
 import { chooser } from "./compare_chooser.js";
-import { methodsTable, pairsTable, type Comparison } from "./compare_tables.js";
+import { methodsTable, pairsTable } from "./compare_tables.js";
 import { announce, byId, copyButton, h, put } from "./dom.js";
 import { saveTable } from "./download.js";
-import { counted } from "./format.js";
+import { count, counted } from "./format.js";
 import { frame, me, trouble } from "./frame.js";
 import { lookKey, looksOf } from "./looks.js";
-import type { Look, Me } from "./models.js";
+import type { Comparison, Look, Me } from "./models.js";
 import { smallCurves, type MethodCurve } from "./small_curves.js";
+import { drawVerdict } from "./verdict.js";
 
 interface Anytime {
   unit: string;
@@ -19,7 +20,6 @@ interface Anytime {
 }
 
 const NOTES = 3;
-const LONG = 180; // letters of a sentence that is not set strong
 
 class ComparePage {
   private readonly problem = h("div", { hidden: true });
@@ -49,7 +49,7 @@ class ComparePage {
       const found = get<Comparison>("/comparison", { query: given, signal, waiting: () => put(this.result, wait) });
       const comparison = await found.finally(() => window.clearTimeout(timer));
       await this.show(comparison, studies, given, signal);
-      announce(comparison.verdict);
+      announce(said(comparison));
     } catch (error) {
       if (isAbort(error)) return;
       put(this.result);
@@ -63,11 +63,13 @@ class ComparePage {
     const looks = looksOf(methods, best);
     const who = await me();
     const curves = h("div.curves");
+    const verdict = h("p.verdict");
+    drawVerdict(verdict, said(comparison));
     put(byId("actions"), ...downloads(comparison, studies, given));
     put(
       this.result,
-      verdictOf(comparison.verdict),
-      ...notesOf(comparison.notes ?? []),
+      verdict,
+      ...notesOf(comparison.notes),
       h("section", { "aria-labelledby": "curves-heading" }, h("h2", { id: "curves-heading" }, "Best value so far"), legend(methods, looks), curves),
       methodsTable(comparison, looks),
       pairsTable(comparison),
@@ -84,10 +86,11 @@ class ComparePage {
   }
 }
 
-// The first sentence says it, the others how sure that is.
-function verdictOf(text: string): HTMLElement {
-  const end = text.search(/\.(\s|$)/) + 1 || text.length;
-  return h("p.verdict", {}, end < LONG ? h("strong", {}, text.slice(0, end)) : text.slice(0, end), text.slice(end));
+// Studies that still go on, or may, make the verdict an interim one.
+function said(comparison: Comparison): string {
+  const open = Object.entries(comparison.states ?? {}).flatMap(([study, word]) => (word === "failed" ? [] : [study]));
+  if (!open.length) return comparison.verdict;
+  return `Interim, as ${open.length === 1 ? `${open[0]} is` : `${count(open.length)} studies are`} not complete: ${comparison.verdict}`;
 }
 
 // Many methods over many tasks leave many notes: the first are shown, the others on demand.

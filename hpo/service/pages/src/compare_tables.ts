@@ -1,49 +1,9 @@
 // The tables of a comparison: methods over tasks, and every pair of methods.
 
 import { h, type Child } from "./dom.js";
-import { count, number } from "./format.js";
+import { count, interval, number } from "./format.js";
 import { lookKey } from "./looks.js";
-import type { Look } from "./models.js";
-
-export interface MethodRow {
-  method: string;
-  runs: number;
-  partial: number;
-  mean: number | null;
-  ci95: [number, number] | null;
-  mean_rank: number | null;
-  best: number | null;
-  test_mean: number | null;
-  trials: number;
-  failed_trials: number;
-  task_means: Record<string, number | null>;
-}
-
-export interface PairRow {
-  a: string;
-  b: string;
-  pairs: number;
-  difference: number | null;
-  ci95: [number, number] | null;
-  p_adjusted: number | null;
-  verdict: string;
-  more_blocks: number | null;
-  more_blocks_range: [number, number] | null;
-  chances: Record<string, number> | null;
-}
-
-export interface Comparison {
-  metric: string;
-  mode: "max" | "min";
-  verdict: string;
-  notes?: string[];
-  tasks: string[];
-  blocks: string;
-  point: number | null;
-  methods: MethodRow[];
-  tests: PairRow[];
-  aggregates: { methods: { method: string; iqm: number; ci95: [number, number] | null }[]; improvements: { a: string; b: string; probability: number; ci95: [number, number] | null }[] } | null;
-}
+import type { Comparison, Look, PairRow } from "./models.js";
 
 const MOST = 10_000; // numbers above it say no more than that they are large
 
@@ -111,10 +71,6 @@ function leading(value: number | null, leader: number | null): HTMLElement {
 function best(values: (number | null)[], mode: "max" | "min"): number | null {
   const known = values.filter((value): value is number => value !== null);
   return known.length ? (mode === "max" ? Math.max(...known) : Math.min(...known)) : null;
-}
-
-function interval(ends: [number, number] | null, digits = 4): string {
-  return ends ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : "–";
 }
 
 function signed(value: number | null): string {

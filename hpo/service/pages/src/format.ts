@@ -20,6 +20,11 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : Math.round(value).toLocaleString(LANGUAGE);
 }
 
+// An interval's ends; a bound that is not known leaves none.
+export function interval(ends: readonly [number | null, number | null] | null, digits = 4): string {
+  return ends && ends[0] !== null && ends[1] !== null ? `${number(ends[0], digits)} to ${number(ends[1], digits)}` : NONE;
+}
+
 const MOST = 10_000; // estimates above it say no more than that they are large
 
 // "about 1,200", "over 10,000".

@@ -104,6 +104,49 @@ export interface Study extends Summary {
   version: string;
 }
 
+export type Interval = [number, number] | null;
+
+export interface MethodRow {
+  method: string;
+  runs: number;
+  partial: number;
+  mean: number | null;
+  ci95: Interval;
+  mean_rank: number | null;
+  best: number | null;
+  test_mean: number | null;
+  trials: number;
+  failed_trials: number;
+  task_means: Record<string, number | null>;
+}
+
+export interface PairRow {
+  a: string;
+  b: string;
+  pairs: number;
+  difference: number | null;
+  ci95: Interval;
+  p_adjusted: number | null;
+  verdict: "a better" | "b better" | "equivalent" | "undecided";
+  more_blocks: number | null;
+  more_blocks_range: [number, number] | null;
+  chances: Record<string, number> | null;
+}
+
+export interface Comparison {
+  metric: string;
+  mode: "max" | "min";
+  verdict: string;
+  notes: string[];
+  tasks: string[];
+  blocks: string;
+  point: number | null;
+  methods: MethodRow[];
+  tests: PairRow[];
+  aggregates: { methods: { method: string; iqm: number; ci95: Interval }[]; improvements: { a: string; b: string; probability: number; ci95: Interval }[] } | null;
+  states?: Record<string, Word>; // of studies that are not complete
+}
+
 export interface Studies {
   studies: Summary[];
   total: number;

@@ -96,12 +96,19 @@ export function changeRow(row: HTMLTableRowElement, summary: Summary, actions: R
   put(part(".best .value"), summary.best ? number(summary.best.value) : "–");
   put(part(".best .sub"), summary.best?.method ?? "");
   part(".best").title = summary.best ? `${summary.metric} (${summary.mode}): ${summary.best.value}, by ${summary.best.method}` : "";
-  put(part(".verdict-cell"), summary.verdict ?? "");
+  showVerdict(part(".verdict-cell"), summary);
   timeElement(summary.updated, part<HTMLTimeElement>(".updated time"));
   timeElement(summary.sign_of_life, part<HTMLTimeElement>(".life time"));
   part(".life").hidden = summary.sign_of_life === null || !LIVING.includes(summary.state.word);
   part(".life").title = "The last sign of life of the study's driver";
   put(part(".updated .sub"), summary.failed_trials ? counted(summary.failed_trials, "failed trial") : "");
+}
+
+// Where runs are left, the verdict may change with them.
+function showVerdict(cell: HTMLElement, { verdict, runs, runs_complete: complete }: Summary): void {
+  const interim = verdict && complete < runs;
+  cell.title = interim ? `Over the ${count(complete)} of ${counted(runs, "run")} that are complete` : "";
+  put(cell, interim && h("span.chip", {}, "interim"), interim && " ", verdict);
 }
 
 function showShape(cell: HTMLElement, summary: Summary): void {

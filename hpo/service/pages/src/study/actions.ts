@@ -25,11 +25,11 @@ export class StudyActions {
 
   show(study: StudyDetail): void {
     this.last = study;
-    const key = `${study.state.word}|${study.archived}|${this.may}|${this.cluster}`;
+    const key = `${study.state.word}|${study.archived}|${this.may}|${this.cluster}|${study.job?.id ?? ""}`;
     if (key === this.shown) return; // a button may have the focus
     this.shown = key;
     const held = this.place.contains(document.activeElement);
-    put(this.place, ...(this.may ? this.buttons(study) : []), this.may && this.cluster ? this.links() : null, this.downloads(study));
+    put(this.place, ...(this.may ? this.buttons(study) : []), this.log(study), this.may && this.cluster ? this.links() : null, this.downloads(study));
     if (held) this.place.querySelector<HTMLElement>("button, a, summary")?.focus();
   }
 
@@ -60,6 +60,10 @@ export class StudyActions {
 
   private async act(action: string, key: string): Promise<void> {
     await send("POST", `${studyPath(this.study)}/${action}`, undefined, action === "continue" ? { "Idempotency-Key": key } : {});
+  }
+
+  private log(study: StudyDetail): HTMLElement | null {
+    return study.job && h("a.button", { href: page(`/jobs/${encodeURIComponent(study.job.id)}`) }, "Log");
   }
 
   private links(): HTMLElement {

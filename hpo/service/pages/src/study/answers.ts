@@ -1,9 +1,9 @@
 // What the API answers about one study; hpo/service/models/ says what each member means.
 
-import type { Run, State, Study, Summary } from "../models.js";
+import type { Comparison, MethodRow, Run, State, Study, Summary } from "../models.js";
 
 export type Cell = string | number | boolean | null;
-export type { Run, State, Study, Summary };
+export type { Comparison, MethodRow, Run, State, Study, Summary };
 
 export interface RunDetail extends Run {
   incumbent: string | null;
@@ -86,40 +86,6 @@ export interface Anytime {
   budget: number | null;
   methods: Band[];
   runs: Steps[];
-}
-
-export interface MethodRow {
-  method: string;
-  runs: number;
-  partial: number;
-  mean: number | null;
-  ci95: [number | null, number | null] | null;
-  mean_rank: number | null;
-  best: number | null;
-  test_mean: number | null;
-  trials: number;
-  failed_trials: number;
-}
-
-export interface Test {
-  a: string;
-  b: string;
-  pairs: number;
-  difference: number | null;
-  ci95: [number | null, number | null] | null;
-  p_adjusted: number | null;
-  verdict: "a better" | "b better" | "equivalent" | "undecided";
-  more_blocks: number | null;
-}
-
-export interface Comparison {
-  verdict: string;
-  metric: string;
-  mode: "max" | "min";
-  blocks: string;
-  notes: string[];
-  methods: MethodRow[];
-  tests: Test[];
 }
 
 export interface LedgerRow {

@@ -38,7 +38,7 @@ export class AnytimePanel {
     const tools = h("div.tools", {}, this.overs, h("label.tick", {}, this.whole, "Whole range"));
     this.element.append(h("div.panel-head", {}, this.heading, tools), this.problem, this.chart.element, this.note);
     this.chart.when((drawn) => {
-      drawn.on("mouseover", (event) => this.point(String(event.seriesId ?? "").split("|")[1] ?? null));
+      drawn.on("mouseover", (event) => this.point(event.seriesName ?? null)); // a line's event has no id of its series
       drawn.on("mouseout", () => this.point(null));
     });
   }
@@ -120,13 +120,17 @@ export class AnytimePanel {
   }
 
   private tip(data: Anytime, items: { seriesId?: string; value: [number, number] }[]): string {
-    const means = items.filter((item) => item.seriesId?.startsWith("mean|"));
-    if (!means.length) return "";
+    const x = items.find((item) => item.seriesId?.startsWith("mean|"))?.value[0];
+    if (x === undefined) return "";
     const sign = data.mode === "max" ? -1 : 1;
-    means.sort((a, b) => sign * (a.value[1] - b.value[1]));
-    const rows = means.slice(0, 12).map((item) => `${number(item.value[1])}  ${plain(item.seriesId!.slice(5))}`);
+    const means = data.methods.flatMap(({ method, x: corners, mean }): [string, number][] => {
+      const value = mean[corners.findLastIndex((corner) => corner <= x)]; // a step holds until the next corner
+      return value === null || value === undefined ? [] : [[method, value]];
+    });
+    means.sort((a, b) => sign * (a[1] - b[1]));
+    const rows = means.slice(0, 12).map(([method, value]) => `${number(value)}  ${plain(method)}`);
     if (means.length > 12) rows.push(`and ${means.length - 12} more`);
-    return [`${number(means[0]!.value[0])} ${data.over}`, ...rows].join("\n");
+    return [`${number(x)} ${data.over}`, ...rows].join("\n");
   }
 
   private faint(method: string): boolean {

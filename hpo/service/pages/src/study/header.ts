@@ -4,9 +4,9 @@ import { page, studyPath } from "../api.js";
 import { announce, copyButton, h, put, vary } from "../dom.js";
 import { count, counted, number, percent, roughly } from "../format.js";
 import { stateBadge, timeElement } from "../state.js";
+import { drawVerdict } from "../verdict.js";
 import type { StudyDetail } from "./answers.js";
 
-const FIRST = 180; // letters of a first sentence that is set strong
 const LONG = 480; // letters of a verdict that is shown whole
 
 const HOW: Record<string, string> = { queued: "since", starting: "began", running: "began", "no sign of life": "last seen" };
@@ -64,21 +64,15 @@ export class StudyHeader {
     this.trouble.hidden = !problems.length;
     put(this.trouble, problems.join(" "));
     this.verdict.hidden = !study.verdict_sentence && study.state.word === "failed";
-    this.drawVerdict(study.verdict_sentence ?? unsaid(study));
+    const verdict = study.verdict_sentence ?? unsaid(study);
+    drawVerdict(this.verdict, verdict);
+    this.fold(verdict.length > LONG && !this.unfolded);
     this.verdict.classList.toggle("open", !study.verdict_sentence);
     this.commandText = study.state.command ?? "";
     this.command.hidden = !this.commandText;
     put(this.code, this.commandText);
     this.drawMeters(study);
     this.drawFacts(study);
-  }
-
-  // The first sentence says it, the others how sure that is.
-  private drawVerdict(text: string): void {
-    if (this.verdict.textContent === text) return;
-    const end = text.search(/\.(\s|$)/) + 1 || text.length;
-    put(this.verdict, end <= FIRST ? h("strong", {}, text.slice(0, end)) : text.slice(0, end), text.slice(end));
-    this.fold(text.length > LONG && !this.unfolded);
   }
 
   // Twenty methods make a verdict of many lines: it is cut until somebody asks for the rest.

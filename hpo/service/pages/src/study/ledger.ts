@@ -28,7 +28,7 @@ export class LedgerPanel {
     this.each.addEventListener("change", () => this.draw());
     const heads = ["", "charged of the budget", "shared", "wasted", "training"];
     const table = h("table.ledger", {}, h("thead", {}, h("tr", {}, ...heads.map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name || "run")))), this.body);
-    const key = h("p.legend-line.note", {}, h("span.bar.charged", { "aria-hidden": "true" }), "charged ", h("span.bar.shared", { "aria-hidden": "true" }), "of these, shared with other runs and trained once");
+    const key = h("p.legend-line.note", {}, h("span", {}, h("span.bar.charged", { "aria-hidden": "true" }), " charged"), h("span", {}, h("span.bar.shared", { "aria-hidden": "true" }), " of these, shared with other runs and trained once"));
     this.element.append(
       h("div.panel-head", {}, h("h2", { id: "ledger-heading" }, "Ledger"), this.choice), this.problem, this.said,
       h("div.scroll", { tabindex: 0, role: "group", "aria-labelledby": "ledger-heading" }, table), key,

@@ -2,7 +2,7 @@
 
 import { get, studyPath } from "../api.js";
 import { h, keyed, put } from "../dom.js";
-import { about, count, number } from "../format.js";
+import { about, count, interval, number } from "../format.js";
 import { breaking, swatch } from "./looks.js";
 import { cell, figure, row, scrolled, type Head } from "./tables.js";
 import type { Anytime, Comparison, MethodRow, StudyDetail } from "./answers.js";
@@ -144,10 +144,6 @@ export class MethodsPanel {
     put(this.pairs, h("summary", {}, comparison.tests.length === 1 ? "The pair" : `All ${count(comparison.tests.length)} pairs`), scrolled("All pairs of methods", heads, rows));
     this.pairs.open = open;
   }
-}
-
-function interval(ci: [number | null, number | null] | null): string {
-  return ci && ci[0] !== null && ci[1] !== null ? `${number(ci[0])} to ${number(ci[1])}` : "–";
 }
 
 function fromComparison(comparison: Comparison): Line[] {

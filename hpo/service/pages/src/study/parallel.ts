@@ -125,7 +125,7 @@ export class ParallelPanel {
       id: `axis-${place}`, dim: place, name: dimension.name, nameLocation: upright ? "start" : "end", nameGap: upright ? 0 : 14,
       nameTextStyle: { color: colour("ink"), fontWeight: place === last ? "bold" : "normal", align: upright ? "left" : "center", verticalAlign: upright ? "bottom" : undefined, padding: upright ? [0, 0, 10, 0] : 0, textBorderColor: colour("paper"), textBorderWidth: 3 },
       nameTruncate: { maxWidth: upright ? 240 : Math.max(60, room - 12) }, splitLine: { show: false },
-      axisLabel: { formatter: dimension.kind === "choice" ? undefined : (value: number) => number(value, 3), showMinLabel: true, showMaxLabel: true, textBorderColor: colour("paper"), textBorderWidth: 4, color: colour("ink"), width: Math.max(44, room - 26), overflow: "truncate" },
+      axisLabel: { formatter: dimension.kind === "choice" ? undefined : (value: number) => number(value, 3), showMinLabel: true, showMaxLabel: true, textBorderColor: colour("paper"), textBorderWidth: 4, color: colour("ink"), width: upright ? this.chart.wide / Math.max(3, dimension.values?.length ?? 0) - 18 : Math.max(44, room - 26), overflow: "truncate" },
       areaSelectStyle: { width: 18, borderWidth: 1, borderColor: colour("accent"), color: colour("accent"), opacity: 0.45 },
       ...scale(dimension),
     }));

@@ -1,6 +1,6 @@
 // The record: how the study was made and how to make it again.
 
-import { get, studyPath } from "../api.js";
+import { get, page, studyPath } from "../api.js";
 import { copyButton, h, put } from "../dom.js";
 import { clock, counted, moment, number, roughly } from "../format.js";
 import { trouble } from "../frame.js";
@@ -35,7 +35,7 @@ export class RecordPanel {
   private draw(definition: Definition, plan: Plan | null, study: StudyDetail): void {
     const open = new Set([...this.content.querySelectorAll("details[open]")].map((one) => (one as HTMLElement).dataset["name"]));
     const folded = (name: string, label: string, ...children: HTMLElement[]) => h("details", { "data-name": name, open: open.has(name) }, h("summary", {}, label), ...children);
-    const job = study.job ? h("p", {}, "Job ", h("a", { href: study.job.page, rel: "noopener noreferrer", target: "_blank" }, study.job.id), " on the Ray dashboard") : null;
+    const job = study.job ? h("p", {}, "Job ", h("a", { href: page(`/jobs/${encodeURIComponent(study.job.id)}`) }, study.job.id), ", ", h("a", { href: study.job.page, rel: "noopener noreferrer", target: "_blank" }, "on the Ray dashboard")) : null;
     const environment = Object.entries(definition.environment);
     const parts: (HTMLElement | null)[] = [
       h("h3", {}, "The command that repeats it"), block(definition.command, "Command"), job,

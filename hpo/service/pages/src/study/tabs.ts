@@ -31,6 +31,7 @@ export class Tabs {
       this.panels.append(panel);
     }
     this.mark();
+    new ResizeObserver(() => this.reveal()).observe(this.list); // it has no width before it is in the page
   }
 
   get current(): string {
@@ -55,8 +56,12 @@ export class Tabs {
       button.setAttribute("aria-selected", String(mine));
       button.tabIndex = mine ? 0 : -1;
       panel.hidden = !mine;
-      if (mine && this.list.scrollWidth > this.list.clientWidth) this.list.scrollLeft = button.offsetLeft - this.list.clientWidth / 3;
     }
+    this.reveal();
+  }
+
+  private reveal(): void {
+    this.list.scrollLeft = this.buttons.get(this.current)!.offsetLeft - this.list.clientWidth / 3;
   }
 
   private pressed(event: KeyboardEvent): void {

@@ -1,0 +1,1 @@
+import{n as c,q as r}from"./chunk-XCU5YRME.js";var e=180,l=/^Interim[^:]*:\s/;function g(i,o){if(i.textContent===o)return;let t=l.exec(o)?.[0]??"",s=o.slice(t.length),n=s.search(/\.(\s|$)/)+1||s.length;i.classList.toggle("interim",t!==""),r(i,t&&c("span.over",{},t),n<=e?c("strong",{},s.slice(0,n)):s.slice(0,n),s.slice(n))}export{g as a};
