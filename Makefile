@@ -36,6 +36,7 @@ demo: .venv/ready ## grid, random, Bayesian and ASHA side by side on real digits
 	@command -v hpo >/dev/null || echo "hpo is in $(BIN): 'source $(BIN)/activate' puts it on PATH"
 
 test: .venv/ready ## one file at a time in each of up to four processes, the long ones first
+	@cat tests/covered.txt
 	$(TEST)
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
@@ -88,8 +89,9 @@ lock: .venv/ready ## brings requirements.lock, which holds every extra, in line 
 dist: .venv/ready ## the sdist and the wheel, in dist/; a tag on this commit must be v and the version in hpo/__init__.py
 	$(BIN)/python tests/dist.py
 
-coverage: .venv/ready ## make test with the shares of lines and branches that ran, in this and in child processes
-	$(TEST) --cov --cov-report=term:skip-covered
+coverage: .venv/ready ## make test with the shares of lines and branches that ran, in this and in child processes; records them for make test
+	$(TEST) --cov --cov-report=term:skip-covered --cov-report=json:build/coverage.json
+	@$(BIN)/python tests/covered.py build/coverage.json
 
 api: .venv/ready ## renews tests/public_api.txt after a deliberate change of the public Python API
 	$(BIN)/python tests/public_api.py --write
