@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -20,6 +21,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from hpo.service import documented
 from hpo.service.access import Access, Sessions, Tokens
 from hpo.service.app import application
+from tests.answer_examples import answers
 from tests.serving import API, context, serving
 from tests.synthetic_study import played, write_study
 
@@ -71,6 +73,18 @@ def test_the_document_says_of_each_route_what_it_is_and_how_it_is_refused(docume
         for member, about in schema.get("properties", {}).items():
             assert "description" in about or "$ref" in about, (title, member)
     assert set(document["components"]["securitySchemes"]) == {"bearer", "session"}
+
+
+def test_every_answer_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    names = answers(document).keys() - {"SchemaAnswer"}  # which is a schema itself
+    assert {"StudiesAnswer", "TrialsAnswer", "JobAnswer", "SubmittedAnswer", "AuditAnswer"} <= names
+    for name in names:
+        (example,) = schemas[name]["examples"]
+        validator = jsonschema.Draft202012Validator(
+            {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        )
+        assert [error.message for error in validator.iter_errors(example)] == [], name
 
 
 def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any]) -> None:
