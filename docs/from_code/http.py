@@ -13,6 +13,7 @@ from docs.from_code.tables import code, table, value
 PREFIX = "/api/v1"
 REF = "#/components/schemas/"
 ANYWHERE = ("304", "401", "403", "421", "503")  # what every route may answer: the page says so once
+LONGEST = 1_000  # letters of an example
 
 
 @cache
@@ -57,12 +58,13 @@ def values() -> str:
 
 
 def _examples(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the first example of a value, each member on a line."""
+    """Yields the first example of a value, each member on a line; a long one is in the OpenAPI document alone."""
     for example in schema.get("examples", ())[:1]:
         members = ",\n".join(
             f"  {json.dumps(key)}: {json.dumps(given, ensure_ascii=False)}" for key, given in example.items()
         )
-        yield f"```json\n{{\n{members}\n}}\n```"
+        if len(members) <= LONGEST:
+            yield f"```json\n{{\n{members}\n}}\n```"
 
 
 def _route(path: str, method: str, one: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,10 @@
-"""What the OpenAPI document says of the routes: tags, errors, security, the description of the whole. Pure."""
+"""What the OpenAPI document says of the routes: tags, errors, security, examples, the description of the whole."""
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +16,7 @@ from hpo.service.models.answer import PROBLEM_EXAMPLE, MakingAnswer, ProblemAnsw
 from hpo.service.problems import MEDIA, TITLES
 
 PREFIX = "/api/v1"
+EXAMPLES = Path(__file__).with_name("models") / "examples.json"  # of answers: tests/answer_examples.py writes them
 ABOUT = """Studies of hyperparameter optimization, side by side: what they did, what it cost, what may be said of them.
 
 Times are seconds since 1970. A number that is not known or not finite is null. Errors are `application/problem+json` whose
@@ -106,6 +109,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
+    for name, example in json.loads(EXAMPLES.read_text(encoding="utf-8")).items():
+        schemas[name].setdefault("examples", [example])
     for unused in ("HTTPValidationError", "ValidationError"):  # this service answers with problems
         schemas.pop(unused, None)
     components["securitySchemes"] = SCHEMES

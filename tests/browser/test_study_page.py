@@ -12,6 +12,10 @@ from tests.synthetic_study import KINDS, SPACE, minimised, nothing_trained, play
 
 MARKUP = "<img src=x onerror=alert(1)> & ünï 数据 \u202e"
 TABS = ("overview", "trials", "curves", "parallel", "importance", "failures", "record")
+ROWS = {
+    "overview": ".methods tbody tr",
+    "trials": "[role=grid] .grid-body .grid-row",
+}  # what is there once a tab is whole
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +103,12 @@ def test_every_tab_is_whole_accessible_and_quiet(seen, study, width, scheme):
             page.wait_for_load_state("load")
             assert urlsplit(page.url).fragment == tab
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if row := ROWS.get(tab):
+                panel.locator(row).first.wait_for()
+            if tab in ROWS or study != "twenty":  # whose many lines take long
+                assert (tab, watching.inaccessible()) == (tab, [])
         page.reload()
         expect(page.locator(f"#tab-{TABS[-1]}")).to_be_in_viewport(ratio=0.9)  # of tabs that do not all fit
-        page.locator("#tab-overview").click()
-        page.locator(".methods tbody tr").first.wait_for()
-        assert watching.inaccessible() == []
-        page.locator("#tab-trials").click()
-        page.locator("[role=grid] .grid-body .grid-row").first.wait_for()
-        assert watching.inaccessible() == []
         assert page.locator("img").count() == 0
         assert [one for one in watching.complaints if "409" not in one] == []  # a study may have too few trials
 

@@ -84,11 +84,22 @@ def test_a_bad_draft_has_the_sentences_of_hpo_check_at_their_lines(client: TestC
 @pytest.mark.parametrize(
     ("body", "status"),
     [({"text": "x" * 300_001}, 422), ({"text": "#" * 299_000}, 413), ({}, 422), ({"text": 1}, 422),
-     ({"text": "", "workers": 0}, 422), ({"text": "", "more": 1}, 422), ([], 422)],
+     ({"text": "", "workers": 0}, 422), ({"text": "", "workers": True}, 422),
+     ({"text": "", "workers": "2"}, 422), ({"text": "", "more": 1}, 422), ([], 422)],
 )  # fmt: skip
 def test_bodies_that_are_no_draft_are_refused(client: TestClient, body: Any, status: int) -> None:
     answer = client.post(f"{API}/drafts/check", json=body)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+def test_a_number_is_one_in_json_and_a_text_in_a_form(client: TestClient) -> None:
+    for path, body in (("/studies", {"text": TEXT}), ("/studies/before/continue", {})):
+        for given in (True, "2", 2.5):
+            answer = client.post(f"{API}{path}", json={**body, "retries": given})
+            assert (answer.status_code, "retries" in answer.json()["detail"]) == (422, True), (path, given)
+    for given, status in (("2", 409), ("2.5", 422), ("many", 422)):  # 409: it is understood, but there is no cluster
+        form = {"study": ("study.yaml", TEXT), "retries": (None, given)}
+        assert client.post(f"{API}/studies", files=form).status_code == status, given
 
 
 def test_the_schema_describes_every_key_and_takes_every_preset(client: TestClient) -> None:

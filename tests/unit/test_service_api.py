@@ -7,24 +7,28 @@ import io
 import json
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
 from hpo import store
 from hpo.results.compare import compare
+from hpo.service import documented
 from hpo.service.access import Access, Sessions, Tokens
 from hpo.service.models import analyses, curves, ledger, record, studies, study, trials
-from hpo.store import schema
+from hpo.storage.local import LocalPlace
+from hpo.store import notes, schema
 from tests.serving import API, asking, context, serving
 from tests.synthetic_study import played, write_study
 
@@ -229,6 +233,39 @@ def test_downloads_are_what_they_say(client: TestClient) -> None:
     assert bundle.status_code in (202, 409)
 
 
+def test_all_routes_share_what_was_read_once_and_pages_read_the_head_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(str(tmp_path / "results"), played("s", budget=48, seeds=(0, 1)))
+    seen: Counter[str] = Counter()
+    read = LocalPlace.read
+
+    def counted(self: LocalPlace, name: str) -> bytes | None:
+        seen[name] += 1
+        return read(self, name)
+
+    monkeypatch.setattr(LocalPlace, "read", counted)
+    with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
+        for page in ("/", "/compare?study=s", "/submit", "/studies/s", "/studies/s/trials/any"):
+            assert client.get(page).status_code == 200
+        assert set(seen) == {"s/study.json"}
+        seen.clear()
+        trial = answer(client, "/studies/s/runs")["runs"][0]["incumbent"]
+        names = {"study": "s", "trial": trial, "table": "epochs", "figure": "anytime", "format": "svg"}
+        paths = [
+            path.removeprefix(API).format(**names)
+            for path, taken in documented.document(cast(FastAPI, client.app))["paths"].items()
+            if "{study}" in path and "get" in taken and "202" not in taken["get"]["responses"]
+        ]
+        paths.remove("/studies/s/events")
+        assert len(paths) > 10
+        for path in [*paths, *paths, "/studies"]:  # analyses are given a reading
+            assert client.get(f"{API}{path}").status_code == 200, path
+        tables = {name: times for name, times in seen.items() if name.endswith(".parquet")}
+        assert tables
+        assert set(tables.values()) == {1}
+
+
 # -- what is refused ----------------------------------------------------------------------------------------------
 
 
@@ -373,6 +410,24 @@ def test_events_follow_a_study_as_it_grows_and_go_on_after_a_break(tmp_path: Pat
             port, path, lambda e: e["event"] == "made" and e["data"]["what"] == "comparison", Last_Event_ID="1.x"
         )
         assert made[-1]["data"]["etag"]
+
+
+def test_who_comes_back_is_told_what_changed_while_nobody_listened(tmp_path: Path) -> None:
+    uri = str(tmp_path / "results")
+    for name in ("before", "meanwhile"):
+        write_study(uri, played(name, budget=16, seeds=(0,)))
+    with serving(context(uri, tmp_path / "cache")) as port, ThreadPoolExecutor() as pool:
+        stream = pool.submit(events, port, f"{API}/events", lambda event: event["data"]["study"] == "before")
+        while not stream.done():  # from when on it listens, nobody knows
+            notes.archive(uri, "before")
+            time.sleep(0.2)
+            notes.unarchive(uri, "before")
+            time.sleep(0.2)
+        time.sleep(1)  # so that the service, too, knows that nobody listens any more
+        notes.archive(uri, "meanwhile")
+        back = {"Last_Event_ID": stream.result()[-1]["id"]}
+        told = events(port, f"{API}/events", lambda event: event["data"]["study"] == "meanwhile", **back)
+        assert told[-1]["data"]["archived"] is True
 
 
 def test_a_stream_ends_when_its_token_is_revoked(tmp_path: Path) -> None:

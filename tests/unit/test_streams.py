@@ -197,7 +197,7 @@ def test_what_changed_while_the_store_was_away_is_told(monkeypatch: pytest.Monke
 
     async def scenario() -> None:
         context: Any = SimpleNamespace(readings=Readings())
-        stream = Stream(lambda stream: events._follow_all(context, stream))
+        stream = Stream(lambda stream: events._follow_all(context, stream, {}))
         found = await take(stream.listen(), 2)
         assert [e["event"] for e in found] == ["trouble", "summary"]
         told = json.loads(found[1]["data"])

@@ -14,7 +14,7 @@ from hpo.service.models.studies import StateAnswer
 class WishesAsked(BaseModel):
     """What a submission asks for beside the study; what is left out is as the study says."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     priority: float | None = Field(default=None, gt=0, le=1_000_000)
     """The study's weight where studies share the cluster."""

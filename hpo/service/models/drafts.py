@@ -24,7 +24,7 @@ class DraftAsked(BaseModel):
     """A study's text to be checked."""
 
     model_config = ConfigDict(
-        extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": [{"text": DIGITS}]}
+        extra="forbid", strict=True, use_attribute_docstrings=True, json_schema_extra={"examples": [{"text": DIGITS}]}
     )
 
     text: str = Field(max_length=300_000)

@@ -152,7 +152,7 @@ async def _fields(form: FormData, upload_bytes: int) -> tuple[SubmissionAsked, b
             archive = content
         elif content:
             values["text" if name == "study" else name] = _decoded(name, content)
-    return validated(SubmissionAsked, values), archive
+    return validated(SubmissionAsked, values, strict=False), archive  # a form has texts alone
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -162,10 +162,13 @@ def _decoded(name: str, content: bytes) -> str:
         raise Problem(422, f"{shown(name)} must be UTF-8 text, but is not: {error}") from None
 
 
-def validated(model: type[M], given: Any) -> M:
-    """Returns a body's values. Raises RequestValidationError, as for a body that FastAPI validates."""
+def validated(model: type[M], given: Any, *, strict: bool | None = None) -> M:
+    """Returns a body's values. Raises RequestValidationError, as for a body that FastAPI validates.
+
+    strict: whether a number must be one, not its text; by default as the model says.
+    """
     try:
-        return model.model_validate(given)
+        return model.model_validate(given, strict=strict)
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
 

@@ -28,7 +28,8 @@ LastQuery = Annotated[
 OF_STUDY = """`study`: the study, as GET /studies/{study} answers it, whenever it changes. `making` and `made`: an analysis of it
 begins or is there, with `what` and `etag`. `trouble`: the store is away, with `detail`; the stream goes on. `gone`: there is
 no such study any more; the stream ends."""
-OF_ALL = "`summary`: a line of GET /studies that has changed. `trouble`: the store is away, with `detail`; the stream goes on."
+OF_ALL = """`summary`: a line of GET /studies that has changed. `trouble`: the store is away, with `detail`; the stream goes on.
+The last 200 are kept for who comes back after a break, but not over a restart of the service: then ask for the list again."""
 
 
 class Streams:
@@ -37,6 +38,7 @@ class Streams:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[str | None, Stream] = {}
+        self._told: dict[str, Summary] = {}  # what was last known of each study while anybody listened to all
 
     def of_study(self, study: str) -> Stream:
         """Returns the stream of a study."""
@@ -44,7 +46,7 @@ class Streams:
 
     def of_all(self) -> Stream:
         """Returns the stream of all studies."""
-        return self._stream(None, lambda stream: _follow_all(self._context, stream))
+        return self._stream(None, lambda stream: _follow_all(self._context, stream, self._told))
 
     def _stream(self, name: str | None, pump: Any) -> Stream:
         for idle in [
@@ -114,9 +116,11 @@ async def _follow_news(context: Context, study: str, stream: Stream) -> None:
                     await _tell(context, await context.readings.reading(study), stream)  # its verdict is there
 
 
-async def _follow_all(context: Context, stream: Stream) -> None:
-    """Tells a stream of each summary that changes, also of those that changed while the store was away."""
-    known: dict[str, Summary] = {}
+async def _follow_all(context: Context, stream: Stream, known: dict[str, Summary]) -> None:
+    """Tells a stream of each summary that changes, also of those that changed while the store was away or nobody listened.
+
+    known: the summaries as they were told last, which this goes on with.
+    """
 
     def tell(summary: Summary) -> None:
         known[summary.study] = summary
