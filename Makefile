@@ -42,7 +42,7 @@ test: .venv/ready ## one file at a time in each of up to four processes, the lon
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not hosts" tests/unit tests/contract
 
-journeys: .venv/ready ## whole stories on real clusters and in Chromium (the service from submission to comparison, Slurm, compose, autoscaler): ten minutes
+journeys: .venv/ready ## whole stories on real clusters and in Chromium (tutorials line by line, the service from submission to comparison, Slurm, compose, autoscaler): a quarter of an hour
 	$(BIN)/python -m pytest -m journey
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk

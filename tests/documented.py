@@ -23,6 +23,10 @@ parallelism: 2
 final: {seeds: 1}
 """
 
+TYPED = ("README.md", "docs/start/first-comparison.md", "docs/how-to/bundles.md", "docs/reference/benchmarks.md",
+         "docs/tutorials/suite.md", "docs/tutorials/your-images.md", "docs/tutorials/your-training-code.md")  # fmt: skip
+"""Pages that tests/ray/test_tutorials.py types into a shell, line by line."""
+
 GENERATED = "command-line.md"  # its usage lines are made from the application itself
 
 
@@ -39,6 +43,12 @@ class Command:
 
 def typed(page: Path) -> Iterator[Command]:
     """Yields every `hpo` command of a page's code blocks, also behind variables and behind `--`."""
+    for _, found in lines(page):
+        yield from found
+
+
+def lines(page: Path) -> Iterator[tuple[str, list[Command]]]:
+    """Yields every line of a page's code blocks that has `hpo` commands, as a shell takes it, and the commands."""
     if page.name == GENERATED:
         return
     for block in blocks(page):
@@ -47,7 +57,8 @@ def typed(page: Path) -> Iterator[Command]:
                 words = shlex.split(line, comments=True)
             except ValueError:  # no command line, such as a table's output
                 continue
-            yield from (Command(page, tuple(found)) for found in commands_of(words))
+            if found := [Command(page, tuple(each)) for each in commands_of(words)]:
+                yield line.strip(), found
 
 
 def blocks(page: Path, kinds: tuple[str, ...] = ("sh", "")) -> Iterator[str]:
