@@ -47,7 +47,9 @@ class Verdicts:
 
 
 def _missing(one: Summary) -> bool:
-    return one.verdict is None and not one.archived and one.state.word not in LIVE and one.charged > 0
+    """Whether a study has to be read; one whose driver was killed may have been charged after its last summary."""
+    charged = one.charged > 0 or one.state.word == "no sign of life"
+    return one.verdict is None and not one.archived and one.state.word not in LIVE and charged
 
 
 async def note(context: Context, reading: Reading, comparison: Made) -> None:

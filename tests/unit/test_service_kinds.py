@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,35 +164,49 @@ for number in range(40):
 """
 
 
-def test_a_driver_that_was_killed_gives_no_sign_of_life_and_its_command_goes_on(tmp_path: Path) -> None:
-    writing = [sys.executable, "-c", KILLED, str(tmp_path / "results")]
+@contextmanager
+def driving(store: Path, charges: int) -> Iterator[subprocess.Popen[str]]:
+    """Yields a driver that has told of so many charges, ten a second, since its first summary."""
+    writing = [sys.executable, "-c", KILLED, str(store)]
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
     with subprocess.Popen(writing, env=paths, stdout=subprocess.PIPE, text=True) as driver:
         try:
             assert driver.stdout is not None
-            while driver.stdout.readline().strip() not in ("9", ""):
+            while driver.stdout.readline().strip() not in (str(charges - 1), ""):
                 pass
-            with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
-                assert (
-                    until(client, "/studies/dead", lambda found: found["budget"]["charged"] > 4)["state"]["word"]
-                    == "running"
-                )
-                driver.kill()
-                dead = until(client, "/studies/dead", lambda found: found["state"]["word"] != "running")
-                assert (dead["state"]["word"], dead["state"]["command"]) == ("no sign of life", "hpo run dead.yaml")
-                assert "no sign of life" in dead["state"]["sentence"]
-
-                def listed(found: Any) -> bool:
-                    """Whether the list says of it what its page says, although the driver's last summary is older."""
-                    (one,) = found["studies"]
-                    return all(one[name] == dead[name] for name in ("trained_epochs", "progress", "budget", "best"))
-
-                (one,) = until(client, "/studies", lambda found: listed(found) and found["studies"][0]["verdict"])[
-                    "studies"
-                ]
-                assert (one["state"]["word"], one["verdict"]) == ("no sign of life", "nothing to compare with")
+            yield driver
         finally:
             driver.kill()
+
+
+def test_a_driver_that_was_killed_gives_no_sign_of_life_and_its_command_goes_on(tmp_path: Path) -> None:
+    results, cache = tmp_path / "results", tmp_path / "cache"
+    with driving(results, charges=10) as driver, asking(context(results, cache)) as client:
+        assert (
+            until(client, "/studies/dead", lambda found: found["budget"]["charged"] > 4)["state"]["word"] == "running"
+        )
+        driver.kill()
+        dead = until(client, "/studies/dead", lambda found: found["state"]["word"] != "running")
+        assert (dead["state"]["word"], dead["state"]["command"]) == ("no sign of life", "hpo run dead.yaml")
+        assert "no sign of life" in dead["state"]["sentence"]
+
+        def listed(found: Any) -> bool:
+            """Whether the list says of it what its page says, although the driver's last summary is older."""
+            (one,) = found["studies"]
+            return all(one[name] == dead[name] for name in ("trained_epochs", "progress", "budget", "best"))
+
+        (one,) = until(client, "/studies", lambda found: listed(found) and found["studies"][0]["verdict"])["studies"]
+        assert (one["state"]["word"], one["verdict"]) == ("no sign of life", "nothing to compare with")
+
+
+def test_the_list_tells_how_far_a_killed_driver_came_though_nobody_has_opened_its_page(tmp_path: Path) -> None:
+    with driving(tmp_path / "results", charges=30) as driver:  # of which some have arrived in the store
+        driver.kill()
+        driver.wait()
+    with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
+        (one,) = until(client, "/studies", lambda found: found["studies"][0]["budget"]["charged"] > 0)["studies"]
+        assert (one["state"]["word"], one["trained_epochs"]) == ("no sign of life", one["budget"]["charged"])
+        assert one["budget"] == told(client, "/studies/dead")["budget"]
 
 
 def until(client: TestClient, path: str, holds: Any) -> Any:
