@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.files import unpack
 from hpo.storage.errors import StorageError
 from hpo.storage.place import Place, place
 
@@ -92,7 +93,7 @@ class Checkpoints:
             folder = scratch / str(epoch)
             try:
                 with tarfile.open(fileobj=io.BytesIO(self._read(name))) as tar:
-                    tar.extractall(folder, filter="data")
+                    unpack(tar, folder)
                     kept = tar.pax_headers.get(CHECKSUM)
                 if kept not in (None, found := _checksum(folder)):  # none: written by a version before this one
                     raise ValueError(f"its checksum must be {kept}, but is {found}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hpo.files import unpack
 from tests.synthetic_study import played, write_study
 
 pytestmark = pytest.mark.journey
@@ -47,7 +48,7 @@ def folder(tmp_path_factory):
     write_study(store, played("four", budget=96))
     write_study(store, played("other", budget=48, seeds=(0, 1)))
     with tarfile.open(Path(__file__).parents[1] / "recorded_stores" / "digits.tar.gz") as recorded:
-        recorded.extractall(store, filter="data")
+        unpack(recorded, store)
     return store
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hpo import store
+from hpo.files import unpack
 from hpo.game.runs import runs_of
 from hpo.live.dispatch import Dispatch
 from hpo.results.compare import compare
@@ -31,13 +32,13 @@ LATER = ("run_failures",)  # tables that the recorded version did not have
 def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Unpacks an archive into the working folder, so that the study finds its store there."""
 
-    def unpack(name: str) -> Path:
+    def named(name: str) -> Path:
         with tarfile.open(RECORDED / f"{name}.tar.gz") as archive:
-            archive.extractall(tmp_path, filter="data")
+            unpack(archive, tmp_path)
         monkeypatch.chdir(tmp_path)
         return tmp_path
 
-    return unpack
+    return named
 
 
 def rows(table: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ import hpo
 from hpo.cli.app import main
 from hpo.client import Client, NotAllowed, NotFound, NotSignedIn, Standing
 from hpo.errors import InterruptedStudy, StudyFailed
+from hpo.files import unpack
 from hpo.live.dispatch import Dispatch
 from hpo.service.access import Access, Sessions, Tokens
 from hpo.store import schema
@@ -73,7 +74,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     store = folder / "results"
     with tarfile.open(RECORDED / "digits.tar.gz") as archive:
-        archive.extractall(store, filter="data")
+        unpack(archive, store)
     dispatch = dispatching(written(folder, store))
     play(dispatch)
     dispatch.finish(complete=True)

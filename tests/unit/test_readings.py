@@ -14,6 +14,7 @@ import pytest
 from faulty_proxy import faulty
 from s3_servers import S3Server
 
+from hpo.files import unpack
 from hpo.service.context import STANDING, Reading, Settings
 from hpo.service.problems import Problem
 from hpo.service.readings import Readings
@@ -39,7 +40,7 @@ def running(uri: str, act: Callable[[Readings], Coroutine[Any, Any, None]], **op
 @pytest.mark.parametrize("name", ["complete", "interrupted"])
 def test_a_store_of_an_earlier_version_is_read_as_the_command_line_does(name: str, tmp_path: Path) -> None:
     with tarfile.open(RECORDED / f"{name}.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        unpack(archive, tmp_path)
     uri = str(tmp_path / "store")
 
     async def act(readings: Readings) -> None:

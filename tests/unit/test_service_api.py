@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
 from hpo import store
+from hpo.files import unpack
 from hpo.results.compare import compare
 from hpo.service import documented
 from hpo.service.access import Access, Sessions, Tokens
@@ -39,7 +40,7 @@ SECRET = "a-token-of-some-length"
 def unpacked(name: str, folder: Path) -> None:
     """Puts the study of a recorded store into a folder."""
     with tarfile.open(RECORDED / f"{name}.tar.gz") as archive:
-        archive.extractall(folder / name, filter="data")
+        unpack(archive, folder / name)
     (found,) = (folder / name).rglob("study.json")
     (found.parent).rename(folder / "results" / name)
     head = json.loads((folder / "results" / name / "study.json").read_text())

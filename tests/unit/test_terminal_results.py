@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from hpo.cli.app import app
 from hpo.cli.further import further
+from hpo.files import unpack
 from hpo.report.comparison_section import X_LABEL, epoch_bands
 from hpo.report.comparison_tables import render_comparison
 from hpo.report.importance_tables import render_importance
@@ -184,7 +185,7 @@ def test_the_demonstration_decides_something():
 
 def test_what_a_run_offers_next_runs_as_it_stands(tmp_path, monkeypatch):
     with tarfile.open(DEMONSTRATION) as archive:
-        archive.extractall(tmp_path / "results", filter="data")
+        unpack(archive, tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     study = Study.load("digits", store="results")
     offered = further([study], "digits", {"methods": "random,asha", "seeds": "0,1", "budget": None})
