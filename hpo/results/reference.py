@@ -62,7 +62,7 @@ def random_twice(
         if run.method == label and run.complete:
             by_task.setdefault(run.study, []).append(run)
     sign = 1.0 if mode == "max" else -1.0
-    found = {task: mine for task, mine in by_task.items() if len(mine) > 1 and any(run.incumbent for run in mine)}
+    found = {task: mine for task, mine in by_task.items() if len(mine) > 1 and any(run.anytime for run in mine)}
     if label is None or not found:
         return None
     wins = {task: best_of_two(sign * _values(mine)) for task, mine in found.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.storage.place import Place
-from hpo.store import layout
+from hpo.store import layout, schema
 from hpo.store.errors import StoreError
 
 TTL_SECONDS = 30.0
@@ -59,7 +59,9 @@ class Lease:
     def take(cls, place: Place, study: str) -> Lease:
         """Takes the study's next lease. Raises StoreError if another writer holds the last one."""
         number, content = _last(place, study)
-        if content is not None and not _gone(place, study, number, content):
+        if content is None:
+            number = _written(place, study)
+        elif not _gone(place, study, number, content):
             raise _refusal(place, study, content)
         lease = cls(place, study, number + 1)
         name, mine = layout.lease(study, lease.generation), lease._content()
@@ -150,6 +152,14 @@ def _last(place: Place, study: str) -> tuple[int, bytes | None]:
     if not numbers:
         return 0, None
     return max(numbers), place.read(layout.lease(study, max(numbers))) or b""
+
+
+def _written(place: Place, study: str) -> int:
+    """Returns the newest writer that the tables' files name, 0 if there is none: an unpacked bundle has no leases."""
+    if place.read(layout.head(study)) is None:
+        return 0
+    names = [Path(name).name for table in schema.TABLES for name in place.names(layout.table(study, table))]
+    return max((layout.generation(name) for name in names if name[:1].isdigit()), default=0)
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

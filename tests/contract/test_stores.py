@@ -161,6 +161,38 @@ def test_compaction_makes_one_file_a_table_and_readers_see_every_row_once_all_th
     assert store.read(uri).epochs.num_rows == 6
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_store_without_leases_as_a_bundle_makes_it_is_continued_and_loses_nothing(uri, compact):
+    def written(*numbers):
+        writer = open_writer(uri)
+        for number in numbers:
+            epoch(writer, number, 1)
+            charge(writer, number, number, 1)
+            writer.flush()
+        writer.close(compact=compact or numbers[0] == 0)
+
+    written(0, 1, 2)
+    for name in place(uri).names(layout.leases("s")):
+        place(uri).delete(name)
+    written(3, 4)
+    assert [trial for trial, *_ in cells(store.read(uri))] == sorted(key(number).id for number in range(5))
+    assert store.read(uri).charges.num_rows == 5
+    first, *later = place(uri).names("s/epochs")
+    assert (layout.is_whole(first), len(later)) == (True, 0 if compact else 2), "what was written last comes last"
+
+
+def test_a_merged_file_of_somebody_else_stays_and_nothing_is_merged_over_it(uri):
+    writer = open_writer(uri)
+    for number in range(3):
+        epoch(writer, number, 1)
+        writer.flush()
+    where = place(uri)
+    where.create(layout.whole("s", "epochs", 1), where.read(where.names("s/epochs")[0]))
+    writer.close(compact=True)
+    assert len(where.names("s/epochs")) == 4
+    assert store.read(uri).epochs.num_rows == 3
+
+
 def test_a_compaction_that_was_cut_short_is_seen_by_nobody_and_finished_by_the_next_writer(uri, monkeypatch):
     writer = open_writer(uri)
     for number in range(3):

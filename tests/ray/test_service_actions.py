@@ -144,7 +144,7 @@ def test_studies_outlive_the_service_that_submitted_them(service: Service, head:
         stop = asked.submit(ask, "POST", "/studies/first/stop", "root")
         service.until(lambda: '"who": "root"' in log.read_text())
         service.end()
-        assert stop.result()[0] == 503
+        assert stop.result()[0] in (200, 503)  # whether the job ended within the grace that answers have
     service.start()
     service.until(lambda: service.word("first") == "stopped")
     assert all(job.done for job in server.series(again["job"]))
