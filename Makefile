@@ -16,6 +16,7 @@ CPU_TORCH := $(BIN)/python -c 'from importlib.metadata import version; raise Sys
 # One process more than cores, because tests of clusters wait for most of their time; tests/conftest.py orders the files.
 PROCESSES = $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))')
 TEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not bench and not soak and not s3 and not gpu and not hosts and not journey"
+QUICK = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not hosts" tests/unit tests/contract
 VARIANT ?= cpu
 DIGITS := tests/recorded_stores/digits.tar.gz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
@@ -40,7 +41,7 @@ test: .venv/ready ## one file at a time in each of up to four processes, the lon
 	$(TEST)
 
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not s3 and not hosts" tests/unit tests/contract
+	$(QUICK)
 
 journeys: .venv/ready ## whole stories on real clusters and in Chromium (tutorials line by line, the service from submission to comparison, Slurm, compose, autoscaler): a quarter of an hour
 	$(BIN)/python -m pytest -m journey
@@ -89,8 +90,9 @@ lock: .venv/ready ## brings requirements.lock, which holds every extra, in line 
 dist: .venv/ready ## the sdist and the wheel, in dist/; a tag on this commit must be v and the version in hpo/__init__.py
 	$(BIN)/python tests/dist.py
 
-coverage: .venv/ready ## make test with the shares of lines and branches that ran, in this and in child processes; records them for make test
-	$(TEST) --cov --cov-report=term:skip-covered --cov-report=json:build/coverage.json
+# Without the tests of lean imports: the tracer imports more in each process.
+coverage: .venv/ready ## test-quick with the shares of lines and branches that ran, in this and in child processes; make test shows them
+	$(QUICK) --ignore tests/unit/test_lean_imports.py --cov --cov-report=term:skip-covered --cov-report=json:build/coverage.json
 	@$(BIN)/python tests/covered.py build/coverage.json
 
 api: .venv/ready ## renews tests/public_api.txt after a deliberate change of the public Python API

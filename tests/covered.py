@@ -1,4 +1,4 @@
-"""Records the coverage that `make coverage` measured, for `make test` to show: measuring each time would double its time.
+"""Records the coverage that `make coverage` measured, for `make test` to show: tracing all tests would double their time.
 
 python tests/covered.py COVERAGE.json
 """
@@ -23,8 +23,8 @@ def sentence(totals: dict[str, float], version: str, day: str) -> str:
     lines, branches = int(totals["num_statements"]), int(totals["num_branches"])
     ran = totals["covered_lines"] / lines, totals["covered_branches"] / branches
     return (
-        f"coverage: the tests of version {version} ran {ran[0]:.1%} of {lines:,} lines and {ran[1]:.1%} of {branches:,} branches"
-        f" ({day}; make coverage measures again)\n"
+        f"coverage: the quick tests alone ran {ran[0]:.1%} of {lines:,} lines and {ran[1]:.1%} of {branches:,} branches"
+        f" ({version}, {day}; make coverage measures again)\n"
     )
 
 
