@@ -41,9 +41,12 @@ def write_private(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-def create_whole(path: Path, content: bytes | memoryview) -> bool:
-    """Writes a new file. Returns False, with nothing changed, if the file exists. Needs hard links."""
-    beside = _beside(path)
+def create_whole(path: Path, content: bytes | memoryview, within: Path | None = None) -> bool:
+    """Writes a new file. Returns False, with nothing changed, if the file exists. Needs hard links.
+
+    `within`: as for `write_whole`.
+    """
+    beside = _beside(path, within)
     try:
         with beside.open("wb") as stream:
             stream.write(content)

@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.files import unpack
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from hpo.files import unpack
 from hpo.service import documented
 from tests.serving import API, asking, context
 

@@ -21,7 +21,8 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 class LocalPlace:
     """A folder, on a local disk or a shared file system.
 
-    `within`: a folder around it. If that one is gone, it was moved or deleted, and `replace` makes nothing in its place.
+    `within`: a folder around it; by default its root, once something was written there. If that one is gone, it was moved or
+    deleted, and nothing is made in its place.
     """
 
     streams = 4
@@ -31,6 +32,7 @@ class LocalPlace:
         self.root = expanded(uri).resolve()
         self._within = expanded(within).resolve() if within else None
         self._was_there = self.root.is_dir()
+        self._written = False
         for part in (self.root, *self.root.parents):
             if part.is_dir():
                 break
@@ -56,25 +58,33 @@ class LocalPlace:
                 return None
 
     def create(self, name: str, content: bytes) -> bool:
-        folder = (self.root / name).parent
-        with self._explained(folder, "writable"):
+        with self._writing(name) as around:
             try:
-                return create_whole(self.root / name, content)
+                return create_whole(self.root / name, content, around)
             except OSError as error:
                 if error.errno in _NO_LINKS:
                     raise StorageError(
-                        f"the file system of {folder} must have hard links, but it has none; name another place"
+                        f"the file system of {(self.root / name).parent} must have hard links, but it has none; "
+                        "name another place"
                     ) from None
                 raise
 
     def replace(self, name: str, content: bytes | memoryview) -> None:
+        with self._writing(name) as around:
+            write_whole(self.root / name, content, around)
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[Path | None]:
+        """Yields the folder that must be there while a file is written, None where there is none yet."""
+        around = self._within or (self.root if self._written else None)
         with self._explained((self.root / name).parent, "writable"):
             try:
-                write_whole(self.root / name, content, self._within)
+                yield around
             except FileNotFoundError:
-                if self._within is None:
+                if around is None:
                     raise
-                raise StorageError(f"{self._within} must stay where it is, but it is gone; move it back") from None
+                raise StorageError(f"{around} must stay where it is, but it is gone; move it back") from None
+        self._written = True
 
     def delete(self, name: str) -> None:
         with self._explained((self.root / name).parent, "writable"):
@@ -82,6 +92,7 @@ class LocalPlace:
 
     def delete_all(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
+        self._written = False
 
     def names(self, folder: str) -> list[str]:
         return [f"{folder}/{entry.name}" for entry in self._entries(self.root / folder) if entry.is_file()]

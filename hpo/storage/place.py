@@ -56,7 +56,7 @@ def place(uri: str, *, large: bool = False, within: str = "") -> Place:
     """Opens the place at an address.
 
     `large`: its files are large enough that a server may be silent for longer before it counts as away. `within`: the
-    address that it lies in; a local one must exist whenever a file is replaced, and is never made.
+    address that it lies in; a local one must exist whenever a file is written, and is never made.
     Raises StorageError if there can be no place at the address.
     """
     if uri.startswith("s3://"):

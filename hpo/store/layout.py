@@ -123,8 +123,9 @@ def batch(generation: int, token: str, sequence: int) -> str:
 
 
 def generation(batch: str) -> int:
-    """Returns the generation of the writer of a batch."""
-    return int(batch.split("-")[0])
+    """Returns the generation of the writer of a batch, or of a table's file by its name; 0 for one that names no writer."""
+    found = re.match(r"([0-9]+)-", batch)
+    return int(found[1]) if found else 0
 
 
 def checkpoints(study: str) -> str:

@@ -158,8 +158,8 @@ def _written(place: Place, study: str) -> int:
     """Returns the newest writer that the tables' files name, 0 if there is none: an unpacked bundle has no leases."""
     if place.read(layout.head(study)) is None:
         return 0
-    names = [Path(name).name for table in schema.TABLES for name in place.names(layout.table(study, table))]
-    return max((layout.generation(name) for name in names if name[:1].isdigit()), default=0)
+    names = [name for table in schema.TABLES for name in place.names(layout.table(study, table))]
+    return max((layout.generation(Path(name).name) for name in names), default=0)
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -41,6 +41,21 @@ def test_a_new_place_is_empty(uri: str) -> None:
     where.delete_all()
 
 
+def test_a_folder_that_is_moved_away_between_two_files_is_not_made_anew(tmp_path: Path) -> None:
+    where, moved = place(str(tmp_path / "there")), tmp_path / "moved"
+    where.replace("study/table/1", b"1")
+    where.root.rename(moved)
+    for write in (where.replace, where.create):
+        with pytest.raises(StorageError, match=r"there must stay where it is, but it is gone; move it back"):
+            write("study/table/2", b"2")
+    assert not where.root.exists()
+    moved.rename(where.root)
+    assert where.create("study/other/2", b"2")
+    where.delete_all()
+    where.replace("study/table/3", b"3")
+    assert where.read("study/table/3") == b"3"
+
+
 def test_a_file_is_created_once_and_replaced_and_deleted(uri: str) -> None:
     where = place(uri)
     assert where.create("a/b", b"first")
