@@ -399,7 +399,7 @@ def by_cost(config: Config) -> float:
     return 1.0 if config.get("optimizer", config.get("b")) in ("sgd", "y") else 20.0
 
 
-POOLED = SearchSpace(MIXED.domains, MIXED.conditions, [MIXED.sample(np.random.default_rng(i)) for i in range(60)])
+POOLED = SearchSpace(MIXED.domains, MIXED.conditions, [MIXED.sample(np.random.default_rng(i)) for i in range(200)])
 
 
 @pytest.mark.parametrize("name", AWARE)
