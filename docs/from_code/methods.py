@@ -38,7 +38,8 @@ MEANINGS = {
     "sigma": "First step size in the unit cube.",
     "top": "q: the share of results that count as good.",
     "random_fraction": "Share of random configurations.",
-    "cost_aware": "Whether improvement is counted per cost of an epoch, where a cost is declared or recorded.",
+    "cost_aware": "Whether [costs count](#costs), where they are declared or recorded; by default where the budget is in cost, "
+    "for `bohb` and `multifidelity` never.",
     "samples": "N_s: draws of which the best is suggested.",
     "bandwidth_factor": "b_w: how much wider than the good ones the draws are.",
     "min_bandwidth": "The least bandwidth; by default 0.02, or the paper's 0.001 with `published`.",

@@ -42,6 +42,7 @@ def setting_of(
         fixed=dict(study.fixed),
         charge=study.folds,
         epoch_cost=cost,
+        budget_in_cost=study.budget.unit != EPOCHS,
     )
 
 

@@ -31,6 +31,11 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def aware(value: Any) -> bool | None:
+    """Returns the option cost_aware, true, false or none; raises InvalidOption for anything else."""
+    return None if value is None else flag("cost_aware", value)
+
+
 def epochs(setting: Setting, max_epochs: Any) -> int:
     """Returns a method's own R: by default the study's, and never more than that."""
     if max_epochs is None:

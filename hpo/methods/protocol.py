@@ -33,6 +33,7 @@ class Setting:
     fixed: Mapping[str, Value] = field(default_factory=dict)  # hyperparameters that are not searched
     charge: int = 1  # epochs of the budget that a trained epoch costs: k with k folds
     epoch_cost: Callable[[Config], float] | None = None  # what an epoch costs, a pure function; None where nobody knows
+    budget_in_cost: bool = False  # whether an epoch is charged what it costs; `budget` is then what is paid on average
 
     def __post_init__(self) -> None:
         others = tuple(o for o in self.prior if o.task is not None)

@@ -284,7 +284,7 @@ def play(
     rules = Rules(budget, workers, key=key, cost=cost)
     if seconds:
         rules = replace(rules, budget=COST.amount(budget), unit=COST, price=lambda c: COST.amount(cost(c)))
-        setting = replace(setting, epoch_cost=cost if task.space.pool is not None else None)
+        setting = replace(setting, epoch_cost=cost if task.space.pool is not None else None, budget_in_cost=True)
     began = time.process_time()
     run = Run(RunKey(method.label, seed), build(method, setting), rules)
     values = np.array([charge.value if np.isfinite(charge.value) else -np.inf for charge in run.play(curves)])

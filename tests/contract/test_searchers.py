@@ -16,7 +16,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from hpo.methods.protocol import InvalidOption, Searcher, Setting
-from hpo.methods.registry import SEARCHERS, build_searcher
+from hpo.methods.registry import SEARCHERS, build_searcher, searcher_options
 from hpo.methods.searchers.kde import Kde
 from hpo.study.space import Choice, Config, Float, Int, SearchSpace
 from hpo.study.values import Observation, digest
@@ -387,3 +387,50 @@ def test_options_that_cannot_hold_are_refused(name: str, options: dict[str, Any]
     ((option, given),) = options.items()
     with pytest.raises(InvalidOption, match=f"{option} must .*{given!r}"):
         build_searcher(name, Setting(MIXED, 10, 1), **options)
+
+
+# -- costs --------------------------------------------------------------------------------------------------------
+
+AWARE = [name for name in MAIN if "cost_aware" in (searcher_options(MAIN[name][0]) or ())]
+
+
+def by_cost(config: Config) -> float:
+    """One in four options of MIXED's choice costs 1, the others 20; in SMALL half of them."""
+    return 1.0 if config.get("optimizer", config.get("b")) in ("sgd", "y") else 20.0
+
+
+POOLED = SearchSpace(MIXED.domains, MIXED.conditions, [MIXED.sample(np.random.default_rng(i)) for i in range(200)])
+
+
+@pytest.mark.parametrize("name", AWARE)
+@pytest.mark.parametrize("space", [MIXED, POOLED], ids=["free", "pool"])
+def test_costs_change_nothing_where_they_are_unknown_or_do_not_count(name: str, space: SearchSpace) -> None:
+    registered, options = MAIN[name]
+
+    def suggested(aware: bool | None, **more: Any) -> list[Config]:
+        setting = Setting(space, budget=1000, max_epochs=9, **more)
+        return Game(build_searcher(registered, setting, **options, cost_aware=aware), space).play(14)
+
+    plain = Game(make(name, space), space).play(14)
+    assert suggested(True) == suggested(None, budget_in_cost=True) == plain, "nobody knows the costs"
+    assert suggested(None, epoch_cost=by_cost) == plain, "the budget counts epochs"
+    assert suggested(False, epoch_cost=by_cost, budget_in_cost=True) == plain, "they were turned off"
+
+
+@pytest.mark.parametrize("name", AWARE)
+@pytest.mark.parametrize("space", [MIXED, POOLED], ids=["free", "pool"])
+def test_where_costs_count_cheap_configurations_are_tried_more_often(name: str, space: SearchSpace) -> None:
+    def cheap(**more: Any) -> int:
+        games = [Game(make(name, space, seed=seed, epoch_cost=by_cost, **more), space).play(14) for seed in range(3)]
+        return sum(by_cost(config) == 1.0 for game in games for config in game)
+
+    assert cheap(budget_in_cost=True) > cheap() + 8
+
+
+@pytest.mark.parametrize("name", AWARE)
+@pytest.mark.parametrize("space", FINITE)
+def test_with_costs_a_small_space_still_ends_after_all_its_configurations(name: str, space: str) -> None:
+    searcher = make(name, SPACES[space], epoch_cost=by_cost, budget_in_cost=True)
+    game = Game(searcher, SPACES[space])
+    game.play(FINITE[space] + 8)
+    assert len(set(game)) == len(game.configs) == FINITE[space]

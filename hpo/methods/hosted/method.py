@@ -15,6 +15,7 @@ from hpo.methods.hosted.libraries import HOSTED, Library
 from hpo.methods.hosted.process import Guest, HostFailed, opened
 from hpo.methods.hosted.spaces import Translation
 from hpo.methods.protocol import InvalidOption, Setting
+from hpo.methods.searchers.costs import Costs
 from hpo.methods.searchers.history import History
 from hpo.study.space import Config
 from hpo.study.values import Decision, Segment, canonical
@@ -69,7 +70,7 @@ class Hosted:
         self._limit = checks.real("limit", limit, 1e-3, 1e9)
         self._setting, self._library = setting, HOSTED[method].library(method, name)
         self._name, self._python = self._library.name, environments.python_of(self._library)
-        self._history = History(setting)
+        self._history = History(setting, Costs(setting, aware=False))
         self._translation = Translation(setting.space, flat=checks.flag("flat", flat))
         self._opening = {
             "name": name, "options": options, "space": self._translation.told, "max_epochs": self._max_epochs,

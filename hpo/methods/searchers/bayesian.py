@@ -27,6 +27,7 @@ TRUSTED = 0.75  # rank correlation of values with what the others predict for th
 CLEAR = 0.4, 0.1  # such a rank correlation is enough where the process finds less noise than the second number
 EXPLORED = 2  # configurations for each hyperparameter; after so many, exploration fades
 CANDIDATES = 1000
+DIVIDED = ("ei", "log_ei")  # what a cost divides: a bound or a chance is no improvement
 CLIMBS = 10  # candidates from which the utility is climbed
 ROUNDS = 4  # of refinement around the best candidates
 REFIT_FROM, REFIT_EVERY = 60, 10  # from 60 points on, length scales are fitted anew at every tenth point only
@@ -56,7 +57,8 @@ class Bayesian(Searching):
 
     Options: acquisition (ei, log_ei, ucb or pi); initial (random configurations first; paper 001 has 4, but from fewer
     than 8 length scales are guesses); xi (exploration of ei, log_ei and pi) and kappa (of ucb), in deviations of the
-    predicted quantity; random_fraction (the share of random ones after the first).
+    predicted quantity; random_fraction (the share of random ones after the first); cost_aware (whether ei and
+    log_ei are divided by costs, and random ones drawn by them, see Costs).
 
     While the process predicts values well, judged by leaving each observation out and by the noise that it finds, the
     acquisition function is climbed with xi = 0. Otherwise the process predicts standings, which wild values do not
@@ -71,16 +73,17 @@ class Bayesian(Searching):
 
     def __init__(
         self, setting: Setting, *, acquisition: str = "log_ei", initial: int = 8, xi: float = 1.0, kappa: float = 1.8,
-        random_fraction: float = 0.0,
+        random_fraction: float = 0.0, cost_aware: bool | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(setting, tag=0xBA7E5, random_fraction=random_fraction)
+        super().__init__(setting, tag=0xBA7E5, random_fraction=random_fraction, cost_aware=cost_aware)
         if acquisition not in NAMES:
             raise InvalidOption(
                 f"acquisition must be one of {', '.join(NAMES)}, but got {shown(acquisition)}"
                 + "; "
                 + nearest(str(acquisition), NAMES)
             )
-        self._acquisition = acquisition
+        self._divides = self.costs.count and acquisition in DIVIDED
+        self._acquisition = "log_ei" if self._divides else acquisition
         self._initial = options.whole("initial", initial, 1)
         self._xi = options.real("xi", xi, 0.0, 1e6)
         self._kappa = options.real("kappa", kappa, 0.0, 1e6)
@@ -91,7 +94,7 @@ class Bayesian(Searching):
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
         if len(self.history) < self._initial or len([s for s in seen if not s.failed]) < 2:
-            return self.setting.space.sample(rng)
+            return self.history.sample(rng)
         with one_thread():
             return self._maximise(seen, rng)
 
@@ -112,7 +115,9 @@ class Bayesian(Searching):
         rate = acquisition(self._acquisition, float(expecting.y.max()), xi, self._kappa)
         utility = Utility(rate, expecting)
         if self.setting.space.pool is not None:
-            return self.history.best_open(self.setting.space.pool.features, utility)
+            return self.history.best_open(
+                self.setting.space.pool.features, utility, self.costs.pool if self._divides else None
+            )
         best = [kept[i].config for i in np.argsort(-posterior.y, kind="stable")[:5]]
         return self._search(utility, best, trusted, rng)
 
@@ -137,15 +142,20 @@ class Bayesian(Searching):
         cubes = np.vstack(
             [rng.random((CANDIDATES, len(space))), *[_around(space.encode(c), 0.1, 40, rng) for c in best]]
         )
-        rates = utility(features(space, cubes))
+        rates = self._rates(utility, cubes)
         if climbs:
             tops = self._uphill(utility, cubes[_starts(rates, rng)])
-            cubes, rates = np.vstack([cubes, tops]), np.concatenate([rates, utility(features(space, tops))])
+            cubes, rates = np.vstack([cubes, tops]), np.concatenate([rates, self._rates(utility, tops)])
         for round in range(ROUNDS):
             nearby = np.vstack([self._steps(cubes[i], 0.2 / 3**round, rng) for i in np.argsort(-rates)[:5]])
-            cubes, rates = np.vstack([cubes, nearby]), np.concatenate([rates, utility(features(space, nearby))])
+            cubes, rates = np.vstack([cubes, nearby]), np.concatenate([rates, self._rates(utility, nearby)])
         decoded = (space.decode(cubes[i]) for i in np.argsort(-rates, kind="stable"))
         return next((config for config in decoded if self.history.is_new(config)), None)
+
+    def _rates(self, utility: Utility, cubes: Matrix) -> Vector:
+        """Returns the utilities of points of the cube [n, len(space)], per cost where that counts; shape [n]."""
+        rates = utility(features(self.setting.space, cubes))
+        return rates - self.costs.at(cubes) if self._divides else rates
 
     def _uphill(self, utility: Utility, cubes: Matrix) -> Matrix:
         """Returns the points uphill of points [n, len(space)] along continuous coordinates, all climbed as one."""

@@ -17,13 +17,16 @@ from hpo.study.values import digest
 class CmaEs(Searching):
     """Samples generations of `population` points; decoding a point settles its choices and conditions.
 
-    Option sigma: the first step size in the unit cube. While a whole generation is out, further suggestions are drawn
-    from the same distribution and count towards the next generation. With earlier results, the first distribution is
+    Options: population; sigma (the first step size in the unit cube); cost_aware (whether one of several points is drawn
+    by their costs, see Costs). While a whole generation is out, further suggestions are drawn from the same distribution
+    and count towards the next generation. With earlier results, the first distribution is
     fitted to their best tenth (Nomura et al. 2021).
     """
 
-    def __init__(self, setting: Setting, *, population: int | None = None, sigma: float = 0.3) -> None:
-        super().__init__(setting, tag=0xC3AE5)
+    def __init__(
+        self, setting: Setting, *, population: int | None = None, sigma: float = 0.3, cost_aware: bool | None = None
+    ) -> None:
+        super().__init__(setting, tag=0xC3AE5, cost_aware=cost_aware)
         width = len(setting.space)
         size = 4 + int(3 * np.log(max(width, 2))) if population is None else options.whole("population", population, 4)
         self._sigma = options.real("sigma", sigma, 1e-6, 10.0)
@@ -35,13 +38,14 @@ class CmaEs(Searching):
 
     def propose(self, rng: np.random.Generator) -> Config | None:
         if len(self.setting.space) < 2:
-            return self.setting.space.sample(rng)  # the library needs two coordinates
+            return self.history.sample(rng)  # the library needs two coordinates
         engine = self._distribution()
         engine.reseed_rng(int(rng.integers(2**31)))  # the library drops its generator where it is copied
         for _ in range(20):
-            point = engine.ask()
-            config = self.setting.space.decode(point)
-            if self.history.is_new(config):
+            points = [engine.ask() for _ in range(self.costs.draws)]
+            drawn = [(self.setting.space.decode(point), point) for point in points]
+            if new := [(config, point) for config, point in drawn if self.history.is_new(config)]:
+                config, point = new[self.costs.pick(rng, [config for config, _ in new])]
                 self._points[digest(dict(config))] = point
                 return config
         return None

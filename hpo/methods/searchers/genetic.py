@@ -16,14 +16,15 @@ class Genetic(Searching):
 
     There are no generations to wait for: a free worker gets a child at once. Options: population; tournament (how many
     are drawn for one); crossover (the probability that a child has two parents); mutation (the probability that a gene
-    changes, by default 1 / number of genes); initial (random configurations first).
+    changes, by default 1 / number of genes); initial (random configurations first); cost_aware (whether one of several
+    children is drawn by their costs, see Costs).
     """
 
     def __init__(
         self, setting: Setting, *, population: int = 16, tournament: int = 3, crossover: float = 0.8,
-        mutation: float | None = None, initial: int | None = None,
+        mutation: float | None = None, initial: int | None = None, cost_aware: bool | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(setting, tag=0x6E6E)
+        super().__init__(setting, tag=0x6E6E, cost_aware=cost_aware)
         self._population = options.whole("population", population, 2)
         self._tournament = options.whole("tournament", tournament, 1)
         self._crossover = options.real("crossover", crossover, 0.0, 1.0)
@@ -34,13 +35,13 @@ class Genetic(Searching):
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = [s for s in self.history.seen() if not s.failed]
         if len(self.history) < self._initial or len(seen) < 2:
-            return self.setting.space.sample(rng)
+            return self.history.sample(rng)
         places = ranks(seen)
         parents = [seen[i] for i in np.argsort(places)[: self._population]]
         for _ in range(20):
-            config = self.setting.space.decode(self._child(parents, rng))
-            if self.history.is_new(config):
-                return config
+            drawn = [self.setting.space.decode(self._child(parents, rng)) for _ in range(self.costs.draws)]
+            if new := [config for config in drawn if self.history.is_new(config)]:
+                return new[self.costs.pick(rng, new)]
         return None
 
     def _child(self, parents: list[Seen], rng: np.random.Generator) -> Vector:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.methods.protocol import Setting
+from hpo.methods.searchers.costs import Costs
 from hpo.study.space import Config, Vector
 from hpo.study.values import digest
 
@@ -66,10 +67,12 @@ class History:
     """The memory of a searcher: suggestions, observations and failures, with the study's start and prior.
 
     Memory grows linearly with the observed epochs. Earlier results that do not belong to the study's space are left out.
-    A configuration that they trained to R is suggested only if the study's start names it or nothing else is left.
+    A configuration that they trained to R is suggested only if the study's start names it or nothing else is left. Random
+    ones are drawn as `costs` has it.
     """
 
     setting: Setting
+    costs: Costs
     records: dict[str, Record] = field(default_factory=dict)
     _start: deque[Config] = field(default_factory=deque)
     _known: set[str] = field(default_factory=set)  # digests of configurations that earlier results trained to R
@@ -124,14 +127,23 @@ class History:
 
     def _candidate(self, rng: np.random.Generator) -> Config | None:
         left, pool = self.open(), self.setting.space.pool
-        return pool[int(rng.choice(left))] if left and pool else None
+        if not left or not pool:
+            return None
+        return pool[left[self.costs.weighed(rng, self.costs.pool[left])] if self.costs.count else int(rng.choice(left))]
+
+    def sample(self, rng: np.random.Generator) -> Config | None:
+        """Draws a random configuration, new or not; where costs count, a new one of a pool, None if none is left."""
+        if self.costs.count and self.setting.space.pool is not None:
+            return self._candidate(rng)
+        drawn = [self.setting.space.sample(rng) for _ in range(self.costs.draws)]
+        return drawn[self.costs.pick(rng, drawn)]
 
     def _unlisted(self, rng: np.random.Generator) -> Config | None:
         """Returns a random new configuration of a space without a pool, which is listed only where draws find none."""
         space = self.setting.space
         for _ in range(DRAWS):
-            config = space.sample(rng)
-            if self.is_new(config):
+            config = self.sample(rng)
+            if config is not None and self.is_new(config):
                 return config
         if space.size > LISTED:
             return None
@@ -151,12 +163,16 @@ class History:
             return []
         return [i for name, i in pool.numbers.items() if name not in self.records and name not in self._known]
 
-    def best_open(self, rows: Matrix, rate: Callable[[Matrix], Vector]) -> Config | None:
-        """Returns the new candidate that is rated highest; None if none is left. `rows` [n, ...]: of the pool's candidates."""
+    def best_open(self, rows: Matrix, rate: Callable[[Matrix], Vector], logs: Vector | None = None) -> Config | None:
+        """Returns the new candidate that is rated highest; None if none is left. `rows` [n, ...]: of the pool's candidates.
+
+        `logs` [n]: logarithms of their costs, which ratings lose.
+        """
         left = self.open()
         if self.setting.space.pool is None or not left:
             return None
-        return self.setting.space.pool[left[int(np.argmax(rate(rows[left])))]]
+        rates = rate(rows[left]) if logs is None else rate(rows[left]) - logs[left]
+        return self.setting.space.pool[left[int(np.argmax(rates))]]
 
     def _name(self, config: Config) -> str:
         return self._names.get(id(config)) or digest(dict(config))

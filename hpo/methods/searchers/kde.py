@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.methods import options
 from hpo.methods.protocol import Setting
+from hpo.methods.searchers.costs import improvement
 from hpo.methods.searchers.searching import Searching
 from hpo.study.space import Choice, Config, Vector
 from hpo.study.values import digest
@@ -115,7 +116,7 @@ class Kde(Searching):
 
     Good and bad are the two parts of the results at the longest training that enough trials reached. `random_fraction`
     of the suggestions are random. Symbols of the paper: q = top, rho = random_fraction, N_s = samples,
-    b_w = bandwidth_factor.
+    b_w = bandwidth_factor. `cost_aware`: whether costs count, see Costs.
 
     With d hyperparameters the paper calls at least d + 1 results good and models a training length from d + 3 results
     on: of 11 results in 8 dimensions, 9 are good, 9 are bad and 7 are both, and what shorter trainings told is forgotten.
@@ -135,8 +136,9 @@ class Kde(Searching):
         bandwidth_factor: float = 3.0,
         min_bandwidth: float | None = None,
         published: bool = False,
+        cost_aware: bool | None = False,
     ) -> None:
-        super().__init__(setting, tag=0xB0B, random_fraction=random_fraction)
+        super().__init__(setting, tag=0xB0B, random_fraction=random_fraction, cost_aware=cost_aware)
         self._space = setting.space
         self._budgets = sorted(set(budgets))
         self._top = options.real("top", top, 0.0, 1.0)
@@ -158,13 +160,15 @@ class Kde(Searching):
     def propose(self, rng: np.random.Generator) -> Config | None:
         densities = self._densities()
         if densities is None:
-            return self._space.sample(rng)
+            return self.history.sample(rng)
         good, bad = densities
         waiting = self.history.untouched()
         if waiting and not self._published:
             bad = replace(bad, rows=np.vstack([bad.rows, [self._row(config) for config in waiting]]))
         if self._space.pool is not None:
-            return self.history.best_open(self._space.pool.cubes, lambda rows: good.log_pdf(rows) - bad.log_pdf(rows))
+            return self.history.best_open(
+                self._space.pool.cubes, lambda cubes: self._rate(cubes, good, bad), self.costs.pool
+            )
         return next((config for config in self._ranked(good, bad, rng) if self.history.is_new(config)), None)
 
     def observe(self, config: Config, epoch: int, value: float) -> None:
@@ -215,5 +219,10 @@ class Kde(Searching):
 
     def _ranked(self, good: Density, bad: Density, rng: np.random.Generator) -> list[Config]:
         points = good.draw(rng, self._samples, self._factor)
+        rates = self._rate(points, good, bad) - self.costs.at(points)
+        return [self._space.decode(points[i]) for i in np.argsort(-rates, kind="stable")]
+
+    def _rate(self, points: NDArray[np.float64], good: Density, bad: Density) -> Vector:
+        """Returns the logarithms of good to bad density at points [m, d], or what they promise where costs count; shape [m]."""
         ratio = good.log_pdf(points) - bad.log_pdf(points)
-        return [self._space.decode(points[i]) for i in np.argsort(-ratio, kind="stable")]
+        return improvement(ratio, self._top) if self.costs.count else ratio

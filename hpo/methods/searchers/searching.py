@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.methods import options
 from hpo.methods.protocol import Setting
+from hpo.methods.searchers.costs import Costs
 from hpo.methods.searchers.history import History
 from hpo.study.space import Config
 
@@ -17,15 +18,18 @@ class Searching(ABC):
     """Subclasses propose configurations; the frame keeps the memory and prevents repeated suggestions.
 
     `tag` tells the random streams of different searchers with the same seed apart. `random_fraction`: the share of
-    suggestions that are random, whatever was learned.
+    suggestions that are random, whatever was learned. `cost_aware`: whether costs count, see Costs.
     """
 
     oblivious = False
     expensive = False
 
-    def __init__(self, setting: Setting, tag: int, random_fraction: float = 0.0) -> None:
+    def __init__(
+        self, setting: Setting, tag: int, random_fraction: float = 0.0, cost_aware: bool | None = False
+    ) -> None:
         self.setting = setting
-        self.history = History(setting)
+        self.costs = Costs(setting, options.aware(cost_aware))
+        self.history = History(setting, self.costs)
         self._tag = tag
         self._random = options.real("random_fraction", random_fraction, 0.0, 1.0)
         self._count = 0

@@ -9,10 +9,11 @@ import numpy as np
 from hpo.methods import options
 from hpo.methods.protocol import Setting
 from hpo.methods.searchers import hyperopt_tpe
+from hpo.methods.searchers.costs import improvement
 from hpo.methods.searchers.history import Seen, ranks
-from hpo.methods.searchers.parzen import Parzen, cubes
+from hpo.methods.searchers.parzen import Matrix, Parzen, cubes
 from hpo.methods.searchers.searching import Searching
-from hpo.study.space import Config
+from hpo.study.space import Config, Vector
 
 GOOD = 25  # the most good configurations, as in hyperopt and Optuna
 
@@ -22,8 +23,9 @@ class Tpe(Searching):
 
     Options: startup (random configurations first); gamma (the share of good ones) and candidates (n_EI_candidates), as in
     the paper; prior_weight (of the whole cube in either density); joint; random_fraction (the share of random ones after
-    the first). The densities are joint, so that hyperparameters that go together are drawn together; with `joint: false`
-    the hyperopt library treats each alone, as the paper does.
+    the first); cost_aware (whether costs count, see Costs; without `joint` only random ones are drawn by them). The
+    densities are joint, so that hyperparameters that go together are drawn together; with `joint: false` the hyperopt
+    library treats each alone, as the paper does.
     A running configuration counts with its value so far. One without a value counts as bad, so that parallel suggestions
     differ, and so does a failed one. So does one whose curve equals a better placed or earlier one's: it told nothing new,
     and among dozens of choices most changes of a good configuration are of that kind.
@@ -39,8 +41,9 @@ class Tpe(Searching):
         prior_weight: float = 1.0,
         joint: bool = True,
         random_fraction: float = 0.0,
+        cost_aware: bool | None = None,
     ) -> None:
-        super().__init__(setting, tag=0x79E, random_fraction=random_fraction)
+        super().__init__(setting, tag=0x79E, random_fraction=random_fraction, cost_aware=cost_aware)
         self._startup = options.whole("startup", startup, 1)
         self._gamma = options.real("gamma", gamma, 1e-3, 1.0)
         self._candidates = options.whole("candidates", candidates, 1)
@@ -50,7 +53,7 @@ class Tpe(Searching):
     def propose(self, rng: np.random.Generator) -> Config | None:
         seen = self.history.seen()
         if len(seen) < self._startup:
-            return self.setting.space.sample(rng)
+            return self.history.sample(rng)
         return self._jointly(seen, rng) if self._joint else self._by_hyperopt(seen, rng)
 
     def _jointly(self, seen: list[Seen], rng: np.random.Generator) -> Config | None:
@@ -59,11 +62,16 @@ class Tpe(Searching):
         good = Parzen.fit(space, cubes(space, best), self._prior_weight)
         bad = Parzen.fit(space, cubes(space, rest + self.history.untouched()), self._prior_weight)
         if space.pool is not None:
-            return self.history.best_open(space.pool.cubes, lambda points: good.log_pdf(points) - bad.log_pdf(points))
+            return self.history.best_open(space.pool.cubes, lambda cubes: self._rate(cubes, good, bad), self.costs.pool)
         points = good.draw(rng, self._candidates)
-        ratio = good.log_pdf(points) - bad.log_pdf(points)
-        drawn = (space.decode(points[i]) for i in np.argsort(-ratio, kind="stable"))
+        rates = self._rate(points, good, bad) - self.costs.at(points)
+        drawn = (space.decode(points[i]) for i in np.argsort(-rates, kind="stable"))
         return next((config for config in drawn if self.history.is_new(config)), None)
+
+    def _rate(self, points: Matrix, good: Parzen, bad: Parzen) -> Vector:
+        """Returns log(l / g) at points [n, d], or what it promises where costs count; shape [n]."""
+        ratio = good.log_pdf(points) - bad.log_pdf(points)
+        return improvement(ratio, self._gamma) if self.costs.count else ratio
 
     def _split(self, seen: list[Seen]) -> tuple[list[Config], list[Config]]:
         """Returns the good configurations, each with a curve of its own, and all others."""

@@ -12,7 +12,7 @@ class Bohb(Hyperband):
     """Hyperband whose searcher models the results at the longest training that enough trials reached.
 
     Options of Hyperband: max_epochs (R), min_epochs, eta. Options of the densities (see Kde): top (q), random_fraction
-    (rho), samples (N_s), bandwidth_factor (b_w), min_bandwidth, published.
+    (rho), samples (N_s), bandwidth_factor (b_w), min_bandwidth, published, cost_aware.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Bohb(Hyperband):
         bandwidth_factor: float = 3.0,
         min_bandwidth: float | None = None,
         published: bool = False,
+        cost_aware: bool | None = False,
     ) -> None:
         epochs = options.epochs(setting, max_epochs)
         budgets = {length for bracket in table(epochs, eta, min_epochs) for _, length in bracket}
@@ -40,5 +41,6 @@ class Bohb(Hyperband):
             bandwidth_factor=bandwidth_factor,
             min_bandwidth=min_bandwidth,
             published=published,
+            cost_aware=cost_aware,
         )
         super().__init__(setting, searcher, max_epochs=epochs, min_epochs=min_epochs, eta=eta)

@@ -11,7 +11,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from hpo.methods.registry import build_searcher
 from hpo.methods.schedules.full import Full
 from hpo.methods.schedules.rungs import check
 from hpo.methods.searchers.acquisition import log_improvement
+from hpo.methods.searchers.costs import Costs
 from hpo.methods.searchers.encoding import features
 from hpo.methods.searchers.history import History
 from hpo.methods.searchers.one_thread import one_thread
@@ -47,32 +47,32 @@ def multifidelity(
     eta: int = 2,
     initial: int = 8,
     random_fraction: float = 0.1,
-    cost_aware: bool = False,
+    cost_aware: bool | None = False,
 ) -> Schedule:
     """Builds freeze-thaw search; where trials never pause (min_epochs = R) there is nothing to thaw: `bayesian`.
 
     Options: max_epochs (R); min_epochs (r) and eta: trials pause at r, r*eta, ... R (r is 2 where R >= 16, or else 1: the
     first of many epochs tells little but how a training warms up); initial (results before the model is asked);
     random_fraction (the share of random ones among new configurations); cost_aware (whether improvement is
-    counted per cost of an epoch, where one is declared or recorded).
+    counted per cost of an epoch, see Costs).
     """
     epochs = options.epochs(setting, max_epochs)
     levels = check((2 if epochs >= 16 else 1) if min_epochs is None else min_epochs, epochs, eta)
     options.whole("initial", initial, 1)
     options.real("random_fraction", random_fraction, 0.0, 1.0)
-    aware = options.flag("cost_aware", cost_aware)
+    costs = Costs(setting, options.aware(cost_aware))
     if len(levels) == 1:
         return Full(setting, build_searcher("bayesian", setting, initial=initial), max_epochs=epochs)
-    return FreezeThaw(setting, levels, initial, random_fraction, setting.epoch_cost if aware else None)
+    return FreezeThaw(setting, levels, initial, random_fraction, costs)
 
 
 @dataclass
 class Trial:
-    """A trial: its configuration, the same as features, its cost, its best value, and that up to each level it reached."""
+    """A trial: its configuration, the same as features, its best value, and that up to each level it reached."""
 
     config: Config
     features: Vector
-    cost: float = 1.0
+    log_cost: float = 0.0  # of an epoch
     best: float = -math.inf
     values: list[float] = field(default_factory=list)
     failed: bool = False
@@ -94,12 +94,12 @@ class FreezeThaw:
         levels: list[int],
         initial: int,
         random_fraction: float,
-        cost: Callable[[Config], float] | None,
+        costs: Costs,
     ) -> None:
         self.max_epochs = levels[-1]
         self._levels, self._initial, self._random = levels, initial, random_fraction
-        self._setting, self._cost = setting, cost
-        self._history = History(setting)
+        self._setting, self._costs = setting, costs
+        self._history = History(setting, costs)
         self._trials: list[Trial] = []
         self._earlier = _earlier_trials(setting, levels)
         self._frozen: set[int] = set()
@@ -121,7 +121,7 @@ class FreezeThaw:
             return self._train(chosen)
         if chosen is None:
             return None
-        self._trials.append(Trial(chosen, self._setting.space.features(chosen), self._price(chosen)))
+        self._trials.append(Trial(chosen, self._setting.space.features(chosen), float(self._costs.logs([chosen])[0])))
         return self._train(len(self._trials) - 1)
 
     def _train(self, trial: int) -> Segment:
@@ -176,26 +176,22 @@ class FreezeThaw:
         horizon = round(math.exp(rng.uniform(0.0, math.log(self.max_epochs))))
         frozen = [place for place, number in enumerate(numbers) if number in self._frozen]
         mean, deviation = (found[frozen] for found in forecast.begun(horizon))
-        rates = _rates(mean, deviation, best, np.array([self._trials[numbers[place]].cost for place in frozen]))
+        logs = np.array([self._trials[numbers[place]].log_cost for place in frozen])
+        rates = _rates(mean, deviation, best, logs)
         top = float(rates.max(initial=-math.inf))
         config = self._promising(rng, forecast, horizon, best, top)
         if config is not None:
             return config
         return numbers[frozen[int(np.argmax(rates))]] if frozen else self._best_frozen()
 
-    def _price(self, config: Config) -> float:
-        """Returns the cost of an epoch; 1 where none counts or none is known."""
-        cost = 1.0 if self._cost is None else self._cost(config)
-        return cost if 0 < cost < math.inf else 1.0
-
     def _promising(
         self, rng: np.random.Generator, forecast: Forecast, horizon: int, best: float, top: float
     ) -> Config | None:
         """Starts the new configuration of the highest rate, if that is above `top`, or a random one in its place."""
-        rows, prices, config = self._candidates(rng)
+        rows, logs, config = self._candidates(rng)
         if not len(rows):
             return self._history.fresh(rng) if not self._frozen else None
-        rates = _rates(*forecast.new(rows, horizon), best, prices)
+        rates = _rates(*forecast.new(rows, horizon), best, logs)
         if rates.max() <= top:
             return None
         if rng.random() < self._random:
@@ -205,18 +201,13 @@ class FreezeThaw:
         return self._history.take(found) if found is not None else self._history.fresh(rng)
 
     def _candidates(self, rng: np.random.Generator) -> tuple[Matrix, Vector, Callable[[int], Config]]:
-        """Returns new configurations, those of the pool or drawn ones: features, prices, and what gives each by its row."""
+        """Returns new configurations, those of the pool or drawn ones: features, log costs, and what gives each by its row."""
         space = self._setting.space
         if (pool := space.pool) is not None:
             left = self._history.open()
-            return pool.features[left], self._pool_prices[left], lambda i: pool[left[i]]
+            return pool.features[left], self._costs.pool[left], lambda i: pool[left[i]]
         cubes = self._cubes(rng)
-        prices = np.ones(len(cubes)) if self._cost is None else [self._price(space.decode(cube)) for cube in cubes]
-        return features(space, cubes), np.asarray(prices), lambda i: space.decode(cubes[i])
-
-    @cached_property
-    def _pool_prices(self) -> Vector:
-        return np.array([self._price(config) for config in self._setting.space.pool or ()])
+        return features(space, cubes), self._costs.at(cubes), lambda i: space.decode(cubes[i])
 
     def _cubes(self, rng: np.random.Generator) -> Matrix:
         """Returns points of the cube, random ones and some near the best trials; shape [DRAWN + NEAR, len(space)]."""
@@ -258,9 +249,9 @@ class FreezeThaw:
         return Curves(np.array([trial.features for trial in trials]), squashed(y), known, failed)
 
 
-def _rates(mean: Vector, deviation: Vector, best: float, prices: Vector) -> Vector:
-    """Returns the logarithms of expected improvements on the best value, per price of an epoch."""
-    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation) - np.log(prices))
+def _rates(mean: Vector, deviation: Vector, best: float, log_costs: Vector) -> Vector:
+    """Returns the logarithms of expected improvements on the best value, per cost of an epoch."""
+    return np.asarray(np.log(deviation) + log_improvement((mean - best) / deviation) - log_costs)
 
 
 def _kept(known: list[tuple[int, Trial]]) -> list[tuple[int, Trial]]:
