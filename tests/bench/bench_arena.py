@@ -58,6 +58,8 @@ HOSTED: list[Any] = [
     {"syne-tune": "BOHB"},
     {"ray-tune": "bohb"},
     {"ray-tune": "hyperopt"},
+    {"asha": {"label": "asha+optuna", "searcher": {"optuna": {"sampler": "TPESampler"}}}},
+    {"asha": {"label": "asha+hyperopt", "searcher": {"ray-tune": "hyperopt"}}},
 ]
 WHOLE_HOSTED = ("optuna", "optuna-gp", "ray-tune:hyperopt")  # of them, for the functions of one epoch
 
