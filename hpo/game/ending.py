@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpo.methods.protocol import Remote
 from hpo.study.amounts import EPOCHS
 from hpo.study.values import Outcome
 
@@ -36,8 +37,8 @@ def left_over(run: Run, *, luckless: bool) -> str:
     unit, each, left = run.ledger.unit, run.rules.charge, run.ledger.budget - run.ledger.committed
     if left == 0:
         return ""
-    if run.broken:
-        return f"the method can decide nothing more: {run.broken}"
+    if isinstance(run.schedule, Remote) and run.schedule.broken:
+        return f"the method can decide nothing more: {run.schedule.broken}"
     if luckless:
         last = next(t.reason for t in reversed(run.trials) if t.status == "failed")
         return f"{FAILURES_IN_A_ROW} trials in a row failed before their first epoch; the last: {last}"

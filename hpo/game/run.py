@@ -62,11 +62,6 @@ class Run:
         return self._over
 
     @property
-    def broken(self) -> str:
-        """Why the method can decide nothing more; empty while it can."""
-        return str(getattr(self.schedule, "broken", ""))
-
-    @property
     def waiting_for(self) -> tuple[str, int] | None:
         """The cell (trial id, epoch) that the run cannot go on without; None when it is over, or takes any (arrival)."""
         return self._workers.waiting_for
@@ -131,7 +126,7 @@ class Run:
                 self._step(*event, charges)
                 self._fill()
             if not self._workers:
-                self._workers.script.check_end(self._order, self.broken)
+                self._workers.script.check_end(self._order, getattr(self.schedule, "broken", ""))
                 self._end()
             self._queue.plan(ahead, self._room)
         return charges
@@ -149,7 +144,7 @@ class Run:
             self._fail(worker, f"the metric is {cell.value} at epoch {worker.at}")
             return
         self._failures_in_a_row = 0
-        decision = self._decided(worker.trial.number, worker.at, cell.value)
+        decision = self.schedule.on_epoch(worker.trial.number, worker.at, self._sign * cell.value)
         if cell.ended:
             worker.trial.ended = True
             if decision is Decision.CONTINUE:
@@ -158,10 +153,6 @@ class Run:
             self._go_on(worker)
             return
         self._release(worker, decision)
-
-    def _decided(self, trial: int, epoch: int, value: float) -> Decision:
-        decision = self.schedule.on_epoch(trial, epoch, self._sign * value)
-        return Decision.STOP if self.broken else decision
 
     def _charge(self, worker: Worker, value: float, order: int) -> Charge:
         trial, at = worker.trial, worker.ends
@@ -195,7 +186,7 @@ class Run:
         """
         decision = Decision.CONTINUE
         for epoch in range(start + 1, stop + 1):
-            decision = self._decided(trial.number, epoch, trial.best_value)
+            decision = self.schedule.on_epoch(trial.number, epoch, self._sign * trial.best_value)
             if decision is not Decision.CONTINUE:
                 break
         return decision
@@ -235,7 +226,7 @@ class Run:
             if self._failures_in_a_row >= FAILURES_IN_A_ROW:
                 return
             segment = self._queue.take(self.ledger.remaining)
-            if segment is None or self.broken:
+            if segment is None:
                 return
             self._start(segment)
 

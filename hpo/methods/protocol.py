@@ -111,8 +111,8 @@ class Remote(Protocol):
     """A searcher, or a schedule with or without one, that may be decided outside of this process.
 
     So it may break, and must be told when its run is over. `broken`: why nothing more can be decided, in one sentence; empty
-    while it can. The game asks a broken schedule for no segment and stops what is under way, and the run ends with that
-    reason. `deterministic`: whether the same setting and results give the same decisions; of one that is not, the driver
+    while it can. The game takes no more segments from a broken schedule, which stops what is under way, and the run ends with
+    that reason. `deterministic`: whether the same setting and results give the same decisions; of one that is not, the driver
     stores the suggestions.
     """
 

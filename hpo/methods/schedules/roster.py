@@ -131,7 +131,8 @@ class Composed(ABC):
 
     @final
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
-        return self.decide(trial, epoch, value, self.roster.observe(trial, epoch, value))
+        decision = self.decide(trial, epoch, value, self.roster.observe(trial, epoch, value))
+        return Decision.STOP if self.broken else decision
 
     @final
     def on_failure(self, trial: int, epoch: int) -> None:
