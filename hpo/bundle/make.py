@@ -34,7 +34,9 @@ def make(
     store, arguments and installation give the same bytes. Raises StoreError for a study that is not there, and
     CannotBundle for one that does not add up, or that holds a password or a token.
     """
-    names = reader.chosen(uri, [study] if study else []) or [reader.read(uri, study).name]
+    names = reader.chosen(uri, [study] if study else [])
+    if len(names) < 2:
+        names = [reader.read(uri, *names).name]
     files, hidden, studies = dict[str, bytes](), list[str](), list[Stored]()
     for name in names:
         stored, own, changed = _study(uri, name, keep_paths)

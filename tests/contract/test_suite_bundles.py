@@ -91,6 +91,17 @@ def test_a_suite_by_its_name_or_as_the_stores_only_one_is_a_bundle_of_all_its_st
     assert all(f"hpo compare BUNDLE NEW --study {name}" in page for name in NAMES)
 
 
+def test_a_suite_of_one_task_is_the_bundle_of_its_study(path: Path, tmp_path: Path) -> None:
+    found = suite.load(str(path), kind=Study, store=str(tmp_path / "store"))
+    assert isinstance(found, Suite)
+    play_to_the_end(dispatching(found.tasks["hills"]))
+    for name in ("lands", "lands.hills", None):
+        make(str(tmp_path / "store"), name, tmp_path / "one.zip")
+        assert ArchivePlace(str(tmp_path / "one.zip")).manifest["study"] == "lands.hills"
+    with pytest.raises(HpoError, match=r"has no 'dales'; there are: lands\.hills"):
+        make(str(tmp_path / "store"), "dales", tmp_path / "none.zip")
+
+
 def test_a_study_of_a_suite_is_a_bundle_of_its_own(results: str, tmp_path: Path) -> None:
     make(results, "lands.hills", tmp_path / "one.zip")
     where = ArchivePlace(str(tmp_path / "one.zip"))
