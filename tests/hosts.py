@@ -35,8 +35,9 @@ def main(names: list[str]) -> int:
                 failed.append(name)
                 continue
         print(f"{name}: installed in {time.monotonic() - began:.0f} s", flush=True)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract/test_hosted.py"]
-        if subprocess.run([*command, "-k", TESTED.get(name, name)], cwd=ROOT, check=False).returncode:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        tests = ["tests/contract/test_hosted.py", "tests/contract/test_hosted_searchers.py"]
+        if subprocess.run([*command, *tests, "-k", TESTED.get(name, name)], cwd=ROOT, check=False).returncode:
             failed.append(name)
     print(
         f"{len(LIBRARIES) - len(failed)} libraries hold the contract" + (f"; not {', '.join(failed)}" if failed else "")

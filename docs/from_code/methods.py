@@ -12,7 +12,7 @@ MEANINGS = {
     "eta": "Reduction factor: the best 1/eta of a rung go on; for `multifidelity` the factor from one pause to the next.",
     "s": "The first rung is r·eta^s.",
     "full_models": "N_m: after so many fully trained models another round begins with empty rungs.",
-    "searcher": "What suggests configurations: a name, or `{name: {options}}`.",
+    "searcher": "What suggests configurations: a name, or `{name: {options}}`, of this project or another library.",
     "configurations": "n: trials of a round; by default as many as leave one for R.",
     "min_trials": "How many other trials the median needs.",
     "patience": "Epochs in a row without an improvement after which a trial stops.",

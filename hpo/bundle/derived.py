@@ -1,37 +1,63 @@
 """The files of a bundle that follow from its tables alone: comparison, importance, report, methods, environment, card.
 
+Of a suite, comparison and report are over its tasks, and the other files lie below tasks/STUDY, with each task's comparison.
+
 `make` writes them, `verify` derives them again: one function for both. Needs neither the data nor what trained on them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from hpo.bundle.card import UNKNOWN, data_card
+from hpo.bundle.held import Held
 from hpo.methods import METHODS, defaults
 from hpo.report.comparison_tables import render_comparison
-from hpo.report.html import page
+from hpo.report.html import page, tasks_page
 from hpo.report.importance_tables import render_importance
 from hpo.report.record_section import command_of
-from hpo.results.compare import compare
-from hpo.results.importance import importance_or_none
+from hpo.results.compare import compare, compare_many
+from hpo.results.importance import Importance, importance_or_none
+from hpo.results.values import Comparison
 from hpo.store import StudyData, agreement
 from hpo.study.environment import nodes
 from hpo.study.stored import file_values, to_yaml
 from hpo.text import plain
 
 COMPARISON, IMPORTANCE, REPORT = "comparison.json", "importance.json", "report.html"
+Stored: TypeAlias = tuple[StudyData, Mapping[str, Any]]
+"""A study and its head, as `hpo.store.reader.head` reads it."""
+
 STUDY, METHODS_FILE, ENVIRONMENT, CARD = "study.yaml", "methods.json", "environment.json", "data-card.json"
 
 
-def derived(data: StudyData, head: Mapping[str, Any]) -> dict[str, bytes]:
-    """Returns every derived file by name. `head`: the study's head, as `hpo.store.reader.head` reads it."""
-    comparison, importance = compare(data), importance_or_none(data, seed=0)
+def derived(held: Held, studies: Sequence[Stored]) -> dict[str, bytes]:
+    """Returns every derived file by name."""
+    tables = [data for data, _ in studies]
+    command = "\n".join(dict.fromkeys(command_of(data, str(data.definition.get("store", ""))) for data in tables))
+    shares, found = dict[str, Importance](), dict[str, str]()
+    for data, head in studies:
+        comparison, importance = compare(data), importance_or_none(data, seed=0)
+        of_study = _of_study(data, head, comparison, importance)
+        found |= {held.path(data.name, name): text for name, text in of_study.items()}
+        if importance is not None:
+            shares[data.name] = importance
+        if not held.suite:
+            found[REPORT] = page(data, comparison, importance, command=command)
+    if held.suite:
+        whole = compare_many(tables)
+        found[COMPARISON] = render_comparison(whole, "json")
+        found[REPORT] = tasks_page(tables, whole, shares, command=command)
+    return {name: text.encode() for name, text in found.items()}
+
+
+def _of_study(
+    data: StudyData, head: Mapping[str, Any], comparison: Comparison, importance: Importance | None
+) -> dict[str, str]:
     found = {
         COMPARISON: render_comparison(comparison, "json"),
-        REPORT: page(data, comparison, importance, command=command_of(data, str(data.definition.get("store", "")))),
         STUDY: study_file(data, head),
         METHODS_FILE: as_json(_methods(data, head)),
         ENVIRONMENT: as_json(_environment(data)),
@@ -39,7 +65,7 @@ def derived(data: StudyData, head: Mapping[str, Any]) -> dict[str, bytes]:
     }
     if importance is not None:
         found[IMPORTANCE] = render_importance(importance, "json")
-    return {name: text.encode() for name, text in found.items()}
+    return found
 
 
 def as_json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Makes a bundle of a stored study: its tables as they are, what follows from them, and how to check and repeat both."""
+"""Makes a bundle of a stored study or suite: its tables as they are, what follows from them, and how to check and repeat both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hpo.bundle import pages, software
-from hpo.bundle.derived import COMPARISON, as_json, derived
+from hpo.bundle.derived import COMPARISON, Stored, as_json, derived
+from hpo.bundle.held import Held
 from hpo.bundle.private import Privacy, texts, texts_of
 from hpo.errors import HpoError
 from hpo.results.audit import audit
@@ -27,16 +28,39 @@ class CannotBundle(HpoError):
 def make(
     uri: str, study: str | None, path: Path, *, authors: Sequence[str] = (), keep_paths: bool = False
 ) -> list[str]:
-    """Writes a bundle of the store's study, or of its only one, to `path`; returns what was hidden, a sentence each.
+    """Writes a bundle of the store's study or suite, or of its only one, to `path`; returns what was hidden, a sentence each.
 
     `authors`: for CITATION.cff. `keep_paths`: accept a home folder in what the names of trials depend on. The same
     store, arguments and installation give the same bytes. Raises StoreError for a study that is not there, and
     CannotBundle for one that does not add up, or that holds a password or a token.
     """
-    where = place(uri)
-    name = reader.read(uri, study).name
+    names = reader.chosen(uri, [study] if study else [])
+    if len(names) < 2:
+        names = [reader.read(uri, *names).name]
+    files, hidden, studies = dict[str, bytes](), list[str](), list[Stored]()
+    for name in names:
+        stored, own, changed = _study(uri, name, keep_paths)
+        files, hidden = files | own, hidden + changed
+        studies.append(stored)
+    tables = [data for data, _ in studies]
+    held = Held.among(tables)
+    files |= derived(held, studies)
+    lock, content = software.requirements()
+    files |= {lock: content, COMMANDS: as_json(pages.commands(held, tables)).encode()}
+    verdict = json.loads(files[COMPARISON])["verdict"]
+    files |= {
+        "README.md": pages.readme(held, tables, lock, verdict).encode(),
+        "CITATION.cff": pages.citation(held, authors).encode(),
+    }
+    about = {**held.manifest, "made_with": software.made_with(), "hidden": hidden}
+    write_archive(path, sealed(files, about))
+    return hidden
+
+
+def _study(uri: str, name: str, keep_paths: bool) -> tuple[Stored, dict[str, bytes], list[str]]:
+    """Returns a study with its head, its files as a bundle has them, and what was hidden in these."""
+    where, privacy = place(uri), Privacy.here()
     ended, problems = seal.made(where, name), seal.broken(where, name)
-    privacy = Privacy.here()
     files, hidden = _study_files(where, name, privacy)
     frozen = FrozenPlace(uri, files)
     head = reader.head(frozen, name) or {}
@@ -44,17 +68,7 @@ def make(
     _check(uri, name, [*problems, *check(data, ended=ended), *audit(data)])
     _check_private(uri, name, files, privacy, keep_paths)
     files |= {f"{name}/seal.json": seal.content(frozen, name)} if ended else {}
-    files |= derived(data, head)
-    lock, content = software.requirements()
-    files |= {lock: content, COMMANDS: as_json(pages.commands(data)).encode()}
-    verdict = json.loads(files[COMPARISON])["verdict"]
-    files |= {
-        "README.md": pages.readme(data, lock, verdict).encode(),
-        "CITATION.cff": pages.citation(data, str(head["digest"]), authors).encode(),
-    }
-    about = {"study": name, "digest": head["digest"], "made_with": software.made_with(), "hidden": hidden}
-    write_archive(path, sealed(files, about))
-    return hidden
+    return (data, head), files, hidden
 
 
 def _study_files(where: Place, study: str, privacy: Privacy) -> tuple[dict[str, bytes], list[str]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hpo import store as stores
 from hpo.bundle import software
-from hpo.bundle.derived import COMPARISON, IMPORTANCE, METHODS_FILE, REPORT, STUDY, derived
+from hpo.bundle.derived import CARD, COMPARISON, ENVIRONMENT, IMPORTANCE, METHODS_FILE, REPORT, STUDY, Stored, derived
 from hpo.bundle.differing import CLOSE, MOST, Difference, of_pages, of_values
+from hpo.bundle.held import Held
 from hpo.errors import HpoError
 from hpo.results.audit import audit
 from hpo.storage.archive import ArchivePlace
@@ -20,14 +21,15 @@ from hpo.study.study import Study
 from hpo.study.yaml_file import Document
 from hpo.text import one_line
 
-NEEDED = (COMPARISON, REPORT, STUDY, METHODS_FILE, "environment.json", "data-card.json", "README.md", "CITATION.cff")
+NEEDED = (COMPARISON, REPORT, "README.md", "CITATION.cff")
+NEEDED_OF_STUDY = (COMPARISON, STUDY, METHODS_FILE, ENVIRONMENT, CARD)
 
 
 @dataclass
 class Verification:
     """What differs (`problems`), and what a reader must know of the check itself (`notes`); a sentence each.
 
-    `exact`: whether every derived file has the same bytes again.
+    `study`: the name of the study, or of the suite. `exact`: whether every derived file has the same bytes again.
     """
 
     study: str
@@ -48,19 +50,16 @@ class Verification:
 def verify(uri: str) -> Verification:
     """Verifies a bundle without data, GPU or network. Raises StorageError for a file that is no bundle."""
     where = ArchivePlace(uri)
-    study = str(where.manifest.get("study", ""))
-    found = Verification(study, list(where.broken()))
-    found.problems += [f"{name} is missing" for name in NEEDED if name not in where.contents]
+    held = Held.of(where.manifest)
+    found = Verification(held.title, list(where.broken()))
+    needed = [*NEEDED, *(held.path(study, name) for study in held.digests for name in NEEDED_OF_STUDY)]
+    found.problems += [f"{name} is missing" for name in needed if name not in where.contents]
     found.problems = list(dict.fromkeys(found.problems))
     made_with = where.manifest.get("made_with")
     here = _installation(found, made_with if isinstance(made_with, Mapping) else {})
     try:
-        found.problems += stores.verify(uri, study)
-        data, head = stores.read(uri, study), reader.head(where, study) or {}
-        if head["digest"] != where.manifest.get("digest"):
-            found.problems.append(f"{study}/study.json is of another study than the manifest says")
-        found.problems += [f"{study}: {problem}" for problem in audit(data)]
-        again = derived(data, head)
+        studies = [_study(found, where, study, digest) for study, digest in held.digests.items()]
+        again = derived(held, studies)
     except Exception as error:  # whatever comes of tables that were changed
         if not found.problems and not isinstance(error, HpoError):
             raise  # a bug: nothing was changed
@@ -69,10 +68,22 @@ def verify(uri: str) -> Verification:
     for name, content in again.items():
         if (bundled := where.contents.get(name)) is not None:
             found.problems += _differences(found, name, bundled, content, here)
-    if IMPORTANCE in where.contents and IMPORTANCE not in again:
-        found.problems.append(f"{IMPORTANCE} does not follow from the tables: they have too few trials")
-    found.problems += _study_file(where.contents.get(STUDY), str(head["digest"]))
+    for data, head in studies:
+        if (name := held.path(data.name, IMPORTANCE)) in where.contents and name not in again:
+            found.problems.append(f"{name} does not follow from the tables: they have too few trials")
+        name = held.path(data.name, STUDY)
+        found.problems += _study_file(name, where.contents.get(name), str(head["digest"]))
     return found
+
+
+def _study(found: Verification, where: ArchivePlace, study: str, digest: str) -> Stored:
+    """Reads a study of the bundle and checks its tables."""
+    found.problems += stores.verify(where.uri, study)
+    data, head = stores.read(where.uri, study), reader.head(where, study) or {}
+    if head["digest"] != digest:
+        found.problems.append(f"{study}/study.json is of another study than the manifest says")
+    found.problems += [f"{study}: {problem}" for problem in audit(data)]
+    return data, head
 
 
 @dataclass(frozen=True)
@@ -131,13 +142,13 @@ def _values(name: str, bundled: bytes, again: bytes, here: _Installation) -> Ite
     return of_values(before, after, same_version=here.same_version)
 
 
-def _study_file(content: bytes | None, digest: str) -> Iterator[str]:
+def _study_file(name: str, content: bytes | None, digest: str) -> Iterator[str]:
     if content is None:
         return
     try:
-        study = Study.of(Document(Path(STUDY), content), Path())
+        study = Study.of(Document(Path(name), content), Path())
     except HpoError as error:
-        yield f"{STUDY} must hold the study, but: {error}"
+        yield f"{name} must hold the study, but: {error}"
         return
     if study.digest != digest:
-        yield f"{STUDY} holds another study than study.json"
+        yield f"{name} holds another study than study.json"

@@ -120,7 +120,7 @@ RunFormatOption = Annotated[RunFormat, typer.Option(help="Format of the output."
 def load_study(source: str, *, store: str | None = None, methods: str | None = None, seeds: str | None = None,
                budget: int | None = None, priority: float | None = None, least: int | None = None,
                tasks: str | None = None) -> Study | Suite[Study]:  # fmt: skip
-    """Loads a study from its file or from a bundle, or a suite from its file; the command line's options replace what it says."""
+    """Loads a study or a suite from its file or from a bundle; the command line's options replace what it says."""
     from hpo.study import suite
 
     changes: dict[str, Any] = {
@@ -132,11 +132,9 @@ def load_study(source: str, *, store: str | None = None, methods: str | None = N
         if isinstance(loaded, suite.Suite):
             loaded.check_trainable()
         return loaded
-    from hpo.bundle import study_in
+    from hpo.bundle import studies_in
 
-    if tasks is not None:
-        raise StudyError(f"--tasks needs a suite's file, but {source} is a bundle of one study; leave it out")
-    return study_in(source, **changes)
+    return studies_in(source, words(tasks), **changes)
 
 
 def studies_of(loaded: Study | Suite[Study]) -> list[Study]:

@@ -171,11 +171,11 @@ def _loaded(source: str, curves: str, **wanted: Any) -> Study | Suite[Study]:
 
     if not is_sealed(source):
         return to_replay(source, curves, kind=Study, **wanted)
-    from hpo.bundle import study_in
+    from hpo.bundle import studies_in
 
-    if wanted["tasks"] or wanted["space"]:
-        raise HpoError(f"{source} is a bundle of one study with its own space; leave --tasks and --space out")
-    return study_in(source, **{name: wanted[name] for name in wanted.keys() - {"task", "tasks", "apart", "space"}})
+    if wanted["space"]:
+        raise HpoError(f"{source} is a bundle with its own space; leave --space out")
+    return studies_in(source, **{name: wanted[name] for name in wanted.keys() - {"task", "apart", "space"}})
 
 
 def _into(store: str, playing: Playing, processes: int | None, format: TableFormat, all_tables: bool) -> None:

@@ -69,7 +69,7 @@ def run(
         bool, typer.Option("--report/--no-report", help="Write an HTML report when the study is done.")
     ] = True,
 ) -> None:
-    """Run a study or a suite, or continue one that its store holds in part; or run the study of a bundle again."""
+    """Run a study or a suite, or continue one that its store holds in part; or run what a bundle holds again."""
     from hpo.live.session import play
     from hpo.live.stopping import stoppable
 
@@ -93,11 +93,12 @@ def run(
 
 
 def print_results(studies: Sequence[Study], source: str, format: str, *, again: bool) -> Comparison:
-    """Prints the comparison, or how far a study differs from the bundle that was run `again`; returns the comparison."""
+    """Prints the comparison, or how far each study differs from the bundle that was run `again`; returns the comparison."""
     store, names = studies[0].store, [study.study for study in studies]
     if again:
-        print_repetition(source, store, names[0], format)
-        found = comparison_of(studies[0])
+        for name in names:
+            print_repetition(source, store, name, format)
+        found = comparison_of(studies)
     else:
         found = print_tasks(store, names, format) if len(names) > 1 else print_comparison(store, names[0], format)
     note_verdict(studies, found)
@@ -136,12 +137,12 @@ def check_again(study: str, store: str | None, *, again: bool, budget: int | Non
     check_new(study, store)
 
 
-def comparison_of(study: Study) -> Comparison:
-    """Returns the comparison of a study that was just run."""
+def comparison_of(studies: Sequence[Study]) -> Comparison:
+    """Returns the comparison of a study that was just run, or over the tasks of a suite."""
     from hpo import store as stores
-    from hpo.results.compare import compare
+    from hpo.results.compare import compare_many
 
-    return compare(stores.read(study.store, study.study))
+    return compare_many([stores.read(study.store, study.study) for study in studies])
 
 
 def say_further(studies: Sequence[Study], source: str, changes: Mapping[str, Any]) -> None:

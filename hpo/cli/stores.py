@@ -66,7 +66,7 @@ def bundle(
         bool, typer.Option("--keep-paths", help="Accept a home folder in paths that the names of trials depend on.")
     ] = False,
 ) -> None:
-    """Make one archive of a study's results that anyone can verify, and run again."""
+    """Make one archive of the results of a study or a suite that anyone can verify, and run again."""
     from hpo.bundle import make
 
     check_output(output)

@@ -271,7 +271,7 @@ class Run:
         self._over = True
         self.reason = left_over(self, luckless=self._failures_in_a_row >= FAILURES_IN_A_ROW)
         if isinstance(self.schedule, Remote):
-            self.schedule.close()
+            self.schedule.end()
 
 
 def ahead(run: Run, curves: Curves) -> int:

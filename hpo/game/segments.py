@@ -65,11 +65,13 @@ class SegmentQueue:
         return found
 
     def take(self, room: int) -> Segment | None:
-        """Removes and returns the next segment; None where there is nothing to train now.
+        """Removes and returns the next segment; None where there is nothing to train now, or the schedule is broken.
 
         Of the cut ones it is the first whose epoch costs at most `room`. Where there is none, the schedule may have a
         cheaper one: it is asked until `WAITING` segments wait or were dropped.
         """
+        if self._broken:
+            return None
         for place, segment in enumerate(self._cut):
             if self._price(segment.config) <= room:
                 del self._cut[place]
@@ -81,7 +83,12 @@ class SegmentQueue:
             self._count(segment, -1)
             self._shown = max(0, self._shown - 1)
             return segment
-        return self._schedule.next_segment()
+        new = self._schedule.next_segment()
+        return None if self._broken else new
+
+    @property
+    def _broken(self) -> str:
+        return str(getattr(self._schedule, "broken", ""))
 
     def plan(self, count: int, room: int) -> None:
         """Asks an oblivious schedule for segments early, since no result can change them.

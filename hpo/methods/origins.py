@@ -10,10 +10,12 @@ import importlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from typing import Any
 
 from hpo.methods.hosted import environments
 from hpo.methods.hosted.libraries import HOSTED
-from hpo.methods.registry import METHODS, SEARCHERS, installed
+from hpo.methods.protocol import InvalidOption
+from hpo.methods.registry import METHODS, SEARCHERS, installed, named_searcher
 from hpo.study.values import Method
 
 SOURCE = "source of "  # before a module's name, where no installed distribution holds the module
@@ -29,21 +31,30 @@ def origins(methods: Iterable[Method]) -> dict[str, str]:
 
 
 def _hosted(method: Method) -> Iterator[tuple[str, str]]:
-    """Yields the distribution and the version of the library that the method is hosted from."""
-    if method.name in HOSTED:
-        library = HOSTED[method.name].library(method.name, method.options.get("name", ""))
-        found = environments.version(library)
-        yield library.package, "not installed" if found is None else found[0]
+    """Yields the distribution and the version of the libraries that the method or its searcher is hosted from."""
+    for name, options in ((method.name, method.options), _searcher(method)):
+        if name in HOSTED:
+            library = HOSTED[name].library(name, options.get("name", ""))
+            found = environments.version(library)
+            yield library.package, "not installed" if found is None else found[0]
 
 
 def _foreign(method: Method) -> Iterator[str]:
     """Yields the names of a method and its searcher where they are not in our tables."""
     if method.name not in METHODS and method.name not in HOSTED:
         yield method.name
-    searcher = method.options.get("searcher")
-    name = next(iter(searcher), None) if isinstance(searcher, Mapping) else searcher
-    if isinstance(name, str) and ":" in name and name not in SEARCHERS:
+    name, _ = _searcher(method)
+    if ":" in name and name not in SEARCHERS:
         yield name
+
+
+def _searcher(method: Method) -> tuple[str, Mapping[str, Any]]:
+    """Returns the name and the options of the method's searcher; an empty name where the study names none."""
+    chosen = method.options.get("searcher", "")
+    try:
+        return named_searcher(method.name, chosen)
+    except InvalidOption:  # a user's method may mean something else by an option of that name
+        return "", {}
 
 
 def origins_of(name: str) -> list[tuple[str, str]]:

@@ -53,7 +53,8 @@ class Searcher(Protocol):
     Deterministic: a suggestion is a function of (setting, options, earlier calls). A searcher owns its random
     generator, seeded by the setting. It suggests no configuration twice unless the space is exhausted. One whose
     suggestions depend on how long they are trained first has a method `aim(rung)`, which schedules with rungs call before
-    they ask; rung 0 is the shortest training.
+    they ask; rung 0 is the shortest training. One that learns little from trials that run has a method `pause(config)`:
+    schedules whose paused trials may never go on call it when a trial pauses.
     """
 
     def suggest(self) -> Config | None:
@@ -108,17 +109,18 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Remote(Protocol):
-    """A schedule that is decided outside of this process, so that it may break, and must be told when its run is over.
+    """A searcher, or a schedule with or without one, that may be decided outside of this process.
 
-    `broken`: why nothing more can be decided, in one sentence; empty while it can. A broken schedule hands out no segment
-    and stops what is under way, and its run ends with that reason. `deterministic`: whether the same setting and results
-    give the same decisions; of one that is not, the driver stores the suggestions.
+    So it may break, and must be told when its run is over. `broken`: why nothing more can be decided, in one sentence; empty
+    while it can. The game takes no more segments from a broken schedule, which stops what is under way, and the run ends with
+    that reason. `deterministic`: whether the same setting and results give the same decisions; of one that is not, the driver
+    stores the suggestions.
     """
 
     broken: str
     deterministic: bool
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Learns that the run is over."""
 
     def repeat(self, configs: Mapping[int, Config]) -> None:

@@ -88,16 +88,30 @@ def searcher_options(name: str) -> tuple[str, ...] | None:
     return keywords(load(SEARCHERS[name]), 1)
 
 
-def chosen_searcher(method: str, chosen: object, setting: Setting) -> Searcher:
-    """Builds the searcher that a method's option `searcher` names: a name, or {name: {option: value}}."""
+def named_searcher(method: str, chosen: object) -> tuple[str, dict[str, Any]]:
+    """Returns the searcher that a method's option `searcher` names, and its options: a name, or {name: {option: value}}.
+
+    As among methods, `{ray-tune: hyperopt}` is short for `{ray-tune: {name: hyperopt}}`.
+    """
     name, given = next(iter(chosen.items())) if isinstance(chosen, Mapping) and len(chosen) == 1 else (chosen, None)
+    if isinstance(given, str) and name in HOSTED:
+        given = {"name": given}
     if not isinstance(name, str) or not isinstance(given or {}, Mapping):
         raise InvalidOption(f"searcher of {method} must be a name or {{name: {{options}}}}, but got {shown(chosen)}")
-    options: dict[str, Any] = dict(given or {})
+    return name, dict(given or {})
+
+
+def chosen_searcher(method: str, chosen: object, setting: Setting, max_epochs: int | None = None) -> Searcher:
+    """Builds the searcher that a method's option `searcher` names; `max_epochs` is R of the method, if not the study's."""
+    name, options = named_searcher(method, chosen)
+    if name in HOSTED:
+        from hpo.methods.hosted.searcher import searcher_of
+
+        return searcher_of(method, name, setting, options, max_epochs)
     if name in SEARCHERS:
         check_options(f"searcher {name} of {method}", options, searcher_options(name))
     elif ":" not in name:
-        raise InvalidOption(f"{method} knows no searcher {shown(name)}; {nearest(name, SEARCHERS)}")
+        raise InvalidOption(f"{method} knows no searcher {shown(name)}; {nearest(name, [*SEARCHERS, *HOSTED])}")
     return build_searcher(name, setting, **options)
 
 
@@ -133,7 +147,7 @@ class Composition:
         if self.searcher is None:
             chosen = rest.pop("searcher", self.default)
             check_options(self.name, rest, self.options())
-            searcher = chosen_searcher(self.name, chosen, setting)
+            searcher = chosen_searcher(self.name, chosen, setting, mine.get("max_epochs"))
         else:
             check_options(self.name, rest, self.options() if searcher_options(self.searcher) is not None else None)
             searcher = build_searcher(self.searcher, setting, **{**self.preset, **rest})
@@ -255,19 +269,14 @@ def build(method: Method, setting: Setting) -> Schedule:
     if name in METHODS:
         return METHODS[name](setting, **method.options)
     if name in HOSTED:
-        return _hosted(name, setting, method.options)
+        from hpo.methods.hosted.method import hosted
+
+        return hosted(setting, name, **method.options)
     if ":" in name:
         return built_by(name, load(name), setting, method.options)
     if name in installed():
         return built_by(name, load(installed()[name].value), setting, method.options)
     raise InvalidOption(f"there is no method {shown(name)}; {nearest(name, [*METHODS, *HOSTED, *installed()])}")
-
-
-def _hosted(method: str, setting: Setting, options: Mapping[str, Any]) -> Schedule:
-    """Builds another library's method, which plays in a process of its own."""
-    from hpo.methods.hosted.method import Hosted
-
-    return Hosted(setting, method, **options)
 
 
 def defaults(name: str) -> dict[str, Any]:

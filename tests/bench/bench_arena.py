@@ -1,13 +1,15 @@
 """The leaderboard: methods of ours and of other libraries on the suites of tasks.py, at several budgets, in one run.
 
     python tests/bench/bench_arena.py [--quick] [--suites fine-tuning ...] [--methods ...] [--seeds 20] [--processes 2]
-                                      [--results FILE] [--write]
+                                      [--again METHOD ...] [--results FILE] [--write]
 
-A game is played for each method, task, budget and seed, and kept in --results, a line each: the command goes on where it
-was stopped. A method that is not installed is left out, and named. `--write` puts the tables into
-docs/measured/leaderboard.md. Regret: 0 is the best recorded value, 1 the median over configurations of their best; the mean
-over tasks and its 95 % interval by a bootstrap of tasks; the verdict against random search over tasks (signed ranks of each
-task's mean over seeds, Holm over methods, 5 percent). Smooth functions: each one's median difference to its minimum.
+A game is played for each method, task, budget and seed, and kept in docs/measured/arena.parquet, or --results: the command
+goes on where it was stopped, there or on another machine, and a killed one loses a minute. `--again` first forgets the games
+of methods whose code has changed. A method that is not installed is not played, and is named; its earlier games count.
+`--write` puts the tables into docs/measured/leaderboard.md. A method is in a suite's table from its first seed that was
+played on all tasks at all budgets. Regret: 0 is the best recorded value, 1 the median over configurations of their best; the
+mean over tasks and its 95 % interval by a bootstrap of tasks; the verdict against random search over tasks (signed ranks of
+each task's mean over seeds, Holm over methods, 5 percent). Smooth functions: each one's median difference to its minimum.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import json
+import datetime
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from games import Game, Games, Played
 from rows import ROOT, Row, command, markdown, row, tell, write
 from tasks import KINDS, Task, play
 
@@ -40,6 +43,7 @@ from hpo.study.methods_file import parse_methods
 from hpo.study.values import Method
 
 PAGE = ROOT / "docs" / "measured" / "leaderboard.md"
+GAMES = ROOT / "docs" / "measured" / "arena.parquet"
 
 OURS: list[Any] = [
     "random", "sobol", "asha", "hyperband", "bohb", "priorband", "i-epoch", "bayesian", "tpe", "genetic", "cmaes",
@@ -54,6 +58,8 @@ HOSTED: list[Any] = [
     {"syne-tune": "BOHB"},
     {"ray-tune": "bohb"},
     {"ray-tune": "hyperopt"},
+    {"asha": {"label": "asha+optuna", "searcher": {"optuna": {"sampler": "TPESampler"}}}},
+    {"asha": {"label": "asha+hyperopt", "searcher": {"ray-tune": "hyperopt"}}},
 ]
 WHOLE_HOSTED = ("optuna", "optuna-gp", "ray-tune:hyperopt")  # of them, for the functions of one epoch
 
@@ -81,8 +87,6 @@ SUITES: dict[str, Suite] = {
 }
 
 Figures = NDArray[np.float64]
-Game = tuple[str, str, int, str, int]
-"""suite, task, budget, the method's label, seed"""
 
 
 @cache
@@ -90,35 +94,12 @@ def tasks(kind: str, mirrored: bool) -> dict[str, Task]:
     return {task.name: task for task in KINDS[kind]("all", mirrored)}
 
 
-def regret(game: Game, method: Method) -> dict[str, Any]:
-    """Plays one game; returns its line of the results."""
-    name, task, budget, _, seed = game
-    suite = SUITES[name]
-    played = play(tasks(suite.kind, suite.mirrored)[task], method, seed, budget, seconds=suite.seconds)
-    return {"game": game, "regret": float(played.regret[-1]), "trials": played.trials, "seconds": played.seconds}
-
-
-class Results:
-    """The games that were played: a file with a line each, which grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text() if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a killed run may have left a part of a line
-        if whole != text:
-            path.write_text(whole)
-        self.games = {_key(line["game"]): line for line in map(json.loads, whole.splitlines())}
-
-    def add(self, line: dict[str, Any]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        self.games[_key(line["game"])] = line
-
-
-def _key(game: Sequence[Any]) -> Game:
-    suite, task, budget, label, seed = game
-    return suite, task, budget, label, seed
+def outcome(game: Game, method: Method) -> tuple[Game, Played]:
+    """Plays a game."""
+    suite = SUITES[game.suite]
+    done = play(tasks(suite.kind, suite.mirrored)[game.task], method, game.seed, game.budget, seconds=suite.seconds)
+    today = datetime.datetime.now(datetime.UTC).date()
+    return game, Played(float(done.regret[-1]), done.trials, done.seconds, today)
 
 
 def games(suites: Sequence[str], methods: Sequence[Method], seeds: int) -> Iterator[tuple[Game, Method]]:
@@ -130,7 +111,7 @@ def games(suites: Sequence[str], methods: Sequence[Method], seeds: int) -> Itera
                 for method in methods:
                     if suite.methods is None or method.label in (*suite.methods, *WHOLE_HOSTED):
                         for budget in suite.budgets:
-                            yield (name, task, budget, method.label, seed), method
+                            yield Game(name, method.label, budget, task, seed), method
 
 
 def playable(methods: Sequence[Method]) -> list[Method]:
@@ -146,76 +127,107 @@ def playable(methods: Sequence[Method]) -> list[Method]:
     return found
 
 
-def played(todo: Sequence[tuple[Game, Method]], results: Results, processes: int) -> None:
-    missing = [(game, method) for game, method in todo if game not in results.games]
+def play_all(todo: Sequence[tuple[Game, Method]], known: Games, processes: int) -> None:
+    """Plays the games that are not known yet; whatever ends it, what has been played is kept."""
+    missing = [(game, method) for game, method in todo if game not in known.played]
+    try:
+        for game, played in _played(missing, processes):
+            known.add(game, played)
+    finally:
+        if missing:
+            known.save()
+
+
+def _played(missing: Sequence[tuple[Game, Method]], processes: int) -> Iterator[tuple[Game, Played]]:
     if processes == 1:
-        for game, method in missing:
-            results.add(regret(game, method))
+        yield from (outcome(game, method) for game, method in missing)
         return
-    with ProcessPoolExecutor(processes) as pool:
-        for line in pool.map(regret, *zip(*missing, strict=True), chunksize=4) if missing else ():
-            results.add(line)
+    pool = ProcessPoolExecutor(processes)
+    try:
+        for future in as_completed([pool.submit(outcome, game, method) for game, method in missing]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
 
 
-def figures(results: Results, suite: str, budget: int, label: str, seeds: int) -> Figures:
-    """Returns the regrets [tasks, seeds] of the seeds that were played on every task."""
-    names = tasks(SUITES[suite].kind, SUITES[suite].mirrored)
-    found = [
-        [results.games.get((suite, t, budget, label, s), {}).get("regret", np.nan) for s in range(seeds)] for t in names
-    ]
-    values = np.array(found, dtype=float)
-    return values[:, ~np.isnan(values).any(axis=0)]
+@dataclass(frozen=True)
+class Standing:
+    """A method on a suite, of the seeds that were played on all tasks at all budgets.
+
+    `regrets` by budget: [tasks, seeds]; `trials` and `seconds`: means over the games.
+    """
+
+    regrets: Mapping[int, Figures]
+    seeds: int
+    trials: float
+    seconds: float
 
 
-def table(results: Results, name: str, labels: Sequence[str], seeds: int) -> tuple[str, list[Row]]:
+def standings(known: Games, name: str, labels: Sequence[str]) -> dict[str, Standing]:
+    """Returns the methods' standings on a suite by label; a method without a whole seed is left out."""
+    found = {}
+    for label in labels:
+        seeds = {game.seed for game in known.played if (game.suite, game.method) == (name, label)}
+        whole = [grid for seed in sorted(seeds) if None not in (grid := _grid(known, name, label, seed))]
+        if whole:
+            suite, played = SUITES[name], np.array(whole, dtype=object)  # [seeds, tasks x budgets]
+            shape = (len(whole), -1, len(suite.budgets))
+            regrets = np.array([game.regret for game in played.flat]).reshape(shape).T  # [budgets, tasks, seeds]
+            trials, spent = (float(np.mean([getattr(g, k) for g in played.flat])) for k in ("trials", "seconds"))
+            found[label] = Standing(dict(zip(suite.budgets, regrets, strict=True)), len(whole), trials, spent)
+    return found
+
+
+def _grid(known: Games, name: str, label: str, seed: int) -> list[Played | None]:
+    suite = SUITES[name]
+    names = tasks(suite.kind, suite.mirrored)
+    return [known.played.get(Game(name, label, budget, task, seed)) for task in names for budget in suite.budgets]
+
+
+def table(by: Mapping[str, Standing], name: str) -> tuple[str, list[Row]]:
     """Returns a suite's table, the best at the last budget first, and its rows."""
     suite = SUITES[name]
-    by = {label: {b: figures(results, name, b, label, seeds) for b in suite.budgets} for label in labels}
-    by = {label: found for label, found in by.items() if all(values.size for values in found.values())}
-    cells = {label: [_cell(by, label, budget) for budget in suite.budgets] for label in by}
-    order = sorted(by, key=lambda label: by[label][suite.budgets[-1]].mean())
+    means = {label: {b: r.mean(axis=1) for b, r in standing.regrets.items()} for label, standing in by.items()}
+    order = sorted(by, key=lambda label: means[label][suite.budgets[-1]].mean())
     unit = "seconds" if suite.seconds else "epochs"
-    head = ["method", *[f"{b} trainings' {unit}" for b in suite.budgets], "trials", "seconds a game"]
+    head = ["method", *[f"{b} trainings' {unit}" for b in suite.budgets], "seeds", "trials", "seconds a game"]
     body = []
     for label in order:
-        lines = [line for key, line in results.games.items() if key[0] == name and key[3] == label]
-        trials, spent = (np.mean([line[k] for line in lines]) for k in ("trials", "seconds"))
-        body.append([label, *cells[label], f"{trials:.0f}", f"{spent:.2f}"])
-    found = [row(f"{name}, {b}: {m}", by[m][b].mean(axis=1).tolist(), "regret") for m in order for b in suite.budgets]
+        standing, cells = by[label], [_cell({m: means[m][b] for m in by}, label) for b in suite.budgets]
+        body.append([label, *cells, standing.seeds, f"{standing.trials:.0f}", f"{standing.seconds:.2f}"])
+    found = [row(f"{name}, {b}: {m}", means[m][b].tolist(), "regret") for m in order for b in suite.budgets]
     return markdown(head, body), found
 
 
-def _cell(by: Mapping[str, Mapping[int, Figures]], label: str, budget: int) -> str:
-    values = by[label][budget].mean(axis=1)
+def _cell(means: Mapping[str, Figures], label: str) -> str:
+    values = means[label]  # [tasks]
     rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(2000, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    drawn = values[rng.integers(len(values), size=(2000, len(values)))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
     text = f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
-    return text if label == "random" or "random" not in by else f"{text}, {_verdict(by, label, budget)}"
+    return text if label == "random" or "random" not in means else f"{text}, {_verdict(means, label)}"
 
 
-def _verdict(by: Mapping[str, Mapping[int, Figures]], label: str, budget: int) -> str:
-    others = [other for other in by if other != "random"]
-    random = by["random"][budget].mean(axis=1)
-    tested = [signed_rank(random - by[other][budget].mean(axis=1)) for other in others]
+def _verdict(means: Mapping[str, Figures], label: str) -> str:
+    others = [other for other in means if other != "random"]
+    tested = [signed_rank(means["random"] - means[other]) for other in others]
     adjusted = dict(zip(others, holm([p for p, _ in tested]), strict=True))
     side = dict(zip(others, [s for _, s in tested], strict=True))[label]
     return {1: "better", -1: "worse"}.get(side, "level") if adjusted[label] < 0.05 else "undecided"
 
 
-def smooth_table(results: Results, labels: Sequence[str], seeds: int) -> str:
+def smooth_table(by: Mapping[str, Standing], name: str) -> str:
     """Returns the medians of the smooth functions, a row a method."""
-    name = "smooth functions"
-    names, suite = list(tasks("smooth", False)), SUITES[name]
+    suite = SUITES[name]
+    names = [task.removeprefix("smooth/") for task in tasks(suite.kind, suite.mirrored)]
+    head = ["method", *[f"{task} at {b}" for task in names for b in suite.budgets], "seeds"]
     body = []
-    for label in labels:
-        found = [figures(results, name, budget, label, seeds) for budget in suite.budgets]
-        if all(values.size for values in found):
-            body.append([label, *[f"{np.median(v):.2g}" for i in range(len(names)) for v in (f[i] for f in found)]])
-    head = ["method", *[f"{n.removeprefix('smooth/')} at {b}" for n in names for b in suite.budgets]]
+    for label, standing in by.items():
+        medians = np.array([np.median(standing.regrets[b], axis=1) for b in suite.budgets])  # [budgets, tasks]
+        body.append([label, *[f"{median:.2g}" for median in medians.T.flat], standing.seeds])
     return markdown(head, body)
 
 
@@ -225,22 +237,28 @@ def main(
     methods: Sequence[Any] | None = None,
     seeds: int = 20,
     processes: int = 2,
-    results: Path = ROOT / "results" / "arena.jsonl",
+    again: Sequence[str] = (),
+    results: Path = GAMES,
     writes: bool = False,
 ) -> list[Row]:
-    """Returns the bench's rows."""
-    seeds = 2 if quick else seeds
-    chosen = playable(parse_methods(methods or [*OURS, *HOSTED]))
-    known = Results(results)
-    played(list(games(suites, chosen, seeds)), known, processes)
+    """Returns the bench's rows. Raises ValueError for a method of `again` that is not played here."""
+    standing = parse_methods([*OURS, *HOSTED])
+    wanted = parse_methods(methods) if methods else standing
+    chosen = playable(wanted)
+    if unknown := sorted(set(again) - {method.label for method in chosen}):
+        raise ValueError(f"--again must name methods that are played here, but {', '.join(unknown)} is none of them")
+    known = Games(results)
+    if again:
+        known.forget(again)
+    play_all(list(games(suites, chosen, 2 if quick else seeds)), known, processes)
     rows: list[Row] = []
-    labels = [method.label for method in chosen]
     for name in suites:
+        by = standings(known, name, list(dict.fromkeys(method.label for method in (*standing, *wanted))))
         smooth = SUITES[name].kind == "smooth"
-        text, found = (smooth_table(known, labels, seeds), []) if smooth else table(known, name, labels, seeds)
+        text, found = (smooth_table(by, name), []) if smooth else table(by, name)
         print(f"\n{name}\n{text}", flush=True)
         rows += found
-        if writes:
+        if writes and by:
             write(PAGE, f"table: {name}", text)
     return rows
 
@@ -251,7 +269,10 @@ if __name__ == "__main__":
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=ROOT / "results" / "arena.jsonl")
+    parser.add_argument("--again", nargs="+", metavar="METHOD", default=[], help="forget these methods' games first")
+    parser.add_argument("--results", type=Path, default=GAMES)
     given = parser.parse_args()
-    rows = main(given.quick, given.suites, given.methods, given.seeds, given.processes, given.results, given.write)
+    rows = main(
+        given.quick, given.suites, given.methods, given.seeds, given.processes, given.again, given.results, given.write
+    )
     tell(rows, given.json)

@@ -20,7 +20,7 @@ import yaml
 from without_ray import dispatching, play_to_the_end
 
 from hpo import store
-from hpo.bundle import Verification, make, study_in, verify
+from hpo.bundle import Verification, make, studies_in, verify
 from hpo.bundle.derived import COMPARISON, IMPORTANCE, REPORT
 from hpo.cli.app import main
 from hpo.errors import HpoError
@@ -457,7 +457,7 @@ def test_what_the_first_run_was_tracked_by_is_left_alone(tmp_path: Path) -> None
     play_to_the_end(dispatching(Study.load(path), environment={"command": COMMAND}))
     hidden = make(str(tmp_path / "store"), None, tmp_path / "b.zip")
     assert "bundled/study.json, study.track.mlflow: home folders or secrets" in hidden
-    assert study_in(str(tmp_path / "b.zip")).track == Track()
+    assert studies_in(str(tmp_path / "b.zip")).track == Track()
 
 
 def test_two_studies_are_not_two_runs_of_one(bundle: Path, tmp_path: Path, typed: Any) -> None:

@@ -16,13 +16,16 @@ from without_ray import writing
 
 from hpo import store
 from hpo.methods import METHODS
-from hpo.methods.hosted import method as hosted
+from hpo.methods.hosted import advisor
 from hpo.replay import from_store, replay
 from hpo.store import StudyData
 from hpo.study.study import Study
 
 DEAR = ("bayesian", "asha+bayesian", "multifidelity")
-HOSTED = ("{optuna: {pruner: HyperbandPruner}}", "{ray-tune: hyperopt}")
+HOSTED = (
+    "{optuna: {pruner: HyperbandPruner}}", "{ray-tune: hyperopt}",
+    "{asha: {searcher: {optuna: {sampler: {TPESampler: {n_startup_trials: 4}}}}}}",
+)  # fmt: skip
 
 
 def events(data: StudyData) -> list[tuple[Any, ...]]:
@@ -87,18 +90,22 @@ def test_a_killed_study_of_any_method_meets_its_events_again(tmp_path: Path, met
     assert_exact_and_replayed(study, data)
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["{optuna: {deterministic: false, pruner: MedianPruner}}", "{asha: {searcher: {optuna: {deterministic: false}}}}"],
+)
 def test_a_library_that_is_not_deterministic_is_given_its_stored_suggestions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """In every sitting Optuna gets another seed, and what was trained before stands all the same."""
-    study = written(tmp_path, "{optuna: {deterministic: false, pruner: MedianPruner}}")
+    study = written(tmp_path, method)
     draw, moments = random.Random(5), [6, 5, 8]
 
     def another(library: Any, python: str, opening: Mapping[str, Any], limit: float) -> Any:
         return opened_run(library, python, {**opening, "seed": draw.randrange(1000)}, limit)
 
-    opened_run = hosted.opened
-    monkeypatch.setattr(hosted, "opened", another)
+    opened_run = advisor.opened
+    monkeypatch.setattr(advisor, "opened", another)
     finish(study, draw, moments)
     assert store.verify(study.store) == []
 

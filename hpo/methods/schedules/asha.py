@@ -72,6 +72,7 @@ class Asha(Composed):
             return Decision.CONTINUE
         ladder = self._climbing.pop(trial)
         if not ladder.arrive(trial, value):
+            self.roster.pause(trial)
             return Decision.PAUSE
         self.roster.close(trial)
         if self._current.complete:

@@ -89,6 +89,7 @@ class AsyncHyperband(Composed):
         if not through:
             return Decision.CONTINUE
         if not self._ladders[self._climbing.pop(trial)].arrive(trial, value):
+            self.roster.pause(trial)
             return Decision.PAUSE
         self.roster.close(trial)
         return Decision.STOP

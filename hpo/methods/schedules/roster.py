@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import final
 
-from hpo.methods.protocol import Searcher
+from hpo.methods.protocol import Remote, Searcher
 from hpo.study.space import Config
 from hpo.study.values import Decision, Segment
 
@@ -84,6 +85,12 @@ class Roster:
         del self._stops[trial]
         return True
 
+    def pause(self, trial: int) -> None:
+        """Tells a searcher that wants to know of it that a trial waits, perhaps for good."""
+        pause = getattr(self.searcher, "pause", None)
+        if pause is not None and trial in self._open:
+            pause(self._configs[trial])
+
     def close(self, trial: int, resumable: bool = False) -> None:
         """Closes a trial that is stopped or fully trained. `resumable`: it may train on, unknown to the searcher."""
         self._stops.pop(trial, None)
@@ -124,12 +131,31 @@ class Composed(ABC):
 
     @final
     def on_epoch(self, trial: int, epoch: int, value: float) -> Decision:
-        return self.decide(trial, epoch, value, self.roster.observe(trial, epoch, value))
+        decision = self.decide(trial, epoch, value, self.roster.observe(trial, epoch, value))
+        return Decision.STOP if self.broken else decision
 
     @final
     def on_failure(self, trial: int, epoch: int) -> None:
         self.roster.fail(trial)
         self.drop(trial, epoch)
+
+    @final
+    def end(self) -> None:
+        if isinstance(self.roster.searcher, Remote):
+            self.roster.searcher.end()
+
+    @final
+    def repeat(self, configs: Mapping[int, Config]) -> None:
+        if isinstance(self.roster.searcher, Remote):
+            self.roster.searcher.repeat(configs)
+
+    @property
+    def broken(self) -> str:
+        return str(getattr(self.roster.searcher, "broken", ""))
+
+    @property
+    def deterministic(self) -> bool:
+        return bool(getattr(self.roster.searcher, "deterministic", True))
 
     @property
     def max_epochs(self) -> int:

@@ -44,7 +44,7 @@ class Refine(Composed):
         searcher: Any = "tpe",
         share: float = 0.5,
     ) -> None:
-        super().__init__(chosen_searcher("refine", searcher, setting), options.epochs(setting, max_epochs))
+        super().__init__(chosen_searcher("refine", searcher, setting, max_epochs), options.epochs(setting, max_epochs))
         self._space = setting.space
         self._names = _checked_order(order, setting.space)
         self._points = options.whole("points", points, 1)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo.methods import options
-from hpo.methods.protocol import InvalidOption, Searcher, Setting
+from hpo.methods.protocol import InvalidOption, Remote, Searcher, Setting
 from hpo.methods.registry import chosen_searcher
 from hpo.methods.schedules.roster import Composed
 from hpo.methods.whole.default import PUBLISHED, in_space, ordered_layers
 from hpo.study.space import Choice, Config, Domain, InvalidSpace, SearchSpace, Value
 from hpo.study.values import Decision, Observation, Segment, digest
+from hpo.text import shown
 
 
 @dataclass
@@ -74,7 +75,12 @@ class SequentialUnfreezing(Composed):
         start = tuple(config for config in self._setting.start if config in space)
         prior = (*(o for o in self._setting.prior if o.config in space), *prior)
         setting = replace(self._setting, space=space, start=start, prior=prior)
-        return chosen_searcher("sequential-unfreezing", self._searcher, setting)
+        searcher = chosen_searcher("sequential-unfreezing", self._searcher, setting)
+        if isinstance(searcher, Remote):  # it begins anew amid the run, where nothing can be refused
+            raise InvalidOption(
+                f"searcher of sequential-unfreezing must be one of this project, but got {shown(self._searcher)}"
+            )
+        return searcher
 
     def _first(self) -> Config:
         """Returns theta_1: the study's first start configuration, or the paper's defaults."""

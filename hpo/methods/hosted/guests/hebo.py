@@ -58,8 +58,11 @@ class Hebo:
         self._best[trial] = max(value, self._best.get(trial, value))
         return "continue"
 
+    def pause(self, trial: int) -> None:
+        self.close(trial)
+
     def close(self, trial: int) -> None:
-        self._observe(self._rows[trial], self._best.pop(trial))
+        self._observe(self._rows[trial], self._best[trial])
 
     def fail(self, trial: int) -> None:
         """Does nothing: HEBO leaves out what has no finite value."""

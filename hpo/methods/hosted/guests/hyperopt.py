@@ -90,8 +90,11 @@ class Hyperopt:
         self._best[trial] = max(value, self._best.get(trial, value))
         return "continue"
 
+    def pause(self, trial: int) -> None:
+        self.close(trial)
+
     def close(self, trial: int) -> None:
-        self._end(self._stored(trial), {"loss": -self._best.pop(trial), "status": hyperopt.STATUS_OK})
+        self._end(self._stored(trial), {"loss": -self._best[trial], "status": hyperopt.STATUS_OK})
 
     def fail(self, trial: int) -> None:
         self._end(self._stored(trial), {"status": hyperopt.STATUS_FAIL})

@@ -83,14 +83,20 @@ class Levelled(ABC):
 
     def observe(self, trial: int, epoch: int, value: float) -> str:
         self._curves[trial].append(value)
-        token, to = self._awaited[trial]
+        token, to = self._awaited.get(trial, (None, 0))
         if epoch == to:
             del self._awaited[trial]
             self.told(token, max(self._curves[trial]))
         return "continue"
 
-    def close(self, trial: int) -> None:  # noqa: B027
-        """Does nothing: the value at the end was told."""
+    def pause(self, trial: int) -> None:
+        self.close(trial)
+
+    def close(self, trial: int) -> None:
+        """Tells what a trial gave whose level it did not reach, because a schedule of the driver ended or paused it."""
+        token, _ = self._awaited.pop(trial, (None, 0))
+        if token is not None:
+            self.told(token, max(self._curves[trial]))
 
     def fail(self, trial: int) -> None:
         self._failed.add(trial)

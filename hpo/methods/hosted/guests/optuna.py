@@ -89,7 +89,8 @@ class OptunaStudy:
         )
         self._trials: list[Any] = []
         self._best: dict[int, float] = {}
-        self._pruned: set[int] = set()
+        self._last: dict[int, tuple[int, float]] = {}  # a trial's last epoch and its value
+        self._paused: set[int] = set()
         for config, _, value in opening.prior:
             known = {name: self._distributions[name] for name in config}
             self._study.add_trial(create_trial(params=config, distributions=known, value=value))
@@ -113,22 +114,38 @@ class OptunaStudy:
 
     def observe(self, trial: int, epoch: int, value: float) -> str:
         self._best[trial] = max(value, self._best.get(trial, value))
-        if self.kind == FULL:
-            return "continue"
-        self._trials[trial].report(value, epoch)
-        if epoch == self._max_epochs or not self._trials[trial].should_prune():
-            return "continue"
-        self._pruned.add(trial)
-        return "stop"
+        self._last[trial] = epoch, value
+        if trial not in self._paused:
+            self._trials[trial].report(value, epoch)
+        judged = self.kind == STOPPING and epoch < self._max_epochs
+        return "stop" if judged and self._trials[trial].should_prune() else "continue"
+
+    def pause(self, trial: int) -> None:
+        self._end(trial, TrialState.PRUNED)
+        self._paused.add(trial)
 
     def close(self, trial: int) -> None:
-        if trial in self._pruned:
-            self._study.tell(self._trials[trial], state=TrialState.PRUNED)
-        else:
-            self._study.tell(self._trials[trial], self._best.pop(trial))
+        whole = self._last[trial][0] == self._max_epochs
+        self._end(trial, TrialState.COMPLETE if whole else TrialState.PRUNED)
+
+    def _end(self, trial: int, state: Any) -> None:
+        """Tells how far a trial has come. Optuna's trials end once: one that went on after a pause ends as another trial."""
+        value = self._best[trial] if state == TrialState.COMPLETE else None
+        if trial not in self._paused:
+            self._study.tell(self._trials[trial], value, state)
+            return
+        epoch, last = self._last[trial]
+        earlier = self._study.get_trials(deepcopy=False)[self._trials[trial].number]
+        self._study.add_trial(
+            create_trial(
+                state=state, value=last if value is None else value, params=earlier.params,
+                distributions=earlier.distributions, intermediate_values={epoch: last}, system_attrs=earlier.system_attrs,
+            )
+        )  # fmt: skip
 
     def fail(self, trial: int) -> None:
-        self._study.tell(self._trials[trial], state=TrialState.FAIL)
+        if trial not in self._paused:
+            self._study.tell(self._trials[trial], state=TrialState.FAIL)
 
 
 def distribution(domain: Domain) -> Any:

@@ -143,6 +143,8 @@ class Guest:
         elif what == "observe":
             decision = driven.observe(told["trial"], told["epoch"], told["value"])
             return {"decision": decision} if driven.kind == "stopping" else None
+        elif what == "pause":
+            driven.pause(told["trial"])
         elif what == "close":
             driven.close(told["trial"])
         elif what == "fail":

@@ -89,6 +89,9 @@ class SyneTune:
         result = {"value": value, "epoch": epoch}
         return str(self._scheduler.on_trial_result(self._trials[trial], result)).lower()
 
+    def pause(self, trial: int) -> None:
+        """Does nothing: every epoch was told."""
+
     def close(self, trial: int) -> None:
         best = self._best.pop(trial)
         if self.kind == FULL:

@@ -157,6 +157,9 @@ class Driven(Protocol):
     def observe(self, trial: int, epoch: int, value: float) -> str:
         """Learns an epoch's value; returns continue, pause or stop (which only a stopping one's driver heeds)."""
 
+    def pause(self, trial: int) -> None:
+        """Learns that the trial waits, perhaps for good, because a schedule of the driver has paused it."""
+
     def close(self, trial: int) -> None:
         """Learns that the trial was stopped or trained to the end."""
 
