@@ -145,8 +145,12 @@ def game(player: str, name: str, seed: int) -> list[float]:
 
 def games(players: Sequence[str], names: Sequence[str], seeds: int, results: Path | None) -> Games:
     """Returns the regrets by player, function and seed; plays what `results` does not hold, seed by seed."""
-    lines = results.read_text().splitlines() if results and results.exists() else []
-    found = {(line["player"], line["function"], line["seed"]): line["regrets"] for line in map(json.loads, lines)}
+    text = results.read_text() if results and results.exists() else ""
+    whole = text[: text.rfind("\n") + 1]  # a killed run may have left a part of a line
+    if results and whole != text:
+        results.write_text(whole)
+    lines = map(json.loads, whole.splitlines())
+    found = {(line["player"], line["function"], line["seed"]): line["regrets"] for line in lines}
     todo = [(player, name, seed) for seed in range(seeds) for name in names for player in players]
     for player, name, seed in todo:
         if (player, name, seed) in found:
