@@ -153,6 +153,13 @@ def test_a_parzen_density_is_high_at_its_points_and_flat_where_they_have_no_valu
     assert here == pytest.approx(same)
 
 
+def test_ten_close_points_have_narrow_kernels_where_coordinates_are_few_and_wide_ones_where_they_are_many() -> None:
+    for d, narrowest in ((2, 12 ** -(1 + 4 / 6)), (31, 12 ** -(1 + 4 / 35))):
+        space = SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(d)})
+        density = Parzen.fit(space, np.full((10, d), 0.5))
+        np.testing.assert_allclose(density.deviations[:10], narrowest)
+
+
 def test_the_features_of_many_points_are_those_of_each() -> None:
     space = SearchSpace(
         {

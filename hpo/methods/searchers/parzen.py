@@ -26,11 +26,12 @@ class Parzen:
     """A mixture of a kernel on each of n points and one over the whole cube, the prior; only the prior's weight differs.
 
     A kernel is a product over the coordinates. On a range it is a normal truncated at 0 and 1, whose deviation is the
-    distance to the farther neighbour on that coordinate (Bergstra et al. 2011), within [1 / min(100, n + 2), 1]. On a
-    choice it is the point's own option or, with the probability `shares`, an option drawn from those of all points. Where
-    the point has no value it is uniform. Since kernels are mixed, not coordinates, ranges that go together stay together
-    (Falkner et al. 2018). So do few choices; but with c of them the own option's part is only 1/c, since a point that
-    keeps dozens of options is the same point again in all that matters.
+    distance to the farther neighbour on that coordinate (Bergstra et al. 2011), within [1 / min(100, (n + 2)^e), 1] with
+    e = 1 + 4 / (d + 4). With e = 1, as in Optuna, a few good points cannot close in on a minimum; among many coordinates,
+    kernels have to be wider (as by Scott's rule, 1992). On a choice it is the point's own option or, with the probability
+    `shares`, an option drawn from those of all points. Where the point has no value it is uniform. Since kernels are mixed,
+    not coordinates, ranges that go together stay together (Falkner et al. 2018). So do few choices; but with c of them the
+    own option's part is only 1/c, since a point that keeps dozens of options is the same point again in all that matters.
 
     `means`, `deviations` [n + 1, d], the prior's last; `weights` [n + 1]; `shares` [d]: for each choice, how often each of
     its options is drawn; none for a range.
@@ -49,7 +50,8 @@ class Parzen:
         for j in range(d):
             known = np.flatnonzero(~np.isnan(rows[:, j]))
             deviations[known, j] = _to_farther_neighbour(rows[known, j])
-        deviations[:n] = np.clip(deviations[:n], 1 / min(100, n + 2), 1.0)
+        narrowest = max(1 / 100, (n + 2) ** -(1 + 4 / (d + 4)))
+        deviations[:n] = np.clip(deviations[:n], narrowest, 1.0)
         weights = np.append(np.ones(n), prior_weight if n else 1.0)
         shares = tuple(_shares(x, rows[:, j], prior_weight) for j, x in enumerate(space.domains.values()))
         return cls(np.vstack([rows, np.full(d, math.nan)]), deviations, weights / weights.sum(), shares)
