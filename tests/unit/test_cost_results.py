@@ -125,7 +125,9 @@ def test_the_service_the_bundle_and_an_old_snapshot_tell_the_cost(finished) -> N
     for run in run_list(data):
         assert (run["budget_epochs"], run["budget_cost"]) == (None, 7.25)
         assert run["charged_cost"] == stored[run["run"]] == curves[run["run"]][-1][0]
-    assert "each with a budget of a cost of 7.25" in readme(Held.among([data]), [data], "requirements.txt", "A verdict.")
+    assert "each with a budget of a cost of 7.25" in readme(
+        Held.among([data]), [data], "requirements.txt", "A verdict."
+    )
     old = current(replace(data, runs=data.runs.slice(0, 0)))
     columns = ["run", "charged_cost", "budget_cost", "budget_epochs"]
     by_run = [sorted(each.runs.select(columns).to_pylist(), key=lambda r: r["run"]) for each in (old, data)]
