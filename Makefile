@@ -1,6 +1,6 @@
 # Targets: demo, test, test-quick, coverage, journeys, soak, s3, hosts, lint, docs, pages, bench, gpu, image, lock, dist, api. All but pages, gpu and image first install
 # requirements.lock, with its hashes checked, into .venv. test-quick runs the unit and contract tests but for the slow ones
-# (networks, S3, many studies), in under two minutes on two cores; test runs everything but benches, journeys, soak, s3, hosts and gpu. With
+# (networks, S3, many studies), in minutes; test runs everything but benches, journeys, soak, s3, hosts and gpu. With
 # CPU=1 TORCH_INDEX=URL a new .venv takes the CPU builds of the locked torch and torchvision from that index, without a check
 # of their hashes, and no CUDA libraries; a CPU build that is already in .venv stays, too.
 
