@@ -90,6 +90,20 @@ def one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Returns a function that types a command here, in this process; it returns exit status, output and errors."""
+    from hpo.cli.app import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "hpo.cli", *map(str, arguments)]
 

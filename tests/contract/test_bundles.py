@@ -22,7 +22,6 @@ from without_ray import dispatching, play_to_the_end
 from hpo import store
 from hpo.bundle import Verification, make, studies_in, verify
 from hpo.bundle.derived import COMPARISON, IMPORTANCE, REPORT
-from hpo.cli.app import main
 from hpo.errors import HpoError
 from hpo.files import unpack
 from hpo.results.repetition import repetition
@@ -73,17 +72,6 @@ def bundle(results: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "b.tar.gz"
     assert [text for text in make(results, None, path) if "study.store" not in text] == []
     return path
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def remade(bundle: Path, path: Path, **changed: bytes) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from without_ray import dispatching, play_to_the_end
 
 from hpo import store
 from hpo.bundle import check_new, make, studies_in, verify
-from hpo.cli.app import main
 from hpo.cli.options import load_study
 from hpo.cli.run import print_results
 from hpo.errors import HpoError
@@ -63,17 +61,6 @@ def results(path: Path) -> str:
 def bundle(results: str, path: Path) -> Path:
     make(results, None, path.parent / "b.tar.gz")
     return path.parent / "b.tar.gz"
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_a_suite_by_its_name_or_as_the_stores_only_one_is_a_bundle_of_all_its_studies(

@@ -142,6 +142,27 @@ class Advisor:
         return self._history.best_open(space.pool.features, lambda rows: -((rows - place) ** 2).sum(axis=1))
 
 
+class Advised:
+    """What a library decides, which may break (protocol.Remote)."""
+
+    def __init__(self, advisor: Advisor) -> None:
+        self._advisor = advisor
+
+    @property
+    def broken(self) -> str:
+        return self._advisor.broken
+
+    @property
+    def deterministic(self) -> bool:
+        return self._advisor.deterministic
+
+    def end(self) -> None:
+        self._advisor.end()
+
+    def repeat(self, configs: Mapping[int, Config]) -> None:
+        self._advisor.repeat(configs)
+
+
 _known: dict[str, Mapping[str, Any]] = {}
 
 

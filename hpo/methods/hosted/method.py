@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.methods.hosted.advisor import Advisor
+from hpo.methods.hosted.advisor import Advised, Advisor
 from hpo.methods.hosted.process import HostFailed
 from hpo.methods.hosted.searcher import FULL, HostedSearcher
 from hpo.methods.protocol import Schedule, Setting
@@ -42,14 +42,14 @@ class Trial:
     ended: bool = False
 
 
-class Hosted:
+class Hosted(Advised):
     """A library's method that decides how far to train: it stops trials, or pauses them at levels and resumes the best."""
 
     oblivious = False
     expensive = True
 
     def __init__(self, advisor: Advisor) -> None:
-        self._advisor = advisor
+        super().__init__(advisor)
         self._stopping = advisor.kind == STOPPING
         self._trials: list[Trial] = []
         self._ours: dict[int, int] = {}  # a trial's number at the library -> in the run
@@ -59,14 +59,6 @@ class Hosted:
     @property
     def max_epochs(self) -> int:
         return self._advisor.max_epochs
-
-    @property
-    def broken(self) -> str:
-        return self._advisor.broken
-
-    @property
-    def deterministic(self) -> bool:
-        return self._advisor.deterministic
 
     # -- what the game asks -------------------------------------------------------------------------------------------
 
@@ -81,12 +73,6 @@ class Hosted:
     def on_failure(self, trial: int, epoch: int) -> None:
         self._trials[trial].ended = True
         self._advisor.guarded(lambda: self._advisor.tell("fail", trial=self._trials[trial].theirs), None)
-
-    def end(self) -> None:
-        self._advisor.end()
-
-    def repeat(self, configs: Mapping[int, Config]) -> None:
-        self._advisor.repeat(configs)
 
     # -- what the library answers -------------------------------------------------------------------------------------
 

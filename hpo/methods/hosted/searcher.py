@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.methods.hosted.advisor import Advisor
+from hpo.methods.hosted.advisor import Advised, Advisor
 from hpo.methods.hosted.process import HostFailed
 from hpo.methods.protocol import InvalidOption, Setting
 from hpo.study.space import Config
@@ -15,7 +15,7 @@ from hpo.text import shown
 FULL = "full"  # the kind of methods that decide nothing about lengths
 
 
-class HostedSearcher:
+class HostedSearcher(Advised):
     """Asks the library for configurations, and tells it their epochs, where they wait and how they ended.
 
     Unlike our own searchers a library may not learn from trials that run: what it is told at a pause and at the end counts.
@@ -25,7 +25,7 @@ class HostedSearcher:
     expensive = True
 
     def __init__(self, advisor: Advisor) -> None:
-        self._advisor = advisor
+        super().__init__(advisor)
         self._theirs: dict[str, int] = {}  # a configuration's digest -> its number at the library
         self._exhausted = False
 
@@ -63,22 +63,6 @@ class HostedSearcher:
     def _tell(self, do: str, config: Config, **told: Any) -> None:
         theirs = self._theirs[digest(dict(config))]
         self._advisor.guarded(lambda: self._advisor.tell(do, trial=theirs, **told), None)
-
-    # -- what is decided elsewhere may break (protocol.Remote) ---------------------------------------------------------
-
-    @property
-    def broken(self) -> str:
-        return self._advisor.broken
-
-    @property
-    def deterministic(self) -> bool:
-        return self._advisor.deterministic
-
-    def end(self) -> None:
-        self._advisor.end()
-
-    def repeat(self, configs: Mapping[int, Config]) -> None:
-        self._advisor.repeat(configs)
 
 
 def searcher_of(
