@@ -304,6 +304,7 @@ def test_curves_are_highlighted_by_pointer_and_by_keyboard(seen):
         told = page.locator("#panel-curves .told")
         page.locator("#panel-curves summary").focus()
         page.keyboard.press("Enter")
+        page.locator("#panel-curves tbody tr").first.wait_for()  # they are made once it is open
         expect(alone).to_have_count(0)
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
@@ -335,9 +336,9 @@ def test_pointing_at_a_method_and_choosing_it_unfolds_its_seeds(seen):
         button = page.get_by_role("button", name="bayesian")
         button.focus()
         page.keyboard.press("Enter")
-        assert button.get_attribute("aria-pressed") == "true"
+        expect(button).to_have_attribute("aria-pressed", "true")
         page.keyboard.press("Tab")
-        assert lines.count() > before
+        expect(lines.nth(before)).to_be_attached()
         assert watching.complaints == []
 
 
