@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from trainables.adapters.paused import Ended, Paused, Retraining, Returned, Stepwise, called
 from trainables.errors import Diverged, InvalidConfig
@@ -76,6 +77,7 @@ def test_a_function_that_is_over_runs_its_finally_blocks_though_it_catches_excep
             paused.next()
     del paused
     gc.collect()
+    Paused(counting, 0)  # nothing ends before: a collection may come at any moment
     assert seen == ["ended", "finally"]
     assert not alive()
 
@@ -91,6 +93,31 @@ def test_global_generators_are_each_functions_own_and_the_callers_are_left_alone
     assert [mine for mine, _ in turns] == [alone.next() for _ in range(3)]
     assert turns[0][0] != turns[0][1]
     assert (random.random(), float(np.random.rand())) == expected
+
+
+def test_one_that_is_forgotten_while_a_generator_is_locked_ends_later(monkeypatch):
+    """PyTorch makes the tensor of a generator's state under that generator's lock, and a collection may come right then."""
+    lock, state = threading.Lock(), torch.get_rng_state
+
+    def locked():
+        assert lock.acquire(timeout=5), "a collection must not ask for a generator's state"
+        try:
+            gc.collect()
+            return state()
+        finally:
+            lock.release()
+
+    forgotten, paused = Paused(drawing, 1), Paused(drawing, 1)
+    forgotten.next()
+    forgotten.itself = forgotten  # a cycle: only the collector finds it
+    del forgotten
+    monkeypatch.setattr(torch, "get_rng_state", locked)
+    paused.next()
+    assert alive() == 2
+    paused.next()
+    assert alive() == 1
+    paused.close()
+    assert not alive()
 
 
 def drawn(report):

@@ -3,7 +3,7 @@
     paused = Paused(lambda report: train(config, report), seed)
     paused.next()       # -> what the function's first call of `report` was given; it stands still in there
     paused.next()       # -> of its second call. Raises what the function raises, and Returned when it returns
-    paused.close()      # its report raises Ended, and its `finally` blocks run
+    paused.close()      # its report raises Ended, and its `finally` blocks run; so, later, where nobody holds it any more
 
 At any time either the caller or the function runs, never both. Writes nothing.
 """
@@ -16,9 +16,10 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any
 
@@ -51,13 +52,15 @@ class Paused:
     """
 
     def __init__(self, function: Callable[[Callable[[Any], None]], Any], seed: int) -> None:
+        _end_forgotten()
         self.generators = Generators(seed)
         self._baton = Baton(function)
-        self._end = weakref.finalize(self, _close, self._baton, self.generators)
+        self._end = weakref.finalize(self, _forgotten.put, (self._baton, self.generators))
         self._end.atexit = False  # a daemon's thread ends with the process
 
     def next(self) -> Any:
         """Lets the function go on and returns what it reports next. Raises what it raises; Returned when it returns."""
+        _end_forgotten()
         if not self._end.alive:
             raise RuntimeError("a closed function must not be asked for more, but it was")
         with self.generators.in_force():
@@ -65,7 +68,19 @@ class Paused:
 
     def close(self) -> None:
         """Ends the function where it stands, by Ended, and waits a while for it. Does nothing the second time."""
-        self._end()
+        if self._end.detach():
+            _close(self._baton, self.generators)
+
+
+_forgotten: SimpleQueue[tuple[Baton, Generators]] = SimpleQueue()
+"""Functions that nobody holds any more, to be ended when another one is made or goes on. Not by the collector: it may come
+while PyTorch holds the lock of a generator, for which ending a function would then wait for ever."""
+
+
+def _end_forgotten() -> None:
+    with suppress(Empty):
+        while True:
+            _close(*_forgotten.get_nowait())
 
 
 def _close(baton: Baton, generators: Generators) -> None:
