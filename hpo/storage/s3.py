@@ -169,10 +169,12 @@ class S3Place:
 
     def download(self, name: str, path: Path) -> None:
         """Copies a file of any size to the local `path`, where it appears whole."""
+        from boto3.s3.transfer import S3Transfer  # which few need, and which takes a while
+
         with self._explained():
             try:
                 with appearing(path) as beside:
-                    self._client.download_file(self.bucket, self._key(name), str(beside))
+                    S3Transfer(self._client).download_file(self.bucket, self._key(name), str(beside))
             except OSError as error:
                 raise StorageError(
                     f"{path} must be writable, but: {error.strerror}; make it so, or make room"

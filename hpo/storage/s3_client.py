@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 STREAMS = 16
 LARGE_READ_SECONDS = 30  # a server may be silent for so long while it takes or finds a large file
@@ -23,6 +24,7 @@ SETTINGS = Config(
 )
 
 
+MODELS = create_loader()  # reads the descriptions of Amazon's services, most of what a client costs, once in a process
 BRIEF = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
@@ -33,4 +35,6 @@ def client(*, large: bool = False, brief: bool = False) -> Any:
     """
     more = BRIEF if brief else Config(read_timeout=LARGE_READ_SECONDS) if large else Config()
     settings = SETTINGS.merge(more)
-    return boto3.session.Session().client("s3", config=settings)
+    session = botocore.session.Session()
+    session.register_component("data_loader", MODELS)
+    return session.create_client("s3", config=settings)
