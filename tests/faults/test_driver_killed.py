@@ -85,8 +85,8 @@ def test_killed_at_any_moment_it_keeps_its_charges_in_the_order_of_arrival(insta
 @pytest.mark.parametrize(
     "page",
     [
-        "optuna",
         # A minute each; tests/contract/test_adapters.py kills without a cluster.
+        pytest.param("optuna", marks=pytest.mark.journey),
         pytest.param("lightning", marks=pytest.mark.soak),
         pytest.param("huggingface", marks=pytest.mark.soak),
     ],
@@ -145,7 +145,7 @@ def test_asked_to_stop_it_prints_how_to_go_on_and_leaves_a_whole_store(instant, 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("moment", [3, 25])
+@pytest.mark.parametrize("moment", [pytest.param(3, marks=pytest.mark.journey), 25])
 def test_a_study_that_is_moved_away_is_not_made_anew_and_goes_on_when_it_is_back(
     instant, tmp_path, monkeypatch, moment
 ):

@@ -65,7 +65,10 @@ def by_a_restarted_kernel(file: Path, store: Path) -> str:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "go_on"), [("tune", by_the_command_line), ("optuna", by_a_restarted_kernel)])
+@pytest.mark.parametrize(
+    ("kind", "go_on"),
+    [pytest.param("tune", by_the_command_line, marks=pytest.mark.journey), ("optuna", by_a_restarted_kernel)],
+)
 def test_killed_it_goes_on_as_if_nothing_had_happened(kind, go_on, tmp_path, monkeypatch):
     file, store = tmp_path / "given.yaml", tmp_path / "store"
     killed(kind, file, store)

@@ -32,6 +32,7 @@ def ordeal(cluster: FaultyCluster, folder: Path, *, seconds: float, epochs: int,
     return Ordeal(cluster, study, Folder(str(folder / "store")), np.random.default_rng(0))
 
 
+@pytest.mark.journey
 def test_a_node_that_joins_is_used_though_trials_are_shorter_than_its_start(
     cluster: FaultyCluster, tmp_path: Path
 ) -> None:

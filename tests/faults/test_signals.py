@@ -88,7 +88,7 @@ def nothing_is_left(place: Path) -> None:
     assert folders(place) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.journey)])
 def test_a_signal_to_the_whole_process_group_ends_the_study_and_the_same_command_goes_on(
     instant, tmp_path, place, number
 ):

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.journey  # `make docs` runs them, too
 @pytest.mark.parametrize("source", notebooks.sources(), ids=lambda path: path.stem)
 def test_a_notebook_runs_and_becomes_a_page(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))

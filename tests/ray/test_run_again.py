@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from hpo.storage.archive import ArchivePlace
 from tests.conftest import hpo, rows
 
 
+@pytest.mark.journey  # tests/contract/test_bundles.py does the same without a cluster
 def test_a_study_bundled_and_trained_anew_gives_the_same_numbers(instant: Callable[..., Path], tmp_path: Path) -> None:
     store, new, path = tmp_path / "store", tmp_path / "new", tmp_path / "b.tar.gz"
     done = hpo("run", instant(fail_share=0.1, epochs=24), "--store", store, "--workers", 2, "--quiet", "--no-report")

@@ -83,6 +83,7 @@ def arbiters(cluster: FaultyCluster) -> list[int]:
     return [pid for number in cluster.nodes for pid, words in cluster.of(number).items() if "ray::Arbiter" in words]
 
 
+@pytest.mark.journey
 def test_a_second_study_gets_its_half_and_a_killed_one_leaves_it_all(cluster: FaultyCluster) -> None:
     with holders(cluster, ("first", {})) as (first,):
         first.holds(4)

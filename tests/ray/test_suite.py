@@ -29,6 +29,7 @@ tasks:
 """
 
 
+@pytest.mark.journey
 @pytest.mark.timeout(600)
 def test_a_suite_whose_driver_is_killed_in_its_second_task_goes_on_as_if_nothing_had_happened(tmp_path):
     path, killed, undisturbed = tmp_path / "lands.yaml", tmp_path / "killed", tmp_path / "undisturbed"
