@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,16 +18,21 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 
 
+OWN_PORTS = range(
+    21_000, 32_000
+)  # neither what systems give out nor the ports of Ray's workers: Ray looks for its own there
+
+
 def free_ports(count: int) -> list[int]:
-    """Returns ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Returns ports that were free a moment ago and that nobody gets who asks for any."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(OWN_PORTS, len(OWN_PORTS)):  # tests run side by side
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"{count} ports of {OWN_PORTS} must be free")
 
 
 def own_place(folder: Path) -> list[str]:
