@@ -243,7 +243,9 @@ def main(
 ) -> list[Row]:
     """Returns the bench's rows. Raises ValueError for a method of `again` that is not played here."""
     standing = parse_methods([*OURS, *HOSTED])
-    wanted = parse_methods(methods) if methods else standing
+    labels = {method.label: method for method in standing}
+    others = parse_methods([one for one in methods or () if one not in labels])
+    wanted = [*(labels[one] for one in methods if one in labels), *others] if methods else standing
     chosen = playable(wanted)
     if unknown := sorted(set(again) - {method.label for method in chosen}):
         raise ValueError(f"--again must name methods that are played here, but {', '.join(unknown)} is none of them")
@@ -266,7 +268,7 @@ def main(
 if __name__ == "__main__":
     parser = command(__doc__, writes=True)
     parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
-    parser.add_argument("--methods", nargs="+")
+    parser.add_argument("--methods", nargs="+", help="labels of the tables, or names of other methods")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", nargs="+", metavar="METHOD", default=[], help="forget these methods' games first")
