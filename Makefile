@@ -46,7 +46,7 @@ test: .venv/ready ## one file at a time in each of up to four processes, the lon
 test-quick: .venv/ready ## unit and contract tests but for the slow ones (networks, S3, many studies)
 	$(QUICK)
 
-journeys: .venv/ready ## whole stories on real clusters and in Chromium (tutorials line by line, notebooks, the service from submission to comparison, Slurm, compose, autoscaler): 20 to 40 minutes
+journeys: .venv/ready ## whole stories on real clusters and in Chromium (tutorials line by line, notebooks, the service from submission to comparison, Slurm, compose, autoscaler): tens of minutes
 	$(BIN)/python -m pytest -m journey
 
 soak: .venv/ready ## 200 faults over 20 studies on real Ray nodes, with a summary: takes an hour, and root's rights for a small disk

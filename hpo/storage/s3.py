@@ -173,8 +173,8 @@ class S3Place:
 
         with self._explained():
             try:
-                with appearing(path) as beside:
-                    S3Transfer(self._client).download_file(self.bucket, self._key(name), str(beside))
+                with appearing(path) as beside, S3Transfer(self._client) as transfer:
+                    transfer.download_file(self.bucket, self._key(name), str(beside))
             except OSError as error:
                 raise StorageError(
                     f"{path} must be writable, but: {error.strerror}; make it so, or make room"

@@ -231,10 +231,17 @@ def smooth_table(by: Mapping[str, Standing], name: str) -> str:
     return markdown(head, body)
 
 
+def named(methods: Sequence[str]) -> tuple[Method, ...]:
+    """Returns the methods of these labels of the tables, or names of other methods; all of the tables where none is given."""
+    entries = [*OURS, *HOSTED]
+    labelled = {method.label: entry for method, entry in zip(parse_methods(entries), entries, strict=True)}
+    return parse_methods([labelled.get(name, name) for name in methods] or entries)
+
+
 def main(
     quick: bool = False,
     suites: Sequence[str] = tuple(SUITES),
-    methods: Sequence[Any] | None = None,
+    methods: Sequence[str] = (),
     seeds: int = 20,
     processes: int = 2,
     again: Sequence[str] = (),
@@ -242,10 +249,7 @@ def main(
     writes: bool = False,
 ) -> list[Row]:
     """Returns the bench's rows. Raises ValueError for a method of `again` that is not played here."""
-    standing = parse_methods([*OURS, *HOSTED])
-    labels = {method.label: method for method in standing}
-    others = parse_methods([one for one in methods or () if one not in labels])
-    wanted = [*(labels[one] for one in methods if one in labels), *others] if methods else standing
+    standing, wanted = named(()), named(methods)
     chosen = playable(wanted)
     if unknown := sorted(set(again) - {method.label for method in chosen}):
         raise ValueError(f"--again must name methods that are played here, but {', '.join(unknown)} is none of them")
@@ -268,7 +272,7 @@ def main(
 if __name__ == "__main__":
     parser = command(__doc__, writes=True)
     parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
-    parser.add_argument("--methods", nargs="+", help="labels of the tables, or names of other methods")
+    parser.add_argument("--methods", nargs="+", default=[], help="labels of the tables, or names of other methods")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", nargs="+", metavar="METHOD", default=[], help="forget these methods' games first")

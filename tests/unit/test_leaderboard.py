@@ -46,6 +46,14 @@ def test_games_are_there_again_and_the_file_does_not_depend_on_their_order(tmp_p
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_methods_are_named_by_the_labels_of_the_tables():
+    named = bench_arena.named(["optuna-gp", "sobol"])
+    assert [(method.label, method.name, dict(method.options)) for method in named] == [
+        ("optuna-gp", "optuna", {"sampler": "GPSampler"}), ("sobol", "sobol", {}),
+    ]  # fmt: skip
+    assert len(bench_arena.named([])) == len(bench_arena.OURS) + len(bench_arena.HOSTED)
+
+
 @pytest.mark.parametrize(("every", "kept"), [(0.0, 1), (3600.0, 0)])
 def test_a_killed_run_loses_no_more_than_was_played_since_the_last_writing(tmp_path, every, kept):
     Games(path := tmp_path / "games", every).add(GAME, PLAYED)
