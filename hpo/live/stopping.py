@@ -24,19 +24,25 @@ def stoppable(command: str) -> Iterator[None]:
     While the game is played the driver has its own handlers, so that it ends between two reports. `command` continues.
     """
 
+    asked: list[str] = []
+
     def stop(number: int, frame: FrameType | None, tries: int = IMPORT_TRIES) -> None:
         if tries and _imports(frame):
             signal.signal(signal.SIGALRM, lambda _, then: stop(number, then, tries - 1))
             signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
             return
-        raise _Stopped(signal.Signals(number).name)
+        asked.append(signal.Signals(number).name)
+        raise _Stopped(asked[-1])
 
     here = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, stop) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
     try:
         yield
-    except KeyboardInterrupt as stopped:
-        name = str(stopped) or "SIGINT"
+    except BaseException as error:
+        if not asked and not isinstance(error, KeyboardInterrupt):
+            raise
+        # a library on the way may have made another error of the stop: pydantic does, of what its serializers raise
+        name = asked[0] if asked else "SIGINT"
         raise InterruptedStudy(f"stopped by {name}; what was done is in the store; to continue: {command}") from None
     finally:
         for number, handler in before.items():
