@@ -43,7 +43,8 @@ def test_a_stop_ends_with_the_sentence_of_its_first_signal(block: Callable[[], N
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(InterruptedStudy) as told, stoppable("hpo run x.yaml"):
         block()
-    assert str(told.value).startswith("stopped by SIGTERM; ") and str(told.value).endswith("to continue: hpo run x.yaml")
+    assert str(told.value).startswith("stopped by SIGTERM; ")
+    assert str(told.value).endswith("to continue: hpo run x.yaml")
     assert signal.getsignal(signal.SIGTERM) is before
 
 
