@@ -375,7 +375,7 @@ def test_a_study_starts_from_a_preset_or_an_earlier_one(seen):
         assert "study: alpha-2" in text_of(page).inner_text()
         page.get_by_label("Start from").select_option(label="digits")
         text_of(page).filter(has_text="Handwritten digits").wait_for()
-        page.locator(".pairs", has_text="4 methods x 12 seeds").wait_for(timeout=60_000)
+        page.locator(".pairs", has_text="4 methods x 10 seeds").wait_for(timeout=60_000)
         page.reload()  # the text stays with the tab, but the address asks for alpha
         page.goto(page.url.partition("?")[0])
         text_of(page).filter(has_text="Handwritten digits").wait_for()

@@ -295,7 +295,7 @@ def test_watch_ends_as_run_ends(command: Hpo) -> None:
     code, out, told = command("watch", "digits", "--format", "json")
     assert code == 0
     assert json.loads(out)["study"] == "digits"
-    assert "6,144 of 6,144 epochs charged" in told
+    assert "5,120 of 5,120 epochs charged" in told
     assert command("watch", "digits", "--quiet")[2] == ""
     code, _, told = command("watch", "under-way")
     assert code in (1, 130)
