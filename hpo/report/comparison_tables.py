@@ -70,7 +70,7 @@ def method_tables(comparison: Comparison) -> list[Table]:
     """Returns the tables with one row a method: results, several tasks' means, cost."""
     tables = [with_row(found_table(comparison), comparison), cost_table(comparison)]
     if len(comparison.tasks) > 1:
-        tables.insert(1, with_row(tasks_table(comparison), comparison, explained=False))
+        tables.insert(1, tasks_table(comparison, reference=True))
     return tables
 
 
@@ -144,7 +144,7 @@ def found_table(comparison: Comparison) -> Table:
         note += " Optimism: how much better validation is than the test; a positive value is selection bias."
     note = " ".join([note, *comparison.notes])
     title = (
-        f"{comparison.study}: {comparison.metric} after {budgets(comparison.budgets, comparison.cost_budgets)} per run"
+        f"{comparison.title}: {comparison.metric} after {budgets(comparison.budgets, comparison.cost_budgets)} per run"
     )
     return _table(title, columns, note, _best(comparison))
 
@@ -158,10 +158,13 @@ def _unseen(methods: Sequence[MethodSummary]) -> str:
     return f" and covers no failure that did not happen yet: {chance}"
 
 
-def tasks_table(comparison: Comparison) -> Table:
-    """Returns one row a method, one column a task: the mean over its seeds."""
-    columns = (Column("method", "method", "text"), *(Column(task, f"mean_{task}") for task in comparison.tasks))
-    rows = tuple((m.method, *(m.task_means.get(task) for task in comparison.tasks)) for m in comparison.methods)
+def tasks_table(comparison: Comparison, *, reference: bool = False) -> Table:
+    """Returns one row a task, one column a method: the mean over its seeds. `reference`: with random search's, too."""
+    methods = {m.method: m.task_means for m in comparison.methods}
+    if reference and comparison.reference:
+        methods[comparison.reference.name] = comparison.reference.task_means
+    columns = (Column("task", "task", "text"), *(Column(method, f"mean_{method}") for method in methods))
+    rows = tuple((task, *(means.get(task) for means in methods.values())) for task in comparison.tasks)
     return Table(f"Mean {comparison.metric} by task", columns, rows)
 
 

@@ -98,7 +98,7 @@ def tasks_page(
         ("Methods", str(len(comparison.methods))), ("Runs", str(len(comparison.runs))),
     ]  # fmt: skip
     return _render(
-        title=", ".join(comparison.tasks),
+        title=comparison.title,
         verdict=lead(comparison),
         facts=facts,
         sections=sections,

@@ -25,11 +25,11 @@ def named(objective: Objective) -> str:
 
 
 def shares_table(tasks: Sequence[Pareto]) -> Table:
-    """Returns one row a method, one column a task: the mean hypervolume as a share of the task's box."""
-    columns = (Column("method", "method", "text"), *(Column(task.study, f"share_{task.study}") for task in tasks))
-    shares = {task.study: {m.method: m.share for m in task.methods} for task in tasks}
+    """Returns one row a task, one column a method: the mean hypervolume as a share of the task's box."""
     methods = dict.fromkeys(m.method for task in tasks for m in task.methods)
-    rows = tuple((method, *(shares[task.study].get(method) for task in tasks)) for method in methods)
+    columns = (Column("task", "task", "text"), *(Column(method, f"share_{method}") for method in methods))
+    shares = {task.study: {m.method: m.share for m in task.methods} for task in tasks}
+    rows = tuple((task, *(found.get(method) for method in methods)) for task, found in shares.items())
     first, second = tasks[0].objectives
     return Table(f"Hypervolume in {first.name} and {second.name} by task, as a share of the task's box", columns, rows)
 

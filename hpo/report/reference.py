@@ -16,16 +16,14 @@ from hpo.results.values import Comparison
 LOOK = Look(MUTED, (0, (3, 2)), ".")
 
 
-def with_row(table: Table, comparison: Comparison, *, explained: bool = True) -> Table:
-    """Returns a table of methods with the reference as its last row, and a note on how it is computed if `explained`."""
+def with_row(table: Table, comparison: Comparison) -> Table:
+    """Returns a table of methods with the reference as its last row, and a note on how it is computed."""
     reference = comparison.reference
     if reference is None:
         return table
     cells: dict[str, Cell] = {"method": reference.name, "mean": reference.mean, "test_mean": reference.test_mean}
-    cells |= {f"mean_{task}": value for task, value in reference.task_means.items()}
     row = tuple(cells.get(column.key) for column in table.columns)
-    note = f"{table.note} {reference.how}".strip() if explained else table.note
-    return replace(table, rows=(*table.rows, row), note=note)
+    return replace(table, rows=(*table.rows, row), note=f"{table.note} {reference.how}".strip())
 
 
 def with_line(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hpo.store import StudyData
 
 NAMED = 8  # incomplete runs that a note lists
+FAR = 3  # pairs of a method and a task with runs far from the rest that have a note each
 
 
 class IncomparableStudies(HpoError):
@@ -231,17 +232,26 @@ def _notes(
 
 
 def _far(whole: Mapping[str, Sequence[RunSummary]], tasks: Collection[str], point: float) -> list[str]:
-    """Returns a sentence for each method and task with runs far from the rest, on which mean and interval hinge."""
-    found = []
+    """Returns a sentence for each method and task with runs far from the rest, on which mean and interval hinge.
+
+    Of many there is one sentence, which names the farthest.
+    """
+    found: list[tuple[float, str]] = []
     for label, task in product(whole, tasks):
         far = far_runs([run.value for run in whole[label] if run.study == task and run.incumbent], point)
         if far:
             where = f" on {task}" if len(tasks) > 1 else ""
-            found.append(
+            said = (
                 f"{far.count} of {far.runs} runs of {label} {'is' if far.count == 1 else 'are'} far from the rest{where} "
-                f"(mean {far.far_mean:.4g} against {far.rest_mean:.4g}): mean and interval depend on how often this happens."
+                f"(mean {far.far_mean:.4g} against {far.rest_mean:.4g})"
             )
-    return found
+            found.append((abs(far.far_mean - far.rest_mean), said))
+    if len(found) > FAR:
+        return [
+            f"{max(found)[1]}; {len(found) - 1} other pairs of a method and a task have such runs, too: means and "
+            "intervals depend on how often this happens."
+        ]
+    return [f"{said}: mean and interval depend on how often this happens." for _, said in found]
 
 
 def _always_the_same(runs: Sequence[RunSummary]) -> bool:

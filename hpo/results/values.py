@@ -245,6 +245,21 @@ class Comparison:
     states: Mapping[str, State] = field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """The study's name; of several, what their names begin with up to a dot, as a suite's do, and how many they are."""
+        if len(self.tasks) < 2:
+            return self.study
+        suites = {name.rpartition(".")[0] for name in self.tasks}
+        suite = suites.pop() if len(suites) == 1 else ""
+        return (
+            f"{suite}, {len(self.tasks)} tasks"
+            if suite
+            else self.study
+            if len(self.tasks) < 4
+            else f"{len(self.tasks)} tasks"
+        )
+
+    @property
     def budget_epochs(self) -> int | None:
         """The budget of a run in epochs; None if the tasks' budgets differ, or are a cost."""
         sizes = set(self.budgets.values())

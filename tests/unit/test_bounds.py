@@ -10,7 +10,7 @@ from scipy import stats
 
 from hpo.report.comparison_tables import render_comparison
 from hpo.results.bounds import UNBOUNDED, Bounds, metric_bounds
-from hpo.results.compare import compare
+from hpo.results.compare import compare, compare_many
 from hpo.results.coverage import FarRuns, far_runs, unseen_share
 from hpo.results.statistics import interval, share_interval
 from tests.simulated import simulated_study
@@ -160,6 +160,17 @@ def test_a_comparison_names_far_runs_and_what_its_intervals_cannot_cover() -> No
     text = render_comparison(found, "markdown")
     assert "covers no failure that did not happen yet: 5 runs can all succeed if up to 45 % of runs fail." in text
     assert found.notes[0] in text
+
+
+def test_many_tasks_with_far_runs_have_one_sentence_with_the_farthest() -> None:
+    near, far = [0.8, 0.82, 0.81, 0.8, 0.79], {"s.p": 0.5, "s.q": 0.1, "s.r": 0.4, "s.t": 0.3}
+    studies = [simulated_study({"a": [0.9, 0.91, 0.9, 0.89, low], "b": near}, name=name) for name, low in far.items()]
+    said = "1 of 5 runs of a is far from the rest on s.q (mean 0.1 against 0.9)"
+    assert compare_many(studies).notes == (
+        f"{said}; 3 other pairs of a method and a task have such runs, too: means and intervals depend on how often this "
+        "happens.",
+    )
+    assert len(compare_many(studies[:3]).notes) == 3
 
 
 @pytest.mark.parametrize("mean", [5e-324, 1e-313, 1e-12])

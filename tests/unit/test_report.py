@@ -303,6 +303,28 @@ def test_a_loss_is_drawn_with_its_better_end_on_top(data):
     assert axes[-1].place(axes[-1].high) == 1
 
 
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (("garden.leaves", "garden.seeds"), "garden, 2 tasks"),
+        (("my.own.a", "my.own.b", "my.own.c"), "my.own, 3 tasks"),
+        (("clothes", "digits"), "clothes, digits"),
+        (("garden.leaves", "digits"), "garden.leaves, digits"),
+        (("a", "b", "c", "d"), "4 tasks"),
+        (("garden.leaves",), "garden.leaves"),
+    ],
+)
+def test_a_suite_is_named_once_and_has_a_row_a_task(names, title):
+    found = compare_many([synthetic_study(name, methods=("random", "asha"), budget=32, seeds=(0, 1)) for name in names])
+    assert found.title == title
+    for short in (True, False):
+        text = render_comparison(found, "table", width=100, short=short)
+        assert f"{title}: val_accuracy after 32 charged epochs per run" in text
+        means = text.partition("Mean val_accuracy by task\n")[2]
+        assert means.startswith("task") == (len(names) > 1)
+        assert all(re.search(rf"^{re.escape(name)} +0\.\d+ +0\.\d+", means, re.M) for name in names if means)
+
+
 @pytest.mark.parametrize("format", ["table", "csv", "markdown", "latex", "html", "json"])
 def test_every_format_names_every_method(comparison, format):
     text = render_comparison(comparison, format, width=100)
