@@ -25,10 +25,10 @@ DIGITS: dict[str, Any] = {
         "optimizer": hpo.Choice(["adam", "adadelta", "rmsprop", "sgd"], grid=["adam", "sgd"]),
         "finetuned_layers": hpo.Choice([4, 10, 16, "all"], grid=[4, "all"]),
     },
-    "fixed": {"batch_size": 8, "image_size": 32},
+    "fixed": {"batch_size": 8, "image_size": 24},
     "budget": {"epochs": 128, "max_epochs": 16},
     "methods": ["grid", "random", "bayesian", {"asha": {"min_epochs": 1, "eta": 4}}],
-    "seeds": list(range(12)),
+    "seeds": list(range(10)),
     "final": {"retrain": "none"},
 }
 

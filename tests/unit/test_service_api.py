@@ -242,7 +242,8 @@ def test_all_routes_share_what_was_read_once_and_pages_read_the_head_alone(
     read = LocalPlace.read
 
     def counted(self: LocalPlace, name: str) -> bytes | None:
-        seen[name] += 1
+        if self.root.is_relative_to(tmp_path):  # another test's thread may hold a lease elsewhere
+            seen[name] += 1
         return read(self, name)
 
     monkeypatch.setattr(LocalPlace, "read", counted)
