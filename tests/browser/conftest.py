@@ -25,7 +25,9 @@ QUIET = (
 @pytest.fixture(scope="module")  # not the session: Playwright keeps an event loop running, and others need theirs
 def chromium():
     if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here: the pages are not looked at (Debian: apt-get install chromium libatomic1)")
+        pytest.skip(
+            "no Chromium is installed here: the pages are not looked at (Debian: apt-get install chromium libatomic1)"
+        )
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
