@@ -121,9 +121,8 @@ def lend() -> Callable[[], None]:
 def say_mode() -> str:
     """Sets RAY_AUTH_MODE for this process and returns it: as it is set, by default `token` if there is a token."""
     mode = os.environ.get(MODE, "").lower() or ("token" if find() else "disabled")
-    if os.environ.get(MODE) != mode:
-        os.environ[MODE] = mode
-        _read_again()
+    os.environ[MODE] = mode
+    _read_again()  # the variable may have been set since Ray read it
     return mode
 
 

@@ -99,6 +99,19 @@ def test_the_mode_is_always_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert tokens.say_mode() == "disabled"
 
 
+def test_ray_reads_the_mode_as_it_is_when_a_connection_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray reads the variable once; a process that had a cluster with a token may join one without."""
+    import ray  # noqa: F401
+    from ray._raylet import AuthenticationMode, get_authentication_mode  # type: ignore[attr-defined]
+
+    monkeypatch.delenv(MODE, raising=False)
+    monkeypatch.setenv(TOKEN, "f" * 64)
+    for mode, read in (("token", AuthenticationMode.TOKEN), ("disabled", AuthenticationMode.DISABLED)):
+        monkeypatch.setenv(MODE, mode)
+        assert tokens.say_mode() == mode
+        assert get_authentication_mode() == read
+
+
 def test_a_lent_token_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (MODE, TOKEN):
         monkeypatch.delenv(name, raising=False)
