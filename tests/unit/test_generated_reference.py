@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,9 @@ def test_every_environment_variable_of_the_code_is_in_the_reference() -> None:
 def test_a_bar_in_a_cell_does_not_end_it() -> None:
     assert tables.table(("a",), [("x|y",)]).splitlines()[-1] == r"| x\|y |"
     assert all(PARTS.values())
+
+
+def test_no_module_beside_mkdocs_hook_takes_the_name_of_pythons_own() -> None:
+    """MkDocs puts the hook's folder first on the path, before Python's library."""
+    names = {module.stem for module in (DOCS / "from_code").glob("*.py")} - {"__init__", "__main__"}
+    assert names & sys.stdlib_module_names == set()
