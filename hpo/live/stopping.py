@@ -24,29 +24,33 @@ def stoppable(command: str) -> Iterator[None]:
     While the game is played the driver has its own handlers, so that it ends between two reports. `command` continues.
     """
 
-    asked: list[str] = []
-
     def stop(number: int, frame: FrameType | None, tries: int = IMPORT_TRIES) -> None:
         if tries and _imports(frame):
             signal.signal(signal.SIGALRM, lambda _, then: stop(number, then, tries - 1))
             signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
             return
-        asked.append(signal.Signals(number).name)
-        raise _Stopped(asked[-1])
+        raise _Stopped(signal.Signals(number).name)
 
     here = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, stop) for number in ((signal.SIGINT, signal.SIGTERM) if here else ())}
     try:
         yield
     except BaseException as error:
-        if not asked and not isinstance(error, KeyboardInterrupt):
+        stopped = None if isinstance(error, InterruptedStudy) else _stop_behind(error)
+        if stopped is None:
             raise
-        # a library on the way may have made another error of the stop: pydantic does, of what its serializers raise
-        name = asked[0] if asked else "SIGINT"
+        name = str(stopped) or "SIGINT"
         raise InterruptedStudy(f"stopped by {name}; what was done is in the store; to continue: {command}") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Returns the stop that an error was made of: pydantic makes one of its own of what is raised in its serializers."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -250,14 +250,10 @@ class Comparison:
         if len(self.tasks) < 2:
             return self.study
         suites = {name.rpartition(".")[0] for name in self.tasks}
-        suite = suites.pop() if len(suites) == 1 else ""
-        return (
-            f"{suite}, {len(self.tasks)} tasks"
-            if suite
-            else self.study
-            if len(self.tasks) < 4
-            else f"{len(self.tasks)} tasks"
-        )
+        tasks = f"{len(self.tasks)} tasks"
+        if len(suites) == 1 and "" not in suites:
+            return f"{suites.pop()}, {tasks}"
+        return self.study if len(self.tasks) < 4 else tasks
 
     @property
     def budget_epochs(self) -> int | None:

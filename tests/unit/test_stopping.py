@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import BaseModel, model_serializer
 
-from hpo.errors import InterruptedStudy
+from hpo.errors import InterruptedStudy, StudyFailed
 from hpo.live.stopping import stoppable
 
 
@@ -36,14 +36,26 @@ def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)  # a second one, while the first one's exception is on its way
 
 
+def overcome() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    raise StudyFailed("the disk is full")
+
+
 @pytest.mark.parametrize(
-    "block", [lambda: signal.raise_signal(signal.SIGTERM), lambda: Stopped().model_dump(), renamed, interrupted]
+    ("block", "name"),
+    [
+        (lambda: signal.raise_signal(signal.SIGTERM), "SIGTERM"),
+        (lambda: Stopped().model_dump(), "SIGTERM"),
+        (renamed, "SIGTERM"),
+        (interrupted, "SIGINT"),
+    ],
 )
-def test_a_stop_ends_with_the_sentence_of_its_first_signal(block: Callable[[], None]) -> None:
+def test_a_stop_ends_with_the_sentence(block: Callable[[], None], name: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(InterruptedStudy) as told, stoppable("hpo run x.yaml"):
         block()
-    assert str(told.value).startswith("stopped by SIGTERM; ")
+    assert str(told.value).startswith(f"stopped by {name}; ")
     assert str(told.value).endswith("to continue: hpo run x.yaml")
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -59,3 +71,14 @@ def test_a_stop_that_the_block_gets_over_does_not_end_it() -> None:
             signal.raise_signal(signal.SIGINT)
         done = True
     assert done
+
+
+def test_an_error_after_such_a_stop_is_not_hidden() -> None:
+    with pytest.raises(StudyFailed, match="the disk is full"), stoppable("hpo run x.yaml"):
+        overcome()
+
+
+def test_the_sentence_of_a_block_within_stays() -> None:
+    with pytest.raises(InterruptedStudy) as told, stoppable("outer"), stoppable("inner"):
+        signal.raise_signal(signal.SIGINT)
+    assert str(told.value).endswith("to continue: inner")
