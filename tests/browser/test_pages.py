@@ -293,6 +293,9 @@ def test_several_studies_are_compared_as_on_the_command_line(seen, store):
         assert page.locator(".curves figure").count() == 2
         assert "Undecided" in page.locator(".verdict").inner_text()
         assert page.locator("#methods-heading").inner_text() == "Methods over 2 tasks"
+        by_task = page.locator("section[aria-labelledby=tasks-heading]")
+        assert by_task.locator("tbody th").all_inner_texts() == ["alpha", "beta"]
+        assert len(by_task.locator("thead th").all_inner_texts()) == 5  # the task and four methods
         command = page.locator(".command pre").inner_text()
         assert command == f"hpo compare {store} --study alpha --study beta"
         with page.expect_download() as saved:

@@ -2,7 +2,7 @@
 
 import { ApiProblem, api, get, isAbort, page, studyPath } from "./api.js";
 import { chooser } from "./compare_chooser.js";
-import { methodsTable, pairsTable } from "./compare_tables.js";
+import { methodsTable, pairsTable, tasksTable } from "./compare_tables.js";
 import { announce, byId, copyButton, h, put } from "./dom.js";
 import { saveTable } from "./download.js";
 import { count, counted } from "./format.js";
@@ -72,6 +72,7 @@ class ComparePage {
       ...notesOf(comparison.notes),
       h("section", { "aria-labelledby": "curves-heading" }, h("h2", { id: "curves-heading" }, "Best value so far"), legend(methods, looks), curves),
       methodsTable(comparison, looks),
+      tasksTable(comparison, looks),
       pairsTable(comparison),
       repeat(studies, given, who),
     );

@@ -1,4 +1,4 @@
-// The tables of a comparison: methods over tasks, and every pair of methods.
+// The tables of a comparison: methods over tasks, each task's means, and every pair of methods.
 
 import { h, type Child } from "./dom.js";
 import { count, interval, number } from "./format.js";
@@ -8,28 +8,37 @@ import type { Comparison, Look, PairRow } from "./models.js";
 const MOST = 10_000; // numbers above it say no more than that they are large
 
 export function methodsTable(comparison: Comparison, looks: ReadonlyMap<string, Look>): HTMLElement {
-  const { tasks, mode } = comparison;
-  const several = tasks.length > 1;
+  const several = comparison.tasks.length > 1;
   const rows = [...comparison.methods].sort((a, b) => (a.mean_rank ?? Infinity) - (b.mean_rank ?? Infinity));
   const aggregates = new Map(comparison.aggregates?.methods.map((one) => [one.method, one]));
   const exam = rows.some((row) => row.test_mean !== null);
   const head: Child[] = [column("method"), column("mean rank", true), column(`mean ${comparison.metric}`, true), column("95% interval", true)];
   if (several && aggregates.size) head.push(column("interquartile mean", true));
-  if (several) head.push(...tasks.map((task) => column(task, true)));
   if (exam) head.push(column("final exam", true));
   head.push(column("best", true), column("runs", true), column("trials", true), column("failed", true));
-  const leaders = new Map(tasks.map((task) => [task, best(rows.map((row) => row.task_means[task] ?? null), mode)]));
   const body = rows.map((row) => {
     const aggregate = aggregates.get(row.method);
     const cells: Child[] = [cell(row.mean_rank === null ? "–" : row.mean_rank.toFixed(2)), cell(number(row.mean)), cell(interval(row.ci95))];
     if (several && aggregates.size) cells.push(cell(aggregate ? `${number(aggregate.iqm, 3)} (${interval(aggregate.ci95, 3)})` : "–"));
-    if (several) cells.push(...tasks.map((task) => leading(row.task_means[task] ?? null, leaders.get(task) ?? null)));
     if (exam) cells.push(cell(number(row.test_mean)));
     const runs = row.partial ? `${count(row.runs)} + ${count(row.partial)} partial` : count(row.runs);
     cells.push(cell(number(row.best)), cell(runs), cell(count(row.trials)), cell(count(row.failed_trials)));
     return h("tr", {}, h("th", { scope: "row" }, lookKey(looks.get(row.method)), row.method), ...cells);
   });
-  return section("methods", several ? `Methods over ${count(tasks.length)} tasks` : "Methods", head, body);
+  return section("methods", several ? `Methods over ${count(comparison.tasks.length)} tasks` : "Methods", head, body);
+}
+
+// A row a task, since a suite may have dozens of them; the best mean of each stands out.
+export function tasksTable(comparison: Comparison, looks: ReadonlyMap<string, Look>): HTMLElement | null {
+  const { tasks, methods, metric, mode } = comparison;
+  if (tasks.length < 2) return null;
+  const head = [column("task"), ...methods.map(({ method }) => h("th.number", { scope: "col" }, lookKey(looks.get(method)), method))];
+  const body = tasks.map((task) => {
+    const means = methods.map((row) => row.task_means[task] ?? null);
+    const leader = best(means, mode);
+    return h("tr", {}, h("th", { scope: "row" }, task), ...means.map((mean) => leading(mean, leader)));
+  });
+  return section("tasks", `Mean ${metric} by task`, head, body);
 }
 
 export function pairsTable(comparison: Comparison): HTMLElement | null {
