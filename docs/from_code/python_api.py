@@ -49,7 +49,7 @@ NAMES: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
     ("hpo.connect", connect, None),
     ("Client", Client, CLIENT),
     ("ServedStudy", ServedStudy, None),
-    ("ServedSuite", ServedSuite, ("results", "compare", "wait", "stop", "log")),
+    ("ServedSuite", ServedSuite, ("results", "compare", "report", "bundle", "wait", "stop", "log")),
     ("Standing", Standing, ("over", "verdict")),
     ("Job", Job, ("log",)),
 )

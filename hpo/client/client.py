@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from hpo.api.study import Study
 from hpo.client import tokens
-from hpo.client.errors import ServiceError
+from hpo.client.errors import NotFound, ServiceError
+from hpo.client.files import download
 from hpo.client.job import Job
 from hpo.client.study import ServedStudy
 from hpo.client.submission import Wishes, body, has_tasks, text_of
@@ -118,6 +119,17 @@ class Client(Mapping[str, ServedStudy]):
         found = [study for name in names for study in ([name] if name in all_names else suites.get(name, [name]))]
         return list(dict.fromkeys(found))
 
+    def suite(self, name: str) -> ServedSuite:
+        """Returns a suite of the service, archived studies left out. Raises NotFound for none of that name."""
+        names = [summary["study"] for summary in self.studies(suite=name, sort="name")]
+        if not names:
+            raise NotFound(f"a suite of {self.transport.url} must be named, but it has none of the name {name}", 404)
+        return ServedSuite(self, name, [self.study(each) for each in names])
+
+    def report(self, names: Sequence[str], path: str | Path) -> Path:
+        """Writes the service's report over several studies as tasks, one HTML file, and returns its path."""
+        return download(self.transport, "/report", Path(path), study=names)
+
     def me(self) -> dict[str, Any]:
         """Returns whose token this is, its role, and what the service is."""
         return self.transport.json("GET", "/me")
@@ -146,7 +158,7 @@ class Client(Mapping[str, ServedStudy]):
     def submit_suite(self, suite: str | Path, *, key: str | None = None, **wishes: Unpack[Wishes]) -> ServedSuite:
         """Submits a suite, a study file with `tasks`, as one job, and returns it; the options are those of `submit`."""
         answer = self._submitted(text_of(suite), key, wishes)
-        return ServedSuite(str(answer["study"]), [ServedStudy(self, name) for name in answer["studies"]])
+        return ServedSuite(self, str(answer["study"]), [self.study(name) for name in answer["studies"]])
 
     def _submitted(self, text: str, key: str | None, wishes: Wishes) -> dict[str, Any]:
         headers = {

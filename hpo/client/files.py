@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import ClusterError
@@ -14,11 +15,11 @@ from hpo.files import appearing
 from hpo.text import one_line
 
 
-def download(transport: Transport, path: str, to: Path) -> Path:
-    """Writes what the service answers, once it is made, into a file, and returns the file's path."""
+def download(transport: Transport, path: str, to: Path, **params: Sequence[str]) -> Path:
+    """Writes what the service answers, once it is made, into a file, and returns the file's path; `params`: of the query."""
     try:
         with appearing(to) as beside, beside.open("wb") as stream:
-            transport.ask("GET", path, into=stream)
+            transport.ask("GET", path, params=params, into=stream)
     except OSError as error:
         raise ServiceError(f"{to} must be a file that can be written, but it is not: {one_line(error)}") from None
     return to

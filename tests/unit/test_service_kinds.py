@@ -117,6 +117,9 @@ def test_a_study_whose_trials_all_fail_has_failed_and_says_why(client: TestClien
 def test_a_suite_is_listed_and_compared_as_tasks(client: TestClient) -> None:
     assert {one["study"] for one in told(client, "/studies?suite=pair")["studies"]} == {"first", "second"}
     assert told(client, "/comparison?study=first&study=second")["tasks"] == ["first", "second"]
+    assert client.get(f"{API}/suites/nothing/bundle").json()["detail"].endswith("holds none of the name nothing")
+    assert client.get(f"{API}/report?study=first&study=nothing").status_code == 404
+    assert client.get(f"{API}/report").status_code == 422
 
 
 def test_a_study_has_an_interim_verdict_until_every_run_is_complete(tmp_path: Path) -> None:
@@ -203,10 +206,14 @@ def test_the_list_tells_how_far_a_killed_driver_came_though_nobody_has_opened_it
     with driving(tmp_path / "results", charges=30) as driver:  # of which some have arrived in the store
         driver.kill()
         driver.wait()
-    with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
-        (one,) = until(client, "/studies", lambda found: found["studies"][0]["budget"]["charged"] > 0)["studies"]
-        assert (one["state"]["word"], one["trained_epochs"]) == ("no sign of life", one["budget"]["charged"])
-        assert one["budget"] == told(client, "/studies/dead")["budget"]
+    with asking(context(tmp_path / "results", tmp_path / "other")) as other:
+        budget = told(other, "/studies/dead")["budget"]  # of another service, whose page is opened
+    assert budget["charged"] > 0
+    with asking(
+        context(tmp_path / "results", tmp_path / "cache")
+    ) as client:  # at first the driver's last word, then better
+        (one,) = until(client, "/studies", lambda found: found["studies"][0]["budget"] == budget)["studies"]
+        assert (one["state"]["word"], one["trained_epochs"]) == ("no sign of life", budget["charged"])
 
 
 def until(client: TestClient, path: str, holds: Any) -> Any:

@@ -94,23 +94,35 @@ def importance(
     show_importance([each.data for each in found], pairs, seed, format, output)
 
 
-def report(context: typer.Context, study: NameArgument, output: OutputOption = None) -> None:
-    """Write the service's HTML report of a study (default: STUDY.html in the working folder)."""
+def report(
+    context: typer.Context,
+    names: NamesArgument = None,
+    study: StudiesOption = None,
+    every: EveryOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Write the service's HTML report of a study, or of several as tasks (default: NAME.html in the working folder)."""
     check_output(output)
-    path = connected(context).study(study).report(output or f"{study}.html")
-    errors.print(f"report: {path.resolve()}")
+    client, given = connected(context), [*(names or []), *(study or [])]
+    found = client.chosen(list(dict.fromkeys(given)), every=every)
+    several = given[0] if len(given) == 1 else f"{len(found)}-studies"
+    path = output or Path(f"{found[0] if len(found) == 1 else several}.html")
+    written = client.study(found[0]).report(path) if len(found) == 1 else client.report(found, path)
+    errors.print(f"report: {written.resolve()}")
 
 
 def bundle(
     context: typer.Context,
-    study: NameArgument,
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study of the service, or a suite.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle: a .tar.gz file.")],
 ) -> None:
-    """Fetch one archive of a study's results that anyone can verify, and run again."""
+    """Fetch one archive of the results of a study or a suite that anyone can verify, and run again."""
     check_output(output)
     if not output.name.endswith(".tar.gz"):
         raise HpoError(f"--output must end in .tar.gz, since the service makes no other bundle, but got {output.name}")
-    print(connected(context).study(study).bundle(output))
+    client = connected(context)
+    alone = client.chosen([study]) == [study]
+    print((client.study(study) if alone else client.suite(study)).bundle(output))
 
 
 def export(

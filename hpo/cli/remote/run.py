@@ -124,7 +124,7 @@ def watch(
 
     with connected(context) as client:
         studies = [client[name] for name in dict.fromkeys(study)]
-        found = studies[0] if len(studies) == 1 else ServedSuite(", ".join(study), studies)
+        found = studies[0] if len(studies) == 1 else ServedSuite(client, "+".join(study), studies)
         _watched(context, client, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
@@ -180,8 +180,8 @@ def _watched(
         ) from None
     known = [study for study, end in zip(studies, last, strict=True) if end.facts["trials"]]
     found = show_results(client, known, format.value) if known else None
-    for study in studies if report and found is not None else ():
-        path = study.report(f"{study.name}.html")
+    if report and found is not None:
+        path = given.report(f"{given.name}.html")
         if not quiet:
             errors.print(f"report: {path}")
     if failure := found and (found.failure or found.failed_exams):

@@ -119,7 +119,7 @@ def _figure(asked: Asked, path: Path) -> None:
 def _bundle(asked: Asked, path: Path) -> None:
     from hpo.bundle.make import make
 
-    make(asked.store, asked.studies[0].name, path)
+    make(asked.store, str(asked.options.get("suite", asked.studies[0].name)), path)
 
 
 KINDS = {

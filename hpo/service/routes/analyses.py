@@ -11,7 +11,7 @@ from hpo.service import answering
 from hpo.service.context import Context
 from hpo.service.documented import errors, making, unchanged
 from hpo.service.models.analyses import ComparisonAnswer, ImportanceAnswer
-from hpo.service.routes.parameters import StudyName
+from hpo.service.routes.parameters import StudyName, StudyNames
 from hpo.study.difference import Difference
 
 DifferenceQuery = Annotated[
@@ -28,7 +28,6 @@ Target = Annotated[
 Workers = Annotated[
     int | None, Query(ge=1, le=100_000, description="Estimate the time of each method alone on so many.")
 ]
-MOST = 100  # studies of a comparison
 
 
 def router(context: Context) -> APIRouter:
@@ -60,10 +59,7 @@ def _comparison(routes: APIRouter, context: Context) -> None:
     )  # fmt: skip
     async def over_studies(
         request: Request,
-        study: Annotated[
-            list[Annotated[str, Query(max_length=200)]],
-            Query(min_length=1, max_length=MOST, description="The studies, which count as tasks.", examples=["digits"]),
-        ],
+        study: StudyNames,
         difference: DifferenceQuery = None,
         target: Target = None,
         workers: Workers = None,

@@ -1,7 +1,9 @@
-"""Downloads: report, figures, LaTeX, bundle; all made in the background."""
+"""Downloads of a study, of several as tasks, or of a suite: report, figures, LaTeX, bundle; all made in the background."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from html import escape
 from typing import Annotated, Literal
 
@@ -11,8 +13,10 @@ from starlette.responses import HTMLResponse
 from hpo.service import answering
 from hpo.service.context import Context, Making
 from hpo.service.documented import content, errors, making, unchanged
-from hpo.service.routes.parameters import StudyName
+from hpo.service.problems import Problem
+from hpo.service.routes.parameters import StudyName, StudyNames, SuiteName
 
+Download = Annotated[bool, Query(description="Have a browser save it as a file.")]
 Figure = Literal["anytime", "curves", "parallel", "importance"]
 # The report is one file that needs no network: its styles are its own, and it runs no script.
 REPORT_POLICY = (
@@ -35,27 +39,36 @@ def router(context: Context) -> APIRouter:
 
 
 def _report(routes: APIRouter, context: Context) -> None:
-    @routes.get(
-        "/studies/{study}/report", summary="Read the report", response_class=HTMLResponse,
-        responses=content("text/html", "The report: one HTML file that needs no network.")
+    responses = (
+        content("text/html", "The report: one HTML file that needs no network.")
         | {202: {"description": "It is being made: a page that refreshes itself.", "content": {"text/html": {}}}}
-        | unchanged() | errors(404, 409),
+        | unchanged() | errors(404, 409)
     )  # fmt: skip
-    async def report(
-        request: Request,
-        study: StudyName,
-        download: Annotated[bool, Query(description="Have a browser save it as a file.")] = False,
-    ) -> Response:
+
+    @routes.get("/studies/{study}/report", summary="Read the report", response_class=HTMLResponse, responses=responses)
+    async def report(request: Request, study: StudyName, download: Download = False) -> Response:
         """The report, as `hpo compare STORE --format html` writes it."""
-        reading = await context.readings.reading(study)
-        found = await context.analysis.ask("report", [reading])
-        if isinstance(found, Making):
-            headers = {"Retry-After": answering.AGAIN, "Cache-Control": "no-store"}
-            answer: Response = HTMLResponse(WAITING.format(study=escape(study)), 202, headers)
-        else:
-            answer = await answering.made(request, found, "report", name=f"{study}.html" if download else None)
-        answer.headers["Content-Security-Policy"] = REPORT_POLICY
-        return answer
+        return await _reported(context, request, [study], download)
+
+    @routes.get(
+        "/report", summary="Read the report over several studies", response_class=HTMLResponse, responses=responses
+    )
+    async def over_studies(request: Request, study: StudyNames, download: Download = False) -> Response:
+        """The report over several studies as tasks, as `hpo compare STORE --study A --study B --format html` writes it."""
+        return await _reported(context, request, list(dict.fromkeys(study)), download)
+
+
+async def _reported(context: Context, request: Request, names: Sequence[str], download: bool) -> Response:
+    readings = await asyncio.gather(*(context.readings.reading(name) for name in names))
+    found = await context.analysis.ask("report", readings)
+    title = names[0] if len(names) == 1 else f"{len(names)}-studies"
+    if isinstance(found, Making):
+        headers = {"Retry-After": answering.AGAIN, "Cache-Control": "no-store"}
+        answer: Response = HTMLResponse(WAITING.format(study=escape(title)), 202, headers)
+    else:
+        answer = await answering.made(request, found, "report", name=f"{title}.html" if download else None)
+    answer.headers["Content-Security-Policy"] = REPORT_POLICY
+    return answer
 
 
 def _files(routes: APIRouter, context: Context) -> None:
@@ -92,3 +105,16 @@ def _files(routes: APIRouter, context: Context) -> None:
     async def bundle(request: Request, study: StudyName) -> Response:
         """The study with its results, as `hpo bundle` packs it: for a paper's supplement."""
         return await ask(request, study, "bundle", f"{study}.tar.gz")
+
+    @routes.get(
+        "/suites/{suite}/bundle", summary="Download the bundle of a suite", response_class=Response,
+        responses=content("application/gzip", "The bundle.", "application/x-tar") | making() | unchanged() | errors(404, 409),
+    )  # fmt: skip
+    async def suite_bundle(request: Request, suite: SuiteName) -> Response:
+        """All studies of a suite with their results in one archive, as `hpo bundle` packs them."""
+        names = sorted(one.study for one in await context.readings.summaries() if one.suite == suite)
+        if not names:
+            raise Problem(404, f"a suite of the store must be named, but it holds none of the name {suite}")
+        readings = await asyncio.gather(*(context.readings.reading(name) for name in names))
+        found = await context.analysis.ask("bundle", readings, {"suite": suite})
+        return await answering.made(request, found, "bundle", name=f"{suite}.tar.gz")

@@ -117,7 +117,7 @@ function downloads(comparison: Comparison, studies: string[], given: Record<stri
     h("button", { type: "button", onclick: () => saveTable(`pairs-${name}.csv`, comparison.tests as unknown as Record<string, unknown>[]) }, "Pairs CSV"),
     h("a.button", { href: api("/comparison", given), download: `comparison-${name}.json` }, "JSON"),
   ];
-  if (studies.length === 1) found.push(h("a.button", { href: api(`${studyPath(String(studies[0]))}/report`) }, "Report"));
+  found.push(h("a.button", { href: studies.length === 1 ? api(`${studyPath(String(studies[0]))}/report`) : api("/report", { study: studies }) }, "Report"));
   return found;
 }
 
