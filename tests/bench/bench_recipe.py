@@ -35,21 +35,24 @@ DATA = {"name": "image_folder", "root": str(SHARED / "clothing-small"), "fit": "
 MODEL = {"name": "mobilenet_v2", "weights": str(SHARED / "weights" / "mobilenet_v2-imagenet.pth")}
 COMMON = {"finetuned_layers": "all", "batch_size": 32, "label_smoothing": 0.1, "optimizer": "adamw"}
 ONE_CYCLE = {"schedule": "one_cycle", "learning_rate": 1e-3, "weight_decay": 0.01}
-COSINE = {"schedule": "cosine", "warmup_epochs": 1, "learning_rate": 1e-3, "weight_decay": 0.05}
+COSINE = {"schedule": "cosine", "warmup_epochs": 2, "learning_rate": 3e-3, "weight_decay": 0.05}
 NO_DECAY = {"norm_weight_decay": 0.0, "bias_weight_decay": 0.0}
-CROPS = {"augment": "random_resized_crop"}
+SHIFTS = {"fit": "squeeze", "augment": "flips_crops"}
+CROPS = {"fit": "squeeze", "augment": "random_resized_crop"}
 
-RECIPE = {**COSINE, **NO_DECAY, "crop_scale": 0.35, "mixup_alpha": 0.2, "ema_decay": 0.99}
+RECIPE = {**COSINE, **NO_DECAY, "layer_decay": 0.8, "dropout": 0.3, "mixup_alpha": 0.2, "ema_decay": 0.99}
 
 ARMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # the data section's keys, the configuration's
     "preset": ({"fit": "squeeze"}, {**ONE_CYCLE, "learning_rate": 3e-3, "finetuned_layers": 35, "dropout": 0.3}),
     "plain": ({"augment": "flips_crops"}, ONE_CYCLE),
     "plain, no augmentation": ({}, ONE_CYCLE),
-    "recipe": (CROPS, RECIPE),
-    "recipe, no mixup": (CROPS, {**RECIPE, "mixup_alpha": 0.0}),
-    "recipe, cutmix": (CROPS, {**RECIPE, "cutmix_alpha": 1.0}),
-    "recipe, layer decay": (CROPS, {**RECIPE, "layer_decay": 0.9}),
-    "recipe, squeezed": ({**CROPS, "fit": "squeeze"}, RECIPE),
+    "recipe": (SHIFTS, RECIPE),
+    "recipe, no mixup": (SHIFTS, {**RECIPE, "mixup_alpha": 0.0}),
+    "recipe, no average": (SHIFTS, {**RECIPE, "ema_decay": 0.0}),
+    "recipe, cutmix": (SHIFTS, {**RECIPE, "cutmix_alpha": 1.0}),
+    "recipe, one rate": (SHIFTS, {**RECIPE, "layer_decay": 1.0}),
+    "recipe, random crops": (CROPS, {**RECIPE, "crop_scale": 0.35}),
+    "recipe, middle": ({**SHIFTS, "fit": "crop"}, RECIPE),
 }
 
 
