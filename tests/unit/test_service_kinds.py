@@ -209,9 +209,8 @@ def test_the_list_tells_how_far_a_killed_driver_came_though_nobody_has_opened_it
     with asking(context(tmp_path / "results", tmp_path / "other")) as other:
         budget = told(other, "/studies/dead")["budget"]  # of another service, whose page is opened
     assert budget["charged"] > 0
-    with asking(
-        context(tmp_path / "results", tmp_path / "cache")
-    ) as client:  # at first the driver's last word, then better
+    with asking(context(tmp_path / "results", tmp_path / "cache")) as client:
+        # The list has the driver's last summary at first, then what the tables hold.
         (one,) = until(client, "/studies", lambda found: found["studies"][0]["budget"] == budget)["studies"]
         assert (one["state"]["word"], one["trained_epochs"]) == ("no sign of life", budget["charged"])
 

@@ -124,7 +124,7 @@ def watch(
 
     with connected(context) as client:
         studies = [client[name] for name in dict.fromkeys(study)]
-        found = studies[0] if len(studies) == 1 else ServedSuite(client, "+".join(study), studies)
+        found = studies[0] if len(studies) == 1 else ServedSuite(client, f"{len(studies)}-studies", studies)
         _watched(context, client, found, quiet=quiet, plain=plain, format=format, report=report)
 
 
