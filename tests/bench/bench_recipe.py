@@ -31,7 +31,11 @@ from scipy import stats
 from trainables.image_classifier import ImageClassifier
 
 SHARED = ROOT.parent / "shared" / "data"
-DATA = {"name": "image_folder", "root": str(SHARED / "clothing-small"), "fit": "crop"}  # better for a head alone: bench_fit.py
+DATA = {
+    "name": "image_folder",
+    "root": str(SHARED / "clothing-small"),
+    "fit": "crop",
+}  # better for a head alone: bench_fit.py
 MODEL = {"name": "mobilenet_v2", "weights": str(SHARED / "weights" / "mobilenet_v2-imagenet.pth")}
 COMMON = {"finetuned_layers": "all", "batch_size": 32, "label_smoothing": 0.1, "optimizer": "adamw"}
 ONE_CYCLE = {"schedule": "one_cycle", "learning_rate": 1e-3, "weight_decay": 0.01}
